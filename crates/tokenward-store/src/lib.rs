@@ -30,6 +30,7 @@ pub mod organizations;
 pub mod peppers;
 pub mod projects;
 pub mod proofs;
+pub mod provider_sessions;
 pub mod public_url;
 pub mod quotas;
 pub mod restrictions;

@@ -50,8 +50,6 @@ row! {
         pub methods: Methods,
         /// When the user last did.
         pub proven_at: Time,
-        /// The provider's own name of its session, where one proved it.
-        pub provider_session: Option<String>,
         /// The claim that the provider was to say groups in, where it did not.
         pub absent_claim: Option<String>,
         /// The one organization that it reaches.
@@ -81,8 +79,6 @@ pub struct NewSession<'a> {
     pub methods: &'a Methods,
     /// When: now, but where another session hands it over.
     pub proven_at: Time,
-    /// The provider's own name of its session, where one proved it.
-    pub provider_session: Option<&'a str>,
     /// The claim that it was to say groups in, where it did not.
     pub absent_claim: Option<&'a str>,
     /// The one organization that it reaches; none for all of the user's.
@@ -94,12 +90,12 @@ pub async fn insert(tx: &mut Tx, session: &NewSession<'_>, now: Time) -> Result<
     execute!(tx.conn(), sqlx::query("DELETE FROM session WHERE expires_at <= $1").bind(now.0))?;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO session (id, account_id, digest, pepper_version, console, created_at, proven_at, expires_at, address, ",
-        "user_agent, methods, provider_session, organization_id, absent_claim) ",
-        "VALUES ($1, $2, $3, $4, $5, $6, $12, $7, $8, $9, $10, $11, $13, $14)"
+        "user_agent, methods, organization_id, absent_claim) ",
+        "VALUES ($1, $2, $3, $4, $5, $6, $11, $7, $8, $9, $10, $12, $13)"
     ))
     .bind(session.id).bind(session.account).bind(&session.digest.0[..]).bind(session.pepper_version).bind(session.console)
     .bind(now.0).bind(session.expires_at.0).bind(&session.address).bind(session.user_agent)
-    .bind(session.methods.to_string()).bind(session.provider_session).bind(session.proven_at.0).bind(session.organization)
+    .bind(session.methods.to_string()).bind(session.proven_at.0).bind(session.organization)
     .bind(session.absent_claim))?;
     Ok(())
 }
@@ -158,8 +154,6 @@ pub struct Renewed<'a> {
     pub pepper_version: i32,
     /// All ways in which its user has proved who it is.
     pub methods: &'a Methods,
-    /// The provider's own name of its session, where one has just proved it.
-    pub provider_session: Option<&'a str>,
     /// The claim that it was to say groups in, and did not. What was absent once stays so until the next sign-in.
     pub absent_claim: Option<&'a str>,
 }
@@ -170,7 +164,7 @@ pub async fn prove(tx: &mut Tx, account: Uuid, id: Uuid, renewed: &Renewed<'_>, 
         tx.conn(),
         sqlx::query(concat!(
             "UPDATE session SET proven_at = $3, digest = $4, pepper_version = $5, methods = $6, ",
-            "provider_session = COALESCE($7, provider_session), absent_claim = COALESCE($8, absent_claim) ",
+            "absent_claim = COALESCE($7, absent_claim) ",
             "WHERE id = $1 AND account_id = $2"
         ))
         .bind(id)
@@ -179,7 +173,6 @@ pub async fn prove(tx: &mut Tx, account: Uuid, id: Uuid, renewed: &Renewed<'_>, 
         .bind(&renewed.digest.0[..])
         .bind(renewed.pepper_version)
         .bind(renewed.methods.to_string())
-        .bind(renewed.provider_session)
         .bind(renewed.absent_claim)
     )?;
     Ok(proven > 0)
@@ -188,18 +181,9 @@ pub async fn prove(tx: &mut Tx, account: Uuid, id: Uuid, renewed: &Renewed<'_>, 
 /// What a living session of a user hands over. `None` when it has ended.
 pub async fn inherited(conn: Conn<'_>, account: Uuid, id: Uuid, now: Time) -> Result<Option<Inherited>> {
     run!(conn, c => sqlx::query_as(concat!(
-        "SELECT expires_at, methods, proven_at, provider_session, absent_claim, organization_id FROM session ",
+        "SELECT expires_at, methods, proven_at, absent_claim, organization_id FROM session ",
         "WHERE id = $1 AND account_id = $2 AND expires_at > $3"
     )).bind(id).bind(account).bind(now.0).fetch_optional(&mut *c))
-}
-
-/// The sessions that a provider calls so, by its own name of them.
-pub async fn of_provider_session(conn: Conn<'_>, name: &str) -> Result<Vec<Session>> {
-    run!(conn, c => sqlx::query_as(concat!(
-        "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent, ",
-        "s.methods, s.proven_at, s.absent_claim, s.organization_id ",
-        "FROM session s JOIN account a ON a.id = s.account_id WHERE s.provider_session = $1"
-    )).bind(name).fetch_all(&mut *c))
 }
 
 /// When the user last proved to be at this session; `None` when it has ended.

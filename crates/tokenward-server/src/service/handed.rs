@@ -4,6 +4,7 @@
 use tokenward_core::method::{Method, Methods};
 use tokenward_core::time::Micros;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_store::provider_sessions::{self, ProviderSession};
 use tokenward_store::{Tx, device_sign_ins, identities, sessions};
 
 /// What is handed over.
@@ -30,7 +31,7 @@ pub enum Handed {
 pub(super) struct Terms {
     pub methods: Methods,
     pub proven_at: Time,
-    pub provider_session: Option<String>,
+    pub there: Vec<ProviderSession>,
     pub absent_claim: Option<String>,
     pub organization: Option<Uuid>,
     pub expires_at: Time,
@@ -59,7 +60,7 @@ impl Handed {
         Ok(Terms {
             methods: if by_device { from.methods.and(Method::Device) } else { from.methods },
             proven_at: from.proven_at,
-            provider_session: from.provider_session,
+            there: provider_sessions::of(tx.conn(), session).await?,
             absent_claim: from.absent_claim,
             organization: from.organization_id.or(organization),
             expires_at: now.plus(life).min(from.expires_at),

@@ -14,6 +14,7 @@ use tokenward_core::right::Right as _;
 use tokenward_core::secret::PlainText;
 use tokenward_core::time::Micros;
 use tokenward_core::{Error, Result, Time};
+use tokenward_store::provider_sessions::{self, ProviderSession};
 use tokenward_store::{Tx, accounts, sessions};
 use zeroize::Zeroizing;
 
@@ -59,11 +60,14 @@ pub(super) async fn renew(
     let (account, id, now) = (person.account(), person.session(), tx.now());
     let gone = || Error::not_found("session");
     let old = sessions::inherited(tx.conn(), account, id, now).await?.ok_or_else(gone)?;
+    if let (Method::Oidc(key), Some(name)) = (&method, provider.session) {
+        let there = ProviderSession { provider: key.to_string(), name: name.to_owned() };
+        provider_sessions::note(tx, id, &there).await?;
+    }
     let methods = old.methods.and(method);
     let NewText { text, digest, pepper_version } = new;
     let (digest, pepper_version) = (*digest, *pepper_version);
-    let ProvenAt { session: provider_session, absent_claim } = provider;
-    let row = sessions::Renewed { digest, pepper_version, methods: &methods, provider_session, absent_claim };
+    let row = sessions::Renewed { digest, pepper_version, methods: &methods, absent_claim: provider.absent_claim };
     if !sessions::prove(tx, account, id, &row, now).await? {
         return Err(gone());
     }

@@ -13,6 +13,7 @@ use tokenward_core::time::HOUR;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::accounts::{self, Account};
 use tokenward_store::identities;
+use tokenward_store::provider_sessions::{self, ProviderSession};
 use tokenward_store::sessions::{self, NewSession, Session};
 use zeroize::Zeroizing;
 
@@ -43,7 +44,8 @@ pub struct Proof {
     methods: Methods,
     /// What a password was compared with: one that was changed since then opens nothing.
     compared: Option<Option<String>>,
-    provider_session: Option<String>,
+    /// In which session of its own a provider proved it.
+    there: Vec<ProviderSession>,
     /// The identity that was proven, which must open the account still.
     identity: Option<(String, String)>,
     /// The claim that the provider was to say groups in, where it did not.
@@ -82,14 +84,14 @@ impl Proof {
     #[must_use]
     pub fn invitation_by(key: &str, provider_session: Option<&str>) -> Self {
         let proof = Self::of([Method::Invitation, Method::Oidc(key.into())]);
-        Self { provider_session: provider_session.map(str::to_owned), ..proof }
+        Self { there: there(key, provider_session), ..proof }
     }
 
     /// By a provider, as the holder of this identity.
     #[must_use]
     pub fn provider(key: &str, provider_session: Option<&str>, issuer: &str, subject: &str) -> Self {
         Self {
-            provider_session: provider_session.map(str::to_owned),
+            there: there(key, provider_session),
             identity: Some((issuer.to_owned(), subject.to_owned())),
             ..Self::of([Method::Oidc(key.into())])
         }
@@ -111,13 +113,18 @@ impl Proof {
         Self {
             methods: Methods::of(methods),
             compared: None,
-            provider_session: None,
+            there: Vec::new(),
             identity: None,
             absent_claim: None,
             lifetime: LIFETIME,
             handed: None,
         }
     }
+}
+
+/// What this provider calls its session, where it said so.
+fn there(key: &str, name: Option<&str>) -> Vec<ProviderSession> {
+    name.map(|name| ProviderSession { provider: key.to_owned(), name: name.to_owned() }).into_iter().collect()
 }
 
 /// Signs in with e-mail address and password. `device` is what the browser kept of earlier times, if it is one.
@@ -179,13 +186,13 @@ pub async fn begin(
                 None => Terms {
                     methods: proof.methods,
                     proven_at: now,
-                    provider_session: proof.provider_session,
+                    there: proof.there,
                     absent_claim: proof.absent_claim,
                     organization: None,
                     expires_at: now.plus(proof.lifetime),
                 },
             };
-            let Terms { methods, proven_at, provider_session, absent_claim, organization, expires_at } = terms;
+            let Terms { methods, proven_at, there, absent_claim, organization, expires_at } = terms;
             let new = NewSession {
                 id,
                 account: account.id,
@@ -197,11 +204,13 @@ pub async fn begin(
                 user_agent: client.user_agent.as_deref(),
                 methods: &methods,
                 proven_at,
-                provider_session: provider_session.as_deref(),
                 absent_claim: absent_claim.as_deref(),
                 organization,
             };
             sessions::insert(tx, &new, now).await?;
+            for it in &there {
+                provider_sessions::note(tx, id, it).await?;
+            }
             let mut events = Vec::new();
             // A browser that never signs out must not keep its person out for good: the oldest gives way.
             for oldest in sessions::beyond(tx.conn(), account.id, most).await? {

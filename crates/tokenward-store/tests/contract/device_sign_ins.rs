@@ -5,6 +5,7 @@ use tokenward_core::secret::Digest;
 use tokenward_core::time::{HOUR, MINUTE, SECOND};
 use tokenward_core::{Time, Uuid};
 use tokenward_store::device_sign_ins::{self, Approval, NewDeviceSignIn};
+use tokenward_store::provider_sessions::{self, ProviderSession};
 use tokenward_store::sessions::{self, NewSession, Renewed};
 use tokenward_store::{UnloggedTx, identities};
 
@@ -16,6 +17,7 @@ on_both_engines![
     those_that_wait_are_counted_and_forgotten,
     short_codes_that_are_none_are_counted_by_account,
     a_proof_gives_a_session_another_text,
+    each_provider_that_proved_a_session_finds_it_by_its_own_name,
     what_is_spent_with_a_change_is_spent_once,
 ];
 
@@ -47,6 +49,10 @@ async fn waiting(world: &World, network: &str) -> (Uuid, [u8; 32], [u8; 32]) {
     (id, device, user)
 }
 
+fn there(provider: &str, name: &str) -> ProviderSession {
+    ProviderSession { provider: provider.to_owned(), name: name.to_owned() }
+}
+
 async fn session(world: &World, account: Uuid) -> Uuid {
     let (id, methods) = (world.store.new_id(), Methods::of([Method::Link]));
     let new = NewSession {
@@ -60,12 +66,12 @@ async fn session(world: &World, account: Uuid) -> Uuid {
         user_agent: None,
         methods: &methods,
         proven_at: world.now(),
-        provider_session: Some("there"),
         absent_claim: None,
         organization: None,
     };
     let mut tx = world.begin().await;
     sessions::insert(&mut tx, &new, world.now()).await.unwrap();
+    provider_sessions::note(&mut tx, id, &there("corp", "there")).await.unwrap();
     end(tx).await.unwrap();
     id
 }
@@ -100,7 +106,7 @@ async fn a_machine_that_was_approved_is_taken_once(world: World) {
     let taken = device_sign_ins::take(&mut tx, id).await.unwrap().unwrap();
     assert_eq!((taken.account_id, taken.session_id, taken.life), (Some(ada), Some(session), Some(HOUR)));
     let inherited = sessions::inherited(tx.conn(), ada, session, now).await.unwrap().unwrap();
-    assert_eq!(inherited.provider_session.as_deref(), Some("there"));
+    assert_eq!(inherited.methods, Methods::of([Method::Link]));
     assert!(device_sign_ins::take(&mut tx, id).await.unwrap().is_none());
     end(tx).await.unwrap();
     assert!(device_sign_ins::by_device(world.reader().await.conn(), &device).await.unwrap().is_none());
@@ -164,7 +170,7 @@ async fn a_proof_gives_a_session_another_text(world: World) {
     let before = sessions::of_accounts(world.reader().await.conn(), &[ada]).await.unwrap().pop().unwrap();
     world.clock.pass(MINUTE);
     let (digest, methods) = (Digest(unique()), before.methods.and(Method::Password));
-    let renewed = Renewed { digest, pepper_version: 1, methods: &methods, provider_session: None, absent_claim: None };
+    let renewed = Renewed { digest, pepper_version: 1, methods: &methods, absent_claim: None };
     let mut tx = world.begin().await;
     assert!(!sessions::prove(&mut tx, Uuid::from_u128(1), id, &renewed, world.now()).await.unwrap());
     assert!(sessions::prove(&mut tx, ada, id, &renewed, world.now()).await.unwrap());
@@ -172,9 +178,30 @@ async fn a_proof_gives_a_session_another_text(world: World) {
     let after = sessions::of_accounts(world.reader().await.conn(), &[ada]).await.unwrap().pop().unwrap();
     assert_eq!((after.id, after.expires_at, after.created_at), (id, before.expires_at, before.created_at));
     assert_eq!((after.digest, after.methods, after.proven_at), (digest.0.to_vec(), methods, world.now()));
-    let named = sessions::of_provider_session(world.reader().await.conn(), "there").await.unwrap();
-    assert_eq!(named.len(), 1, "the provider's own name of it stays");
-    assert!(sessions::of_provider_session(world.reader().await.conn(), "elsewhere").await.unwrap().is_empty());
+}
+
+async fn each_provider_that_proved_a_session_finds_it_by_its_own_name(world: World) {
+    world.pepper(1).await;
+    let ada = world.account("ada@acme.example").await;
+    let id = session(&world, ada).await;
+    let found = async |provider: &str, name: &str| {
+        let all = provider_sessions::proven_in(world.reader().await.conn(), provider, name).await.unwrap();
+        all.iter().map(|it| it.id).collect::<Vec<_>>()
+    };
+    let mut tx = world.begin().await;
+    provider_sessions::note(&mut tx, id, &there("other", "s")).await.unwrap();
+    end(tx).await.unwrap();
+    assert_eq!((found("corp", "there").await, found("other", "s").await), (vec![id], vec![id]));
+    assert!(found("other", "there").await.is_empty() && found("corp", "s").await.is_empty());
+    // A later proof takes the place of an earlier one by the same provider, and of no other.
+    let mut tx = world.begin().await;
+    provider_sessions::note(&mut tx, id, &there("corp", "later")).await.unwrap();
+    let all = provider_sessions::of(tx.conn(), id).await.unwrap();
+    assert_eq!(all, [there("corp", "later"), there("other", "s")]);
+    assert!(sessions::delete(&mut tx, ada, id).await.unwrap());
+    assert!(provider_sessions::of(tx.conn(), id).await.unwrap().is_empty(), "they end with it");
+    end(tx).await.unwrap();
+    assert!(found("corp", "later").await.is_empty());
 }
 
 async fn what_is_spent_with_a_change_is_spent_once(world: World) {

@@ -195,7 +195,6 @@ fn session(world: &World, account: Uuid) -> NewSession<'static> {
         address: None,
         user_agent: None,
         methods: by_link(),
-        provider_session: None,
         absent_claim: None,
         proven_at: world.now(),
         organization: None,

@@ -9,7 +9,7 @@ use tokenward_core::right::Visitor;
 use tokenward_core::time::{Micros, SECOND};
 use tokenward_core::{Code, Error, Result, Time};
 use tokenward_store::sessions::Session;
-use tokenward_store::{Conn, identities, sessions};
+use tokenward_store::{Conn, identities, provider_sessions, sessions};
 use tokenward_verify::server::Client;
 
 use super::super::links::link_digest;
@@ -90,7 +90,7 @@ async fn found(mut conn: Conn<'_>, key: &str, issuer: &str, said: &LoggedOut) ->
         None => None,
     };
     let mut all = match (&said.session, account) {
-        (Some(session), _) => sessions::of_provider_session(conn, session).await?,
+        (Some(session), _) => provider_sessions::proven_in(conn, key, session).await?,
         (None, Some(account)) => sessions::of_accounts(conn, &[account]).await?,
         (None, None) => Vec::new(),
     };

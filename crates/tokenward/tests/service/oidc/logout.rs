@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Issuer, claims, served};
+use tokenward_server::issuer::settings::Settings;
+
+use super::{Issuer, claims, config, served};
 use crate::console::Person;
 use crate::support::{Answer, OWNER, Server};
 
@@ -65,6 +67,53 @@ async fn a_logout_at_the_provider_ends_what_it_proved_here() {
     for about in [json!({ "sub": "stranger" }), json!({ "sid": "s-1" })] {
         let told = issuer.logout_token(json!({ "claims": about })).await;
         assert_eq!(send(&server, &told).await.status.as_u16(), 200, "{about}");
+    }
+}
+
+/// A session that two providers proved ends with either of theirs.
+#[tokio::test]
+async fn a_session_ends_by_the_word_of_any_provider_that_proved_it() {
+    let (corp, other, directory) = (Issuer::start(), Issuer::start(), tempfile::tempdir().unwrap());
+    let mut settings = config(directory.path(), &corp.url, &[("EMAIL_DOMAINS", "acme.example")]);
+    let second = Settings { issuer: other.url.clone(), ..settings.oidc["corp"].clone() };
+    settings.oidc.insert("other".into(), second);
+    let (server, _) = Server::with_owner_and(directory, settings).await;
+    linked(&server, &corp).await;
+    let mut owner = Person::owner(&server).await;
+    other.wants(claims("owner-there", OWNER, true)).await;
+    owner.by(&other, "/console/account/identities/with/other").await;
+    owner.get("/console/account/identities/link").await;
+    owner.post("/console/account/identities/link", &[]).await.leads_to("/console/account");
+
+    for (key, issuer, about) in [
+        ("corp", &corp, json!({ "sub": "owner", "sid": "s-1" })),
+        ("corp", &corp, json!({ "sid": "s-2" })),
+        ("other", &other, json!({ "sid": "t-3" })),
+        ("other", &other, json!({ "sub": "owner-there" })),
+    ] {
+        let n = about.get("sid").and_then(|it| it.as_str()).map_or("4", |sid| &sid[2..]).to_owned();
+        let mut person = by_provider(&server, &corp, &format!("s-{n}")).await;
+        let mut said = claims("owner-there", OWNER, true);
+        said["claims"]["sid"] = json!(format!("t-{n}"));
+        other.wants(said).await;
+        person.by(&other, "/console/account/prove/other").await.leads_to("/console/account");
+        // What it hands over rests on both, too.
+        let given = crate::command_line::code_of(&mut person).await;
+        let token = crate::command_line::session_of(&server, &given).await;
+        let current = server.get("/account/session", &token).await.json();
+        let current = current["results"].as_array().unwrap().iter().find(|it| it["current"] == true).unwrap().clone();
+        assert_eq!(current["methods"], json!(["oidc:corp", "oidc:other"]));
+        // Neither ends it by the name that the other one has for it.
+        let (foreign, foreign_key) = if key == "corp" { (&other, "other") } else { (&corp, "corp") };
+        if let Some(sid) = about.get("sid") {
+            let told = foreign.logout_token(json!({ "claims": { "sid": sid } })).await;
+            assert_eq!(send_to(&server, foreign_key, &told).await.status.as_u16(), 200);
+            assert!(lives(&mut person).await, "{key}: {about}");
+        }
+        let told = issuer.logout_token(json!({ "claims": about })).await;
+        assert_eq!(send_to(&server, key, &told).await.status.as_u16(), 200, "{about}");
+        assert!(!lives(&mut person).await, "{key}: {about}");
+        assert_eq!(server.get("/account", &token).await.status, 401, "{key}: {about}");
     }
 }
 
