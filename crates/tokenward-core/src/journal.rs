@@ -54,6 +54,9 @@ pub enum After {
     Sessions {
         /// Their ids.
         living: Vec<Uuid>,
+        /// When those that were proven anew last were: then each got another text, and an older one opens nothing.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        proven: BTreeMap<Uuid, Time>,
     },
     /// Members of an organization: somebody and the role, or none any more.
     Member {
@@ -102,7 +105,7 @@ impl Keeps {
                 | Kind::TokenDeleted
                 | Kind::PolicyTokenDeleted,
             ) => Self::Token,
-            Some(Kind::SessionEnded | Kind::UserUpdated) => Self::Sessions,
+            Some(Kind::SessionEnded | Kind::SessionProven | Kind::UserUpdated) => Self::Sessions,
             Some(Kind::MemberUpdated | Kind::MemberRemoved | Kind::OwnershipTransferred | Kind::InvitationAccepted) => {
                 Self::Member
             }

@@ -9,6 +9,7 @@ use tokenward_core::token::Cut;
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Store, execute, row, run};
+use crate::sessions::{self, Session};
 use crate::tx::{Begins, Tx};
 use crate::{cuts, lineage, organizations, role_rows, tokens};
 
@@ -118,10 +119,12 @@ async fn take_away(
                 }
             }
         }
-        After::Sessions { living } => {
-            let ids: Vec<Uuid> = run!(tx.conn(), c => sqlx::query_scalar("SELECT id FROM session WHERE account_id = $1")
-                .bind(target).fetch_all(&mut *c))?;
-            for id in ids.into_iter().filter(|id| !living.contains(id)) {
+        After::Sessions { living, proven } => {
+            let all = sessions::of_accounts(tx.conn(), &[target]).await?;
+            // One that was proven anew since has its older text in the copy: whoever got hold of that would be in again.
+            let ended =
+                |it: &Session| !living.contains(&it.id) || proven.get(&it.id).is_some_and(|at| it.proven_at < *at);
+            for id in all.iter().filter(|it| ended(it)).map(|it| it.id) {
                 execute!(tx.conn(), sqlx::query("DELETE FROM session WHERE id = $1").bind(id))?;
                 events.push(Event::new(Kind::SessionEnded, None, id, "").related(target));
             }

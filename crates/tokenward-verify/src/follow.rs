@@ -474,7 +474,9 @@ async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target
         }
         Keeps::Sessions => {
             let living = sessions::of_accounts(feed.conn()?, &[target]).await?;
-            Some(After::Sessions { living: living.iter().map(|session| session.id).collect() })
+            let anew = living.iter().filter(|it| it.proven_at > it.created_at);
+            let proven = anew.map(|it| (it.id, it.proven_at)).collect();
+            Some(After::Sessions { living: living.iter().map(|it| it.id).collect(), proven })
         }
         Keeps::Member => match organization {
             Some(organization) => {

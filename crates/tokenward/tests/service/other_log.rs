@@ -10,7 +10,7 @@ use tokenward_server::serve;
 use crate::console::Person;
 use crate::nodes::{database, node, node_config, says};
 use crate::process::{Said, run};
-use crate::support::{Answer, Organization, Server, config};
+use crate::support::{Answer, OWNER, Organization, PASSWORD, Server, config};
 
 /// Makes a token with a role. Answers its id and text.
 async fn made(server: &Server, acme: &Organization, name: &str) -> (String, String) {
@@ -128,6 +128,28 @@ async fn what_was_revoked_stays_so_when_an_older_copy_of_the_file_is_put_in_plac
     let server = server.restart().await;
     assert_eq!(server.running.app.verifier.position(), end);
     assert_eq!(says(&server, &asking, &revoked_text).await.1, "revoked");
+}
+
+#[tokio::test]
+async fn a_session_that_was_proven_anew_is_not_open_by_its_older_text_in_an_older_copy() {
+    let (server, acme) = Server::with_owner().await;
+    let other = server.sign_in(OWNER, PASSWORD).await;
+    let directory = server.stop().await;
+    let copy = tempfile::tempdir().unwrap();
+    copy_database(directory.path(), copy.path());
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    server.post("/session/proof", &acme.owner, json!({ "password": PASSWORD })).await.expect(200);
+    assert_eq!(server.get("/account", &acme.owner).await.status, 401);
+    // What happens to another session afterwards does not make it forget.
+    let third = server.sign_in(OWNER, PASSWORD).await;
+    server.delete("/session", &third).await.expect(204);
+    let directory = server.stop().await;
+    copy_database(copy.path(), directory.path());
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    assert_eq!(server.get("/account", &acme.owner).await.outcome(), (401, "unknown".to_owned()));
+    assert_eq!(server.get("/account", &other).await.status, 200, "one that was not proven anew goes on");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
