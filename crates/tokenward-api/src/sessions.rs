@@ -1,4 +1,4 @@
-//! Sessions of users over HTTP: an e-mail address and a password for a bearer token of twelve hours.
+//! Sessions of users over HTTP: an e-mail address and a password for a bearer token.
 
 use serde::{Deserialize, Serialize};
 use tokenward_core::{Time, Uuid};
@@ -53,6 +53,16 @@ pub struct OwnSession {
     /// With which client, in its own words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
+    /// When it was last used, to the minute; absent before that is known.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Time>,
+    /// From which address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_from: Option<String>,
+    /// With which client, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_agent: Option<String>,
     /// How you proved who you are: `password`, `link`, `invitation`, `oidc:KEY` of a provider. None for a session that is older
     /// than this field.
     #[serde(default)]

@@ -185,6 +185,9 @@ kinds! {
     SessionEnded = "session.ended", "DELETE", "MEMBERS_AND_ROLES", None;
     /// A user proved to be at a session, by the password or a provider: it has another text from then on.
     SessionProven = "session.proven", "UPDATE", "MEMBERS_AND_ROLES", None;
+    /// Sign-ins at an account failed: at most one event an account and ten minutes, with how many there were. Ends in `.created`,
+    /// since it takes nothing away from anybody.
+    SignInFailuresTold = "sign_in_failures.created", "UPDATE", "MEMBERS_AND_ROLES", None;
     /// The operator made a one-time sign-in link.
     SignInLinkCreated = "sign_in_link.created", "CREATE", "MEMBERS_AND_ROLES", None;
     /// Somebody used one.
@@ -300,6 +303,7 @@ impl Kind {
             | Self::UserCreated
             | Self::SessionCreated
             | Self::IdentityLinked
+            | Self::SignInFailuresTold
             | Self::SignInLinkCreated
             | Self::SignInLinkUsed
             | Self::LogMoved
@@ -699,6 +703,22 @@ pub struct SessionSnapshot {
     pub organization_id: Option<Uuid>,
 }
 
+/// That sign-ins at an account failed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct SignInFailuresSnapshot {
+    /// How many since the event before.
+    pub count: i64,
+}
+
+/// A session that ended because nobody used it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct IdleSessionSnapshot {
+    pub user_id: Uuid,
+    pub last_used_at: Time,
+}
+
 /// An identity that opens an account.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[allow(missing_docs)]
@@ -737,6 +757,8 @@ pub enum Snapshot {
     Api(ApiSnapshot),
     User(UserSnapshot),
     Session(SessionSnapshot),
+    IdleSession(IdleSessionSnapshot),
+    SignInFailures(SignInFailuresSnapshot),
     Identity(IdentitySnapshot),
 }
 
@@ -776,6 +798,8 @@ into_snapshot!(
     Api(ApiSnapshot),
     User(UserSnapshot),
     Session(SessionSnapshot),
+    IdleSession(IdleSessionSnapshot),
+    SignInFailures(SignInFailuresSnapshot),
     Identity(IdentitySnapshot),
 );
 

@@ -175,6 +175,12 @@ limits! {
         "The same of an organization.";
     MAILS_PER_RECIPIENT = setting "mails_per_recipient" 5, PerHour,
         "The same to one address, from everybody.";
+    NOTICES_PER_RECIPIENT = setting "notices_per_recipient" 20, PerHour,
+        "Mails to one person about the own account: sign-ins with a device that is not known, changes of the address.";
+    MAIL_RETRY = setting "mail_retry_ms" 20_000, Milliseconds,
+        "How long a mail waits that the mail server did not take; each of five further tries waits twice as long.";
+    MAILS_WAITING = fixed "mails_waiting" 1_000, Count,
+        "Mails that wait to be sent, or sent again; one more is not sent, and the log says so.";
     MAIL_MEMORY = fixed "mail_memory" 65_536, Count,
         "Inviters, organizations and addresses whose mails are remembered.";
     SIGN_IN_ATTEMPTS = setting "sign_in_attempts" 5, Count,

@@ -32,11 +32,13 @@ use crate::scrape;
 use crate::service::checkpoints::{self, Checkpoints, Signer};
 use crate::service::known::Devices;
 use crate::service::log_check::LogCheck;
+use crate::service::mail::Mailer;
 use crate::service::old_secrets;
 use crate::service::passwords::Passwords;
 use crate::service::policy_denials;
 use crate::service::retention;
 use crate::service::security::{self, Security};
+use crate::service::session_limits::{self, SessionLimits};
 use crate::service::strangers::Strangers;
 use crate::service::{App, CLIENTS_HIDDEN, Shares, Together, set_up::SetUp, throttle::Throttle};
 use crate::service::{token_use, token_warnings};
@@ -78,6 +80,7 @@ pub struct Running {
     warning: JoinHandle<()>,
     tending: JoinHandle<()>,
     pruning: JoinHandle<()>,
+    sweeping: JoinHandle<()>,
     sampling: Option<JoinHandle<()>>,
     certificates: Vec<Arc<Certificate>>,
 }
@@ -211,6 +214,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let app = Arc::new(App {
         providers,
         sign_in: config.sign_in,
+        session_limits: SessionLimits { lifetime: config.session_lifetime, idle: config.session_idle },
         checkpoints,
         log_check: LogCheck::default(),
         event_retention: config.event_retention,
@@ -254,6 +258,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let warning = tokio::spawn(token_warnings::run(Arc::clone(&app)));
     let tending = tokio::spawn(old_secrets::run(Arc::clone(&app)));
     let pruning = tokio::spawn(token_use::run(Arc::clone(&app)));
+    let sweeping = tokio::spawn(session_limits::run(Arc::clone(&app)));
     Ok(Running {
         address,
         app,
@@ -269,6 +274,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         warning,
         tending,
         pruning,
+        sweeping,
         sampling,
         certificates,
     })
@@ -346,12 +352,19 @@ impl Running {
         self.tending.abort();
         old_secrets::flush(&self.app).await;
         self.pruning.abort();
+        self.sweeping.abort();
         policy_denials::flush(&self.app).await;
         if let Err(error) = security::flush(&self.app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write what was tried at accounts");
         }
         if let Err(error) = self.app.verifier.flush_usage(&self.app.store).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write how tokens were used");
+        }
+        if let Err(error) = self.app.verifier.flush_sessions(&self.app.store).await {
+            tracing::error!(%error, cause = ?error.cause, "cannot write how sessions were used");
+        }
+        if let Some(mails) = self.app.live().mailer.as_ref().map(Mailer::waiting).filter(|mails| *mails > 0) {
+            tracing::error!(mails, "mails were still to be sent, and are lost");
         }
         self.app.store.close().await;
         Ok(())

@@ -37,8 +37,8 @@ pub async fn insert(
     now: Time,
 ) -> Result<()> {
     execute!(tx.conn(), sqlx::query(concat!(
-        "INSERT INTO account (id, email, email_fold, name, password_hash, created_at, updated_at, last_activity_at) ",
-        "VALUES ($1, $2, $3, $4, $5, $6, $6, $6)"
+        "INSERT INTO account (id, email, email_fold, name, password_hash, created_at, updated_at) ",
+        "VALUES ($1, $2, $3, $4, $5, $6, $6)"
     )).bind(id).bind(email).bind(fold_email(email)).bind(name).bind(password_hash).bind(now.0))
     .map_err(name_conflict("account", email))?;
     Ok(())
@@ -108,12 +108,6 @@ pub async fn remove_password(tx: &mut Tx, id: Uuid, now: Time) -> Result<()> {
         tx.conn(),
         sqlx::query("UPDATE account SET password_hash = NULL, updated_at = $2 WHERE id = $1").bind(id).bind(now.0)
     )?;
-    Ok(())
-}
-
-/// Notes that the person was active. Written at most once an hour an account, by whoever signs in or calls.
-pub async fn touch(tx: &mut Tx, id: Uuid, now: Time) -> Result<()> {
-    execute!(tx.conn(), sqlx::query("UPDATE account SET last_activity_at = $2 WHERE id = $1").bind(id).bind(now.0))?;
     Ok(())
 }
 

@@ -38,6 +38,7 @@ pub mod retention;
 pub mod rewind;
 mod role_rows;
 pub mod roles;
+pub mod session_uses;
 pub mod sessions;
 mod short;
 pub mod sign_in_rules;

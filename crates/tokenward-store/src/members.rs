@@ -50,7 +50,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT m.account_id, a.email, a.name, a.email_proven_at, m.role_id, r.name AS role_name, r.kind AS role_kind, m.is_owner, ",
-            "m.rule_provider, m.rule_value, a.last_activity_at, m.created_at, m.updated_at FROM member m JOIN account a ON a.id = m.account_id ",
+            "m.rule_provider, m.rule_value, m.last_activity_at, m.created_at, m.updated_at FROM member m JOIN account a ON a.id = m.account_id ",
             "JOIN role r ON r.id = m.role_id WHERE m.organization_id = $1 ",
             $rest
         )
@@ -60,7 +60,7 @@ macro_rules! select {
 /// Makes an account a member. The database allows one owner an organization.
 pub async fn insert(tx: &mut Tx, membership: Membership, is_owner: bool, now: Time) -> Result<()> {
     execute!(tx.conn(), sqlx::query(
-        "INSERT INTO member (organization_id, account_id, role_id, is_owner, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)"
+        "INSERT INTO member (organization_id, account_id, role_id, is_owner, created_at, updated_at, last_activity_at) VALUES ($1, $2, $3, $4, $5, $5, $5)"
     )
     .bind(membership.organization_id).bind(membership.account_id).bind(membership.role_id).bind(is_owner).bind(now.0))?;
     Ok(())

@@ -5,7 +5,7 @@ use tokenward_core::time::HOUR;
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, execute, row, run};
-use crate::tx::UnloggedTx;
+use crate::tx::{Tx, UnloggedTx};
 
 /// Attempts of one kind at one account from one address, within an hour.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,4 +73,50 @@ pub async fn of_account(conn: Conn<'_>, account: Uuid, before: Time, limit: i64)
         Some(Attempts { account, notice, address, count: row.attempts, last_at: row.last_at })
     };
     Ok(rows.into_iter().filter_map(attempts).collect())
+}
+
+row! {
+    /// Failed sign-ins at an account of which no event has told.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct Untold {
+        /// At which account.
+        pub account_id: Uuid,
+        /// Its address.
+        pub email: String,
+        /// How many.
+        pub untold: i64,
+    }
+}
+
+/// Counts failed sign-ins of which an event is to tell.
+pub async fn add_untold(tx: &mut UnloggedTx, account: Uuid, count: i64) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "INSERT INTO sign_in_failure (account_id, untold, told_at) VALUES ($1, $2, 0) ",
+            "ON CONFLICT (account_id) DO UPDATE SET untold = sign_in_failure.untold + excluded.untold"
+        ))
+        .bind(account)
+        .bind(count)
+    )?;
+    Ok(())
+}
+
+/// Accounts with failed sign-ins of which an event is due: none has told of that account since `before`.
+pub async fn untold(conn: Conn<'_>, before: Time, limit: i64) -> Result<Vec<Untold>> {
+    run!(conn, c => sqlx::query_as(concat!(
+        "SELECT f.account_id, a.email, f.untold FROM sign_in_failure f JOIN account a ON a.id = f.account_id ",
+        "WHERE f.untold > 0 AND f.told_at <= $1 ORDER BY f.account_id LIMIT $2"
+    )).bind(before.0).bind(limit).fetch_all(&mut *c))
+}
+
+/// An event tells of these now.
+pub async fn told(tx: &mut Tx, account: Uuid, now: Time) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE sign_in_failure SET untold = 0, told_at = $2 WHERE account_id = $1")
+            .bind(account)
+            .bind(now.0)
+    )?;
+    Ok(())
 }

@@ -27,6 +27,7 @@ mod reuse;
 mod sampled;
 #[doc(hidden)]
 pub mod server;
+mod session_uses;
 mod tally;
 mod trace;
 mod usage;

@@ -48,6 +48,7 @@ use crate::registry::{Reached, This};
 use crate::rekey::Rekeys;
 use crate::reuse::Reused;
 use crate::sampled::Sampled;
+use crate::session_uses::SessionUses;
 use crate::trace::DecisionId;
 use crate::usage::Uses;
 use crate::watch::Watch;
@@ -103,6 +104,7 @@ struct Shared {
     prefixes: Prefixes,
     clock: Arc<dyn Clock>,
     uses: Uses,
+    session_uses: SessionUses,
     rekeys: Rekeys,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     guard: guard::MissGuard,
@@ -178,6 +180,7 @@ impl Verifier {
             prefixes,
             clock: Arc::clone(store.clock()),
             uses: Uses::new(store.now(), store.random()),
+            session_uses: SessionUses::default(),
             rekeys: Rekeys::default(),
             tasks: Mutex::default(),
             guard: guard::MissGuard::default(),
@@ -718,8 +721,10 @@ impl Verifier {
             outside: false,
             policy: PolicyOutcome::NoPolicy,
         };
-        match decide(&facts, Ask::Identity, self.0.clock.recent()) {
+        let now = self.0.clock.recent();
+        match decide(&facts, Ask::Identity, now) {
             Decision::Allow => {
+                self.0.session_uses.used(session.id, now, client.address, client.user_agent.as_deref());
                 let by = client.by(Actor::User { id: session.user, email: session.email.to_string() });
                 let caller = Caller::user(session.credential(), by);
                 Ok(caller.proven_by(Arc::clone(&session.proof)).reaching(session.reach))

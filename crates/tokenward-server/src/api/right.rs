@@ -114,6 +114,9 @@ pub(super) fn authorize(
         caller.require_user()?;
     }
     let grant = caller.require(&directory, organization, permission, resource, app.now())?;
+    if let Some((account, _)) = grant.session() {
+        app.verifier.was_active(organization, account);
+    }
     // Handlers can rely on it: what is called an id is one.
     for (name, value) in path.iter().filter(|(name, _)| name.ends_with("Id")) {
         id(name, value)?;

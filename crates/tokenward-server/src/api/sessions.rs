@@ -1,11 +1,11 @@
-//! Sessions of users over HTTP: an e-mail address and a password for a bearer token of twelve hours.
+//! Sessions of users over HTTP: an e-mail address and a password for a bearer token.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use tokenward_api::sessions::{NewSession, OwnSession, OwnSessionList, Proof, Proven, Session};
 use tokenward_core::Error;
 use tokenward_core::caller::Caller;
@@ -16,6 +16,7 @@ use super::endpoint::{Endpoint, delete, get, post};
 use super::error::ApiError;
 use super::extract::{Body, client, id, written, written_empty};
 use crate::limits::{EMAIL, PASSWORD};
+use crate::service::sessions::Listed;
 use crate::service::{App, proof, sessions};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -44,6 +45,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .user()
             .about("Sessions", "Your own sessions: since when, from which address, with which client.")
             .answers::<OwnSessionList>(200),
+        delete("/account/session", end_others)
+            .user()
+            .about("Sessions", "End all of your sessions but the one that asks.")
+            .answers_empty(204),
         delete("/account/session/{sessionId}", end)
             .user()
             .about("Sessions", "End one of your own sessions.")
@@ -92,8 +97,11 @@ async fn list(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<OwnSessionList>, ApiError> {
-    let results = sessions::list(&app, &caller).await?.into_iter().map(|session| OwnSession {
+    let results = sessions::list(&app, &caller).await?.into_iter().map(|Listed { session, last_use }| OwnSession {
         current: session.id == caller.credential_id(),
+        last_used_at: last_use.as_ref().map(|it| it.used_at),
+        last_used_from: last_use.as_ref().and_then(|it| it.address.clone()),
+        last_used_agent: last_use.and_then(|it| it.user_agent),
         id: session.id,
         created_at: session.created_at,
         expires_at: session.expires_at,
@@ -114,4 +122,14 @@ async fn end(
 ) -> Result<Response, ApiError> {
     let ended = sessions::end(&app, &caller, id("sessionId", &session)?).await?;
     Ok(written_empty(StatusCode::NO_CONTENT, &ended))
+}
+
+async fn end_others(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, ApiError> {
+    match sessions::end_others(&app, &caller).await? {
+        Some(ended) => Ok(written_empty(StatusCode::NO_CONTENT, &ended)),
+        None => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
 }

@@ -119,6 +119,12 @@ pub struct Config {
     /// How people sign in.
     #[serde(deserialize_with = "values::sign_in")]
     pub sign_in: SignIn,
+    /// How long a session lasts, at most.
+    #[serde(deserialize_with = "values::session_lifetime")]
+    pub session_lifetime: Micros,
+    /// After how long without use it ends sooner.
+    #[serde(deserialize_with = "values::session_idle")]
+    pub session_idle: Micros,
     /// How often to look for the changes of other processes.
     #[serde(rename = "poll_interval_ms", deserialize_with = "values::poll_interval")]
     pub poll_interval: Duration,

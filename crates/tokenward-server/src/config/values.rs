@@ -18,6 +18,7 @@ use tracing_subscriber::filter::Targets;
 use super::LogFormat;
 use crate::service::organization_creators::OrganizationCreators;
 use crate::service::retention;
+use crate::service::session_limits;
 use crate::service::ways::SignIn;
 use crate::transport::Place;
 
@@ -212,6 +213,14 @@ pub(super) fn credential_header<'de, D: Deserializer<'de>>(from: D) -> Result<Op
 /// Empty is for ever.
 pub(super) fn event_retention<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Micros>, D::Error> {
     optional(from, |text| retention::read(text).map_err(|problem| format!("`{text}` {problem}")))
+}
+
+pub(super) fn session_lifetime<'de, D: Deserializer<'de>>(from: D) -> Result<Micros, D::Error> {
+    read(from, |text| session_limits::LIFETIME.read(text).map_err(|problem| format!("`{text}` {problem}")))
+}
+
+pub(super) fn session_idle<'de, D: Deserializer<'de>>(from: D) -> Result<Micros, D::Error> {
+    read(from, |text| session_limits::IDLE.read(text).map_err(|problem| format!("`{text}` {problem}")))
 }
 
 pub(super) fn poll_interval<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {

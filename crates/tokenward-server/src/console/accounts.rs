@@ -13,7 +13,8 @@ use super::sessions::password_field;
 use super::view::{AccountPage, IdentityRow, Nav, ProviderLink, SessionRow};
 use super::words::{agent, proven_how};
 use crate::issuer::Provider;
-use crate::service::{accounts, identities, receipts, sessions};
+use crate::service::sessions::Listed;
+use crate::service::{accounts, identities, sessions};
 use tokenward_store::identities::Identity;
 
 /// Where the page is.
@@ -29,7 +30,7 @@ async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Pr
     let mut all = sessions::list(&person.app, &person.caller).await?;
     let current = person.caller.credential_id();
     // A stable sort: the current one first, the others stay in their order.
-    all.sort_by_key(|session| session.id != current);
+    all.sort_by_key(|it| it.session.id != current);
     let sessions = {
         let directory = person.app.verifier.directory();
         // Of a session for one organization alone: which.
@@ -37,13 +38,14 @@ async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Pr
             let organization = directory.organization(id?)?;
             Some(format!(", for {} alone", organization.name))
         };
-        let row = |session: tokenward_store::sessions::Session| SessionRow {
+        let row = |Listed { session, last_use }: Listed| SessionRow {
             id: session.id.to_string(),
             client: agent(session.user_agent.as_deref()),
+            last_seen: last_use.as_ref().map(|it| person.moment(it.used_at)),
+            seen_from: last_use.and_then(|it| it.address).filter(|it| session.address.as_ref() != Some(it)),
             address: session.address,
             proven: proven_how(&session.methods) + &alone(session.organization_id).unwrap_or_default(),
             created: person.moment(session.created_at),
-            last_seen: None,
             expires: person.moment(session.expires_at),
             current: session.id == current,
         };
@@ -118,12 +120,8 @@ pub(super) async fn end_session(Extension(person): Extension<SignedIn>, At(sessi
 
 /// `POST /console/account/sessions/end-others`.
 pub(super) async fn end_others(Extension(person): Extension<SignedIn>) -> PageResult {
-    let (app, own) = (&person.app, person.caller.credential_id());
-    let mut last = None;
-    for session in sessions::list(app, &person.caller).await?.into_iter().filter(|session| session.id != own) {
-        last = Some(receipts::without_waiting(sessions::end(app, &person.caller, session.id)).await?.position);
+    match sessions::end_others(&person.app, &person.caller).await? {
+        Some(ended) => person.done_at(ACCOUNT, Flashed::SessionsEnded, ended.position),
+        None => person.done(ACCOUNT, Flashed::SessionsEnded),
     }
-    let Some(last) = last else { return person.done(ACCOUNT, Flashed::SessionsEnded) };
-    receipts::wait_for_all(app, last).await;
-    person.done_at(ACCOUNT, Flashed::SessionsEnded, last)
 }

@@ -85,6 +85,9 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
     let (mut parts, body) = request.into_parts();
     let (organization, nav) = place_in(&parts);
     let had_done = person.done.is_some();
+    if let Some(id) = organization.filter(|id| person.belongs_to(*id)) {
+        app.verifier.was_active(id, person.user);
+    }
     // Where to come back to after another sign-in; what a form held is lost.
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     let asked_for = parts.uri.path_and_query().map(|path| path.to_string()).filter(|_| reads);

@@ -23,7 +23,8 @@ use super::words::role_name;
 use crate::http;
 use crate::service::proof::Renewed;
 use crate::service::sessions::Begun;
-use crate::service::{App, CLIENTS_HIDDEN, accounts, log, receipts};
+use crate::service::known::Guesser;
+use crate::service::{App, CLIENTS_HIDDEN, accounts, log, person_mail, receipts};
 use tokenward_verify::server::Client;
 
 /// From where a request to the console came.
@@ -143,6 +144,11 @@ impl SignedIn {
         let mut response = see_other(path)?;
         set_flash(&mut response, done)?;
         Ok(response)
+    }
+
+    /// Does the person belong to the organization, and has proved what that asks?
+    pub(super) fn belongs_to(&self, organization: Uuid) -> bool {
+        self.caller.organization(&self.app.verifier.directory(), organization).is_ok()
     }
 
     /// The first organization that the person belongs to.
@@ -298,6 +304,10 @@ impl SignedOut {
         let (app, now) = (&self.app, self.app.now());
         let seconds = begun.expires_at.seconds() - now.seconds();
         cookie::set(response.headers_mut(), cookie::SESSION, begun.text.expose(), Some(seconds))?;
+        let known = app.devices.guesser(&begun.email, self.device.as_deref(), None, now);
+        if !matches!(known, Guesser::Known(_)) {
+            person_mail::tell_of_new_device(app, begun, &self.client);
+        }
         let device = app.devices.marked(&begun.email, self.device.as_deref(), now, app.store.random());
         cookie::set(response.headers_mut(), cookie::DEVICE, &device, Some(app.devices.seconds()))?;
         cookie::clear(response.headers_mut(), cookie::FORM);

@@ -348,7 +348,7 @@ pub(super) async fn remove(
 pub(super) async fn of_session(person: &SignedIn) -> Result<Option<String>, Error> {
     let own = person.caller.credential_id();
     let all = sessions::list(&person.app, &person.caller).await?;
-    let session = all.into_iter().find(|session| session.id == own);
+    let session = all.into_iter().map(|it| it.session).find(|session| session.id == own);
     let key = session.and_then(|it| it.methods.provider().map(str::to_owned));
     Ok(key.filter(|key| person.app.providers.get(key).is_ok()))
 }

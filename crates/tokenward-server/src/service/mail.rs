@@ -4,6 +4,9 @@
 //! Mail reaches people who never asked for it. So it has budgets, which are asked before anything is written; and names
 //! that others chose stand in it so that no mail program makes a link of them.
 
+mod delivery;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use lettre::message::Mailbox;
@@ -17,7 +20,7 @@ use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::invitations::Invitation;
 
 use super::recent::Recent;
-use crate::limits::{Limit, Limits, MAIL_MEMORY, MAILS_PER_INVITER, MAILS_PER_ORGANIZATION, MAILS_PER_RECIPIENT};
+use crate::limits::{Limit, Limits, MAIL_MEMORY, MAILS_PER_INVITER, MAILS_PER_ORGANIZATION, MAILS_PER_RECIPIENT, NOTICES_PER_RECIPIENT};
 
 /// Sends mail.
 #[derive(Clone)]
@@ -27,6 +30,8 @@ struct Inner {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     limits: Limits,
+    /// Mails that are not sent yet.
+    waiting: AtomicUsize,
     /// When the whole budget is back (the generic cell rate algorithm, ITU-T I.371 annex A).
     budgets: Mutex<Recent<Time>>,
 }
@@ -110,6 +115,8 @@ enum Budget {
     Inviter(Uuid),
     Organization(Uuid),
     Recipient(String),
+    /// A person who is told of the own account. Nothing that others ask for takes from it.
+    Notice(String),
 }
 
 impl Mailer {
@@ -119,7 +126,13 @@ impl Mailer {
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| MailError::Url)?;
         let from = from.parse().map_err(|_| MailError::From(from.to_owned()))?;
         let budgets = Mutex::new(Recent::new(MAIL_MEMORY.size()));
-        Ok(Self(Arc::new(Inner { transport: transport.build(), from, limits: limits.clone(), budgets })))
+        Ok(Self(Arc::new(Inner {
+            transport: transport.build(),
+            from,
+            limits: limits.clone(),
+            waiting: AtomicUsize::new(0),
+            budgets,
+        })))
     }
 
     /// Takes a mail out of the budgets of who invites, of the organization and of the recipient; `throttled` where one of
@@ -228,17 +241,20 @@ impl Mailer {
             (Budget::Recipient(fold_email(recipient)), &MAILS_PER_RECIPIENT),
         ];
         self.0.take(&budgets, now)?;
-        let to = recipient.parse().map_err(|_| Error::internal("an address cannot be written into a mail"))?;
-        let message = Message::builder().from(self.0.from.clone()).to(Mailbox::new(None, to));
-        let message = message.subject(&subject).body(text).map_err(Error::internal)?;
-        let mailer = Arc::clone(&self.0);
-        tokio::spawn(async move {
-            if let Err(problem) = mailer.transport.send(message).await {
-                let problem = problem.to_string();
-                tracing::error!(%organization, subject, problem, "a mail could not be sent");
-            }
-        });
-        Ok(())
+        self.0.deliver(recipient, &subject, text)
+    }
+
+    /// Tells a person of the own account. From a budget that is for this alone, so that nobody can spend it to keep a warning
+    /// back.
+    pub(super) fn notice(&self, recipient: &str, subject: &str, text: String, now: Time) -> Result<()> {
+        self.0.take(&[(Budget::Notice(fold_email(recipient)), &NOTICES_PER_RECIPIENT)], now)?;
+        self.0.deliver(recipient, subject, text)
+    }
+
+    /// How many mails are not sent yet.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
     }
 }
 
@@ -255,7 +271,7 @@ impl Inner {
                 let what = match budget {
                     Budget::Inviter(_) => "You have sent as many invitations by mail as",
                     Budget::Organization(_) => "This organization has sent as many mails as",
-                    Budget::Recipient(_) => "This address has been sent as many mails as",
+                    Budget::Recipient(_) | Budget::Notice(_) => "This address has been sent as many mails as",
                 };
                 let advice = format!("Nothing was written. Try again in {seconds} s.");
                 let error = limit.exceeded(Code::Throttled, self.limits.get(limit), what, &advice);
@@ -329,7 +345,7 @@ fn message(from: Mailbox, invitation: &Invitation, link: &str) -> Result<Message
 /// A name as it may stand in a mail. Mail programs make links of what looks like an address (`http://…`, `www.…`,
 /// `example.com/x`, in any script), and a link in a mail of ours is believed. To refuse such names would refuse honest ones
 /// (Booking.com); so a space follows each sign that holds an address together, which people read over and programs do not.
-fn unlinked(name: &str) -> String {
+pub(super) fn unlinked(name: &str) -> String {
     let mut shown = String::with_capacity(name.len() + 8);
     let mut letters = name.chars().peekable();
     while let Some(letter) = letters.next() {

@@ -35,6 +35,7 @@ pub mod organization_creators;
 pub mod organizations;
 pub mod passwords;
 pub mod pepper_rotation;
+pub mod person_mail;
 pub mod policy_denials;
 pub mod policy_tokens;
 pub mod projects;
@@ -46,9 +47,11 @@ pub mod role_trial;
 pub mod roles;
 pub mod seal;
 pub mod security;
+pub mod session_limits;
 pub mod sessions;
 pub mod set_up;
 mod shares;
+pub mod sign_in_failures;
 pub mod sign_in_policy;
 pub mod sign_in_rules;
 pub mod status;
@@ -136,6 +139,8 @@ pub struct App {
     pub together: Together,
     /// How people sign in.
     pub sign_in: ways::SignIn,
+    /// How long sessions last.
+    pub session_limits: session_limits::SessionLimits,
     /// Who else says who somebody is.
     pub providers: Providers,
     /// Passwords are hashed by few at a time.

@@ -20,7 +20,7 @@ use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::notices::{self, Attempts};
 use tokenward_store::{Conn, events, members};
 
-use super::App;
+use super::{App, sign_in_failures};
 use crate::limits::{ACCOUNT_EVENTS, ACCOUNT_NOTICES};
 
 /// How often counts are told and written.
@@ -98,6 +98,9 @@ pub async fn run(app: Arc<App>) {
         if let Err(error) = flush(&app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write what was tried at accounts; trying again");
         }
+        if let Err(error) = sign_in_failures::tell(&app).await {
+            tracing::error!(%error, cause = ?error.cause, "cannot tell of failed sign-ins; trying again");
+        }
     }
 }
 
@@ -143,6 +146,9 @@ async fn write(app: &App, taken: &HashMap<(Uuid, Notice, Option<IpAddr>), (i64, 
         let address = client.map(|client| client.to_string());
         let attempts = Attempts { account: *account, notice: *notice, address, count: *count, last_at: *last_at };
         notices::add(&mut tx, &attempts, keep).await?;
+        if *notice == Notice::SignInFailed {
+            notices::add_untold(&mut tx, *account, *count).await?;
+        }
     }
     tx.commit().await
 }
@@ -204,7 +210,9 @@ async fn of_account(app: &Arc<App>, mut conn: Conn<'_>, account: Uuid, before: O
         flush(app).await?;
     }
     let (before, most) = (before.unwrap_or(Time(i64::MAX)), i64::from(ACCOUNT_EVENTS.number()));
-    let told = events::of_account(conn.reborrow(), account, before, most).await?;
+    let mut told = events::of_account(conn.reborrow(), account, before, most).await?;
+    // The counts below say more of them.
+    told.retain(|event| event.kind != Kind::SignInFailuresTold);
     let tried = notices::of_account(conn, account, before, most).await?;
     let mut all: Vec<Happened> = told.into_iter().map(of_event).chain(tried.into_iter().map(of_attempts)).collect();
     all.sort_by_key(|happened| std::cmp::Reverse(happened.at));

@@ -9,24 +9,29 @@ use tokenward_core::method::{Method, Methods};
 use tokenward_core::notice::Notice;
 use tokenward_core::right::{Right as _, Visitor};
 use tokenward_core::secret::PlainText;
-use tokenward_core::time::HOUR;
+use tokenward_core::time::{HOUR, MINUTE, Micros};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::accounts::{self, Account};
 use tokenward_store::identities;
 use tokenward_store::provider_sessions::{self, ProviderSession};
+use tokenward_store::session_uses::{self, SessionUse};
 use tokenward_store::sessions::{self, NewSession, Session};
 use zeroize::Zeroizing;
 
 use super::compare::{self, Tried};
 use super::handed::{Handed, Terms};
+use super::known::Guesser;
 use super::new_text::NewText;
 use super::turns::Lane;
-use super::{App, Written};
+use super::{App, Written, person_mail};
 use crate::limits::SESSIONS;
 use tokenward_verify::server::Client;
 
-/// How long a session lasts. No longer where a provider proved it: none tells of every account that is shut there.
-const LIFETIME: i64 = 12 * HOUR;
+/// How long one lasts at most that a provider proved: none tells of every account that is shut there.
+const BY_PROVIDER: Micros = 12 * HOUR;
+
+/// How long after an account was made its first sign-in is none to tell of.
+const NEW_ACCOUNT: Micros = 10 * MINUTE;
 
 /// A session that has just begun; its text is shown to its client only now.
 pub struct Begun {
@@ -36,6 +41,8 @@ pub struct Begun {
     pub text: Arc<PlainText>,
     /// When it ends.
     pub expires_at: Time,
+    /// Is its person to be told, where it began with a device that is not known?
+    pub is_told: bool,
 }
 
 /// How whoever begins a session has just proved who it is.
@@ -50,8 +57,8 @@ pub struct Proof {
     identity: Option<(String, String)>,
     /// The claim that the provider was to say groups in, where it did not.
     absent_claim: Option<String>,
-    /// How long the session lasts.
-    lifetime: i64,
+    /// How long the session lasts at most, where that is less than any.
+    most: Option<Micros>,
     /// What another session hands over, whose proof it is then.
     handed: Option<Handed>,
 }
@@ -71,7 +78,7 @@ impl Proof {
     /// By the same where passwords are off: for an hour, to put right what keeps people out.
     #[must_use]
     pub fn break_glass() -> Self {
-        Self { lifetime: HOUR, ..Self::link() }
+        Self { most: Some(HOUR), ..Self::link() }
     }
 
     /// By the link of an invitation and the password that was chosen, or typed, with it.
@@ -84,7 +91,7 @@ impl Proof {
     #[must_use]
     pub fn invitation_by(key: &str, provider_session: Option<&str>) -> Self {
         let proof = Self::of([Method::Invitation, Method::Oidc(key.into())]);
-        Self { there: there(key, provider_session), ..proof }
+        Self { there: there(key, provider_session), most: Some(BY_PROVIDER), ..proof }
     }
 
     /// By a provider, as the holder of this identity.
@@ -93,6 +100,7 @@ impl Proof {
         Self {
             there: there(key, provider_session),
             identity: Some((issuer.to_owned(), subject.to_owned())),
+            most: Some(BY_PROVIDER),
             ..Self::of([Method::Oidc(key.into())])
         }
     }
@@ -116,7 +124,7 @@ impl Proof {
             there: Vec::new(),
             identity: None,
             absent_claim: None,
-            lifetime: LIFETIME,
+            most: None,
             handed: None,
         }
     }
@@ -152,8 +160,15 @@ pub async fn sign_in(
     let tried = Tried { notice: Notice::SignInFailed, account: known, address: client.address };
     let right = compare::is_right(app, &guesser, tried, Lane::from(&guesser), password, hash.clone()).await?;
     let account = account.filter(|_| right).ok_or_else(wrong)?;
+    // A program keeps no cookie: it is known by its network.
+    let known = matches!(app.devices.guesser(email, device, client.address, app.now()), Guesser::Known(_));
     app.devices.remember(email, client.address, app.now());
-    begin(app, account, Proof::password(hash), client, console).await
+    let from = client.clone();
+    let begun = begin(app, account, Proof::password(hash), client, console).await?;
+    if !console && !known {
+        person_mail::tell_of_new_device(app, &begun.value, &from);
+    }
+    Ok(begun)
 }
 
 /// Begins a session for somebody who has just proved who it is.
@@ -166,6 +181,7 @@ pub async fn begin(
 ) -> Result<Written<Begun>> {
     let NewText { text, digest, pepper_version } = NewText::make(app);
     let most = app.limits.get(&SESSIONS);
+    let lifetime = app.session_limits.lifetime.min(proof.most.unwrap_or(Micros::MAX));
     let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
     app.write(visitor, move |tx, _| {
         Box::pin(async move {
@@ -189,7 +205,7 @@ pub async fn begin(
                     there: proof.there,
                     absent_claim: proof.absent_claim,
                     organization: None,
-                    expires_at: now.plus(proof.lifetime),
+                    expires_at: now.plus(lifetime),
                 },
             };
             let Terms { methods, proven_at, there, absent_claim, organization, expires_at } = terms;
@@ -217,12 +233,13 @@ pub async fn begin(
                 sessions::delete(tx, account.id, oldest).await?;
                 events.push(Event::new(Kind::SessionEnded, None, oldest, &account.email).related(account.id));
             }
-            accounts::touch(tx, account.id, now).await?;
             let (user_id, methods) = (account.id, methods.words());
             let snapshot = SessionSnapshot { user_id, console, expires_at, methods, organization_id: organization };
             let email = account.email.clone();
+            // Of a new account nobody knows a device, and what another session hands over it had proved.
+            let is_told = proof.handed.is_none() && now.0 - account.created_at.0 > NEW_ACCOUNT;
             events.push(Event::new(Kind::SessionCreated, None, id, account.email).related(account.id).after(snapshot));
-            Ok((Begun { email, text, expires_at }, events))
+            Ok((Begun { email, text, expires_at, is_told }, events))
         })
     })
     .await
@@ -232,14 +249,49 @@ fn wrong() -> Error {
     Error::new(Code::SignInFailed, "The e-mail address or the password is wrong.")
 }
 
+/// A session, and its last use as far as that was written.
+pub struct Listed {
+    /// The session.
+    pub session: Session,
+    /// When it was last used, from where and with what.
+    pub last_use: Option<SessionUse>,
+}
+
 /// The caller's own sessions, the newest first.
-pub async fn list(app: &Arc<App>, caller: &Caller) -> Result<Vec<Session>> {
+pub async fn list(app: &Arc<App>, caller: &Caller) -> Result<Vec<Listed>> {
     let user = caller.require_user()?;
     let mut reader = app.store.read().await?;
     let mut all = sessions::of_accounts(reader.conn(), &[user]).await?;
     all.retain(|session| session.expires_at > app.now());
     all.sort_by_key(|session| std::cmp::Reverse(session.created_at));
-    Ok(all)
+    let ids: Vec<Uuid> = all.iter().map(|session| session.id).collect();
+    let mut uses = session_uses::of(reader.conn(), &ids).await?;
+    Ok(all.into_iter().map(|session| Listed { last_use: uses.remove(&session.id), session }).collect())
+}
+
+/// Ends all of the caller's sessions but the one that asks, in one write. Answers how many; `None` where there was no other.
+pub async fn end_others(app: &Arc<App>, caller: &Caller) -> Result<Option<Written<usize>>> {
+    let written = app.write(caller.person()?, move |tx, person| {
+        Box::pin(async move {
+            let mut events = Vec::new();
+            for session in sessions::of_accounts(tx.conn(), &[person.account()]).await? {
+                if session.id != person.session() {
+                    sessions::delete(tx, person.account(), session.id).await?;
+                    let name = person.by().actor.name();
+                    events.push(Event::new(Kind::SessionEnded, None, session.id, name).related(person.account()));
+                }
+            }
+            if events.is_empty() {
+                return Err(Error::conflict("There is no other session."));
+            }
+            Ok((events.len(), events))
+        })
+    });
+    match written.await {
+        Ok(written) => Ok(Some(written)),
+        Err(error) if error.code == Code::Conflict => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Ends one of the caller's own sessions. One that is for one organization alone ends no other than itself.

@@ -41,6 +41,7 @@ mod organizations;
 mod people;
 mod resources;
 mod schema;
+mod session_uses;
 mod takeover;
 mod together;
 mod token_care;

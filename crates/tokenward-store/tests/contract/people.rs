@@ -16,7 +16,6 @@ on_both_engines![
     an_address_belongs_to_one_account_whatever_its_case,
     an_account_keeps_what_it_was_given,
     a_change_of_an_account_leaves_its_address_and_its_password,
-    activity_is_noted,
     a_sign_in_link_is_spent_once,
     of_two_who_spend_a_link_at_once_one_wins,
     a_link_whose_spending_was_rolled_back_is_whole,
@@ -105,16 +104,6 @@ async fn a_change_of_an_account_leaves_its_address_and_its_password(world: World
     crate::world::end(tx).await.unwrap();
     let account = accounts::get(world.reader().await.conn(), id).await.unwrap().unwrap();
     assert_eq!((account.name.as_str(), account.communication_email), ("", None));
-}
-
-async fn activity_is_noted(world: World) {
-    let id = world.account("ada@acme.example").await;
-    let later = world.clock.pass(HOUR);
-    let mut tx = world.begin().await;
-    accounts::touch(&mut tx, id, later).await.unwrap();
-    crate::world::end(tx).await.unwrap();
-    assert_eq!(world.number("SELECT last_activity_at FROM account").await, later.0);
-    assert_eq!(world.number("SELECT updated_at FROM account").await, later.0 - HOUR);
 }
 
 /// A link for the account that ends in an hour.

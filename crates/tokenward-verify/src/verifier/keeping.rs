@@ -1,13 +1,19 @@
 //! What is kept of the use of tokens, and who carries it to the database.
 
+use std::time::Duration;
+
 use tokenward_core::decision::Ask;
 use tokenward_core::index::FoundRecord;
 use tokenward_core::permission::RequiredPermission;
 use tokenward_core::role::{Role, Target};
+use tokenward_core::{Result, Uuid};
 use tokenward_store::Store;
 
 use super::{SHARE, Verifier};
 use crate::pending::{DenialTerms, Exercised, Lost};
+
+/// How often the use of sessions is written.
+const SESSIONS: Duration = Duration::from_secs(60);
 
 impl Verifier {
     /// How much of what is to be kept of decisions found no room since the start.
@@ -21,10 +27,33 @@ impl Verifier {
         self.0.uses.pending.set_terms(terms);
     }
 
+    /// Somebody who is signed in did something in an organization.
+    pub fn was_active(&self, organization: Uuid, account: Uuid) {
+        self.0.session_uses.active(organization, account, self.0.clock.recent());
+    }
+
+    /// Writes how sessions were used since the last time.
+    pub async fn flush_sessions(&self, store: &Store) -> Result<()> {
+        self.0.session_uses.write(store).await
+    }
+
     /// Writes how tokens were used, every minute from now on, and denials every few seconds. Without it that is only known in
     /// memory.
     pub fn keep_usage(&self, store: Store) {
         self.0.uses.pending.keep();
+        self.0.session_uses.keep();
+        let (verifier, own) = (self.clone(), store.clone());
+        self.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(SESSIONS) => {}
+                    () = verifier.0.followed.stopping() => return,
+                }
+                if let Err(error) = verifier.flush_sessions(&own).await {
+                    tracing::error!(%error, cause = ?error.cause, "cannot write how sessions were used; trying again in a minute");
+                }
+            }
+        });
         let (verifier, own) = (self.clone(), store.clone());
         self.spawn(async move {
             loop {

@@ -16,6 +16,15 @@ impl Mailbox {
     pub async fn open() -> (Self, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        (Self::take_from(listener), address)
+    }
+
+    /// One on a port that was free until now.
+    pub async fn open_at(address: SocketAddr) -> Self {
+        Self::take_from(TcpListener::bind(address).await.unwrap())
+    }
+
+    fn take_from(listener: TcpListener) -> Self {
         let mailbox = Self::default();
         let kept = mailbox.clone();
         tokio::spawn(async move {
@@ -27,7 +36,12 @@ impl Mailbox {
                 });
             }
         });
-        (mailbox, address)
+        mailbox
+    }
+
+    /// How many mails with this in them have come.
+    pub fn count(&self, text: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|mail| mail.contains(text)).count()
     }
 
     async fn take(&self, stream: TcpStream) -> std::io::Result<()> {

@@ -59,6 +59,7 @@ mod retention;
 mod run;
 mod sdk;
 mod security;
+mod session_limits;
 mod session_proof;
 mod settings;
 mod sign_in;

@@ -19,6 +19,8 @@ pub struct SessionRow {
     pub created: Moment,
     /// When it was last used.
     pub last_seen: Option<Moment>,
+    /// From which address, where it is another one.
+    pub seen_from: Option<String>,
     /// When it ends by itself.
     pub expires: Moment,
     /// Is it the one that shows this page?

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tokenward_core::Uuid;
-use tokenward_core::time::{HOUR, SECOND};
+use tokenward_core::time::{DAY, SECOND};
 
 use crate::support::expected::{error, invalid, refused};
 use crate::support::{Answer, OWNER, PASSWORD, Server};
@@ -12,17 +12,17 @@ async fn sign_in(server: &Server, email: &str, password: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn who_signs_in_gets_a_session_of_twelve_hours() {
+async fn who_signs_in_gets_a_session_of_seven_days() {
     let (server, acme) = Server::frozen().await;
     // The case of an e-mail address does not count.
     let answer = sign_in(&server, "Owner@ACME.example", PASSWORD).await;
     let text = answer.str("token");
-    assert_eq!(answer.pair(), (201, json!({ "token": text, "expires_at": "2026-09-02T00:00:00.000000Z" })));
+    assert_eq!(answer.pair(), (201, json!({ "token": text, "expires_at": "2026-09-08T12:00:00.000000Z" })));
     assert!(text.len() == 42 && text.starts_with("tws_"), "{text}");
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert!(answer.header("tokenward-position").is_some() && answer.header("set-cookie").is_none(), "{answer:?}");
 
-    server.clock.advance(12 * HOUR - 1);
+    server.clock.advance(7 * DAY - 1);
     assert_eq!(server.get(&acme.path("apiToken"), &text).await.status, 200);
     server.clock.advance(1);
     let answer = server.get(&acme.path("apiToken"), &text).await;

@@ -494,6 +494,7 @@ pub fn pages() -> Vec<(String, String)> {
         proven: "with a password".into(),
         created: moment(-2 * HOUR),
         last_seen: Some(moment(-30 * MINUTE)),
+        seen_from: current.then(|| "10.2.0.15".into()),
         expires: moment(10 * HOUR),
         current,
     };

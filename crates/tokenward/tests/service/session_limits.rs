@@ -1,0 +1,178 @@
+//! Sessions that nobody uses end by themselves, as ends that the log tells; and what is known of the use of one.
+
+use serde_json::json;
+use tokenward_core::time::{HOUR, MINUTE};
+use tokenward_server::limits::MAIL_RETRY;
+use tokenward_server::service::session_limits::sweep;
+use tokenward_server::service::{security, sign_in_failures};
+
+use crate::console::Person;
+use crate::mailbox::Mailbox;
+use crate::support::{OWNER, PASSWORD, Server, config};
+
+/// Carries what is known of the use of sessions to the database, as the worker does once a minute.
+async fn flush(server: &Server) {
+    let app = &server.running.app;
+    app.verifier.flush_sessions(&app.store).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_uses_ends_and_the_log_tells_it() {
+    let (server, acme) = Server::frozen().await;
+    let idle = server.sign_in(OWNER, PASSWORD).await;
+    server.clock.advance(6 * HOUR);
+    server.get("/account", &acme.owner).await.expect(200);
+    flush(&server).await;
+    server.clock.advance(6 * HOUR);
+    let app = &server.running.app;
+    assert_eq!(sweep(app).await.unwrap(), 0, "the last uses may be on their way still");
+    server.clock.advance(3 * MINUTE);
+    assert_eq!(sweep(app).await.unwrap(), 1);
+    let refused = server.get("/account", &idle).await;
+    assert_eq!(refused.outcome(), (401, "unknown".to_owned()));
+    assert!(refused.text.contains("This session has ended"), "{}", refused.text);
+    let events = server.get("/account/events", &acme.owner).await.expect(200);
+    assert_eq!((&events["results"][0]["kind"], &events["results"][0]["actor_kind"]), (&json!("session.ended"), &json!("operator")));
+    assert_eq!(sweep(app).await.unwrap(), 0);
+    // What was used longer ago than that ends too, whatever its absolute end.
+    server.clock.advance(13 * HOUR);
+    assert_eq!(sweep(app).await.unwrap(), 1);
+    assert_eq!(server.get("/account", &acme.owner).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_session_ends_after_its_life_however_much_it_is_used() {
+    let (server, acme) = Server::frozen().await;
+    for _ in 0..28 {
+        server.get("/account", &acme.owner).await.expect(200);
+        flush(&server).await;
+        server.clock.advance(6 * HOUR - 1);
+        assert_eq!(sweep(&server.running.app).await.unwrap(), 0);
+    }
+    server.clock.advance(28);
+    assert_eq!(server.get("/account", &acme.owner).await.outcome(), (401, "expired".to_owned()));
+}
+
+#[tokio::test]
+async fn the_list_of_sessions_says_when_each_was_last_used() {
+    let (server, acme) = Server::frozen().await;
+    let other = server.sign_in(OWNER, PASSWORD).await;
+    server.clock.advance(HOUR);
+    let as_tool = [("user-agent", "tool/2")];
+    server.call_with(reqwest::Method::GET, "/account", &other, None, &as_tool).await.expect(200);
+    flush(&server).await;
+    let list = server.get("/account/session", &acme.owner).await.expect(200);
+    let of = |current: bool| {
+        list["results"].as_array().unwrap().iter().find(|it| it["current"] == current).unwrap().clone()
+    };
+    let last = of(false);
+    assert_eq!(last["last_used_at"], "2026-09-01T13:00:00.000000Z");
+    assert_eq!((&last["last_used_from"], &last["last_used_agent"]), (&json!("127.0.0.1"), &json!("tool/2")));
+    // Only the last use is known, and what is not written yet is not shown.
+    assert!(of(true)["last_used_agent"] != "tool/2", "{list}");
+}
+
+#[tokio::test]
+async fn all_other_sessions_end_at_once() {
+    let (server, acme) = Server::with_owner().await;
+    let others = [server.sign_in(OWNER, PASSWORD).await, server.sign_in(OWNER, PASSWORD).await];
+    for _ in 0..2 {
+        server.delete("/account/session", &acme.owner).await.expect(204);
+    }
+    for other in others {
+        assert_eq!(server.get("/account", &other).await.status, 401);
+    }
+    server.get("/account", &acme.owner).await.expect(200);
+    let token = server.token(&acme, "admin", "admin").await;
+    assert_eq!(server.delete("/account/session", &token).await.outcome(), (403, "user_required".to_owned()));
+}
+
+#[tokio::test]
+async fn an_organization_learns_only_what_somebody_does_in_it() {
+    let (server, acme) = Server::frozen().await;
+    let beta = server.new_organization("Beta").await;
+    server.join(&beta, OWNER, "viewer", &acme.owner).await;
+    let active = async |path: &str, credential: &str| {
+        let list = server.get(path, credential).await.expect(200);
+        let all = list["results"].as_array().unwrap().clone();
+        all.iter().find(|it| it["email"] == OWNER).unwrap()["last_activity_at"].as_str().unwrap().to_owned()
+    };
+    let before = active(&beta.path("member"), &beta.owner).await;
+    server.clock.advance(HOUR);
+    server.get(&acme.path("apiToken"), &acme.owner).await.expect(200);
+    server.get("/account", &acme.owner).await.expect(200);
+    flush(&server).await;
+    assert_eq!(active(&acme.path("member"), &acme.owner).await, "2026-09-01T13:00:00.000000Z");
+    assert_eq!(active(&beta.path("member"), &beta.owner).await, before);
+    server.get(&beta.path(""), &acme.owner).await.expect(200);
+    flush(&server).await;
+    assert_eq!(active(&beta.path("member"), &beta.owner).await, "2026-09-01T13:00:00.000000Z");
+}
+
+#[tokio::test]
+async fn failed_sign_ins_are_one_event_in_ten_minutes_with_their_number() {
+    let (server, acme) = Server::frozen().await;
+    let app = &server.running.app;
+    let guess = async |email: &str| {
+        let body = json!({ "email": email, "password": "four quiet lamps" });
+        server.post("/session", "", body).await.expect(401);
+    };
+    let told = async || {
+        security::flush(app).await.unwrap();
+        sign_in_failures::tell(app).await.unwrap()
+    };
+    for email in [OWNER, OWNER, OWNER, "nobody@acme.example"] {
+        guess(email).await;
+    }
+    assert_eq!(told().await, 1);
+    guess(OWNER).await;
+    assert_eq!(told().await, 0, "too soon");
+    server.clock.advance(11 * MINUTE);
+    assert_eq!(told().await, 1);
+    server.clock.advance(11 * MINUTE);
+    assert_eq!(told().await, 0, "nothing failed since");
+    // Whose account it is sees the counts, and not both.
+    let list = server.get("/account/events", &acme.owner).await.expect(200).to_string();
+    assert!(list.contains("sign_in.failed") && !list.contains("sign_in_failures"), "{list}");
+}
+
+#[tokio::test]
+async fn a_sign_in_with_a_device_that_is_not_known_is_mailed_once() {
+    let (mailbox, address) = Mailbox::open().await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(directory.path());
+    config.smtp_url = Some(format!("smtp://{address}"));
+    let (server, _acme) = Server::with_owner_and(directory, config).await;
+    server.clock.set(server.running.app.now().plus(HOUR));
+    let mut browser = Person::at(&server);
+    browser.headers.push(("user-agent".into(), "Evil www.evil.example/x".into()));
+    browser.sign_in(OWNER, PASSWORD).await.leads_to("/");
+    let mail = mailbox.mail_with("A sign-in with a new device").await;
+    assert!(mail.contains("From: 127.0.0.1") && mail.contains("Evil www. evil. example/ x"), "{mail}");
+    assert!(mail.contains(&format!("To: {OWNER}")) && mail.contains("/console/account"), "{mail}");
+    // The same browser is known from then on; another one is not.
+    browser.sign_in(OWNER, PASSWORD).await.leads_to("/");
+    let mut other = Person::at(&server);
+    other.headers.push(("user-agent".into(), "Other".into()));
+    other.sign_in(OWNER, PASSWORD).await.leads_to("/");
+    mailbox.mail_with("With: Other").await;
+    assert_eq!(mailbox.count("A sign-in with a new device"), 2);
+}
+
+#[tokio::test]
+async fn a_mail_that_the_mail_server_does_not_take_is_sent_later() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(directory.path());
+    config.smtp_url = Some(format!("smtp://{address}"));
+    config.limits.set(&MAIL_RETRY, 300);
+    let (server, _acme) = Server::with_owner_and(directory, config).await;
+    server.clock.set(server.running.app.now().plus(HOUR));
+    Person::at(&server).sign_in(OWNER, PASSWORD).await.leads_to("/");
+    let mailer = server.running.app.live().mailer.clone().unwrap();
+    assert_eq!(mailer.waiting(), 1);
+    let mailbox = Mailbox::open_at(address).await;
+    mailbox.mail_with("A sign-in with a new device").await;
+}
