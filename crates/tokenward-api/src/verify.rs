@@ -99,7 +99,7 @@ pub struct Verification<'a> {
     /// `valid`, or why not; in a batch also `throttled`. Who does not know a word denies.
     #[cfg_attr(feature = "openapi", schema(value_type = field::DecisionCode))]
     pub code: Cow<'a, str>,
-    /// The token; absent when it is malformed or unknown.
+    /// The token; absent when it is malformed or unknown, or has ended (`revoked`, `expired`, `replaced`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<VerifiedToken<'a>>,
     /// What its role lacks.
@@ -125,11 +125,11 @@ pub struct VerifiedToken<'a> {
     pub organization_id: Uuid,
     pub role_id: Uuid,
     pub role_name: Cow<'a, str>,
-    /// From when on it is refused; absent for a revoked token, whose end no longer matters.
+    /// From when on it is refused; null where it has no end.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Option<Time>>,
-    /// Its labels, where the question includes them and it has some. Not of a revoked token.
+    /// Its labels, where the question includes them and it has some.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<JsonText<'a>>,

@@ -14,7 +14,7 @@ use crate::reason::Reason;
 use crate::role::Scope;
 use crate::role::{Role, Target};
 use crate::time::Time;
-use crate::token::{State, TOMBSTONE};
+use crate::token::State;
 
 /// Whose credential it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -205,7 +205,6 @@ pub fn decide<'a>(facts: &Facts<'_>, ask: Ask<'a>, now: Time) -> Decision<'a> {
     }
     match credential.state {
         State::Active => {}
-        State::Revoked(at) if now >= at.plus(TOMBSTONE) => return deny(Reason::Unknown),
         State::Revoked(_) => return deny(Reason::Revoked),
         State::Disabled => return deny(Reason::Disabled),
     }
@@ -400,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tombstone_becomes_unknown_after_ninety_days() {
+    fn what_was_taken_back_stays_so() {
         let role = Role::built_in(Uuid::nil(), BuiltIn::Admin);
         let credential = Credential {
             id: Uuid::nil(),
@@ -419,7 +418,6 @@ mod tests {
             policy: PolicyOutcome::NoPolicy,
         };
         assert_eq!(decide(&facts, Ask::Identity, Time(1_000)).code(), "revoked");
-        assert_eq!(decide(&facts, Ask::Identity, Time(999 + TOMBSTONE)).code(), "revoked");
-        assert_eq!(decide(&facts, Ask::Identity, Time(1_000 + TOMBSTONE)).code(), "unknown");
+        assert_eq!(decide(&facts, Ask::Identity, Time(i64::MAX)).code(), "revoked");
     }
 }

@@ -1,5 +1,7 @@
 //! Everything that a verification needs, in memory.
 //!
+//! Only what lives is here; what has ended goes to [`Ended`], and is asked for after it.
+//!
 //! Tokens lie in shards: an open-addressing table of records, each of one cache line, so that a look-up costs about one
 //! cache miss and a token about 115 bytes. Where a record lies follows from the last four characters of its text, which
 //! are no secret (lists show them) and part of a checksum, so spread evenly. A look-up therefore knows the place before
@@ -26,6 +28,7 @@ use uuid::Uuid;
 
 use crate::decision::{Credential, Standing, Subject};
 use crate::directory::Directory;
+use crate::ended::{Ended, EndedSecret, Key, Why};
 use crate::meter::Meter;
 use crate::meters::Meters;
 use crate::network::Networks;
@@ -202,6 +205,8 @@ pub struct Index {
     has_registered: AtomicBool,
     sessions: RwLock<HashMap<Digest, Arc<Session>>>,
     directory: ArcSwap<Directory>,
+    /// The secrets that have ended.
+    pub ended: Ended,
     /// How much was used of the tokens that have limits.
     pub meters: Meters,
 }
@@ -213,6 +218,7 @@ impl Default for Index {
             has_registered: AtomicBool::default(),
             sessions: RwLock::default(),
             directory: ArcSwap::default(),
+            ended: Ended::default(),
             meters: Meters::default(),
         }
     }
@@ -251,49 +257,106 @@ impl Index {
         }
     }
 
-    /// Adds a secret of a token, or replaces what is known of it.
+    /// Adds a secret of a token, or replaces what is known of it. One that was taken back has ended.
     pub fn put_token(&self, entry: &Entry<'_>) {
-        if entry.last_four.is_none() {
-            self.has_registered.store(true, Ordering::Release);
+        if let State::Revoked(at) = entry.state {
+            self.end_token(entry, Why::Revoked, at);
+            return;
         }
+        self.note_registered(entry.last_four.is_none());
         write(self.shard(entry.locator())).put(entry);
+        // Afterwards, so that at no moment neither knows of it.
+        self.ended.remove(&entry.digest);
     }
 
-    /// Puts what was loaded anew in the place of everything, while nothing is decided by it; what is known to have ended
-    /// stays ended, whatever an older copy says of it. The directory of `fresh` must have the numbers of the present one.
+    /// A secret of a token has ended: it leaves the living ones.
+    pub fn end_token(&self, entry: &Entry<'_>, why: Why, at: Time) {
+        let &Entry { token, version, organization, .. } = entry;
+        self.note_registered(entry.last_four.is_none());
+        self.ended.put(&entry.digest, &EndedSecret { token, version, organization, why, at });
+        let shard = self.shard(entry.locator());
+        let present = |shard: &Shard| shard.present(entry.locator(), &part(&entry.digest), (token, version));
+        if present(&read(shard)).is_none() {
+            return;
+        }
+        let mut shard = write(shard);
+        if let Some(at) = present(&shard) {
+            shard.remove(at);
+            shard.tidy();
+        }
+    }
+
+    /// There is, or was, a secret that we did not make.
+    pub fn note_registered(&self, registered: bool) {
+        if registered {
+            self.has_registered.store(true, Ordering::Release);
+        }
+    }
+
+    /// Moves what has ended by `now` to where it belongs: what is over, and, with `cuts`, what was taken back all at once.
+    /// Answers which tokens are over by that.
+    pub fn sweep(&self, now: Time, cuts: bool) -> Vec<Uuid> {
+        let directory = self.directory();
+        let mut tokens = Vec::new();
+        for shard in &self.shards {
+            let due = {
+                let shard = read(shard);
+                if !cuts && now.0 < shard.earliest { Vec::new() } else { shard.due(&directory, now) }
+            };
+            if due.is_empty() {
+                continue;
+            }
+            // First there, then gone here: whoever looks finds it in one of the two.
+            due.iter().for_each(|(digest, _, ended)| self.ended.put_key(Key::of_part(*digest), ended));
+            let mut shard = write(shard);
+            for (digest, locator, ended) in due {
+                if let Some(at) = shard.present(locator, &digest, (ended.token, ended.version)) {
+                    shard.remove(at);
+                }
+                if ended.why != Why::Replaced {
+                    tokens.push(ended.token);
+                }
+            }
+            shard.tidy();
+            shard.earliest = shard.records.iter().map(|record| record.end).min().unwrap_or(NEVER);
+        }
+        tokens
+    }
+
+    /// Puts what was loaded anew in the place of everything, while nothing is decided by it; what is known to have been taken
+    /// away stays so, whatever an older copy says of it. The directory of `fresh` must have the numbers of the present one.
     pub fn replace(&self, fresh: Self) {
         self.directory.store(fresh.directory.load_full());
         // What has ended stays, and may be such a secret.
         self.has_registered.fetch_or(fresh.has_registered(), Ordering::AcqRel);
+        self.ended.absorb(fresh.ended);
         for (own, new) in self.shards.iter().zip(fresh.shards) {
             let mut own = write(own);
-            let old = std::mem::replace(&mut *own, new.into_inner().unwrap_or_else(PoisonError::into_inner));
-            old.ended().for_each(|(record, name)| own.put_ended(record, name));
+            *own = new.into_inner().unwrap_or_else(PoisonError::into_inner);
+            own.retain(|record| !self.ended.was_taken_away(Key::of_part(record.digest)));
         }
         self.meters.replace(fresh.meters);
         *write(&self.sessions) = fresh.sessions.into_inner().unwrap_or_else(PoisonError::into_inner);
     }
 
-    /// Forgets the tombstones of tokens revoked before `before`, one by one or all at once, and the tokens of organizations that are gone.
-    pub fn prune(&self, before: Time) {
+    /// Forgets the tokens of organizations that are gone, and what has ended too long before `now`.
+    pub fn prune(&self, now: Time) {
         let directory = self.directory();
         self.meters.prune();
+        let is_there = |number| directory.numbered(number).is_some();
         for shard in &self.shards {
-            write(shard).retain(|record| {
-                let Some(organization) = directory.numbered(record.organization) else { return false };
-                let cut_off = organization.cut.is_some_and(|cut| record.token <= cut.through && cut.at < before);
-                !(cut_off || record.flags & STATE == REVOKED && record.end < before.0)
-            });
+            write(shard).retain(|record| is_there(record.organization));
         }
+        self.ended.prune(now, is_there);
     }
 
-    /// How many secrets of tokens are known, tombstones among them.
+    /// How many secrets of tokens live.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| read(shard).taken).sum()
     }
 
-    /// Is no token known?
+    /// Does none?
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -383,12 +446,9 @@ fn spread(locator: u32) -> u64 {
     u64::from(locator).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-// The flags of a record: its state in the low two bits, its kind in the third; the fourth says that there is one, the fifth
+// The flags of a record: the first bit that it is switched off, the third its kind; the fourth says that there is one, the fifth
 // that a newer secret replaces it, the sixth that the token has restrictions.
-const STATE: u8 = 0b011;
-const ACTIVE: u8 = 0;
 const DISABLED: u8 = 1;
-const REVOKED: u8 = 2;
 const POLICY: u8 = 0b100;
 const TAKEN: u8 = 0b1000;
 const REPLACED: u8 = 0b1_0000;
@@ -397,12 +457,17 @@ const RESTRICTED: u8 = 0b10_0000;
 /// `end` of a token that does not expire.
 const NEVER: i64 = i64::MAX;
 
+/// Below this many bytes nothing is tidied up, in a shard.
+const LEAST_DEAD: usize = 4_096;
+/// About what a token takes with restrictions.
+const RESTRICTED_BYTES: usize = 256;
+
 /// Exactly one cache line.
 #[repr(align(64))]
 struct Record {
     digest: DigestPart,
     token: Uuid,
-    /// When it expires; when it was revoked, where the flags say so.
+    /// When it ends.
     end: i64,
     locator: u32,
     organization: u32,
@@ -449,7 +514,6 @@ impl Record {
 }
 
 /// One part of the tokens.
-#[derive(Default)]
 struct Shard {
     /// The table: records and free places.
     records: Vec<Record>,
@@ -457,8 +521,25 @@ struct Shard {
     taken: usize,
     /// The names, one behind the other. A renamed token leaves its old name behind until the next `retain`.
     names: String,
+    /// About how many bytes are kept for records that were taken out.
+    dead: usize,
+    /// None of them ends before.
+    earliest: i64,
     /// What the tokens are bound to whose flags say so.
     restrictions: HashMap<Uuid, Arc<Restrictions>>,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self {
+            records: Vec::new(),
+            taken: 0,
+            names: String::new(),
+            dead: 0,
+            earliest: NEVER,
+            restrictions: HashMap::new(),
+        }
+    }
 }
 
 impl Shard {
@@ -503,21 +584,16 @@ impl Shard {
         let record = &self.records[at];
         let is_restricted = record.flags & RESTRICTED != 0;
         let restrictions = if is_restricted { self.restrictions.get(&record.token).map(|it| &**it) } else { None };
-        let state = match record.flags & STATE {
-            // What is bound to something that nobody knows is not usable.
-            ACTIVE if is_restricted == restrictions.is_some() => State::Active,
-            REVOKED => State::Revoked(Time(record.end)),
-            // Whatever else it may be: not usable.
-            _ => State::Disabled,
-        };
+        // What is bound to something that nobody knows is not usable.
+        let is_usable = record.flags & DISABLED == 0 && is_restricted == restrictions.is_some();
+        let state = if is_usable { State::Active } else { State::Disabled };
         FoundRecord {
             token: record.token,
             kind: if record.flags & POLICY == 0 { Kind::Token } else { Kind::PolicyToken },
             organization: record.organization,
             role: record.role,
             state,
-            // The end of a revoked token no longer matters.
-            expires_at: (record.end != NEVER && record.flags & STATE != REVOKED).then_some(Time(record.end)),
+            expires_at: (record.end != NEVER).then_some(Time(record.end)),
             replaced: record.flags & REPLACED != 0,
             version: record.version,
             restrictions,
@@ -527,11 +603,7 @@ impl Shard {
 
     fn put(&mut self, entry: &Entry<'_>) {
         let end = entry.expires_at.map_or(NEVER, |at| at.0);
-        let (state, end) = match entry.state {
-            State::Active => (ACTIVE, end),
-            State::Disabled => (DISABLED, end),
-            State::Revoked(at) => (REVOKED, at.0),
-        };
+        self.earliest = self.earliest.min(end);
         let record = Record {
             digest: part(&entry.digest),
             token: entry.token,
@@ -541,7 +613,7 @@ impl Shard {
             role: entry.role,
             version: entry.version,
             flags: TAKEN
-                | state
+                | if entry.state == State::Active { 0 } else { DISABLED }
                 | if entry.kind == Kind::PolicyToken { POLICY } else { 0 }
                 | if entry.replaced { REPLACED } else { 0 }
                 | if entry.restrictions.is_some() { RESTRICTED } else { 0 },
@@ -560,17 +632,55 @@ impl Shard {
         self.put_record(record, entry.name);
     }
 
-    /// The records of tokens that have ended, with their names.
-    fn ended(&self) -> impl Iterator<Item = (&Record, &str)> {
-        let ended = self.records.iter().enumerate().filter(|(_, it)| !it.is_free() && it.flags & STATE == REVOKED);
-        ended.map(|(at, record)| (record, self.record_at(at).name()))
+    /// What has ended by `now`, or was taken back with all others of its organization; with where it lies.
+    fn due(&self, directory: &Directory, now: Time) -> Vec<(DigestPart, u32, EndedSecret)> {
+        let ended = |record: &Record| {
+            let cut = directory.numbered(record.organization).and_then(|organization| organization.cut);
+            let (why, at) = match cut {
+                Some(cut) if record.token <= cut.through => (Why::Revoked, cut.at),
+                _ if now.0 < record.end => return None,
+                _ if record.flags & REPLACED != 0 => (Why::Replaced, Time(record.end)),
+                _ => (Why::Expired, Time(record.end)),
+            };
+            let &Record { digest, locator, token, version, organization, .. } = record;
+            Some((digest, locator, EndedSecret { token, version, organization, why, at }))
+        };
+        self.records.iter().filter(|record| !record.is_free()).filter_map(ended).collect()
     }
 
-    /// Makes sure that a token has ended which is known to have.
-    fn put_ended(&mut self, ended: &Record, name: &str) {
-        let present = self.find(self.home(ended.locator), &ended.digest);
-        if present.is_none_or(|at| self.records[at].flags & STATE != REVOKED) {
-            self.put_record(Record { ..*ended }, name);
+    /// The place of a secret, under this digest or another one.
+    fn present(&self, locator: u32, digest: &DigestPart, (token, version): (Uuid, u16)) -> Option<usize> {
+        self.find(self.home(locator), digest).or_else(|| self.find_secret(locator, token, version))
+    }
+
+    /// Takes a record out. Those behind it that were put there because it stood in their way move up (Knuth vol. 3 §6.4,
+    /// algorithm R).
+    fn remove(&mut self, at: usize) {
+        let size = self.records.len();
+        let away = |from: usize, to: usize| (to + size - from) % size;
+        let gone = &self.records[at];
+        // What it was bound to may be that of another secret of its token, and goes when all is tidied up.
+        self.dead += usize::from(gone.name_length) + if gone.flags & RESTRICTED == 0 { 0 } else { RESTRICTED_BYTES };
+        let (mut hole, mut next) = (at, at);
+        loop {
+            next = if next + 1 == size { 0 } else { next + 1 };
+            if self.records[next].is_free() {
+                break;
+            }
+            if away(self.home(self.records[next].locator), next) >= away(hole, next) {
+                self.records.swap(hole, next);
+                hole = next;
+            }
+        }
+        self.records[hole] = Record::FREE;
+        self.taken -= 1;
+    }
+
+    /// Gives memory back where much of it is kept for what is gone.
+    fn tidy(&mut self) {
+        if self.dead > LEAST_DEAD.max(self.names.len() / 2) || self.taken * 4 < self.records.len() {
+            self.dead = 0;
+            self.retain(|_| true);
         }
     }
 
@@ -592,9 +702,7 @@ impl Shard {
     }
 
     fn put_record(&mut self, record: Record, name: &str) {
-        let present = self
-            .find(self.home(record.locator), &record.digest)
-            .or_else(|| self.find_secret(record.locator, record.token, record.version));
+        let present = self.present(record.locator, &record.digest, (record.token, record.version));
         let same_name = present.filter(|at| self.record_at(*at).name() == name).map(|at| self.records[at].name_start);
         let name_start = same_name.unwrap_or_else(|| {
             reserve(self.names.len(), self.names.capacity(), name.len(), |more| self.names.reserve_exact(more));
@@ -643,7 +751,7 @@ impl Shard {
     fn retain(&mut self, keep: impl Fn(&Record) -> bool) {
         let all = || self.records.iter().filter(|record| !record.is_free());
         let live: usize = all().map(|record| usize::from(record.name_length)).sum();
-        if all().all(&keep) && live == self.names.len() {
+        if all().all(&keep) && live == self.names.len() && self.taken * 4 >= self.records.len() {
             return;
         }
         let old = std::mem::take(&mut self.names);
@@ -689,211 +797,4 @@ fn reserve(length: usize, capacity: usize, more: usize, grow: impl FnOnce(usize)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::LazyLock;
-
-    use sha2::{Digest as _, Sha256};
-
-    use super::*;
-
-    fn digest(n: u64) -> Digest {
-        Digest(Sha256::digest(n.to_be_bytes()).into())
-    }
-
-    /// Four characters that spread as a checksum does; some secrets share theirs.
-    fn last_four(n: u64) -> &'static str {
-        static ALL: LazyLock<Vec<String>> =
-            LazyLock::new(|| (0..40_000).map(|n| format!("{n:04x}")[..4].to_owned()).collect());
-        &ALL[(n % 40_000) as usize]
-    }
-
-    fn with<R>(index: &Index, n: u64, read: impl FnOnce(Option<FoundRecord<'_>>) -> R) -> R {
-        read(index.place(last_four(n)).find(&digest(n)))
-    }
-
-    fn entry(n: u64, name: &str) -> Entry<'_> {
-        Entry {
-            last_four: Some(last_four(n)),
-            digest: digest(n),
-            token: Uuid::from_u128(n.into()),
-            kind: Kind::Token,
-            organization: 0,
-            role: (n % 7) as u32,
-            state: State::Active,
-            expires_at: n.is_multiple_of(3).then_some(Time(n as i64)),
-            restrictions: None,
-            replaced: n.is_multiple_of(2),
-            version: n as u16,
-            name,
-        }
-    }
-
-    #[test]
-    fn a_secret_that_was_digested_anew_takes_the_place_of_its_older_digest() {
-        let index = Index::default();
-        for n in 0..5_000 {
-            index.put_token(&entry(n, "t"));
-        }
-        for n in (0..5_000).step_by(7) {
-            let ended = Entry { digest: digest(1_000_000 + n), state: State::Revoked(Time(1)), ..entry(n, "t") };
-            index.put_token(&ended);
-        }
-        assert_eq!(index.len(), 5_000);
-        for n in 0..5_000u64 {
-            let rekeyed = n.is_multiple_of(7);
-            with(&index, n, |found| assert_eq!(found.is_none(), rekeyed, "{n}"));
-            let newer = index.place(last_four(n)).find(&digest(1_000_000 + n)).map(|found| found.state);
-            assert_eq!(newer, rekeyed.then_some(State::Revoked(Time(1))), "{n}");
-        }
-    }
-
-    #[test]
-    fn every_token_is_found_again_and_no_other() {
-        let index = Index::default();
-        for n in 0..50_000 {
-            index.put_token(&entry(n, &format!("token-{n}")));
-        }
-        assert_eq!(index.len(), 50_000);
-        for n in 0..50_000u64 {
-            with(&index, n, |found| {
-                let found = found.unwrap_or_else(|| panic!("{n} is missing"));
-                assert_eq!((found.token, found.role), (Uuid::from_u128(n.into()), (n % 7) as u32));
-                assert_eq!(found.name(), format!("token-{n}"));
-                assert_eq!(found.expires_at, n.is_multiple_of(3).then_some(Time(n as i64)));
-                assert_eq!((found.replaced, found.version), (n.is_multiple_of(2), n as u16));
-            });
-        }
-        for n in 50_000..100_000 {
-            with(&index, n, |found| assert!(found.is_none(), "{n}"));
-        }
-    }
-
-    #[test]
-    fn the_ends_of_real_texts_are_spread_evenly() {
-        // Checksums are as good as random: here by steps through all that four characters can say.
-        const DIGITS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        let index = Index::default();
-        let all = 62usize.pow(4);
-        for n in 0..1_000_000usize {
-            let mut rest = n * 7_777_777 % all;
-            let last_four: String = (0..4)
-                .map(|_| {
-                    let digit = DIGITS[rest % 62];
-                    rest /= 62;
-                    char::from(digit)
-                })
-                .collect();
-            index.put_token(&Entry { last_four: Some(&last_four), ..entry(n as u64, "x") });
-        }
-        assert_spread(&index);
-    }
-
-    #[test]
-    fn a_million_texts_of_others_that_end_alike_are_spread_as_evenly() {
-        let index = Index::default();
-        assert!(!index.has_registered());
-        for n in 0..1_000_000u64 {
-            index.put_token(&Entry { last_four: None, ..entry(n, "x") });
-        }
-        assert!(index.has_registered());
-        assert_spread(&index);
-        let found = |n: u64| index.place_of_registered(&digest(n)).find(&digest(n)).map(|found| found.token);
-        assert_eq!(found(999_999), Some(Uuid::from_u128(999_999)));
-        assert_eq!(found(1_000_000), None);
-        with(&index, 5, |found| assert!(found.is_none(), "not by what its text ends in"));
-    }
-
-    fn assert_spread(index: &Index) {
-        let shards: Vec<_> = index.shards.iter().map(|shard| shard.read().unwrap()).collect();
-        let fullest = shards.iter().map(|shard| shard.taken).max().unwrap();
-        assert!(fullest < 2 * 1_000_000 / SHARDS, "{fullest}");
-        // How far from home: one place on average where three quarters are taken (Knuth vol. 3 §6.4: 1.5).
-        let away = |shard: &Shard| -> usize {
-            let size = shard.records.len();
-            let taken = shard.records.iter().enumerate().filter(|(_, record)| !record.is_free());
-            taken.map(|(at, record)| (at + size - shard.home(record.locator)) % size).sum()
-        };
-        let average = shards.iter().map(|shard| away(shard)).sum::<usize>() as f64 / 1e6;
-        assert!(average < 2.0, "{average}");
-    }
-
-    #[test]
-    fn a_token_takes_at_most_128_bytes_with_a_name_of_20() {
-        let index = Index::default();
-        for n in 0..300_000 {
-            index.put_token(&entry(n, &format!("a-name-of-twenty-{n:03}")[..20]));
-        }
-        let each = index.bytes() as f64 / index.len() as f64;
-        assert!(each <= 128.0, "{each}");
-    }
-
-    #[test]
-    fn room_that_was_made_before_holds_what_comes_and_more() {
-        let index = Index::default();
-        index.reserve(20_000);
-        let reserved = index.bytes();
-        for n in 0..60_000 {
-            index.put_token(&entry(n, ""));
-            if n == 5_000 {
-                assert_eq!(index.bytes(), reserved, "it was enough");
-                index.reserve(5_000);
-                assert_eq!(index.bytes(), reserved, "less than there is");
-            }
-        }
-        (0..60_000).for_each(|n| with(&index, n, |found| assert!(found.is_some(), "{n}")));
-    }
-
-    #[test]
-    fn a_change_replaces_and_pruning_forgets() {
-        let index = Index::default();
-        let mut directory = Directory::default();
-        directory.put_organization(Uuid::nil(), "Acme");
-        index.set_directory(directory);
-        for n in 0..5_000 {
-            index.put_token(&entry(n, "first"));
-        }
-        for n in (0..5_000).step_by(2) {
-            index.put_token(&Entry { state: State::Revoked(Time(n as i64)), ..entry(n, "a longer second name") });
-        }
-        assert_eq!(index.len(), 5_000);
-        with(&index, 10, |f| assert_eq!(f.map(|f| f.state), Some(State::Revoked(Time(10)))));
-        index.prune(Time(2_500));
-        assert_eq!(index.len(), 5_000 - 1_250);
-        with(&index, 10, |found| assert!(found.is_none()));
-        with(&index, 2_600, |f| assert_eq!(f.map(|f| f.name()), Some("a longer second name")));
-        with(&index, 11, |f| assert_eq!(f.map(|f| f.name()), Some("first")));
-    }
-
-    #[test]
-    fn what_is_loaded_anew_takes_the_place_of_all_but_the_ends() {
-        let index = Index::default();
-        for n in 0..1_000 {
-            let state = if n % 10 == 0 { State::Revoked(Time(n as i64)) } else { State::Active };
-            index.put_token(&Entry { state, ..entry(n, &format!("old-{n}")) });
-        }
-        // A copy from before: without the last hundred, and without the ends.
-        let fresh = Index::default();
-        for n in 0..900 {
-            fresh.put_token(&entry(n, &format!("new-{n}")));
-        }
-        index.replace(fresh);
-        assert_eq!(index.len(), 900 + 10);
-        with(&index, 7, |f| assert_eq!(f.map(|f| (f.state, f.name())), Some((State::Active, "new-7"))));
-        with(&index, 10, |f| assert_eq!(f.map(|f| f.state), Some(State::Revoked(Time(10)))));
-        with(&index, 950, |f| assert_eq!(f.map(|f| (f.state, f.name())), Some((State::Revoked(Time(950)), "old-950"))));
-        with(&index, 951, |found| assert!(found.is_none(), "a ghost"));
-    }
-
-    #[test]
-    fn tokens_of_a_removed_organization_are_forgotten() {
-        let index = Index::default();
-        let mut directory = Directory::default();
-        directory.put_organization(Uuid::nil(), "Acme");
-        index.set_directory(directory.clone());
-        index.put_token(&entry(1, "one"));
-        directory.remove_organization(Uuid::nil());
-        index.set_directory(directory);
-        index.prune(Time(0));
-        assert!(index.is_empty());
-    }
-}
+mod tests;

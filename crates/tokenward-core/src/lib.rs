@@ -11,6 +11,7 @@ pub mod checkpoint;
 pub mod decision;
 pub mod directory;
 pub mod email;
+pub mod ended;
 pub mod error;
 pub mod event;
 pub mod foreign;

@@ -23,6 +23,12 @@ pub trait Clock: Send + Sync + 'static {
         self.now()
     }
 
+    /// It is at least this time: somebody who writes to the same log has said so. A clock that was set back revives nothing that
+    /// had ended; one that somebody sets by hand gives way to nobody.
+    fn not_before(&self, at: Time) {
+        let _ = at;
+    }
+
     /// Microseconds since some moment before the process began, which nobody can set: they pass at the same pace, and go
     /// on while the machine sleeps.
     fn steady(&self) -> Micros {

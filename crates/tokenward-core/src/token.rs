@@ -13,11 +13,8 @@ use crate::meter::{Allowance, Meter};
 use crate::network::{Networks, NotedNetwork};
 use crate::role::{Places, Scope};
 use crate::secret::Kind;
-use crate::time::{DAY, Micros, Time};
+use crate::time::{Micros, Time};
 use crate::word::words;
-
-/// How long a deleted token still answers `revoked`; afterwards it is `unknown`.
-pub const TOMBSTONE: Micros = 90 * DAY;
 
 /// An API token, without its secrets: what lists and details show.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -30,12 +30,14 @@ use crate::metrics::Metrics;
 use crate::reload::{self, Reload};
 use crate::scrape;
 use crate::service::checkpoints::{self, Checkpoints, Signer};
+use crate::service::ended_tokens;
 use crate::service::known::Devices;
 use crate::service::log_check::LogCheck;
 use crate::service::mail::Mailer;
 use crate::service::old_secrets;
 use crate::service::passwords::Passwords;
 use crate::service::policy_denials;
+use crate::service::registration::Registrations;
 use crate::service::retention;
 use crate::service::security::{self, Security};
 use crate::service::session_limits::{self, SessionLimits};
@@ -81,6 +83,7 @@ pub struct Running {
     tending: JoinHandle<()>,
     pruning: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    ending: JoinHandle<()>,
     sampling: Option<JoinHandle<()>>,
     certificates: Vec<Arc<Certificate>>,
 }
@@ -189,6 +192,10 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let peppers = pepper::load(&store, &config.data_dir, pepper, &config.node_name).await?;
     // Once it is sure that this is the server of this database: a start that is refused writes nothing.
     keep_public_url(&store, &own_url).await?;
+    if let Some(retention) = config.ended_token_retention {
+        ended_tokens::set_retention(&store, retention).await?;
+    }
+    let registrations = Registrations::load(&store, &peppers).await?;
     let terms = NodeTerms {
         name: config.node_name.clone(),
         kind: NodeKind::Server,
@@ -218,9 +225,10 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         checkpoints,
         log_check: LogCheck::default(),
         event_retention: config.event_retention,
-        metrics: Metrics::new(config.metrics_listen.is_some(), store.now()),
+        metrics: Metrics::new(config.metrics_listen.is_some(), store.now(), verifier.index().ended.whole()),
         store,
         verifier,
+        registrations,
         public_url: own_url,
         live: ArcSwap::from_pointee(reload::live(&config, reload::mailer(&config, &limits)?)),
         strangers: Strangers::default(),
@@ -259,6 +267,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let tending = tokio::spawn(old_secrets::run(Arc::clone(&app)));
     let pruning = tokio::spawn(token_use::run(Arc::clone(&app)));
     let sweeping = tokio::spawn(session_limits::run(Arc::clone(&app)));
+    let ending = tokio::spawn(ended_tokens::run(Arc::clone(&app)));
     Ok(Running {
         address,
         app,
@@ -275,6 +284,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         tending,
         pruning,
         sweeping,
+        ending,
         sampling,
         certificates,
     })
@@ -353,6 +363,7 @@ impl Running {
         old_secrets::flush(&self.app).await;
         self.pruning.abort();
         self.sweeping.abort();
+        self.ending.abort();
         policy_denials::flush(&self.app).await;
         if let Err(error) = security::flush(&self.app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write what was tried at accounts");

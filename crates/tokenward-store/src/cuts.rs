@@ -121,25 +121,24 @@ pub async fn behind(conn: Conn<'_>) -> Result<Vec<Uuid>> {
 pub async fn follow(tx: &mut UnloggedTx, organization: Uuid) -> Result<u64> {
     // The other writers of tokens take the rows in another order.
     tx.alone().await?;
-    let followed = execute!(
-        tx.conn(),
-        sqlx::query(concat!(
+    let followed: Vec<Option<i64>> = run!(tx.conn(), c => sqlx::query_scalar(
+        concat!(
             "UPDATE token SET revoked_at = o.tokens_cut_at, updated_at = CASE WHEN token.updated_at < o.tokens_cut_at ",
             "THEN o.tokens_cut_at ELSE token.updated_at + 1 END, revoked_reason = o.tokens_cut_reason, ",
             "revoked_note = o.tokens_cut_note, revoked_by_name = o.tokens_cut_by_name, ",
             "revoked_by_kind = o.tokens_cut_by_kind, revoked_by_id = o.tokens_cut_by_id FROM organization o ",
             "WHERE o.id = token.organization_id AND token.id IN (SELECT t.id FROM token t ",
             "JOIN organization c ON c.id = t.organization_id WHERE t.organization_id = $1 AND t.revoked_at IS NULL ",
-            "AND t.id <= c.tokens_cut ORDER BY t.id LIMIT $2)"
-        ))
-        .bind(organization)
-        .bind(AT_ONCE)
-    )?;
+            "AND t.id <= c.tokens_cut ORDER BY t.id LIMIT $2) RETURNING token.name_freed_at"
+        )
+    ).bind(organization).bind(AT_ONCE).fetch_all(&mut *c))?;
+    // Those that had ended before were counted no more.
+    let lived = followed.iter().filter(|freed| freed.is_none()).count();
     execute!(
         tx.conn(),
         sqlx::query("UPDATE organization SET token_count = token_count - $2 WHERE id = $1")
             .bind(organization)
-            .bind(i64::try_from(followed).unwrap_or(i64::MAX))
+            .bind(i64::try_from(lived).unwrap_or(i64::MAX))
     )?;
-    Ok(followed)
+    Ok(followed.len() as u64)
 }

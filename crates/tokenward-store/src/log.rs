@@ -167,6 +167,12 @@ pub async fn end(conn: Conn<'_>) -> Result<(Position, Vec<u8>)> {
     Ok((Position { incarnation, number }, hash))
 }
 
+/// When the last event was written; `None` in an empty log.
+pub async fn newest_time(conn: Conn<'_>) -> Result<Option<Time>> {
+    run!(conn, c => sqlx::query_scalar::<_, i64>("SELECT e.time FROM event e JOIN log_head h ON h.position = e.position")
+        .fetch_optional(&mut *c)).map(|time| time.map(Time))
+}
+
 /// The event at a position.
 pub async fn at(conn: Conn<'_>, position: i64) -> Result<Option<Skeleton>> {
     Ok(after(conn, position - 1, 1).await?.pop().filter(|row| row.position == position))

@@ -58,6 +58,35 @@ pub async fn retire(tx: &mut UnloggedTx, version: i32) -> Result<()> {
         .map(|_| ())
 }
 
+/// The key under which digests are kept for ever, sealed; `None` where there is none yet.
+pub async fn registration_key(conn: Conn<'_>) -> Result<Option<String>> {
+    run!(conn, c => sqlx::query_scalar("SELECT registration_key FROM meta").fetch_one(&mut *c))
+}
+
+/// Keeps it, sealed, in the place of what was read before. Did nobody else?
+pub async fn keep_registration_key(tx: &mut UnloggedTx, before: Option<&str>, sealed: &str) -> Result<bool> {
+    let kept = execute!(
+        tx.conn(),
+        sqlx::query("UPDATE meta SET registration_key = $1 WHERE coalesce(registration_key, '') = $2")
+            .bind(sealed)
+            .bind(before.unwrap_or_default())
+    )?;
+    Ok(kept > 0)
+}
+
+/// Keeps for ever which digests were used of those that stand under a pepper which is to retire: nobody can compare them then.
+pub async fn keep_used(tx: &mut UnloggedTx, version: i32) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "INSERT INTO used_digest (digest) SELECT s.used FROM token_secret s ",
+            "WHERE s.pepper_version = $1 AND s.used IS NOT NULL ON CONFLICT DO NOTHING"
+        ))
+        .bind(version)
+    )
+    .map(|_| ())
+}
+
 /// Puts a secret's digest under a newer pepper in the place of the one that it has. Had it an older one? One that somebody else
 /// made keeps its own: its digest says where it lies in memory.
 pub async fn rekey(tx: &mut UnloggedTx, token: Uuid, of: u16, digest: &Digest, version: i32) -> Result<bool> {

@@ -155,11 +155,12 @@ row! {
         name: String,
         revoked_at: Option<Time>,
         disabled_at: Option<Time>,
+        name_freed_at: Option<Time>,
     }
 }
 
 async fn token(tx: &mut Tx, id: Uuid) -> Result<Option<KeptToken>> {
-    run!(tx.conn(), c => sqlx::query_as("SELECT id, organization_id, kind, name, revoked_at, disabled_at FROM token WHERE id = $1")
+    run!(tx.conn(), c => sqlx::query_as("SELECT id, organization_id, kind, name, revoked_at, disabled_at, name_freed_at FROM token WHERE id = $1")
         .bind(id).fetch_optional(&mut *c))
 }
 
@@ -176,7 +177,9 @@ async fn revoke(tx: &mut Tx, token: &KeptToken, at: Time) -> Result<Event> {
             .bind(at.0)
             .bind(now.0)
     )?;
-    tokens::fewer(tx, token.organization_id, 1).await?;
+    if token.name_freed_at.is_none() {
+        tokens::fewer(tx, token.organization_id, 1).await?;
+    }
     Ok(of_token(Kind::TokenDeleted, token))
 }
 

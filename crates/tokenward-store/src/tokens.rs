@@ -14,7 +14,7 @@ use tokenward_core::permission::Management;
 use tokenward_core::role::Places;
 use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::time::Micros;
-use tokenward_core::token::{Revocation, RevokeReason, TOMBSTONE, Token, TokenVersion};
+use tokenward_core::token::{Revocation, RevokeReason, Token, TokenVersion};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use crate::db::{Conn, LIVING_SECRETS, by_ids, by_ids_above, count, each_row, execute, name_conflict, row, run};
@@ -84,6 +84,8 @@ pub struct NewSecret<'a> {
     pub last_four: &'a str,
     /// Did somebody else make it, who told its digest?
     pub registered: bool,
+    /// What is kept for ever of the digest of its text; nothing where there is no key for that.
+    pub used: Option<[u8; 16]>,
 }
 
 row! {
@@ -197,6 +199,7 @@ macro_rules! select_all {
 }
 
 mod attested;
+pub mod ended;
 mod many;
 pub mod overview;
 pub mod pages;
@@ -218,7 +221,7 @@ pub async fn holder(conn: Conn<'_>, grant: &Grant, kind: Kind, name: &str) -> Re
 /// Frees this name where the token that has it has ended: whoever gets it next need not delete that one first.
 async fn free_name(tx: &mut Tx, grant: &Grant, kind: Kind, name: &str) -> Result<()> {
     let now = tx.now();
-    execute!(
+    let freed = execute!(
         tx.conn(),
         sqlx::query(concat!(
             "UPDATE token SET name_freed_at = $4 WHERE organization_id = $1 AND kind = $2 AND name = $3 ",
@@ -229,7 +232,7 @@ async fn free_name(tx: &mut Tx, grant: &Grant, kind: Kind, name: &str) -> Result
         .bind(name)
         .bind(now.0)
     )?;
-    Ok(())
+    if freed > 0 { fewer(tx, grant.organization(), 1).await } else { Ok(()) }
 }
 
 /// Adds a token with its first secret.
@@ -290,7 +293,7 @@ pub async fn policies(conn: Conn<'_>, tokens: Option<&[Uuid]>) -> Result<Vec<Pol
     match tokens {
         Some(ids) => by_ids(conn, concat!(select_policies!(), "WHERE p.token_id IN"), ids).await,
         None => {
-            run!(conn, c => sqlx::query_as(concat!(select_policies!(), "WHERE t.revoked_at IS NULL ORDER BY p.token_id"))
+            run!(conn, c => sqlx::query_as(concat!(select_policies!(), "WHERE t.revoked_at IS NULL AND t.name_freed_at IS NULL ORDER BY p.token_id"))
             .fetch_all(&mut *c))
         }
     }
@@ -392,7 +395,7 @@ pub async fn count(conn: Conn<'_>, grant: &Grant) -> Result<u64> {
 /// How many living tokens have each role.
 pub async fn count_by_role(conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Uuid, i64)>> {
     run!(conn, c => sqlx::query_as(concat!(
-        "SELECT role_id, count(*) FROM token WHERE organization_id = $1 AND revoked_at IS NULL ",
+        "SELECT role_id, count(*) FROM token WHERE organization_id = $1 AND revoked_at IS NULL AND name_freed_at IS NULL ",
         "AND role_id IS NOT NULL GROUP BY role_id"
     )).bind(grant.organization()).fetch_all(&mut *c))
 }
@@ -400,7 +403,7 @@ pub async fn count_by_role(conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Uuid, i
 /// How many living tokens of all kinds each user and token has made.
 pub async fn count_by_creator(conn: Conn<'_>, grant: &Grant) -> Result<Vec<(Uuid, i64)>> {
     run!(conn, c => sqlx::query_as(concat!(
-        "SELECT creator_id, count(*) FROM token WHERE organization_id = $1 AND revoked_at IS NULL ",
+        "SELECT creator_id, count(*) FROM token WHERE organization_id = $1 AND revoked_at IS NULL AND name_freed_at IS NULL ",
         "AND creator_id IS NOT NULL GROUP BY creator_id"
     )).bind(grant.organization()).fetch_all(&mut *c))
 }
@@ -425,8 +428,8 @@ async fn insert_secret(tx: &mut Tx, token: Uuid, version: u16, secret: &NewSecre
     execute!(
         tx.conn(),
         sqlx::query(concat!(
-            "INSERT INTO token_secret (id, token_id, version, digest, pepper_version, last_four, created_at, registered) ",
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+            "INSERT INTO token_secret (id, token_id, version, digest, pepper_version, last_four, created_at, registered, used) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
         ))
         .bind(id)
         .bind(token)
@@ -436,6 +439,7 @@ async fn insert_secret(tx: &mut Tx, token: Uuid, version: u16, secret: &NewSecre
         .bind(secret.last_four)
         .bind(now.0)
         .bind(secret.registered)
+        .bind(secret.used.as_ref().map(|used| &used[..]))
     )
     // Its version is free: the row of the token says which it has, and is locked.
     .map_err(|error| if error.code == Code::NameTaken { Error::digest_used() } else { error })?;
@@ -447,6 +451,11 @@ pub async fn is_used(conn: Conn<'_>, digest: &Digest) -> Result<bool> {
     let found: Option<Uuid> = run!(conn, c => sqlx::query_scalar("SELECT id FROM token_secret WHERE digest = $1")
         .bind(&digest.0[..]).fetch_optional(&mut *c))?;
     Ok(found.is_some())
+}
+
+/// Is one of these what is kept of a secret whose row is gone?
+pub async fn was_used(conn: Conn<'_>, kept: &[[u8; 16]]) -> Result<bool> {
+    many::was_used(conn, kept).await
 }
 
 /// Is this the digest of the newest secret of a token?
@@ -577,7 +586,7 @@ pub async fn descriptions(conn: Conn<'_>, tokens: Option<&[Uuid]>) -> Result<Vec
     }
     match tokens {
         Some(ids) => by_ids(conn, described!("AND id IN"), ids).await,
-        None => run!(conn, c => sqlx::query_as(described!("ORDER BY id")).fetch_all(&mut *c)),
+        None => run!(conn, c => sqlx::query_as(described!("AND name_freed_at IS NULL ORDER BY id")).fetch_all(&mut *c)),
     }
 }
 
@@ -601,12 +610,17 @@ pub async fn update(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
     updated.map(|_| ()).ok_or_else(|| Error::not_found("token"))
 }
 
-/// One token of the organization: a living one, or one that was taken back not longer ago than tombstones are kept.
-pub async fn find(conn: Conn<'_>, grant: &Grant, id: Uuid, now: Time) -> Result<Token> {
-    let row: Option<TokenRow> = run!(conn, c => sqlx::query_as(select_all!(concat!(
-        "t.organization_id = $1 AND t.kind = $2 AND t.id = $3 AND (t.revoked_at IS NULL OR t.revoked_at > $4)"
-    ))).bind(grant.organization()).bind(API_TOKEN).bind(id).bind(now.plus(-TOMBSTONE).0).fetch_optional(&mut *c))?;
-    row.map(Token::from).ok_or_else(|| Error::not_found("token"))
+/// One token of the organization: a living one, or one that has ended not longer ago than that is told.
+pub async fn find(mut conn: Conn<'_>, grant: &Grant, id: Uuid, now: Time) -> Result<Token> {
+    let row: Option<TokenRow> = run!(conn.reborrow(), c => sqlx::query_as(select_all!(concat!(
+        "t.organization_id = $1 AND t.kind = $2 AND t.id = $3"
+    ))).bind(grant.organization()).bind(API_TOKEN).bind(id).fetch_optional(&mut *c))?;
+    let token = row.map(Token::from).ok_or_else(|| Error::not_found("token"))?;
+    let ended = token.revocation.as_ref().map(|it| it.at).or(token.expires_at.filter(|end| *end <= now));
+    match ended {
+        Some(at) if now >= at.plus(ended::retention(conn).await?) => Err(Error::not_found("token")),
+        _ => Ok(token),
+    }
 }
 
 /// So many living tokens fewer has the organization.
@@ -657,6 +671,8 @@ row! {
         pub kind: Kind,
         /// Its name.
         pub name: String,
+        /// Since when it was none of the living ones before.
+        pub name_freed_at: Option<Time>,
     }
 }
 
@@ -668,10 +684,10 @@ pub async fn revoke_made_by(tx: &mut Tx, account: Uuid, now: Time) -> Result<Vec
         "UNION SELECT t.id FROM token t JOIN made m ON t.creator_id = m.id) ",
         "UPDATE token SET revoked_at = $2, updated_at = $2, revoked_reason = 'privilege_withdrawn' ",
         "WHERE revoked_at IS NULL AND id IN (SELECT id FROM made) ",
-        "RETURNING id, organization_id, kind, name"
+        "RETURNING id, organization_id, kind, name, name_freed_at"
     )).bind(account).bind(now.0).fetch_all(&mut *c))?;
     let mut counts: HashMap<Uuid, i64> = HashMap::new();
-    for token in &taken_back {
+    for token in taken_back.iter().filter(|token| token.name_freed_at.is_none()) {
         *counts.entry(token.organization_id).or_default() += 1;
     }
     for (organization, count) in counts {
@@ -749,12 +765,12 @@ pub async fn index_rows(conn: Conn<'_>, tokens: &[Uuid]) -> Result<Vec<IndexRow>
     by_ids(conn, select_index!("WHERE t.id IN"), tokens).await
 }
 
-/// How many secrets there are, tombstones among them.
-pub async fn count_secrets(conn: Conn<'_>) -> Result<i64> {
-    run!(conn, c => sqlx::query_scalar("SELECT count(*) FROM token_secret").fetch_one(&mut *c))
+/// How many tokens live, of all organizations.
+pub async fn count_living(conn: Conn<'_>) -> Result<i64> {
+    run!(conn, c => sqlx::query_scalar("SELECT count(*) FROM token WHERE revoked_at IS NULL AND name_freed_at IS NULL").fetch_one(&mut *c))
 }
 
-/// How many living tokens have expired.
+/// How many tokens have expired and are not marked yet.
 pub async fn count_expired(conn: Conn<'_>, now: Time) -> Result<i64> {
     count_expiring(conn, Time(i64::MIN), now).await
 }
@@ -762,15 +778,17 @@ pub async fn count_expired(conn: Conn<'_>, now: Time) -> Result<i64> {
 /// How many living tokens expire after one time, and not after another.
 pub async fn count_expiring(conn: Conn<'_>, after: Time, until: Time) -> Result<i64> {
     run!(conn, c => sqlx::query_scalar(
-        "SELECT count(*) FROM token WHERE revoked_at IS NULL AND expires_at > $1 AND expires_at <= $2"
+        "SELECT count(*) FROM token WHERE revoked_at IS NULL AND name_freed_at IS NULL AND expires_at > $1 AND expires_at <= $2"
     ).bind(after.0).bind(until.0).fetch_one(&mut *c))
 }
 
-/// Passes every secret that is alive or a tombstone to `each`, without holding all of them in memory.
+/// Passes every secret that lives to `each`, without holding all of them in memory.
 pub async fn each_index_row(conn: Conn<'_>, now: Time, each: impl FnMut(IndexRow)) -> Result<()> {
-    let oldest = now.plus(-TOMBSTONE).0;
-    let rows = select_index!("WHERE t.revoked_at IS NULL OR t.revoked_at > $1");
-    each_row(conn, rows, LIVING_SECRETS, unpack, oldest, each).await
+    let rows = select_index!(
+        "WHERE t.revoked_at IS NULL AND t.name_freed_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $1) \
+         AND (s.expires_at IS NULL OR s.expires_at > $1)"
+    );
+    each_row(conn, rows, LIVING_SECRETS, unpack, now.0, each).await
 }
 
 /// The row that `LIVING_SECRETS` has packed.

@@ -172,10 +172,9 @@ impl UnloggedTx {
         self.inner.conn()
     }
 
-    /// Keeps everybody else from writing until this ends, so that what it reads first stays true.
-    pub async fn alone(&mut self) -> Result<()> {
-        self.inner.take_head(&self.store).await?;
-        Ok(())
+    /// Keeps everybody else from writing until this ends, so that what it reads first stays true. Answers what time it is then.
+    pub async fn alone(&mut self) -> Result<Time> {
+        Ok(self.inner.take_head(&self.store).await?.now)
     }
 
     /// What time it is, for all who write to the same database.

@@ -25,6 +25,10 @@ impl Clock for SystemClock {
         place
     }
 
+    fn not_before(&self, at: Time) {
+        self.latest.fetch_max(at.0, Ordering::Relaxed);
+    }
+
     /// Of the clock that counts the time in which the machine sleeps: what a node has learned does not stay fresh by that.
     fn steady(&self) -> Micros {
         #[cfg(target_os = "linux")]
@@ -66,7 +70,8 @@ mod tests {
             last = now;
         }
         let ahead = clock.now().plus(60_000_000);
-        clock.latest.store(ahead.0, Ordering::Relaxed);
+        clock.not_before(ahead);
+        clock.not_before(Time(0));
         assert!(clock.now() >= ahead && clock.recent() >= ahead, "the machine's clock was set back by a minute");
     }
 }

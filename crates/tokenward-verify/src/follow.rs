@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokenward_core::directory::{Directory, Environment};
+use tokenward_core::ended::{EndedSecret, Why};
 use tokenward_core::event::Kind as Event;
 use tokenward_core::index::{Entry as IndexEntry, Index, Session};
 use tokenward_core::journal::{After, Entry, Keeps};
@@ -21,10 +22,11 @@ use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::sign_in::SessionProof;
 use tokenward_core::sync::lock;
 use tokenward_core::time::Micros;
-use tokenward_core::token::{State, first_end};
+use tokenward_core::token::{Cut, State, first_end};
 use tokenward_core::{Result, Time, Uuid, lease};
 use tokenward_store::lineage::{self, Part};
 use tokenward_store::log::{self, Skeleton};
+use tokenward_store::tokens::ended::{self, EndedRow};
 use tokenward_store::tokens::{IndexRow, PolicyRow};
 use tokenward_store::{
     Feed, Places, Position, apis, clusters, cuts, environments, members, organizations, projects, quotas, restrictions,
@@ -38,6 +40,8 @@ use crate::journal::Journal;
 use crate::policy::held::{self, Policies};
 use crate::registry::Registry;
 
+/// Rows of what had ended before, read at once. The log is looked at in between.
+const ENDED_AT_ONCE: i64 = 2_000;
 /// How often to look at most for those who seek what is not here yet.
 const SOUGHT: Duration = Duration::from_millis(20);
 
@@ -279,8 +283,9 @@ impl Followed {
     }
 }
 
-/// Reads everything into an index of its own and puts it in the place of what is there. Nothing may be decided meanwhile.
-/// Answers the position from which to follow, and the hash there.
+/// Reads everything that lives into an index of its own and puts it in the place of what is there. Nothing may be decided
+/// meanwhile. Answers the position from which to follow, and the hash there. What has ended is read afterwards, by
+/// [`read_ended`].
 pub(super) async fn load(followed: &Followed, feed: &mut Feed, now: Time) -> Result<(i64, Vec<u8>)> {
     let fresh = Index::default();
     // The position first: what is committed while the rows are read is read again afterwards.
@@ -322,8 +327,9 @@ pub(super) async fn load(followed: &Followed, feed: &mut Feed, now: Time) -> Res
     }
     directory.keep(&names.iter().map(|(id, _)| *id).collect::<HashSet<_>>());
     fresh.set_directory(directory.clone());
-    fresh.reserve(usize::try_from(tokens::count_secrets(feed.conn()?).await?).unwrap_or(0));
-    tokens::each_index_row(feed.conn()?, now, |row| put_token(&fresh, &directory, &row)).await?;
+    followed.index.ended.keep_for(ended::retention(feed.conn()?).await?);
+    fresh.reserve(usize::try_from(tokens::count_living(feed.conn()?).await?).unwrap_or(0));
+    tokens::each_index_row(feed.conn()?, now, |row| put_token(&fresh, &directory, &row, now)).await?;
     let meters: HashMap<Uuid, Arc<Meter>> = fresh.meters.quotas().into_iter().collect();
     for it in quotas::all(feed.conn()?).await? {
         if let (Some(meter), Ok(window)) = (meters.get(&it.token_id), u32::try_from(it.quota_window)) {
@@ -494,7 +500,7 @@ async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target
 }
 
 /// Puts what these events are about into the index, as the rows say it.
-pub(super) async fn apply(followed: &Followed, feed: &mut Feed, rows: &[Skeleton]) -> Result<()> {
+pub(super) async fn apply(followed: &Followed, feed: &mut Feed, rows: &[Skeleton], now: Time) -> Result<()> {
     let touched = Touched::by(rows);
     let index = &followed.index;
     // Organizations and roles first: tokens refer to them.
@@ -528,7 +534,7 @@ pub(super) async fn apply(followed: &Followed, feed: &mut Feed, rows: &[Skeleton
         followed.descriptions.put(&ids, tokens::descriptions(feed.conn()?, Some(&ids)).await?);
     }
     for row in rows {
-        put_token(index, &directory, &row);
+        put_token(index, &directory, &row, now);
     }
     let users: Vec<Uuid> = touched.accounts.into_iter().collect();
     if !users.is_empty() {
@@ -644,16 +650,20 @@ fn put_environment(directory: &mut Directory, place: &environments::EnvironmentP
 
 /// A token whose organization is not in the directory was made later than it: its event is still to come. One whose role is not
 /// there got that later: until its event comes it is refused, and not left with the role that it had.
-fn put_token(index: &Index, directory: &Directory, row: &IndexRow) {
+fn put_token(index: &Index, directory: &Directory, row: &IndexRow, now: Time) {
     let Some(number) = directory.number(row.organization_id) else { return };
     let Some(organization) = directory.numbered(number) else { return };
-    let state = State::of(row.revoked_at, row.disabled_at);
+    let state = Cut::state_of(organization.cut, row.token_id, State::of(row.revoked_at, row.disabled_at));
     // No role has this number. One that is revoked, and whose role was deleted since, needs none.
     let role = row.role_id.and_then(|role| organization.role_number(role)).unwrap_or(u32::MAX);
     let Some(digest) = digest(&row.digest) else { return };
     let (expires_at, replaced) = first_end(row.expires_at, row.secret_expires_at);
-    let restrictions = restrictions::of(row.bound()).map(|it| index.meters.bound(row.token_id, it));
-    index.put_token(&IndexEntry {
+    let over = ended_by(state, expires_at, replaced, now);
+    let restrictions = match over {
+        None => restrictions::of(row.bound()).map(|it| index.meters.bound(row.token_id, it)),
+        Some(_) => None,
+    };
+    let entry = IndexEntry {
         last_four: (!row.registered).then_some(&row.last_four),
         digest,
         token: row.token_id,
@@ -666,7 +676,56 @@ fn put_token(index: &Index, directory: &Directory, row: &IndexRow) {
         replaced,
         version: row.version,
         name: &row.name,
-    });
+    };
+    match over {
+        None => index.put_token(&entry),
+        Some((why, at)) => index.end_token(&entry, why, at),
+    }
+}
+
+/// Why a secret has ended by `now`, and when; `None` for one that lives.
+fn ended_by(state: State, end: Option<Time>, replaced: bool, now: Time) -> Option<(Why, Time)> {
+    match (state, end) {
+        (State::Revoked(at), _) => Some((Why::Revoked, at)),
+        (_, Some(at)) if at <= now => Some((if replaced { Why::Replaced } else { Why::Expired }, at)),
+        _ => None,
+    }
+}
+
+/// Reads a part of what had ended when this node began, behind a place in it. It never overrides what was learned since.
+/// Answers the next place; `None` when that was all.
+pub(super) async fn read_ended(
+    followed: &Followed,
+    feed: &mut Feed,
+    after: (Uuid, u16),
+    now: Time,
+) -> Result<Option<(Uuid, u16)>> {
+    let rows = ended::page(feed.alone().await?, after, ENDED_AT_ONCE).await?;
+    let (index, directory) = (&followed.index, followed.index.directory());
+    let oldest = now.plus(-index.ended.retention());
+    for row in &rows {
+        let Some(number) = directory.number(row.organization_id) else { continue };
+        let cut = directory.numbered(number).and_then(|organization| organization.cut);
+        let state = Cut::state_of(cut, row.token_id, State::of(row.revoked_at, None));
+        let (end, replaced) = first_end(row.expires_at, row.secret_expires_at);
+        let (Some((why, at)), Some(digest)) = (ended_by(state, end, replaced, now), digest(&row.digest)) else {
+            continue;
+        };
+        if oldest < at {
+            let &EndedRow { token_id: token, version, .. } = row;
+            index.note_registered(row.registered);
+            index.ended.put_unless_known(&digest, &EndedSecret { token, version, organization: number, why, at });
+        }
+    }
+    let full = i64::try_from(rows.len()) == Ok(ENDED_AT_ONCE);
+    Ok(rows.last().filter(|_| full).map(|row| (row.token_id, row.version)))
+}
+
+/// Moves what has ended by `now` away from what lives; with `cuts`, also what was taken back all at once.
+pub(super) fn sweep(followed: &Followed, now: Time, cuts: bool) {
+    let ended = followed.index.sweep(now, cuts);
+    followed.policies.put(&ended, Vec::new());
+    followed.descriptions.put(&ended, Vec::new());
 }
 
 fn session(row: sessions::Session) -> Option<(Digest, Session)> {

@@ -12,14 +12,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenward_core::event;
+use tokenward_core::event::{self, Kind as Event};
 use tokenward_core::journal::Entry;
 use tokenward_core::lease::{self, Comparison};
 use tokenward_core::time::Micros;
-use tokenward_core::token::TOMBSTONE;
 use tokenward_core::{Clock, Code, Error, Result, Uuid};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::nodes::{self, Node};
+use tokenward_store::tokens::ended;
 use tokenward_store::{Feed, Look, Store, lineage};
 
 use crate::compare;
@@ -28,8 +28,12 @@ use crate::journal::aside;
 
 /// Events read at once. A batch is applied as a whole, so it also bounds how long the newest one waits.
 const BATCH: i64 = 1_000;
-/// How often tombstones are dropped.
+/// How often it is looked for what was forgotten.
 const PRUNE: Micros = 3_600 * 1_000_000;
+/// How often it is looked for what has ended by the time.
+const SWEEP: Micros = tokenward_core::time::MINUTE;
+/// How long to wait between parts of what is read beside the log: others use the database too.
+const UNREAD: Duration = Duration::from_millis(1);
 /// How long to wait after a look that failed.
 const AGAIN: Duration = Duration::from_millis(200);
 /// How often to tell others at most how far one has come.
@@ -139,6 +143,11 @@ pub(crate) struct Follower {
     /// After this turn of the log everybody has told what the log lacks, or was waited for.
     settled: Option<Turned>,
     pruned: Micros,
+    swept: Micros,
+    /// Were tokens taken back all at once since that was looked for last?
+    cut: bool,
+    /// Up to where it was read what had ended before; `None` once all of it was.
+    unread: Option<(Uuid, u16)>,
 }
 
 impl Follower {
@@ -159,6 +168,9 @@ impl Follower {
             renewed: lease::NEVER,
             settled: None,
             pruned: clock.steady(),
+            swept: clock.steady(),
+            cut: false,
+            unread: Some((Uuid::nil(), 0)),
             store,
             clock,
             terms,
@@ -178,8 +190,9 @@ impl Follower {
     pub(crate) async fn run(mut self, followed: impl AsRef<Followed>) {
         let followed = followed.as_ref();
         loop {
-            // A hint that something was written, or time to look for what nobody hinted at.
-            let _ = tokio::time::timeout(self.pause(followed), followed.nudge.notified()).await;
+            // A hint that something was written, or time to look for what nobody hinted at; or more is to be read.
+            let pause = if self.unread.is_some() && self.loaded { UNREAD } else { self.pause(followed) };
+            let _ = tokio::time::timeout(pause, followed.nudge.notified()).await;
             if followed.is_outgrown() {
                 // Nobody waits for one that does not decide. It answers why until it is stopped.
                 self.take_leave().await;
@@ -194,12 +207,36 @@ impl Follower {
                 tracing::error!(%error, cause = ?error.cause, "cannot follow the log; trying again");
                 tokio::time::sleep(AGAIN).await;
             }
-            let now = self.clock.steady();
-            if now - self.pruned > PRUNE {
-                followed.index.prune(self.store.now().plus(-TOMBSTONE));
-                self.pruned = now;
+            if let Err(error) = self.tend(followed).await {
+                tracing::error!(%error, cause = ?error.cause, "cannot read what has ended; trying again");
+                tokio::time::sleep(AGAIN).await;
             }
         }
+    }
+
+    /// Looks after what has ended: reads what had before this node began, and moves what does by the time.
+    async fn tend(&mut self, followed: &Followed) -> Result<()> {
+        if !self.loaded {
+            return Ok(());
+        }
+        let (now, time) = (self.clock.steady(), self.store.now());
+        if self.cut || now - self.swept > SWEEP {
+            follow::sweep(followed, time, self.cut);
+            (self.swept, self.cut) = (now, false);
+            followed.index.ended.keep_for(ended::retention(self.feed.alone().await?).await?);
+        }
+        if now - self.pruned > PRUNE {
+            followed.index.prune(time);
+            self.pruned = now;
+        }
+        if let Some(after) = self.unread {
+            self.unread = follow::read_ended(followed, &mut self.feed, after, time).await?;
+            if self.unread.is_none() {
+                followed.index.ended.complete();
+                tracing::info!(ended = followed.index.ended.len(), "what has ended is in memory too");
+            }
+        }
+        Ok(())
     }
 
     /// Until the next look, when nobody hints at anything.
@@ -276,6 +313,10 @@ impl Follower {
         followed.stop_deciding();
         self.feed.begin(Look::Everything).await?;
         followed.found_at(self.store.places(self.feed.conn()?).await?, self.clock.steady());
+        if let Some(time) = log::newest_time(self.feed.conn()?).await? {
+            // By a clock that was set back since, nothing lives again that had ended.
+            self.clock.not_before(time);
+        }
         (self.position, self.hash) = follow::load(followed, &mut self.feed, self.store.now()).await?;
         if self.terms.kind == NodeKind::Server {
             self.catch_up(followed).await?;
@@ -291,6 +332,8 @@ impl Follower {
         self.feed.commit().await?;
         self.store.is_known_to(self.position);
         self.kept = (self.position, self.hash.clone());
+        // What an older copy says of ends is read as well.
+        self.unread = Some((Uuid::nil(), 0));
         if let Some(own) = self.own {
             // What others rely on is the log that is there now.
             nodes::acknowledge(self.feed.alone().await?, own, followed.incarnation(), self.position, &self.hash)
@@ -439,8 +482,8 @@ impl Follower {
                 row.kind, row.position
             )));
         }
-        let Some(Skeleton { position, hash, .. }) = new.last() else { return Ok(0) };
-        let (position, hash) = (*position, hash.clone());
+        let Some(Skeleton { position, hash, time, .. }) = new.last() else { return Ok(0) };
+        let (position, hash, time) = (*position, hash.clone(), *time);
         if new.iter().any(|row| follow::moves(&row.kind)) {
             followed.turns(followed.incarnation(), self.clock.steady());
             followed.put_line(lineage::all(self.feed.conn()?).await?);
@@ -453,7 +496,10 @@ impl Follower {
             }
             NodeKind::Embedded => Ok(()),
         };
-        follow::apply(followed, &mut self.feed, new).await?;
+        // Before it is asked what has ended by then.
+        self.clock.not_before(time);
+        self.cut |= new.iter().any(|row| Event::parse(&row.kind) == Some(Event::TokensRevoked));
+        follow::apply(followed, &mut self.feed, new, self.store.now()).await?;
         (self.position, self.hash) = (position, hash);
         self.store.is_known_to(self.position);
         match noted {

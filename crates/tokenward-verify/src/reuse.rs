@@ -13,8 +13,6 @@ pub struct Reused {
     pub organization: Uuid,
     /// The token.
     pub token: Uuid,
-    /// Its name.
-    pub name: String,
     /// Which of its secrets came the last time.
     pub version: u16,
     /// From which address.

@@ -16,7 +16,8 @@ pub struct Verdict {
     pub denied: Option<Reason>,
     /// The permission that was missing, for [`Reason::PermissionDenied`] and for nothing else.
     pub missing_permission: Option<String>,
-    /// Whose token it is, also where it was refused; `None` for `malformed` and `unknown`, of which nothing is known.
+    /// Whose token it is, also where it was refused; `None` for `malformed` and `unknown`, of which nothing is known, and for
+    /// what has ended (`revoked`, `expired`, `replaced`): of that only why is kept in memory.
     pub holder: Option<Holder>,
     /// In how many seconds another attempt makes sense, for [`Reason::RateLimited`] and [`Reason::QuotaExceeded`].
     pub retry_after: Option<u32>,

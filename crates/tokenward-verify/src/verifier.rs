@@ -3,6 +3,7 @@
 //! The HTTP endpoints, the gateways, the console and our own API's authentication come here, and so does
 //! [`Embedded`](crate::Embedded).
 
+mod ended;
 mod keeping;
 mod policies;
 mod reuse;
@@ -52,6 +53,7 @@ use crate::session_uses::SessionUses;
 use crate::trace::DecisionId;
 use crate::usage::Uses;
 use crate::watch::Watch;
+use ended::Looked;
 
 #[cfg(feature = "policies")]
 pub use policies::TriedBy;
@@ -115,7 +117,8 @@ struct Shared {
     no_passwords: AtomicBool,
 }
 
-/// The answer, with what is known of the token. `found` is absent for `malformed` and `unknown`.
+/// The answer, with what is known of the token. `found` is absent for `malformed`, `unknown`, and what has ended: of that no
+/// more is in memory than why.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
     /// The decision.
@@ -386,11 +389,10 @@ impl Verifier {
             self.ask_policy(&presented, question.asking, &asked, question.from.address)
         });
         let pass = judged.filter(|judged| judged.allowed).map(|judged| judged.pass);
-        self.lookup(&presented, |found| {
-            let placed = found.and_then(|found| belonging(&directory, found, question.asking));
+        self.lookup(&presented, |looked| {
+            let placed = looked.living().and_then(|found| belonging(&directory, found, question.asking));
             let Some((found, (organization, role))) = placed else {
-                self.miss(Reason::Unknown, question.from.address)?;
-                return Ok(read(self.refuse(Reason::Unknown, &directory, kept)));
+                return Ok(read(self.answer_ended(&looked, &directory, (question, kept))?));
             };
             let now = self.0.clock.recent();
             let policy = self.policy_of(&found, pass);
@@ -405,7 +407,7 @@ impl Verifier {
             {
                 self.0.refusals.count(reason, question.from.address);
                 if reason == Reason::Replaced {
-                    self.note_reuse(&found, organization.id, &question.from);
+                    self.note_reuse((found.token, found.version), organization.id, &question.from);
                 }
             }
             let token = Some(found.token);
@@ -415,7 +417,11 @@ impl Verifier {
             let exercised = keeping::exercised(&found, role, target, (route, question.ask));
             let id = self.0.uses.of_token((found.token, found.version), &fact, exercised);
             let brownout = found.credential().brownout.and_then(|it| it.next(now));
-            Ok(read(Answer { decision, found: Some((found, organization, role)), metered, brownout, id }))
+            // It is the same whether it has left the living ones already.
+            let has_ended =
+                matches!(decision, Decision::Deny { reason: Reason::Revoked | Reason::Expired | Reason::Replaced, .. });
+            let found = Some((found, organization, role)).filter(|_| !has_ended);
+            Ok(read(Answer { decision, found, metered, brownout, id }))
         })
     }
 
@@ -449,8 +455,10 @@ impl Verifier {
     pub fn find(&self, text: &str, organization: Uuid) -> Option<Uuid> {
         let directory = self.0.followed.index.directory();
         let presented = self.parse(text)?;
-        self.lookup(&presented, |found| {
-            belonging(&directory, found?, Asking::Organization(organization)).map(|(found, _)| found.token)
+        let asking = Asking::Organization(organization);
+        self.lookup(&presented, |looked| match looked.living() {
+            Some(found) => belonging(&directory, found, asking).map(|(found, _)| found.token),
+            None => looked.ended(&directory, asking).map(|(ended, _)| ended.token),
         })
     }
 
@@ -658,9 +666,9 @@ impl Verifier {
         read: impl FnOnce(&FoundRecord<'_>, &Organization, (&Role, Option<Metered>), Time) -> Result<R>,
     ) -> Result<R> {
         let directory = self.0.followed.index.directory();
-        self.lookup(presented, |found| {
-            let placed = found.and_then(|found| belonging(&directory, found, Asking::Any));
-            let (found, (organization, role)) = placed.ok_or_else(|| self.refused(Reason::Unknown, from.address))?;
+        self.lookup(presented, |looked| {
+            let placed = looked.living().and_then(|found| belonging(&directory, found, Asking::Any));
+            let (found, (organization, role)) = placed.ok_or_else(|| self.refuse_ended(&looked, &directory, from))?;
             let target = Target::Organization;
             let policy = self.policy_of(&found, pass);
             let facts = facts(&found, role, target, from.address, policy);
@@ -682,7 +690,7 @@ impl Verifier {
                     let fact = DecisionFact { at: now, organization, token, decision, target, question, of_ours: true };
                     self.0.uses.of_token((found.token, found.version), &fact, Exercised::default());
                     if reason == Reason::Replaced {
-                        self.note_reuse(&found, organization, from);
+                        self.note_reuse((found.token, found.version), organization, from);
                     }
                     let refused = self.refused(reason, from.address);
                     Err(metered.and_then(|it| Error::of_limits(&it)).unwrap_or(refused))
@@ -740,7 +748,7 @@ impl Verifier {
         (pepper.digest(inner), pepper.version)
     }
 
-    fn lookup<R>(&self, presented: &Presented<'_>, read: impl FnOnce(Option<FoundRecord<'_>>) -> R) -> R {
+    fn lookup<R>(&self, presented: &Presented<'_>, read: impl FnOnce(Looked<'_>) -> R) -> R {
         // Before the hashing, so that the memory comes meanwhile.
         let index = &self.0.followed.index;
         let place = index.place(presented.last_four());
@@ -752,8 +760,8 @@ impl Verifier {
             self.0.rekeys.note((found.token, found.version), newest);
             Some(found)
         });
-        if found.is_some() {
-            return read(found);
+        if let Some(found) = found {
+            return read(Looked::Living(found));
         }
         drop(place);
         if index.has_registered() {
@@ -762,11 +770,15 @@ impl Verifier {
             for digest in self.0.peppers.iter().map(|pepper| pepper.digest(&inner)) {
                 let place = index.place_of_registered(&digest);
                 if let Some(found) = place.find(&digest) {
-                    return read(Some(found));
+                    return read(Looked::Living(found));
                 }
             }
         }
-        read(None)
+        // After the living ones: what has just ended is put there before it leaves them.
+        let now = self.0.clock.recent();
+        let mut digests = std::iter::once(newest).chain(older.iter().map(|pepper| pepper.digest(&inner)));
+        let ended = digests.find_map(|digest| index.ended.find(&digest, now));
+        read(ended.map_or(Looked::Unknown, Looked::Ended))
     }
 
     fn require_ready(&self) -> Result<()> {

@@ -17,7 +17,6 @@ use tokenward_core::event::Actor;
 use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::{Role, Target};
 use tokenward_core::secret::Kind;
-use tokenward_core::token;
 use tokenward_core::{Code, Error, Result, Uuid};
 
 use super::at_least;
@@ -138,7 +137,7 @@ fn verification<'a>(
         organization_id: organization.id,
         role_id: role.id,
         role_name: (&*role.name).into(),
-        expires_at: (!matches!(found.state, token::State::Revoked(_))).then_some(found.expires_at),
+        expires_at: Some(found.expires_at),
     });
     let missing_permission = match answer.decision {
         Decision::Deny { missing, .. } => missing.map(|missing| missing.to_string().into()),

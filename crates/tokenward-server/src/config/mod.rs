@@ -113,6 +113,9 @@ pub struct Config {
     /// How long what events say is kept; `None` is for ever.
     #[serde(deserialize_with = "values::event_retention")]
     pub event_retention: Option<Micros>,
+    /// How long what has ended is told and kept, for all nodes; `None` is as the database says.
+    #[serde(deserialize_with = "values::ended_token_retention")]
+    pub ended_token_retention: Option<Micros>,
     /// Who may make organizations.
     #[serde(deserialize_with = "values::organizations")]
     pub organizations: OrganizationCreators,

@@ -17,9 +17,9 @@ use tracing_subscriber::filter::Targets;
 
 use super::LogFormat;
 use crate::service::organization_creators::OrganizationCreators;
-use crate::service::retention;
 use crate::service::session_limits;
 use crate::service::ways::SignIn;
+use crate::service::{ended_tokens, retention};
 use crate::transport::Place;
 
 /// More often would only load the database; less often, and a token that another process revoked lives for too long.
@@ -221,6 +221,11 @@ pub(super) fn session_lifetime<'de, D: Deserializer<'de>>(from: D) -> Result<Mic
 
 pub(super) fn session_idle<'de, D: Deserializer<'de>>(from: D) -> Result<Micros, D::Error> {
     read(from, |text| session_limits::IDLE.read(text).map_err(|problem| format!("`{text}` {problem}")))
+}
+
+/// Empty is as the database says.
+pub(super) fn ended_token_retention<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Micros>, D::Error> {
+    optional(from, |text| ended_tokens::read(text).map_err(|problem| format!("`{text}` {problem}")))
 }
 
 pub(super) fn poll_interval<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {

@@ -11,6 +11,7 @@ pub mod clusters;
 pub mod command_line;
 mod compare;
 pub mod decisions;
+pub mod ended_tokens;
 pub mod environments;
 pub mod events;
 pub mod handed;
@@ -42,6 +43,7 @@ pub mod projects;
 pub mod proof;
 pub mod receipts;
 mod recent;
+pub mod registration;
 pub mod retention;
 pub mod role_trial;
 pub mod roles;
@@ -125,6 +127,8 @@ pub struct App {
     pub store: Store,
     /// Who decides.
     pub verifier: Verifier,
+    /// What is kept for ever of digests.
+    pub(crate) registrations: registration::Registrations,
     /// The only source of links, without a slash at the end.
     pub public_url: String,
     /// What can be another while it runs.

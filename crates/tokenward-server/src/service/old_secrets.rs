@@ -63,8 +63,10 @@ pub async fn tell_reused(app: &Arc<App>, all: Vec<Reused>) {
 }
 
 async fn tell(app: &Arc<App>, reused: Reused) -> Result<()> {
+    let known = tokens::kept(app.store.read().await?.conn(), &[reused.token]).await?.pop();
+    let name = known.ok_or_else(|| Error::not_found("token"))?.name;
     let by = By {
-        actor: Actor::Token { id: reused.token, name: reused.name.clone() },
+        actor: Actor::Token { id: reused.token, name },
         origin: Origin::Api,
         address: reused.address,
         user_agent: reused.agent.clone(),

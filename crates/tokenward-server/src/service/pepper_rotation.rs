@@ -10,9 +10,9 @@ use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::peppers::{self, KnownPepper, Left};
 use tokenward_store::{Store, nodes, tokens};
 
-use super::seal;
 use super::tokens::deleted;
 use super::variables::SEAL;
+use super::{registration, seal};
 
 /// Tokens that are listed at once.
 const LISTED: i64 = 1_000;
@@ -131,7 +131,9 @@ pub async fn retire(
         }
     }
     retired.sealed = seal_anew(store, old, new).await?;
+    registration::seal_anew(store, old, new).await?;
     let mut tx = store.begin_unlogged().await?;
+    peppers::keep_used(&mut tx, version).await?;
     peppers::retire(&mut tx, version).await?;
     tx.commit().await?;
     Ok(retired)

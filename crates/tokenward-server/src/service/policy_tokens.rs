@@ -146,6 +146,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
     faults.and(compile(new.policy.clone()).await)?;
     let text = Arc::new(PlainText::generate(secret::Kind::PolicyToken, app.verifier.prefixes(), app.store.random()));
     let (digest, pepper_version) = app.verifier.digest(&text.inner_digest());
+    let used = app.registrations.digest(&text.inner_digest());
     let (proof, limits) = (proof::lifetime(app), app.limits.clone());
     let (asked, wanted) = (grant.clone(), new.name.clone());
     let written = app
@@ -221,7 +222,13 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                     places: None,
                     allowance: Allowance::default(),
                     policy: Some(&new.policy),
-                    secret: kept::NewSecret { digest, pepper_version, last_four: text.last_four(), registered: false },
+                    secret: kept::NewSecret {
+                        digest,
+                        pepper_version,
+                        last_four: text.last_four(),
+                        registered: false,
+                        used: Some(used),
+                    },
                 };
                 kept::insert(tx, grant, row).await?;
                 let event = event(Kind::TokenCreated, &token).after(with_policy(&token, &new.policy));

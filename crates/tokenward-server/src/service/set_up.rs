@@ -177,7 +177,13 @@ pub async fn bootstrap(
         places: None,
         allowance: Allowance::default(),
         policy: None,
-        secret: tokens::NewSecret { digest, pepper_version, last_four: token.last_four(), registered: false },
+        secret: tokens::NewSecret {
+            digest,
+            pepper_version,
+            last_four: token.last_four(),
+            registered: false,
+            used: None,
+        },
     };
     tokens::insert(&mut tx, &grant, new).await?;
     created.events.push(Event::new(Kind::TokenCreated, Some(created.organization), new.id, new.name).after(

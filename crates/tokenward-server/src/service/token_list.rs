@@ -166,8 +166,8 @@ async fn look(
     let mut reader = app.read_on(grant, after).await?;
     let now = app.now();
     let those = match filter.state {
-        TokenFilter::Living | TokenFilter::Active | TokenFilter::NotYetValid => Those::Living,
-        TokenFilter::Disabled | TokenFilter::Expired | TokenFilter::Kept => Those::NotTakenBack,
+        TokenFilter::Living | TokenFilter::Active | TokenFilter::NotYetValid | TokenFilter::Disabled => Those::Living,
+        TokenFilter::Expired | TokenFilter::Kept => Those::NotTakenBack,
         TokenFilter::Revoked => Those::TakenBack,
         TokenFilter::Ended | TokenFilter::All => Those::All,
     };

@@ -25,8 +25,8 @@ use super::token_labels::{LabelsChange, MetadataChange};
 use super::token_owners::OwnerChange;
 use super::token_places::{PlacesChange, PlacesWanted};
 use super::{
-    App, IfMatch, Written, proof, sessions, token_allowance, token_labels, token_networks, token_owners, token_places,
-    token_scope,
+    App, IfMatch, Written, proof, registration, sessions, token_allowance, token_labels, token_networks, token_owners,
+    token_places, token_scope,
 };
 use crate::limits::{TOKEN_OVERLAP, TOKEN_UNDO, TOKEN_VERSIONS, TOKENS};
 use tokenward_verify::server::Client;
@@ -87,6 +87,8 @@ pub(super) struct Secret {
     pepper_version: i32,
     /// Of one that the caller made: what it would have been stored as under the other peppers.
     others: Vec<Digest>,
+    /// What is kept of it for ever.
+    used: [u8; 16],
 }
 
 /// Who made the text of a secret.
@@ -117,11 +119,20 @@ impl Secret {
             Text::Ours(_) => Vec::new(),
             Text::Registered(_) => digests(app, &inner).filter(|it| *it != digest).collect(),
         };
-        Self { text, digest, pepper_version, others }
+        let used = app.registrations.digest(&inner);
+        Self { text, digest, pepper_version, others, used }
     }
 
-    /// A digest that was used once is used for ever, under whichever pepper.
+    /// A digest that was used once is used for ever, under whichever pepper, and also once its row is gone. Of one of ours that
+    /// need not be asked.
     async fn refuse_used(&self, tx: &mut Tx) -> Result<()> {
+        if matches!(self.text, Text::Registered(_)) {
+            let stored = self.digests().map(|digest| registration::beginning(&digest));
+            let kept: Vec<[u8; 16]> = std::iter::once(self.used).chain(stored).collect();
+            if tokens::was_used(tx.conn(), &kept).await? {
+                return Err(Error::digest_used());
+            }
+        }
         for digest in &self.others {
             if tokens::is_used(tx.conn(), digest).await? {
                 return Err(Error::digest_used());
@@ -146,7 +157,7 @@ impl Secret {
     pub(super) fn row(&self) -> tokens::NewSecret<'_> {
         let (digest, pepper_version) = (self.digest, self.pepper_version);
         let registered = matches!(self.text, Text::Registered(_));
-        tokens::NewSecret { digest, pepper_version, last_four: self.last_four(), registered }
+        tokens::NewSecret { digest, pepper_version, last_four: self.last_four(), registered, used: Some(self.used) }
     }
 
     /// The text to show, where it is one of ours.

@@ -256,7 +256,9 @@ fn sqlite_hint(error: &sqlx::Error) -> &'static str {
 
 /// Reads the log's head. The whole file is taken since the transaction began.
 pub(super) async fn take_head(c: &mut SqliteConnection, now: Time) -> Result<Head> {
-    let head = "SELECT m.incarnation, h.position, h.hash, h.place, NULL AS here, $1 AS now FROM log_head h, meta m";
+    // Never below the time of the last event: a clock that was set back revives nothing that had ended.
+    let head = "SELECT m.incarnation, h.position, h.hash, h.place, NULL AS here, \
+                max($1, coalesce((SELECT time FROM event WHERE position = h.position), 0)) AS now FROM log_head h, meta m";
     sqlx::query_as(head).bind(now.0).fetch_one(c).await.map_err(fail)
 }
 
@@ -333,14 +335,17 @@ fn close_to_others(path: &Path) {
     let _ = File::options().write(true).create_new(true).mode(0o600).open(path);
 }
 
-/// The secrets that the index holds, revoked ones until `$1`: six numbers of each and ten pieces of bytes, packed as
-/// [`each_packed`] reads them, a thousand in each value. `||` makes a text even of blobs, whose bytes stay what they are;
+/// The secrets that live at `$1`: seven numbers of each and eleven pieces of bytes, packed as [`each_packed`] reads them, those
+/// of a thousand tokens in each value. `||` makes a text even of blobs, whose bytes stay what they are;
 /// hence the cast.
 pub(crate) const LIVING_SECRETS: &str = "
     WITH RECURSIVE part (first) AS (
-        SELECT min(rowid) FROM token_secret
+        SELECT min(id) FROM token INDEXED BY token_living WHERE revoked_at IS NULL AND name_freed_at IS NULL
         UNION ALL
-        SELECT first + 1000 FROM part WHERE first + 1000 <= (SELECT max(rowid) FROM token_secret)
+        SELECT (
+            SELECT id FROM token INDEXED BY token_living WHERE revoked_at IS NULL AND name_freed_at IS NULL AND id > first
+            ORDER BY id LIMIT 1 OFFSET 999
+        ) FROM part WHERE first IS NOT NULL
     )
     SELECT (
         SELECT CAST(count(*) || ',' || coalesce(group_concat(
@@ -354,9 +359,12 @@ pub(crate) const LIVING_SECRETS: &str = "
             || t.id || t.organization_id || coalesce(t.role_id, '') || s.digest || s.last_four || t.kind
             || coalesce(t.networks, '') || coalesce(t.permissions, '') || coalesce(t.allowance, '') || coalesce(t.brownout, '') || t.name || ';'
         , ''), '') AS BLOB)
-        FROM token_secret s JOIN token t ON t.id = s.token_id
-        WHERE s.rowid BETWEEN first AND first + 999 AND (t.revoked_at IS NULL OR t.revoked_at > $1)
-    ) FROM part";
+        FROM (
+            SELECT * FROM token INDEXED BY token_living WHERE revoked_at IS NULL AND name_freed_at IS NULL AND id >= first
+            ORDER BY id LIMIT 1000
+        ) t CROSS JOIN token_secret s ON s.token_id = t.id
+        WHERE (t.expires_at IS NULL OR t.expires_at > $1) AND (s.expires_at IS NULL OR s.expires_at > $1)
+    ) FROM part WHERE first IS NOT NULL";
 
 /// Passes rows to `each` that `query` packs, many in one value: sqlx copies each value of each row on its own and hands it
 /// from thread to thread, which takes eight times as long as reading it.

@@ -38,6 +38,7 @@ struct New<'a> {
     pepper_version: i32,
     last_four: &'a str,
     registered: bool,
+    used: Option<String>,
 }
 
 /// Frees the names that are wanted where the tokens that have them have ended.
@@ -45,7 +46,8 @@ const FREE_NAMES: Many = many!(
     "UPDATE token SET name_freed_at = r.created_at FROM",
     [organization_id id, kind text, name text, created_at number],
     "WHERE token.organization_id = r.organization_id AND token.kind = r.kind AND token.name = r.name \
-     AND token.revoked_at IS NULL AND token.name_freed_at IS NULL AND token.expires_at <= r.created_at"
+     AND token.revoked_at IS NULL AND token.name_freed_at IS NULL AND token.expires_at <= r.created_at \
+     RETURNING token.organization_id"
 );
 const INSERT: Many = many!(
     "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, creator_kind, \
@@ -81,9 +83,12 @@ const INSERT: Many = many!(
      RETURNING id"
 );
 const INSERT_SECRETS: Many = many!(
-    "INSERT INTO token_secret (id, token_id, version, digest, pepper_version, last_four, created_at, registered) \
-     SELECT r.secret_id, r.id, 1, r.digest, r.pepper_version, r.last_four, r.created_at, r.registered FROM",
-    [secret_id id, id id, digest bytes, pepper_version number, last_four text, created_at number, registered flag],
+    "INSERT INTO token_secret (id, token_id, version, digest, pepper_version, last_four, created_at, registered, used) \
+     SELECT r.secret_id, r.id, 1, r.digest, r.pepper_version, r.last_four, r.created_at, r.registered, r.used FROM",
+    [
+        secret_id id, id id, digest bytes, pepper_version number, last_four text, created_at number, registered flag,
+        used bytes,
+    ],
     ""
 );
 const COUNT: Many = many!(
@@ -127,9 +132,11 @@ pub async fn insert_all(tx: &mut Tx, tokens: &[(&Grant, NewToken<'_>)]) -> Resul
             pepper_version: token.secret.pepper_version,
             last_four: token.secret.last_four,
             registered: token.secret.registered,
+            used: token.secret.used.map(|used| hex_bytes(&used)),
         });
     }
-    FREE_NAMES.execute(tx.conn(), &rows).await?;
+    let freed: Vec<(Uuid,)> = FREE_NAMES.returning(tx.conn(), &rows).await?;
+    count(tx, freed.into_iter().map(|(of,)| of), -1).await?;
     let there: Vec<(Uuid,)> = INSERT.returning(tx.conn(), &rows).await?;
     let there: HashSet<Uuid> = there.into_iter().map(|(id,)| id).collect();
     let mut new = tokens.iter().map(|(_, token)| there.contains(&token.id));
@@ -172,7 +179,8 @@ const REVOKE: Many = many!(
         by_kind text,
         by_id id,
     ],
-    "WHERE token.organization_id = r.organization_id AND token.id = r.id AND token.revoked_at IS NULL RETURNING token.id"
+    "WHERE token.organization_id = r.organization_id AND token.id = r.id AND token.revoked_at IS NULL \
+     RETURNING token.id, token.name_freed_at"
 );
 
 /// Takes tokens back. Answers which: one that was taken back before is left out.
@@ -200,11 +208,12 @@ async fn take_back(tx: &mut Tx, tokens: &[(&Grant, Uuid, &Revocation)]) -> Resul
         by_id: why.by_id.map(hex_id),
     };
     let rows: Vec<Gone> = tokens.iter().map(of_one).collect();
-    let gone: Vec<(Uuid,)> = REVOKE.returning(tx.conn(), &rows).await?;
-    let gone: HashSet<Uuid> = gone.into_iter().map(|(id,)| id).collect();
-    let of = tokens.iter().filter(|(_, id, _)| gone.contains(id)).map(|(grant, ..)| grant.organization());
+    let gone: Vec<(Uuid, Option<i64>)> = REVOKE.returning(tx.conn(), &rows).await?;
+    // One that had ended before was counted no more.
+    let lived: HashSet<Uuid> = gone.iter().filter(|(_, freed)| freed.is_none()).map(|(id, _)| *id).collect();
+    let of = tokens.iter().filter(|(_, id, _)| lived.contains(id)).map(|(grant, ..)| grant.organization());
     count(tx, of, -1).await?;
-    Ok(gone)
+    Ok(gone.into_iter().map(|(id, _)| id).collect())
 }
 
 /// A token on its way to another owner.
@@ -317,6 +326,14 @@ pub async fn used(conn: Conn<'_>, digests: &[Digest]) -> Result<HashSet<Digest>>
     let rows: Vec<Sought> = digests.iter().map(|digest| Sought { digest: hex_bytes(&digest.0) }).collect();
     let found: Vec<(Vec<u8>,)> = USED.returning(conn, &rows).await?;
     Ok(found.into_iter().filter_map(|(bytes,)| bytes.try_into().ok().map(Digest)).collect())
+}
+
+const WAS_USED: Many = many!("SELECT u.digest FROM used_digest u JOIN", [digest bytes], "ON u.digest = r.digest");
+
+pub(super) async fn was_used(conn: Conn<'_>, kept: &[[u8; 16]]) -> Result<bool> {
+    let rows: Vec<Sought> = kept.iter().map(|digest| Sought { digest: hex_bytes(digest) }).collect();
+    let found: Vec<(Vec<u8>,)> = WAS_USED.returning(conn, &rows).await?;
+    Ok(!found.is_empty())
 }
 
 /// How many living tokens more or fewer an organization has.

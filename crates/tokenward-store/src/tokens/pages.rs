@@ -2,10 +2,9 @@
 
 use tokenward_core::caller::Grant;
 use tokenward_core::secret::Kind;
-use tokenward_core::token::TOMBSTONE;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use super::{API_TOKEN, Those, Token, TokenRow};
+use super::{API_TOKEN, Those, Token, TokenRow, ended};
 use crate::db::{Conn, by_ids, run};
 
 /// By what a list is sorted. Of two that are the same in it, the one with the lower id comes first.
@@ -79,8 +78,13 @@ pub struct Part<'a> {
     pub limit: usize,
 }
 
-/// Of `$3` on it depends what has ended, or was taken back long ago.
+/// Of `$3` it depends what has ended, or did long ago.
 macro_rules! living {
+    () => {
+        "t.revoked_at IS NULL AND t.name_freed_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $3)"
+    };
+}
+macro_rules! not_taken_back {
     () => {
         "t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $3)"
     };
@@ -92,7 +96,7 @@ macro_rules! taken_back {
 }
 macro_rules! all {
     () => {
-        "(t.revoked_at IS NULL OR t.revoked_at > $3)"
+        "((t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $3)) OR t.revoked_at > $3)"
     };
 }
 
@@ -140,7 +144,8 @@ impl Part<'_> {
     #[must_use]
     pub fn text(&self) -> &'static str {
         match self.those {
-            Those::Living | Those::NotTakenBack => by_order!(self, living),
+            Those::Living => by_order!(self, living),
+            Those::NotTakenBack => by_order!(self, not_taken_back),
             Those::TakenBack => by_order!(self, taken_back),
             Those::All => by_order!(self, all),
         }
@@ -190,11 +195,17 @@ macro_rules! sieved {
 }
 
 /// The places of a part, in its order: at most as many as it has.
-pub async fn places(conn: Conn<'_>, grant: &Grant, part: &Part<'_>, sieve: &Sieve, now: Time) -> Result<Vec<Place>> {
+pub async fn places(
+    mut conn: Conn<'_>,
+    grant: &Grant,
+    part: &Part<'_>,
+    sieve: &Sieve,
+    now: Time,
+) -> Result<Vec<Place>> {
     let since = match part.those {
         Those::Living => now,
-        Those::NotTakenBack => Time(i64::MIN),
-        Those::TakenBack | Those::All => now.plus(-TOMBSTONE),
+        // What ended longer ago than that is told may be removed at any moment.
+        Those::NotTakenBack | Those::TakenBack | Those::All => now.plus(-ended::retention(conn.reborrow()).await?),
     };
     let after = part.after.cloned().unwrap_or_else(|| part.beginning());
     let (text, limit) = (part.text(), i64::try_from(part.limit).unwrap_or(i64::MAX));
@@ -241,7 +252,7 @@ mod tests {
     #[test]
     fn every_order_has_a_statement_of_its_own() {
         let mut texts = std::collections::HashSet::new();
-        for those in [Those::Living, Those::TakenBack, Those::All] {
+        for those in [Those::Living, Those::NotTakenBack, Those::TakenBack, Those::All] {
             for by in [By::Created, By::Name, By::End, By::Use] {
                 for descending in [false, true] {
                     let part = Part { those, by, descending, after: None, limit: 1 };

@@ -29,6 +29,7 @@ mod world;
 
 mod cuts;
 mod device_sign_ins;
+mod ended;
 mod events;
 mod faults;
 mod hints;

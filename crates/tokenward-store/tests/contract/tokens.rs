@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use tokenward_core::ended::RETENTION;
 use tokenward_core::event::ActorKind;
 use tokenward_core::meter::Allowance;
 use tokenward_core::network::{Network, NotedNetwork};
@@ -9,10 +10,9 @@ use tokenward_core::permission::Management;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::Digest;
 use tokenward_core::time::{DAY, HOUR};
-use tokenward_core::token::TOMBSTONE;
 use tokenward_core::{Code, Time, Uuid};
-use tokenward_store::tokens::Those;
 use tokenward_store::tokens::pages::{self, By, Part, Sieve};
+use tokenward_store::tokens::{Those, ended};
 use tokenward_store::{members, tokens};
 
 use crate::world::{Organization, World, new_token, revocation, secret, unique};
@@ -40,7 +40,6 @@ on_both_engines![
     a_token_is_switched_off_and_on,
     what_was_taken_back_is_read_for_ninety_days_and_restored,
     the_index_gets_every_secret_of_the_tokens_it_asks_for,
-    the_index_gets_what_lives_and_tombstones_for_ninety_days,
     the_index_gets_the_same_rows_whichever_way_it_asks,
 ];
 
@@ -288,10 +287,17 @@ async fn a_digest_is_never_registered_twice_not_even_after_deletion(world: World
     world.revoke(&acme, token.id).await;
     assert_eq!(register(&acme).await, Code::DigestUsed);
     assert_eq!(register(&globex).await, Code::DigestUsed);
-    world.clock.pass(TOMBSTONE + DAY);
-    assert_eq!(register(&acme).await, Code::DigestUsed);
+    world.clock.pass(RETENTION + DAY);
+    let mut tx = world.store.begin_unlogged().await.unwrap();
+    assert_eq!(ended::remove(&mut tx, 10).await.unwrap(), 1);
+    tx.commit().await.unwrap();
     // Half of a token would be a name that nobody can free.
-    assert_eq!(world.number("SELECT count(*) FROM token").await, 1);
+    assert_eq!(world.number("SELECT count(*) FROM token").await, 0);
+    // Its row is gone, and what that said of its digest is not.
+    let mut used = [0; 16];
+    used.copy_from_slice(&token.digest.0[..16]);
+    assert!(tokens::was_used(world.reader().await.conn(), &[[7; 16], used]).await.unwrap());
+    assert!(!tokens::was_used(world.reader().await.conn(), &[[7; 16]]).await.unwrap());
 }
 
 async fn a_role_of_another_organization_is_refused(world: World) {
@@ -446,7 +452,7 @@ async fn what_was_taken_back_is_read_for_ninety_days_and_restored(world: World) 
         page.into_iter().map(|it| it.id).collect::<Vec<_>>()
     };
     assert_eq!(page(at).await, [id]);
-    let later = at.plus(TOMBSTONE);
+    let later = at.plus(RETENTION);
     assert_eq!(find(later).await.map_err(|it| it.code), Err(Code::NotFound));
     assert!(page(later).await.is_empty());
 
@@ -462,25 +468,6 @@ async fn what_was_taken_back_is_read_for_ninety_days_and_restored(world: World) 
     let mut tx = world.begin().await;
     let twice = tokens::restore(&mut tx, &acme.may(Management::TokenManage), &token).await;
     assert_eq!(twice.map_err(|it| it.code), Err(Code::NotFound));
-}
-
-async fn the_index_gets_what_lives_and_tombstones_for_ninety_days(world: World) {
-    let acme = world_with_pepper(&world).await;
-    let (living, gone) = (world.token(&acme, "living").await, world.token(&acme, "gone").await);
-    let deleted_at = world.now();
-    world.revoke(&acme, gone.id).await;
-    let at = async |now: Time| {
-        let mut ids = BTreeSet::new();
-        tokens::each_index_row(world.reader().await.conn(), now, |row| {
-            ids.insert(row.token_id);
-        })
-        .await
-        .unwrap();
-        ids
-    };
-    assert_eq!(at(deleted_at).await, [living.id, gone.id].into());
-    assert_eq!(at(deleted_at.plus(TOMBSTONE - 1)).await, [living.id, gone.id].into());
-    assert_eq!(at(deleted_at.plus(TOMBSTONE)).await, [living.id].into());
 }
 
 async fn the_index_gets_the_same_rows_whichever_way_it_asks(world: World) {
@@ -513,13 +500,15 @@ async fn the_index_gets_the_same_rows_whichever_way_it_asks(world: World) {
     }
     let mut by_id =
         tokens::index_rows(world.reader().await.conn(), &ids.into_iter().collect::<Vec<_>>()).await.unwrap();
+    // What has ended is asked for apart.
+    by_id.retain(|row| row.revoked_at.is_none() && row.expires_at.is_none_or(|end| world.now() < end));
     let mut all = Vec::new();
     tokens::each_index_row(world.reader().await.conn(), world.now(), |row| all.push(row)).await.unwrap();
     by_id.sort_by_key(|row| row.token_id);
     all.sort_by_key(|row| row.token_id);
-    assert_eq!(all.len(), 2_100);
-    assert!(all.iter().any(|row| row.revoked_at.is_some()) && all.iter().any(|row| row.expires_at.is_some()));
+    assert!(all.len() > 1_000);
+    assert!(all.iter().any(|row| row.expires_at.is_some()));
     assert!(all.iter().any(|row| row.networks.is_some()) && all.iter().any(|row| row.not_before.is_some()));
-    assert_eq!(all.iter().filter(|row| row.registered).count(), 350);
+    assert!(all.iter().any(|row| row.registered));
     assert_eq!(all, by_id);
 }

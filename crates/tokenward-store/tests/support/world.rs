@@ -312,7 +312,7 @@ pub fn revocation(at: Time) -> Revocation {
 
 /// What is stored of a secret with this digest.
 pub fn secret(digest: Digest) -> tokens::NewSecret<'static> {
-    tokens::NewSecret { digest, pepper_version: 1, last_four: "wxyz", registered: false }
+    tokens::NewSecret { digest, pepper_version: 1, last_four: "wxyz", registered: false, used: None }
 }
 
 /// A user who comes over HTTP.

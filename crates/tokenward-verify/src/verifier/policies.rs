@@ -85,8 +85,8 @@ impl Verifier {
             return None;
         }
         let (directory, now) = (self.0.followed.index.directory(), self.0.clock.recent());
-        self.lookup(presented, |found| {
-            let found = found.filter(|found| found.kind == Kind::PolicyToken)?;
+        self.lookup(presented, |looked| {
+            let found = looked.living().filter(|found| found.kind == Kind::PolicyToken)?;
             let (found, (_, role)) = belonging(&directory, found, asking)?;
             let facts = facts(&found, role, Target::Organization, address, PolicyOutcome::NoPolicy);
             let alive = decide(&facts, Ask::Identity, now).is_allow();

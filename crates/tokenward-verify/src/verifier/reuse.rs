@@ -1,6 +1,5 @@
 //! Replaced secrets that come back: noted beside the decision, told by whoever writes the log.
 
-use tokenward_core::index::FoundRecord;
 use tokenward_core::{Time, Uuid};
 
 use super::Verifier;
@@ -13,12 +12,11 @@ const AGENT: usize = 256;
 impl Verifier {
     /// A replaced secret of this token was presented after its overlap.
     #[cold]
-    pub(super) fn note_reuse(&self, found: &FoundRecord<'_>, organization: Uuid, from: &Presenter<'_>) {
+    pub(super) fn note_reuse(&self, (token, version): (Uuid, u16), organization: Uuid, from: &Presenter<'_>) {
         self.0.reuses.note(Reused {
             organization,
-            token: found.token,
-            name: found.name().to_owned(),
-            version: found.version,
+            token,
+            version,
             address: from.address,
             agent: from.agent.map(|agent| agent.chars().take(AGENT).collect()),
             count: 1,

@@ -188,6 +188,7 @@ pub async fn insert(
                 pepper_version: pepper.version,
                 last_four: text.last_four(),
                 registered: false,
+                used: None,
             };
             let new = tokens::NewToken {
                 id: *id,

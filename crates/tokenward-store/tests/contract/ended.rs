@@ -1,0 +1,162 @@
+//! What has ended: how its rows are marked, kept and removed.
+
+use tokenward_core::ended::{RETENTION, SHORTEST_RETENTION};
+use tokenward_core::permission::Management;
+use tokenward_core::secret::Digest;
+use tokenward_core::time::{DAY, HOUR};
+use tokenward_core::{Code, Uuid};
+use tokenward_store::tokens::{self, ended};
+
+use crate::world::{Organization, World, new_token, unique};
+
+on_both_engines![
+    a_token_whose_time_is_over_is_counted_no_more_and_its_row_stays_until_nobody_is_told,
+    retention_is_of_the_database_and_what_was_removed_does_not_come_back_with_a_longer_one,
+    an_earlier_secret_is_removed_and_its_token_lives_on,
+    what_ended_is_read_page_by_page,
+    a_clock_that_was_set_back_writes_no_earlier_time,
+];
+
+async fn world_with_pepper(world: &World) -> Organization {
+    world.pepper(1).await;
+    world.organization("Acme").await
+}
+
+async fn with_end(world: &World, acme: &Organization, name: &str, hours: i64) -> Uuid {
+    let (mut tx, id) = (world.begin().await, world.store.new_id());
+    let end = Some(world.now().plus(hours * HOUR));
+    let new = tokens::NewToken { expires_at: end, ..new_token(acme, id, name, Digest(unique())) };
+    tokens::insert(&mut tx, &acme.may(Management::TokenManage), new).await.unwrap();
+    crate::world::end(tx).await.unwrap();
+    id
+}
+
+async fn mark(world: &World) -> usize {
+    let mut tx = world.store.begin_unlogged().await.unwrap();
+    let marked = ended::mark(&mut tx, 100).await.unwrap();
+    tx.commit().await.unwrap();
+    marked
+}
+
+async fn remove(world: &World) -> usize {
+    let mut tx = world.store.begin_unlogged().await.unwrap();
+    let removed = ended::remove(&mut tx, 100).await.unwrap();
+    tx.commit().await.unwrap();
+    removed
+}
+
+async fn count(world: &World, acme: &Organization) -> u64 {
+    tokens::count(world.reader().await.conn(), &acme.grant).await.unwrap()
+}
+
+async fn found(world: &World, acme: &Organization, id: Uuid) -> bool {
+    let found = tokens::find(world.reader().await.conn(), &acme.grant, id, world.now()).await;
+    found.map(|_| true).unwrap_or_else(|error| error.code != Code::NotFound)
+}
+
+async fn a_token_whose_time_is_over_is_counted_no_more_and_its_row_stays_until_nobody_is_told(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let short = with_end(&world, &acme, "short", 1).await;
+    let taken = with_end(&world, &acme, "taken", 1).await;
+    let living = world.token(&acme, "living").await.id;
+    assert_eq!((count(&world, &acme).await, mark(&world).await), (3, 0));
+    world.clock.pass(HOUR);
+    // Whoever wants the name frees it, and counts; nobody counts twice.
+    let again = world.token(&acme, "taken").await.id;
+    assert_eq!(count(&world, &acme).await, 3);
+    assert_eq!((mark(&world).await, mark(&world).await), (1, 0));
+    assert_eq!(count(&world, &acme).await, 2);
+    world.revoke(&acme, taken).await;
+    assert_eq!(count(&world, &acme).await, 2, "it had ended before");
+    world.clock.pass(RETENTION - 1);
+    assert_eq!(remove(&world).await, 0);
+    assert!(found(&world, &acme, short).await);
+    world.clock.pass(1);
+    assert!(!found(&world, &acme, short).await, "also before its row is gone");
+    assert_eq!((remove(&world).await, remove(&world).await), (2, 0));
+    assert_eq!(world.number("SELECT count(*) FROM token").await, 2);
+    assert_eq!(world.number("SELECT count(*) FROM token_secret").await, 2);
+    assert_eq!(world.number("SELECT count(*) FROM used_digest").await, 2);
+    assert!(found(&world, &acme, living).await && found(&world, &acme, again).await);
+}
+
+async fn retention_is_of_the_database_and_what_was_removed_does_not_come_back_with_a_longer_one(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let say = async |retention| {
+        let mut tx = world.store.begin_unlogged().await.unwrap();
+        ended::set_retention(&mut tx, retention).await.unwrap();
+        tx.commit().await.unwrap();
+        ended::retention(world.reader().await.conn()).await.unwrap()
+    };
+    assert_eq!(ended::retention(world.reader().await.conn()).await.unwrap(), RETENTION);
+    assert_eq!(say(HOUR).await, SHORTEST_RETENTION, "never shorter than a deletion can be undone");
+    let (first, second) = (world.token(&acme, "first").await.id, world.token(&acme, "second").await.id);
+    world.revoke(&acme, first).await;
+    world.clock.pass(SHORTEST_RETENTION);
+    world.revoke(&acme, second).await;
+    // Made longer just before the worker comes: it asks inside.
+    say(DAY).await;
+    assert_eq!((remove(&world).await, found(&world, &acme, first).await), (0, true));
+    say(SHORTEST_RETENTION).await;
+    assert_eq!((remove(&world).await, found(&world, &acme, first).await), (1, false));
+    say(RETENTION).await;
+    assert_eq!((found(&world, &acme, first).await, found(&world, &acme, second).await), (false, true));
+}
+
+async fn an_earlier_secret_is_removed_and_its_token_lives_on(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let token = world.token(&acme, "CI").await;
+    let grant = acme.may(Management::TokenManage);
+    let mut tx = world.begin().await;
+    let old = tokens::find(tx.conn(), &grant, token.id, world.now()).await.unwrap();
+    let next = tokenward_core::token::Token { version: 2, updated_at: tx.next_version(old.updated_at), ..old };
+    let until = world.now().plus(HOUR);
+    let secret = crate::world::secret(Digest(unique()));
+    tokens::rotate(&mut tx, &grant, &next, &secret, (until, None)).await.unwrap();
+    crate::world::end(tx).await.unwrap();
+    world.clock.pass(HOUR + RETENTION);
+    assert_eq!(remove(&world).await, 0, "the log was not told yet that its time is over");
+    let mut tx = world.begin().await;
+    for overlap in tokens::ended_overlaps(tx.conn(), world.now(), 10).await.unwrap() {
+        tokens::tell_overlap_ended(&mut tx, &overlap).await.unwrap();
+    }
+    crate::world::end(tx).await.unwrap();
+    assert_eq!((remove(&world).await, remove(&world).await), (1, 0));
+    let rows = tokens::index_rows(world.reader().await.conn(), &[token.id]).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.version).collect::<Vec<_>>(), [2]);
+}
+
+async fn what_ended_is_read_page_by_page(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let mut ids = Vec::new();
+    for n in 0..7 {
+        ids.push(world.token(&acme, &format!("t{n}")).await.id);
+    }
+    world.revoke(&acme, ids[3]).await;
+    let (mut after, mut seen) = ((Uuid::nil(), 0), Vec::new());
+    loop {
+        let page = ended::page(world.reader().await.conn(), after, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = (last.token_id, last.version);
+        seen.extend(page.iter().map(|row| (row.token_id, row.revoked_at.is_some())));
+    }
+    ids.sort_unstable();
+    let mut expected: Vec<_> = seen.clone();
+    expected.sort_unstable();
+    assert_eq!(seen, expected, "in the order of their ids");
+    assert_eq!((seen.len(), seen.iter().filter(|(_, revoked)| *revoked).count()), (7, 1));
+}
+
+async fn a_clock_that_was_set_back_writes_no_earlier_time(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let first = with_end(&world, &acme, "short", 1).await;
+    world.clock.pass(HOUR);
+    world.token(&acme, "later").await;
+    world.clock.pass(-2 * HOUR);
+    if !world.store.is_shared() {
+        let tx = world.begin().await;
+        assert_eq!(tx.now(), world.now().plus(2 * HOUR));
+        drop(tx);
+        assert_eq!(mark(&world).await, 1, "{first} has ended");
+    }
+}
