@@ -9,8 +9,12 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 #[cfg(feature = "openapi")]
 use utoipa::{ToSchema, openapi::RefOr};
 
+use crate::Text;
 #[cfg(feature = "openapi")]
 use crate::field;
+
+#[cfg(feature = "openapi")]
+field::list_of!(IntrospectionQuestions, "batch", IntrospectionQuestion<'static>);
 
 /// What is sent to introspect a token, as a form. Further parameters are not looked at (RFC 6749 §3.2).
 #[derive(Clone, Serialize, Deserialize)]
@@ -61,16 +65,16 @@ pub struct TokenForm {
 
 /// The answer about a token; `{"active":false}` alone for every one that is not accepted, whatever the cause.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Introspection {
+pub struct Introspection<'a> {
     /// Is it accepted now?
     pub active: bool,
     #[serde(flatten)]
-    pub token: Option<ActiveToken>,
+    pub token: Option<ActiveToken<'a>>,
 }
 
 /// One object whose further fields are there for an active token: `active` is all that is said of others.
 #[cfg(feature = "openapi")]
-impl utoipa::PartialSchema for Introspection {
+impl utoipa::PartialSchema for Introspection<'_> {
     fn schema() -> RefOr<Schema> {
         let mut schema = ActiveToken::schema();
         if let RefOr::T(Schema::Object(object)) = &mut schema {
@@ -84,26 +88,30 @@ impl utoipa::PartialSchema for Introspection {
 }
 
 #[cfg(feature = "openapi")]
-impl ToSchema for Introspection {}
+impl ToSchema for Introspection<'_> {
+    fn name() -> Cow<'static, str> {
+        "Introspection".into()
+    }
+}
 
 /// What is known of an active token (RFC 7662 §2.2).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
-pub struct ActiveToken {
+pub struct ActiveToken<'a> {
     /// The permissions of its role; `*` stands for either side of a permission of your own API. What `*` means of the
     /// routes that were imported is there too, one by one.
-    pub scope: String,
+    pub scope: Cow<'a, str>,
     /// The token's id: a token is its own client.
     pub client_id: Uuid,
     /// The token's id.
     pub sub: Uuid,
     /// The token's name.
-    pub username: String,
+    pub username: Cow<'a, str>,
     /// The address of this server.
-    pub iss: String,
+    pub iss: Cow<'a, str>,
     /// The API that was asked about with `audience`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub aud: Option<String>,
+    pub aud: Option<Cow<'a, str>>,
     /// `Bearer`.
     pub token_type: Cow<'static, str>,
     /// When it was made, in seconds since 1970.
@@ -112,4 +120,43 @@ pub struct ActiveToken {
     /// From when on it is refused; absent for never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exp: Option<i64>,
+}
+
+/// One of the tokens of a batch.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct IntrospectionQuestion<'a> {
+    /// The token.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Presented))]
+    #[serde(borrow)]
+    pub token: Text<'a>,
+    /// The name of one of your APIs: then the answer is about it alone.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::ApiName>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<Text<'a>>,
+}
+
+/// Tokens to introspect at once.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct IntrospectionBatchRequest<'a> {
+    /// 1 to 1,000 tokens.
+    #[cfg_attr(feature = "openapi", schema(value_type = IntrospectionQuestions))]
+    #[serde(borrow)]
+    pub tokens: Vec<IntrospectionQuestion<'a>>,
+    /// A position that all answers must know of: what `Tokenward-Position` said of a change. The node waits for it, or says
+    /// that it is `behind`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Position>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<Text<'a>>,
+}
+
+/// What is known of them.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct IntrospectionBatch<'a> {
+    /// One for each token, in their order.
+    pub results: Vec<Introspection<'a>>,
 }

@@ -3,6 +3,7 @@
 //! A directory is never changed in place. The follower makes a changed copy and swaps it in, so a decision
 //! sees one state from its first look-up to its last.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::permission::RequiredPermission;
 use crate::reason::Reason;
 use crate::role::{Mode, Role, Target};
 use crate::routes::Routes;
+use crate::scope_line::ScopeLines;
 use crate::token::Cut;
 
 /// All organizations.
@@ -47,6 +49,8 @@ pub struct Organization {
     environments: HashMap<Uuid, Environment>,
     clusters: HashMap<Uuid, Box<str>>,
     apis: HashMap<Box<str>, Arc<Routes>>,
+    /// What introspection tells of the roles.
+    scope_lines: ScopeLines,
 }
 
 /// Where an environment stands.
@@ -316,7 +320,10 @@ impl Directory {
 
     fn change(&mut self, number: u32, change: impl FnOnce(&mut Organization)) {
         if let Some(Some(organization)) = self.numbered.get_mut(number as usize) {
-            change(Arc::make_mut(organization));
+            let organization = Arc::make_mut(organization);
+            // They say what was before.
+            organization.scope_lines = ScopeLines::default();
+            change(organization);
         }
     }
 }
@@ -397,6 +404,23 @@ impl Organization {
     #[must_use]
     pub fn route_permissions(&self) -> BTreeSet<&RequiredPermission> {
         self.apis.values().flat_map(|routes| routes.permissions()).collect()
+    }
+
+    /// What a role may do, as one line of words in order: the permissions that it names, and what `*` means of the routes that
+    /// there are. That of one of its own roles is made once.
+    #[must_use]
+    pub fn scope_line(&self, role: &Role) -> Cow<'_, str> {
+        let make = || {
+            let holds = |needed: &&RequiredPermission| role.allows(needed.permission(), Target::Organization);
+            let of_routes = self.route_permissions().into_iter().filter(holds).map(|it| it.as_str().to_owned());
+            let words: BTreeSet<String> = role.permissions().into_iter().chain(of_routes).collect();
+            words.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        // What a narrowed token may use of a role has the role's id, and is another one.
+        let is_own = |number: &u32| self.numbered_role(*number).is_some_and(|own| std::ptr::eq(&**own, role));
+        let number = self.role_number(role.id).filter(is_own);
+        let kept = number.and_then(|number| self.scope_lines.line(number, self.roles.len(), make));
+        kept.map_or_else(|| make().into(), Cow::Borrowed)
     }
 
     /// What a request to one of its APIs takes: the question to decide, which is a denial where the API, the route

@@ -39,6 +39,7 @@ pub mod reason;
 pub mod right;
 pub mod role;
 pub mod routes;
+mod scope_line;
 pub mod secret;
 pub mod sign_in;
 pub mod sync;

@@ -24,6 +24,7 @@ use tracing::Instrument as _;
 use super::at_least;
 use super::error::ApiError;
 use super::extract::read;
+use super::form::{is_form, put_client_secret};
 use super::policy_gate::presents_policy_token;
 use super::right::{EndpointRight, RightGuard, asking_organization};
 use crate::heavy;
@@ -45,6 +46,20 @@ pub(super) struct DirectRequest<'a> {
     pub body: &'a [u8],
     /// The trace that it is part of.
     pub trace: Option<TraceId>,
+}
+
+impl DirectRequest<'_> {
+    /// The organization that asks, of an endpoint that needs a permission.
+    pub(super) fn asking(&self) -> Result<Uuid> {
+        self.organization.ok_or_else(|| Error::internal("an endpoint of verification without a right"))
+    }
+
+    /// Does this node know what the answer must know of?
+    pub(super) fn check_known(&self, at_least: Option<&str>) -> Result<(), Unanswered> {
+        let Some(text) = at_least else { return Ok(()) };
+        let position = at_least::position("at_least", text)?;
+        if receipts::knows(self.app, position)? { Ok(()) } else { Err(Unanswered::Behind(position)) }
+    }
 }
 
 /// Answers at once. An error is answered as everywhere.
@@ -114,9 +129,15 @@ impl Direct {
         B: HttpBody<Data = Bytes> + Send,
         B::Error: Into<BoxError>,
     {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         if self.method.is_some() {
             at_least::wait(&self.guard.app, &parts.headers).await?;
+        }
+        // A client that says its secret in the form is known only once that is read.
+        let in_form = self.guard.basic && !parts.headers.contains_key(header::AUTHORIZATION) && is_form(&parts.headers);
+        let (form, body) = if in_form { (Some(read(body).await?), None) } else { (None, Some(body)) };
+        if let Some(form) = &form {
+            put_client_secret(&mut parts.headers, form)?;
         }
         // The right first: whoever has none is not listened to.
         let organization = match self.guard.right {
@@ -130,7 +151,17 @@ impl Direct {
             self.guard.understood.check_headers(&parts.headers)?;
         }
         // Where every method is taken, nothing is said in a body.
-        let body = if self.method.is_none() { Bytes::new() } else { read(body).await? };
+        let body = match (form, body) {
+            (Some(form), _) => form,
+            (None, Some(body)) if self.method.is_some() => {
+                let body = read(body).await?;
+                if self.guard.basic {
+                    put_client_secret(&mut parts.headers, &body)?;
+                }
+                body
+            }
+            _ => Bytes::new(),
+        };
         let trace = traces::present();
         if body.len() <= heavy::BODY {
             let app = &self.guard.app;

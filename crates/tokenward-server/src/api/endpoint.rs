@@ -20,7 +20,6 @@ use super::at_least;
 use super::direct::{Direct, DirectHandler};
 use super::error::ApiError;
 use super::extract::{client, read};
-use super::form;
 use super::idempotency;
 use super::once::{self, Make};
 use super::prefer;
@@ -66,7 +65,7 @@ pub struct Endpoint {
     pub(super) query: QueryTable,
     /// Those of them that must be there.
     pub(super) needed_query: &'static [&'static str],
-    /// Its credential may be `Basic`, with the token as the password.
+    /// Its credential may be `Basic`, with the token as the password, or stand in its form. Only of those before the router.
     pub basic: bool,
     pub(super) body: Option<Shape>,
     /// Can it be left out?
@@ -267,7 +266,7 @@ impl Endpoint {
     pub(super) fn direct(&self, app: &Arc<App>) -> Option<Arc<Direct>> {
         let Handling::Direct(answer, every) = self.handler else { return None };
         // It is for every caller with its right. Where it has parameters it reads them itself, with all that follows.
-        assert!(!self.idempotent && !self.basic && !self.user_only, "{} is not direct", self.path);
+        assert!(!self.idempotent && !self.user_only, "{} is not direct", self.path);
         let below = self.path.find('{').map(|at| &self.path[..at]);
         let method = (!every).then(|| self.method.clone());
         Some(Arc::new(Direct { path: self.path, below, method, guard: self.guard(app), answer }))
@@ -322,13 +321,7 @@ async fn check(
     next: Next,
 ) -> Response {
     let path = path.map_err(|_| ());
-    let (mut parts, mut body) = request.into_parts();
-    if guard.basic {
-        (parts, body) = match form::client_secret_post(parts, body).await {
-            Ok(request) => request,
-            Err(error) => return ApiError(error).into_response(),
-        };
-    }
+    let (parts, mut body) = request.into_parts();
     if let Err(error) = at_least::wait(&guard.app, &parts.headers).await {
         return ApiError(error).into_response();
     }

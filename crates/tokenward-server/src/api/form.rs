@@ -1,12 +1,9 @@
 //! Bodies that are forms (`application/x-www-form-urlencoded`), as OAuth 2.0 has them.
 
-use axum::body::Body;
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use tokenward_core::{Code, Error, Result};
 use zeroize::Zeroizing;
 
-use super::extract::read;
 use crate::limits::PRESENTED_BYTES;
 
 /// The one value of a parameter.
@@ -25,23 +22,21 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// Puts the secret of a client that says it in its form (RFC 6749 §2.3.1, `client_secret_post`) where rights are looked for.
-/// `client_id` is not looked at: a token says whose it is.
-pub(super) async fn client_secret_post(mut parts: Parts, body: Body) -> Result<(Parts, Body)> {
-    if !is_form(&parts.headers) {
-        return Ok((parts, body));
+/// `client_id` is not looked at: a token says whose it is. What is no form has none.
+pub(super) fn put_client_secret(headers: &mut HeaderMap, body: &[u8]) -> Result<()> {
+    if !is_form(headers) {
+        return Ok(());
     }
-    let bytes = read(body).await?;
-    if let Some(secret) = one(&bytes, "client_secret")?.filter(|secret| !secret.is_empty()) {
-        PRESENTED_BYTES.check_text(&secret).map_err(|problem| Error::invalid("client_secret", problem))?;
-        if parts.headers.contains_key(header::AUTHORIZATION) {
-            let detail = "There is a `client_secret` in the form and an Authorization beside it. Send one of them.";
-            return Err(Error::new(Code::AmbiguousCredentials, detail));
-        }
-        let header = Zeroizing::new(format!("Bearer {}", secret.as_str()));
-        let mut value = HeaderValue::from_str(&header)
-            .map_err(|_| Error::invalid("client_secret", "has characters that no token has"))?;
-        value.set_sensitive(true);
-        parts.headers.insert(header::AUTHORIZATION, value);
+    let Some(secret) = one(body, "client_secret")?.filter(|secret| !secret.is_empty()) else { return Ok(()) };
+    PRESENTED_BYTES.check_text(&secret).map_err(|problem| Error::invalid("client_secret", problem))?;
+    if headers.contains_key(header::AUTHORIZATION) {
+        let detail = "There is a `client_secret` in the form and an Authorization beside it. Send one of them.";
+        return Err(Error::new(Code::AmbiguousCredentials, detail));
     }
-    Ok((parts, Body::from(bytes)))
+    let value = Zeroizing::new(format!("Bearer {}", secret.as_str()));
+    let mut value = HeaderValue::from_str(&value)
+        .map_err(|_| Error::invalid("client_secret", "has characters that no token has"))?;
+    value.set_sensitive(true);
+    headers.insert(header::AUTHORIZATION, value);
+    Ok(())
 }

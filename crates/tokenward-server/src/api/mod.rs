@@ -7,6 +7,7 @@ mod account_events;
 mod accounts;
 mod apis;
 mod at_least;
+mod batch;
 mod clusters;
 mod command_line;
 mod decisions;

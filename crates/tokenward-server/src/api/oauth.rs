@@ -1,43 +1,57 @@
 //! Introspection (RFC 7662) and revocation (RFC 7009), for programs that know no other API of ours.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::{Extension, FromRequest, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use tokenward_api::oauth::{ActiveToken, Introspection, IntrospectionForm, TokenForm};
-use tokenward_core::caller::Grant;
+use tokenward_api::Text;
+use tokenward_api::oauth::{
+    ActiveToken, Introspection, IntrospectionBatch, IntrospectionBatchRequest, IntrospectionForm, TokenForm,
+};
 use tokenward_core::nearest::nearest;
 use tokenward_core::permission::{Management, RequiredPermission};
-use tokenward_core::role::Target;
-use tokenward_core::routes::Unknown;
+use tokenward_core::role::{Role, Target};
+use tokenward_core::routes::{Routes, Unknown};
 use tokenward_core::{Error, Result, Time};
-use tokenward_store::Position;
-use zeroize::Zeroizing;
+use zeroize::Zeroize as _;
 
 use super::at_least;
-use super::endpoint::{Endpoint, post};
+use super::batch;
+use super::direct::{DirectRequest, Unanswered};
+use super::endpoint::{Endpoint, direct_post, post};
 use super::error::ApiError;
-use super::extract::{read, written_empty};
-use super::form::{is_form, one};
+use super::extract::{parse, read, written_empty};
+use super::form::is_form;
+use super::json;
 use super::right::On;
 use crate::http::client;
 use crate::limits::{API_NAME, PRESENTED_BYTES, QUERY};
 use crate::metrics::Way;
 use crate::service::{App, receipts, tokens};
-use crate::traces;
 use tokenward_verify::{Ask, Asking, Question};
+
+/// Bytes for an answer, which few need more than.
+const ROOM: usize = 1_024;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        post("/introspect", introspect)
+        direct_post("/introspect", introspect)
             .basic()
             .needs(Management::TokenVerify, On::Caller)
             .about("Verification", "Is this token active (RFC 7662)?")
             .takes_form::<IntrospectionForm>()
-            .answers::<Introspection>(200)
+            .answers::<Introspection<'_>>(200)
+            .errors(&[409]),
+        direct_post("/introspect/batch", introspect_batch)
+            .basic()
+            .needs(Management::TokenVerify, On::Caller)
+            .about("Verification", "The same for up to 1,000 tokens at once, answered in their order.")
+            .takes::<IntrospectionBatchRequest<'_>>()
+            .answers::<IntrospectionBatch<'_>>(200)
             .errors(&[409]),
         post("/revoke", revoke)
             .public()
@@ -54,111 +68,242 @@ const PARAMETERS: [&str; 6] = ["token", "token_type_hint", "audience", "at_least
 const OTHER_NAMES: [(&str, &str); 3] = [("aud", "audience"), ("resource", "audience"), ("api", "audience")];
 
 /// Parameters that are not known are not looked at (RFC 6749 §3.2), but for those that are one of ours in another spelling.
-fn check_names(form: &[u8]) -> Result<()> {
-    for (name, _) in form_urlencoded::parse(form).filter(|(name, _)| !PARAMETERS.contains(&&**name)) {
-        let other = OTHER_NAMES.iter().find(|(other, _)| *other == name).map(|(_, meant)| *meant);
-        if let Some(meant) = other.or_else(|| nearest(&name, PARAMETERS.into_iter())) {
-            return Err(Error::invalid(QUERY.shown(&name), format!("is not known here; did you mean `{meant}`?")));
+fn check_name(name: &str) -> Result<()> {
+    let other = OTHER_NAMES.iter().find(|(other, _)| *other == name).map(|(_, meant)| *meant);
+    match other.or_else(|| nearest(name, PARAMETERS.into_iter())) {
+        Some(meant) => {
+            Err(Error::invalid(QUERY.shown(name), format!("is not known here; did you mean `{meant}`?")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The `token` of a form, and what the answer must know of. A text stays where it is, unless something in it is escaped.
+struct Form<'a> {
+    token: Cow<'a, str>,
+    at_least: Option<Cow<'a, str>>,
+    audience: Option<Cow<'a, str>>,
+}
+
+impl<'a> Form<'a> {
+    fn read(headers: &HeaderMap, bytes: &'a [u8]) -> Result<Self> {
+        check_form(headers)?;
+        let (mut token, mut at_least, mut audience) = (None, None, None);
+        for (name, value) in form_urlencoded::parse(bytes) {
+            let (name, known) = match &*name {
+                "token" => ("token", &mut token),
+                "at_least" => ("at_least", &mut at_least),
+                "audience" => ("audience", &mut audience),
+                known if PARAMETERS.contains(&known) => continue,
+                unknown => {
+                    check_name(unknown)?;
+                    continue;
+                }
+            };
+            if known.replace(value).is_some() {
+                return Err(Error::invalid(name, "is there twice"));
+            }
+        }
+        let token = token.ok_or_else(|| Error::invalid("token", "is missing; send it in the form"))?;
+        let form = Self { token, at_least, audience };
+        PRESENTED_BYTES.check_text(&form.token).map_err(|problem| Error::invalid("token", problem))?;
+        Ok(form)
+    }
+}
+
+impl Drop for Form<'_> {
+    fn drop(&mut self) {
+        if let Cow::Owned(token) = &mut self.token {
+            token.zeroize();
         }
     }
+}
+
+fn check_form(headers: &HeaderMap) -> Result<()> {
+    if is_form(headers) {
+        return Ok(());
+    }
+    Err(Error::invalid("body", "must be a form (`Content-Type: application/x-www-form-urlencoded`)"))
+}
+
+/// What is said of every token that is not accepted.
+const INACTIVE: Introspection<'static> = Introspection { active: false, token: None };
+
+/// As `Serialize` has it, which describes it for the documentation and the test.
+fn write(answer: &Introspection<'_>, to: &mut Vec<u8>) -> Result<()> {
+    to.extend_from_slice(if answer.active { br#"{"active":true"# } else { br#"{"active":false"# });
+    if let Some(token) = &answer.token {
+        to.extend_from_slice(br#","scope":"#);
+        json::string(to, &token.scope)?;
+        to.extend_from_slice(br#","client_id":"#);
+        json::uuid(to, token.client_id);
+        to.extend_from_slice(br#","sub":"#);
+        json::uuid(to, token.sub);
+        to.extend_from_slice(br#","username":"#);
+        json::string(to, &token.username)?;
+        to.extend_from_slice(br#","iss":"#);
+        json::string(to, &token.iss)?;
+        if let Some(aud) = &token.aud {
+            to.extend_from_slice(br#","aud":"#);
+            json::string(to, aud)?;
+        }
+        to.extend_from_slice(br#","token_type":"#);
+        json::string(to, &token.token_type)?;
+        if let Some(iat) = token.iat {
+            write!(to, r#","iat":{iat}"#).map_err(Error::internal)?;
+        }
+        if let Some(exp) = token.exp {
+            write!(to, r#","exp":{exp}"#).map_err(Error::internal)?;
+        }
+    }
+    to.push(b'}');
     Ok(())
 }
 
-/// The `token` of a form, and what the answer must know of.
-struct Form {
-    token: Zeroizing<String>,
-    at_least: Option<Position>,
-    audience: Option<Zeroizing<String>>,
+/// What a role may use of one API, as one line of words in order.
+fn scope_of(api: &Routes, role: &Role) -> String {
+    let holds = |needed: &&RequiredPermission| role.allows(needed.permission(), Target::Organization);
+    let words: BTreeSet<&str> = api.permissions().filter(holds).map(RequiredPermission::as_str).collect();
+    words.into_iter().collect::<Vec<_>>().join(" ")
 }
 
-impl<S: Send + Sync> FromRequest<S> for Form {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        if !is_form(request.headers()) {
-            return Err(
-                Error::invalid("body", "must be a form (`Content-Type: application/x-www-form-urlencoded`)").into()
-            );
-        }
-        let bytes = read(request.into_body()).await?;
-        check_names(&bytes)?;
-        let token = one(&bytes, "token")?.ok_or_else(|| Error::invalid("token", "is missing; send it in the form"))?;
-        PRESENTED_BYTES.check_text(&token).map_err(|problem| Error::invalid("token", problem))?;
-        let at_least = one(&bytes, "at_least")?;
-        let at_least = at_least.map(|text| at_least::position("at_least", &text)).transpose()?;
-        let audience = one(&bytes, "audience")?;
-        Ok(Self { token, at_least, audience })
-    }
-}
-
-async fn introspect(
-    State(app): State<Arc<App>>,
-    Extension(grant): Extension<Grant>,
-    Form { token, at_least, audience }: Form,
-) -> Result<Response, ApiError> {
-    if let Some(position) = at_least {
-        receipts::until_known(&app, position).await?;
-    }
+/// Answers about one token, and about one API where there is an audience, into `body`.
+fn answer(
+    asked: &DirectRequest<'_>,
+    (token, audience): (&str, Option<&str>),
+    body: &mut Vec<u8>,
+) -> Result<(), Unanswered> {
+    let (app, organization) = (asked.app, asked.asking()?);
     // Who presented it is not part of the protocol; the caller is not the one who guesses.
-    let question = Question::new(Asking::Organization(grant.organization()), Ask::Identity).trace(traces::present());
+    let question = Question::new(Asking::Organization(organization), Ask::Identity).trace(asked.trace);
     // The directory of this moment: an API that is taken out meanwhile is none from the next request on.
     let directory = app.verifier.directory();
-    let api = match &audience {
+    let api = match audience {
         None => None,
         Some(name) => {
             API_NAME.check_text(name).map_err(|problem| Error::invalid("audience", problem))?;
-            let own = directory.organization(grant.organization());
-            let found = own.and_then(|own| own.api(name)).cloned();
+            let found = directory.organization(organization).and_then(|own| own.api(name));
             let none =
                 || Error::invalid("audience", "names no API of this organization; `tokenward api list` shows them");
             Some(found.ok_or_else(none)?)
         }
     };
-    drop(directory);
-    let token = app.verifier.check(&token, &question, |answer| {
+    let checked = app.verifier.check(token, &question, |answer| {
         app.metrics.decided(Way::Introspect, &answer.decision);
-        let (found, organization, role) = answer.found.filter(|_| answer.decision.is_allow())?;
+        let Some((found, own, role)) = answer.found.filter(|_| answer.decision.is_allow()) else {
+            return write(&INACTIVE, body);
+        };
         let narrowed = found.scope().map(|scope| role.narrowed(scope));
         let role = narrowed.as_ref().unwrap_or(role);
-        // A resource server compares words: what `*` means of the routes that it has is said in words.
-        let holds = |needed: &&RequiredPermission| role.allows(needed.permission(), Target::Organization);
-        let word = |needed: &RequiredPermission| needed.as_str().to_owned();
-        let scope: BTreeSet<String> = match &api {
-            None => {
-                let of_routes = organization.route_permissions().into_iter().filter(holds).map(word);
-                role.permissions().into_iter().chain(of_routes).collect()
-            }
-            Some(api) => api.permissions().filter(holds).map(word).collect(),
-        };
+        // A resource server compares words: what `*` means of the routes that there are is said in words.
+        let scope = api.map_or_else(|| own.scope_line(role), |api| scope_of(api, role).into());
         // A token is not for an API of which it may use nothing.
-        if api.as_ref().is_some_and(|api| scope.is_empty() && api.unknown() == Unknown::Deny) {
-            return None;
+        if api.is_some_and(|api| scope.is_empty() && api.unknown() == Unknown::Deny) {
+            return write(&INACTIVE, body);
         }
-        Some(ActiveToken {
-            scope: scope.into_iter().collect::<Vec<_>>().join(" "),
+        let token = ActiveToken {
+            scope,
             client_id: found.token,
             sub: found.token,
-            username: found.name().to_owned(),
-            iss: app.public_url.clone(),
-            aud: audience.as_ref().map(|name| name.as_str().to_owned()),
+            username: found.name().into(),
+            iss: app.public_url.as_str().into(),
+            aud: audience.map(Into::into),
             token_type: "Bearer".into(),
             // The id holds the moment at which it was made (RFC 9562 §5.7).
             iat: found.token.get_timestamp().map(|at| at.to_unix().0),
             exp: found.expires_at.map(|Time(micros)| micros.div_euclid(tokenward_core::time::SECOND)),
-        })
-    })?;
-    let mut response = Json(Introspection { active: token.is_some(), token }).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+        };
+        write(&Introspection { active: true, token: Some(token) }, body)
+    });
+    Ok(checked??)
+}
+
+fn introspect(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
+    let form = Form::read(&asked.request.headers, asked.body)?;
+    asked.check_known(form.at_least.as_deref())?;
+    let mut body = Vec::with_capacity(ROOM);
+    answer(asked, (&form.token, form.audience.as_deref()), &mut body)?;
+    Ok(json::response(body))
+}
+
+fn introspect_batch(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
+    let request: IntrospectionBatchRequest<'_> = parse(asked.body)?;
+    asked.check_known(request.at_least.as_ref().map(|Text(text)| &**text))?;
+    batch::answers(&request.tokens, ROOM, |question, body| {
+        let Text(token) = &question.token;
+        PRESENTED_BYTES.check_text(token).map_err(|problem| Error::invalid("token", problem))?;
+        answer(asked, (token, question.audience.as_ref().map(|Text(name)| &**name)), body)
+    })
 }
 
 async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let client = client(request.headers(), request.extensions(), &app.live().trusted_proxies);
-    let Form { token, at_least, .. } = Form::from_request(request, &app).await?;
-    if let Some(position) = at_least {
-        receipts::until_known(&app, position).await?;
+    let (parts, body) = request.into_parts();
+    let client = client(&parts.headers, &parts.extensions, &app.live().trusted_proxies);
+    check_form(&parts.headers)?;
+    let bytes = read(body).await?;
+    let form = Form::read(&parts.headers, &bytes)?;
+    if let Some(text) = &form.at_least {
+        receipts::until_known(&app, at_least::position("at_least", text)?).await?;
     }
     // RFC 7009 §2.2: a token that is not known is as good as taken back.
-    let revoked = tokens::revoke_presented(&app, &token, &client).await?;
+    let revoked = tokens::revoke_presented(&app, &form.token, &client).await?;
     Ok(revoked.map_or_else(|| StatusCode::OK.into_response(), |revoked| written_empty(StatusCode::OK, &revoked)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenward_core::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_is_written_as_it_is_described() {
+        let id = Uuid::from_u128(0x0196_8f4e_7c1a_7c3b_9d4e_5f60_7182_93a4);
+        let mut all = vec![INACTIVE];
+        for (name, aud, iat, exp) in [
+            ("ci-deploys", None, Some(1_790_000_000), None),
+            ("a \"b\" \\ c", Some("shop"), None, Some(-1)),
+            ("Zürich\n", Some(""), Some(0), Some(1_795_562_400)),
+        ] {
+            all.push(Introspection {
+                active: true,
+                token: Some(ActiveToken {
+                    scope: "*:read organization:read".into(),
+                    client_id: id,
+                    sub: id,
+                    username: name.into(),
+                    iss: "https://tokens.example".into(),
+                    aud: aud.map(Into::into),
+                    token_type: "Bearer".into(),
+                    iat,
+                    exp,
+                }),
+            });
+        }
+        for one in all {
+            let mut written = Vec::new();
+            write(&one, &mut written).unwrap();
+            assert_eq!(String::from_utf8(written).unwrap(), serde_json::to_string(&one).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_form_says_each_of_its_words_once() {
+        let headers: HeaderMap = [("content-type", "application/x-www-form-urlencoded")]
+            .into_iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        let read = |text: &str| {
+            Form::read(&headers, text.as_bytes())
+                .map(|form| (form.token.to_string(), form.audience.as_deref().map(str::to_owned)))
+                .map_err(|error| error.faults[0].field.clone())
+        };
+        assert_eq!(read("token=a%5Fb&audience=shop&client_id=x&more=1"), Ok(("a_b".into(), Some("shop".into()))));
+        for (text, field) in
+            [("", "token"), ("token=a&token=b", "token"), ("token=a&audience=b&audience=b", "audience"), ("token=a&aud=b", "aud")]
+        {
+            assert_eq!(read(text), Err(field.into()), "{text}");
+        }
+        assert!(Form::read(&HeaderMap::new(), b"token=a").is_err());
+    }
 }

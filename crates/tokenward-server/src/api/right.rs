@@ -11,6 +11,7 @@ use tokenward_core::permission::Management;
 use tokenward_core::reason::Reason;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_verify::Presenter;
+use tokenward_verify::credential::{Credential, CredentialHeader, credential as any_credential};
 use tokenward_verify::server::Client;
 
 use super::extract::{client, credential, id};
@@ -74,13 +75,7 @@ pub(super) fn authorize(
 ) -> Result<(Caller, Option<Grant>)> {
     refuse_in_query(guard, query)?;
     let app = &guard.app;
-    let caller = if guard.basic {
-        let sent = headers.get_all(header::AUTHORIZATION).iter();
-        let sent = sent.map(|value| (tokenward_verify::credential::CredentialHeader::Authorization, value.as_bytes()));
-        app.verifier.authenticate(tokenward_verify::credential::credential(sent)?.text(), client)?
-    } else {
-        app.verifier.authenticate(credential(headers)?, client)?
-    };
+    let caller = app.verifier.authenticate(presented(guard, headers)?.text(), client)?;
     let EndpointRight::Permission(permission, on) = guard.right else {
         if guard.right == EndpointRight::User {
             if guard.narrow {
@@ -133,7 +128,7 @@ pub(super) fn asking_organization(guard: &RightGuard, request: &Parts, peer: Opt
     if let EndpointRight::Permission(permission, On::Caller) = guard.right {
         refuse_in_query(guard, query)?;
         let from = Presenter { address: address(headers, peer, proxies), agent: agent(headers) };
-        let of_token = guard.app.verifier.permit(credential(headers)?, permission, &from)?;
+        let of_token = guard.app.verifier.permit(presented(guard, headers)?.text(), permission, &from)?;
         if of_token.is_some() {
             return Ok(of_token);
         }
@@ -142,6 +137,15 @@ pub(super) fn asking_organization(guard: &RightGuard, request: &Parts, peer: Opt
     let client = Client { address: address(headers, peer, proxies), ..client(headers, &request.extensions, proxies) };
     let (_, grant) = authorize(guard, &[], headers, query, &client)?;
     Ok(grant.map(|grant| grant.organization()))
+}
+
+/// The one credential of a request: where `Basic` counts, it may be the password there.
+fn presented<'a>(guard: &RightGuard, headers: &'a HeaderMap) -> Result<Credential<'a>> {
+    if !guard.basic {
+        return credential(headers).map(Credential::Plain);
+    }
+    let sent = headers.get_all(header::AUTHORIZATION).iter();
+    any_credential(sent.map(|value| (CredentialHeader::Authorization, value.as_bytes())))
 }
 
 /// Do clients of the contract take this for the word that something is gone?

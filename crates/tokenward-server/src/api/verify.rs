@@ -12,25 +12,27 @@ use tokenward_api::verify::{
 use tokenward_core::caller::Caller;
 use tokenward_core::decision::{Ask, Decision};
 use tokenward_core::directory::Resource;
-use tokenward_core::error::Fault;
 use tokenward_core::event::Actor;
 use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::{Role, Target};
 use tokenward_core::secret::Kind;
 use tokenward_core::{Code, Error, Result, Uuid};
 
-use super::at_least;
+use super::batch;
 use super::direct::{DirectRequest, Unanswered};
 use super::endpoint::{Endpoint, direct_post, get};
 use super::error::ApiError;
 use super::extract::parse;
 use super::json;
 use super::right::On;
-use crate::limits::{API_NAME, BATCH, Limit, PERMISSION, PRESENTED_BYTES, REQUEST_BODY, VERIFY_INCLUDE};
+use crate::limits::{API_NAME, Limit, PERMISSION, PRESENTED_BYTES, REQUEST_BODY, VERIFY_INCLUDE};
 use crate::metrics::Way;
-use crate::service::{App, policy_denials, receipts};
-use tokenward_verify::server::{Answer, Description, ID_LENGTH, TraceId};
+use crate::service::{App, policy_denials};
+use tokenward_verify::server::{Answer, Description, ID_LENGTH};
 use tokenward_verify::{Asking, Presenter, Question, Request, RequestBody};
+
+/// Bytes for an answer, which few need more than.
+const ROOM: usize = 512;
 
 /// A miss in a batch beyond the budget of its `remote_ip`: whether the token is malformed or unknown is not said.
 fn throttled() -> Verification<'static> {
@@ -217,20 +219,14 @@ fn check_length(field: &str, text: Option<&str>, limit: &Limit) -> Result<()> {
     text.map_or(Ok(()), |text| limit.check_text(text).map_err(|problem| Error::invalid(field, problem)))
 }
 
-/// Does this node know what the answer must know of?
-fn check_known(app: &App, at_least: Option<&Text<'_>>) -> Result<(), Unanswered> {
-    let Some(Text(text)) = at_least else { return Ok(()) };
-    let position = at_least::position("at_least", text)?;
-    if receipts::knows(app, position)? { Ok(()) } else { Err(Unanswered::Behind(position)) }
-}
-
-/// Answers one question of an organization, which is part of a trace, into `body`.
+/// Answers one question of an organization into `body`.
 fn answer<'a>(
-    app: &App,
-    (organization, trace): (Uuid, Option<TraceId>),
+    asked: &DirectRequest<'_>,
+    organization: Uuid,
     request: &'a VerifyRequest<'_>,
     body: &mut Vec<u8>,
 ) -> Result<(), Unanswered> {
+    let app = asked.app;
     let text = |field: &'a Option<Text<'_>>| field.as_ref().map(|Text(text)| &**text);
     let agent = text(&request.user_agent);
     check_length("token", Some(&request.token.0), &PRESENTED_BYTES)?;
@@ -245,13 +241,13 @@ fn answer<'a>(
     };
     let ask = subject.read()?;
     let include = Include::read(request.include.as_deref())?;
-    check_known(app, request.at_least.as_ref())?;
+    asked.check_known(text(&request.at_least))?;
     let question = Question::new(Asking::Organization(organization), ask)
         .resource(subject.resource())
         .request(subject.request())
         .body(body_of(request))
         .from(Presenter { address: request.remote_ip, agent })
-        .trace(trace);
+        .trace(asked.trace);
     let checked = app.verifier.check(&request.token.0, &question, |answer| {
         app.metrics.decided(Way::Verify, &answer.decision);
         let id = &mut [0; ID_LENGTH];
@@ -268,54 +264,21 @@ fn body_of<'a>(request: &'a VerifyRequest<'_>) -> RequestBody<'a> {
     body.map_or(RequestBody::Unknown, |Text(text)| RequestBody::Whole(text.as_bytes()))
 }
 
-/// The organization that asks.
-fn asking(asked: &DirectRequest<'_>) -> Result<Uuid> {
-    // The endpoints need a permission, so there is one.
-    asked.organization.ok_or_else(|| Error::internal("an endpoint of verification without a right"))
-}
-
 fn verify(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
-    let mut body = Vec::with_capacity(512);
-    answer(asked.app, (asking(asked)?, asked.trace), &parse(asked.body)?, &mut body)?;
+    let mut body = Vec::with_capacity(ROOM);
+    answer(asked, asked.asking()?, &parse(asked.body)?, &mut body)?;
     Ok(json::response(body))
 }
 
 fn verify_batch(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
-    let organization = asking(asked)?;
+    let organization = asked.asking()?;
     let request: BatchRequest<'_> = parse(asked.body)?;
-    check_known(asked.app, request.at_least.as_ref())?;
-    if request.tokens.is_empty() {
-        return Err(Error::invalid("tokens", "must hold at least one question").into());
-    }
-    BATCH.check_list(&request.tokens).map_err(|problem| Error::invalid("tokens", problem))?;
-    // A `Batch`, written one by one, so that none of its answers is ever in memory twice.
-    let mut body = Vec::with_capacity(request.tokens.len() * 512);
-    body.extend_from_slice(br#"{"results":["#);
-    let mut faults = Vec::new();
-    for (at, question) in request.tokens.iter().enumerate() {
-        if at > 0 {
-            body.push(b',');
-        }
-        match answer(asked.app, (organization, asked.trace), question, &mut body) {
-            Ok(()) => {}
-            // One question that cannot be understood fails the batch: an answer that stands in another's place, or a
-            // `valid:false` for a slip of the pen, would be worse.
-            Err(Unanswered::Failed(error)) if error.code == Code::InvalidRequest => faults.extend(
-                error
-                    .faults
-                    .into_iter()
-                    .map(|fault| Fault { field: format!("tokens[{at}].{}", fault.field), problem: fault.problem }),
-            ),
-            // The rest of the batch came from other clients.
-            Err(Unanswered::Failed(error)) if error.code == Code::Throttled => write(&throttled(), &mut body)?,
-            Err(why) => return Err(why),
-        }
-    }
-    if !faults.is_empty() {
-        return Err(Error::faults(faults).into());
-    }
-    body.extend_from_slice(b"]}");
-    Ok(json::response(body))
+    asked.check_known(request.at_least.as_ref().map(|Text(text)| &**text))?;
+    batch::answers(&request.tokens, ROOM, |question, body| match answer(asked, organization, question, body) {
+        // The rest of the batch came from other clients.
+        Err(Unanswered::Failed(error)) if error.code == Code::Throttled => Ok(write(&throttled(), body)?),
+        answered => answered,
+    })
 }
 
 /// What a role reads whatever it is about. A custom role reads projects by its matrix, and a new one not at all.

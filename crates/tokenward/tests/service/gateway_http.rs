@@ -97,6 +97,57 @@ fn basic(password: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_batch_of_introspections_is_answered_in_its_order() {
+    let (server, organization, verifier, reader) = acme().await;
+    let routes = json!({ "routes": [{ "method": "GET", "path": "/invoices", "permission": "invoices:read" }] });
+    server.put(&organization.path("api/shop"), &organization.owner, routes).await.expect(200);
+    let narrowed = json!({ "name": "narrowed", "permissions": ["invoices:read"] });
+    let narrowed = server.new_token(&organization, narrowed).await.1;
+    let ask = async |tokens: serde_json::Value| {
+        server.post("/introspect/batch", &verifier, json!({ "tokens": tokens })).await
+    };
+    let answer = ask(json!([
+        { "token": reader },
+        { "token": unknown() },
+        { "token": reader, "audience": "shop" },
+        { "token": narrowed },
+    ]))
+    .await;
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let answer = answer.expect(200);
+    let results = answer["results"].as_array().unwrap();
+    assert_eq!((results.len(), &results[1]), (4, &json!({ "active": false })));
+    // Each as it would be alone.
+    for (at, body) in [
+        (0, format!("token={reader}")),
+        (2, format!("token={reader}&audience=shop")),
+        (3, format!("token={narrowed}")),
+    ] {
+        let alone = form(&server, "/introspect", &basic(&verifier), &body).await.expect(200);
+        assert_eq!(results[at], alone, "{body}");
+    }
+    assert_eq!((&results[2]["scope"], &results[3]["scope"]), (&json!("invoices:read"), &json!("invoices:read")));
+    // A changed role is told at once.
+    let whole = results[0]["scope"].as_str().unwrap();
+    assert!(whole.contains("invoices:read"), "{whole}");
+    server.delete(&organization.path("api/shop"), &organization.owner).await;
+    let answer = ask(json!([{ "token": reader }])).await.expect(200);
+    assert!(!answer["results"][0]["scope"].as_str().unwrap().contains("invoices:read"), "{answer}");
+    for (tokens, field) in [
+        (json!([]), "tokens"),
+        (json!([{ "token": reader }, { "token": reader, "audience": "none" }]), "tokens[1].audience"),
+        (json!([{ "token": "x".repeat(65_537) }]), "tokens[0].token"),
+    ] {
+        assert_eq!(ask(tokens).await.expect(400)["faults"][0]["field"], field);
+    }
+    let many: Vec<_> = (0..1_001).map(|_| json!({ "token": "x" })).collect();
+    assert_eq!(ask(json!(many)).await.expect(400)["faults"][0]["field"], "tokens");
+    let answer = server.post("/introspect/batch", &reader, json!({ "tokens": [{ "token": "x" }] })).await;
+    assert_eq!(answer.outcome(), (403, "permission_denied".to_owned()));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn introspection_says_what_is_active_and_nothing_else() {
     let (server, organization, verifier, reader) = acme().await;
     let listed = server.get(&organization.path("apiToken"), &organization.owner).await.expect(200);
