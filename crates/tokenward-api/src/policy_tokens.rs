@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 #[cfg(feature = "openapi")]
 use crate::field;
 use crate::present;
+use crate::tokens::ApiTokenVersion;
 
 #[cfg(feature = "openapi")]
 field::list_of!(PolicyTrials, "policy_requests", PolicyTrial);
@@ -35,9 +36,16 @@ pub struct PolicyApiToken {
     pub expires_at: Option<Time>,
     /// The end of its text, to tell it from others.
     pub last_four: String,
+    /// Since when it is switched off, because an old secret of it came back; absent when it is not. It is not switched on again.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_at: Option<Time>,
+    /// Its secrets that are accepted, the newest first.
+    #[serde(default)]
+    pub versions: Vec<ApiTokenVersion>,
 }
 
-/// A new policy token. Its text is in `token`, here and never again.
+/// A policy token with a new secret. Its text is in `token`, here and never again.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct PolicyApiTokenCreate {
@@ -51,13 +59,20 @@ pub struct PolicyApiTokenCreate {
     pub description: Option<String>,
     pub role_name: String,
     pub role_id: Uuid,
-    /// The text. Store it now.
-    pub token: String,
+    /// The text. Store it now. Absent where the caller made it and sent its digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     pub creator_name: Option<String>,
     /// As what it appears in the event log.
     pub user_sub: String,
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub expires_at: Option<Time>,
+    /// The end of its text.
+    #[serde(default)]
+    pub last_four: String,
+    /// Its secrets that are accepted, the newest first.
+    #[serde(default)]
+    pub versions: Vec<ApiTokenVersion>,
 }
 
 /// Policy tokens.
@@ -91,6 +106,16 @@ pub struct PolicyApiTokenRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Option<Time>>,
+    /// The SHA-256, in 64 hexadecimal digits, of a text that the caller made: then that is the token, and no text is made
+    /// here or answered. The text must begin as that of a policy token does (`twp_`) and have its checksum; one that does not is
+    /// refused wherever it is presented, as its policy is never asked.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Sha256>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The last four characters of that text, by which people tell tokens apart. Only together with `sha256`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::LastFour>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_four: Option<String>,
 }
 
 /// What is to be different about a policy token (JSON merge patch, RFC 7396): what is absent stays as it is.

@@ -119,6 +119,8 @@ kinds! {
     PolicyTokenCreated = "policy_token.created", "CREATE", "ORGANIZATION", Some("POLICY_API_TOKEN");
     /// A policy token was changed.
     PolicyTokenUpdated = "policy_token.updated", "UPDATE", "ORGANIZATION", Some("POLICY_API_TOKEN");
+    /// A policy token has a new secret; the earlier ones end.
+    PolicyTokenRotated = "policy_token.rotated", "UPDATE", "ORGANIZATION", Some("POLICY_API_TOKEN");
     /// A policy token was deleted: refused from now on.
     PolicyTokenDeleted = "policy_token.deleted", "DELETE", "ORGANIZATION", Some("POLICY_API_TOKEN");
     /// A policy has denied what was asked with its token. Not every time: the first one, and then at most one a minute.
@@ -217,6 +219,7 @@ impl Kind {
         match (token, self) {
             (crate::secret::Kind::PolicyToken, Self::TokenCreated) => Self::PolicyTokenCreated,
             (crate::secret::Kind::PolicyToken, Self::TokenUpdated) => Self::PolicyTokenUpdated,
+            (crate::secret::Kind::PolicyToken, Self::TokenRotated) => Self::PolicyTokenRotated,
             (crate::secret::Kind::PolicyToken, Self::TokenDeleted) => Self::PolicyTokenDeleted,
             (_, kind) => kind,
         }
@@ -241,6 +244,7 @@ impl Kind {
             | Self::TokenDeleted
             | Self::TokensRevoked
             | Self::PolicyTokenUpdated
+            | Self::PolicyTokenRotated
             | Self::PolicyTokenDeleted
             | Self::ProjectDeleted
             // It may have another mode, which other levels of a role are about.

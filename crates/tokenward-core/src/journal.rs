@@ -103,6 +103,7 @@ impl Keeps {
                 | Kind::TokenEnabled
                 | Kind::TokenRestored
                 | Kind::TokenDeleted
+                | Kind::PolicyTokenRotated
                 | Kind::PolicyTokenDeleted,
             ) => Self::Token,
             Some(Kind::SessionEnded | Kind::SessionProven | Kind::UserUpdated) => Self::Sessions,

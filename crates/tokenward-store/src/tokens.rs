@@ -476,7 +476,10 @@ pub async fn rotate(
     secret: &NewSecret<'_>,
     (until, silent): (Time, Option<Micros>),
 ) -> Result<()> {
-    grant.permits_rotating(token.id)?;
+    match token.kind {
+        Kind::PolicyToken => grant.permits(Management::PolicyManage)?,
+        Kind::Token | Kind::Session => grant.permits_rotating(token.id)?,
+    }
     end_secrets(tx, token.id, 1..=token.version.saturating_sub(1), until).await?;
     swept::overlap(tx, token.id, silent).await?;
     let rotated: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(

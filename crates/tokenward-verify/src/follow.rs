@@ -422,6 +422,7 @@ impl Touched {
                 | Event::TokenDeleted
                 | Event::PolicyTokenCreated
                 | Event::PolicyTokenUpdated
+                | Event::PolicyTokenRotated
                 | Event::PolicyTokenDeleted => {
                     touched.tokens.insert(row.target_id);
                 }

@@ -12,9 +12,11 @@ use tokenward_api::policy_tokens::{
     PolicyEvaluation, PolicyEvaluationRequest, PolicyTrial, PolicyTrialAnswer, ReplayedRequest,
 };
 use tokenward_api::token_policy::ShortenedTokens;
+use tokenward_api::tokens::{ApiTokenRotateRequest, ApiTokenVersion};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::permission::Management;
+use tokenward_core::token::{Token, TokenVersion};
 use tokenward_core::token_policy::End;
 use tokenward_core::{Error, Uuid};
 
@@ -23,20 +25,24 @@ use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, id, tagged, written, written_empty};
 use super::pieces::{self, Piece};
 use super::right::On;
+use super::tokens::{api_version, overlap, registration};
 use super::understood::QueryKind;
 use crate::limits::POLICY_CHARACTERS;
 use crate::service::policy_tokens::{
-    self, Created, NewPolicyToken, PolicyToken, PolicyTokenChange, PolicyTokenFilter, Replayed, Trial, TrialAnswer,
-    TrialTexts,
+    self, NewPolicyToken, PolicyToken, PolicyTokenChange, PolicyTokenFilter, Replayed, Trial, TrialAnswer, TrialTexts,
 };
 use crate::service::role_trial::{self, RoleTrial};
+use crate::service::tokens::{self, Created};
+use crate::service::usage::{self, TokenUsage};
 use crate::service::{App, policy_denials, token_policy};
 
 /// Tokens that are looked at for a piece of the list: each brings its policy.
 const PIECE: usize = 50;
 
-fn policy_token(PolicyToken { token, policy }: PolicyToken) -> PolicyApiToken {
+fn policy_token(PolicyToken { token, policy, versions }: PolicyToken, usage: &TokenUsage) -> PolicyApiToken {
     PolicyApiToken {
+        versions: with_use(versions, usage),
+        disabled_at: token.disabled_at,
         id: token.id,
         created_at: token.created_at,
         updated_at: token.updated_at,
@@ -48,6 +54,38 @@ fn policy_token(PolicyToken { token, policy }: PolicyToken) -> PolicyApiToken {
         creator_name: token.creator_name,
         expires_at: token.expires_at,
         last_four: token.last_four,
+    }
+}
+
+/// Secrets with their use.
+fn with_use(versions: Vec<TokenVersion>, usage: &TokenUsage) -> Vec<ApiTokenVersion> {
+    let used = |version| usage.versions.get(&version).cloned().unwrap_or_default();
+    versions.into_iter().map(|it| (used(it.version), it)).map(|(used, it)| api_version(it, used)).collect()
+}
+
+/// A policy token and its use, read before a change, so that nothing that could fail comes after it.
+async fn found(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<(PolicyToken, TokenUsage), Error> {
+    let found = policy_tokens::get(app, grant, id).await?;
+    let usage = usage::of(app, grant, std::slice::from_ref(&found.token)).await?.remove(&id).unwrap_or_default();
+    Ok((found, usage))
+}
+
+/// The answer that has the text of a new secret, where there is one to show.
+fn with_text(Created { token, text, versions }: Created, usage: &TokenUsage) -> PolicyApiTokenCreate {
+    PolicyApiTokenCreate {
+        user_sub: policy_denials::shown(token.id, &token.name),
+        id: token.id,
+        created_at: token.created_at,
+        updated_at: token.updated_at,
+        name: token.name,
+        description: token.description,
+        role_name: token.role_name,
+        role_id: token.role_id,
+        token: text.map(|text| text.expose().to_owned()),
+        creator_name: token.creator_name,
+        expires_at: token.expires_at,
+        last_four: token.last_four,
+        versions: with_use(versions, usage),
     }
 }
 
@@ -64,7 +102,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .idempotent()
             .about(
                 "Policy tokens",
-                "Make a policy token: it may do what both its policy and its role allow. Its text is shown once.",
+                "Make a policy token: it may do what both its policy and its role allow. Its text is shown once. Whoever makes the \
+                 text themselves sends its `sha256` instead, and the text never comes here.",
             )
             .takes::<PolicyApiTokenRequest>()
             .answers::<PolicyApiTokenCreate>(201)
@@ -102,6 +141,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .written_in(&["application/json", "application/merge-patch+json"])
             .answers::<PolicyApiToken>(200)
             .errors(&[400, 409, 412]),
+        post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/rotate", rotate)
+            .needs(Management::PolicyManage, On::Organization)
+            .idempotent()
+            .about("Policy tokens", "Give a policy token a new secret. Its text is shown once; those before it end.")
+            .takes::<ApiTokenRotateRequest>()
+            .answers::<PolicyApiTokenCreate>(200)
+            .errors(&[400, 409, 412]),
         delete("/organization/{organizationId}/policyApiToken/{policyApiTokenId}", remove)
             .needs(Management::PolicyManage, On::Organization)
             .about("Policy tokens", "Take a policy token back. It is refused from the moment this answers.")
@@ -137,7 +183,13 @@ async fn list(
         let (app, grant, filter) = (Arc::clone(&app), grant.clone(), filter.clone());
         async move {
             let (all, last) = policy_tokens::part(&app, &grant, &filter, after, PIECE).await?;
-            Ok(Piece { entries: all.into_iter().map(policy_token).collect(), last })
+            let tokens: Vec<Token> = all.iter().map(|it| it.token.clone()).collect();
+            let mut used = usage::of(&app, &grant, &tokens).await?;
+            let one = |it: PolicyToken| {
+                let usage = used.remove(&it.token.id).unwrap_or_default();
+                policy_token(it, &usage)
+            };
+            Ok(Piece { entries: all.into_iter().map(one).collect(), last })
         }
     };
     Ok(pieces::results(piece).await?)
@@ -148,7 +200,11 @@ async fn create(
     Extension(grant): Extension<Grant>,
     Body(new): Body<PolicyApiTokenRequest>,
 ) -> Result<Response, ApiError> {
+    let mut faults = Faults::default();
+    let registration = registration(new.sha256.as_deref(), new.last_four.as_deref(), &mut faults);
+    faults.finish()?;
     let new = NewPolicyToken {
+        registration,
         name: new.name,
         description: new.description,
         role_id: new.role_id,
@@ -157,20 +213,34 @@ async fn create(
     };
     let created = policy_tokens::create(&app, grant, new).await?;
     let version = created.value.token.updated_at;
-    let answer = written(StatusCode::CREATED, created, |Created { token, text }| PolicyApiTokenCreate {
-        user_sub: policy_denials::shown(token.id, &token.name),
-        id: token.id,
-        created_at: token.created_at,
-        updated_at: token.updated_at,
-        name: token.name,
-        description: token.description,
-        role_name: token.role_name,
-        role_id: token.role_id,
-        token: text.expose().to_owned(),
-        creator_name: token.creator_name,
-        expires_at: token.expires_at,
-    });
+    let answer = written(StatusCode::CREATED, created, |created| with_text(created, &TokenUsage::default()));
     Ok(tagged(version, answer))
+}
+
+async fn rotate(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
+    Body(request): Body<ApiTokenRotateRequest>,
+) -> Result<Response, ApiError> {
+    let token = id("policyApiTokenId", &token)?;
+    let overlap = overlap(&request)?;
+    let mut faults = Faults::default();
+    let registration = registration(request.sha256.as_deref(), request.last_four.as_deref(), &mut faults);
+    faults.finish()?;
+    let (PolicyToken { token, versions, .. }, usage) = found(&app, &grant, token).await?;
+    if let Some(registration) = &registration
+        && tokens::has_newest(&app, &grant, token.id, registration).await?
+    {
+        // It is what was asked for.
+        let version = token.updated_at;
+        let same = with_text(Created { token, text: None, versions }, &usage);
+        return Ok(tagged(version, Json(same)));
+    }
+    let rotated = tokens::rotate(&app, grant, &token, overlap, registration, if_match).await?;
+    let version = rotated.value.token.updated_at;
+    Ok(tagged(version, written(StatusCode::OK, rotated, |created| with_text(created, &usage))))
 }
 
 async fn shorten(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
@@ -183,8 +253,8 @@ async fn show(
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
 ) -> Result<Response, ApiError> {
-    let found = policy_tokens::get(&app, &grant, id("policyApiTokenId", &token)?).await?;
-    Ok(tagged(found.token.updated_at, Json(policy_token(found))))
+    let (found, usage) = found(&app, &grant, id("policyApiTokenId", &token)?).await?;
+    Ok(tagged(found.token.updated_at, Json(policy_token(found, &usage))))
 }
 
 async fn update(
@@ -212,9 +282,10 @@ async fn update(
         expires_at: sent.expires_at,
         policy: sent.opa_policy.flatten(),
     };
+    let (_, usage) = found(&app, &grant, token).await?;
     let changed = policy_tokens::update(&app, grant, token, change, if_match).await?;
     let version = changed.value.token.updated_at;
-    Ok(tagged(version, written(StatusCode::OK, changed, policy_token)))
+    Ok(tagged(version, written(StatusCode::OK, changed, |changed| policy_token(changed, &usage))))
 }
 
 async fn remove(

@@ -40,7 +40,7 @@ use crate::service::token_order::{Order, Place};
 use crate::service::token_places::{self, ENVIRONMENTS, PROJECTS, PlacesChange, PlacesWanted};
 use crate::service::token_scope::{self, FIELD};
 use crate::service::tokens::Overlap;
-use crate::service::usage::TokenUsage;
+use crate::service::usage::{TokenUsage, VersionUsage};
 use crate::service::{App, IfMatch, Written, token_labels, token_networks, token_owners, token_policy, tokens, usage};
 
 /// The longest part of a name that is looked for, in bytes: a whole one of 128 characters.
@@ -62,18 +62,7 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
     let TokenUsage { total: usage, versions: mut used } = usage;
     let version = |it: TokenVersion| {
         let used = used.remove(&it.version).unwrap_or_default();
-        ApiTokenVersion {
-            version: it.version,
-            created_at: it.created_at,
-            expires_at: it.expires_at,
-            last_four: it.last_four,
-            ends_when_silent: it.silent_for.map(length_text),
-            last_used_at: used.last_used_at,
-            last_used_from: used.last_used_from,
-            last_used_agent: used.last_used_agent,
-            allowed_count: used.allowed,
-            denied_count: used.denied,
-        }
+        api_version(it, used)
     };
     let owner_left = owner_left(app, &token);
     ApiToken {
@@ -126,6 +115,22 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
         last_used_from: usage.last_used_from,
         last_used_agent: usage.last_used_agent,
         denied_reasons: usage.denied.into_iter().collect(),
+    }
+}
+
+/// A secret as answers tell it.
+pub(super) fn api_version(it: TokenVersion, used: VersionUsage) -> ApiTokenVersion {
+    ApiTokenVersion {
+        version: it.version,
+        created_at: it.created_at,
+        expires_at: it.expires_at,
+        last_four: it.last_four,
+        ends_when_silent: it.silent_for.map(length_text),
+        last_used_at: used.last_used_at,
+        last_used_from: used.last_used_from,
+        last_used_agent: used.last_used_agent,
+        allowed_count: used.allowed,
+        denied_count: used.denied,
     }
 }
 
@@ -506,7 +511,7 @@ pub(super) fn new_token(new: ApiTokenRequest, faults: &mut Faults) -> tokens::Ne
 }
 
 /// A secret that the caller made, by its digest. What is wrong with it is added to `faults`.
-fn registration(sha256: Option<&str>, last_four: Option<&str>, faults: &mut Faults) -> Option<Registration> {
+pub(super) fn registration(sha256: Option<&str>, last_four: Option<&str>, faults: &mut Faults) -> Option<Registration> {
     let Some(sha256) = sha256 else {
         if last_four.is_some() {
             faults.push("last_four", "belongs to a text that you made: send its SHA-256 as `sha256` too");
@@ -606,7 +611,7 @@ async fn rotated(
 }
 
 /// How long earlier secrets are kept.
-fn overlap(request: &ApiTokenRotateRequest) -> tokenward_core::Result<Overlap> {
+pub(super) fn overlap(request: &ApiTokenRotateRequest) -> tokenward_core::Result<Overlap> {
     let problem = "is no length of time; write one such as 24h, 30m or 7d, or 0 when the secret has leaked";
     let keep = length(&request.keep).ok_or_else(|| Error::invalid("keep", problem))?;
     let problem = "is no length of time; write one such as 1h, or leave it out";

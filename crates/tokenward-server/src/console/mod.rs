@@ -187,6 +187,7 @@ fn policy_token_routes() -> Router<Arc<App>> {
         .route("/console/{organization}/policy-tokens/new", get(policy_tokens::new))
         .route(ONE, get(policy_tokens::show))
         .route(&format!("{ONE}/edit"), get(policy_tokens::edit).post(policy_tokens::save))
+        .route(&format!("{ONE}/rotate"), get(policy_tokens::ask_rotate).post(policy_tokens::rotate))
         .route(&format!("{ONE}/delete"), get(policy_tokens::ask_delete).post(policy_tokens::delete))
 }
 

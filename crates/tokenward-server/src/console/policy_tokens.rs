@@ -16,8 +16,9 @@ use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::policy_recipes::RECIPES;
 use super::proof;
+use super::token_changes;
 use super::tokens::{
-    KEEP, NewSecret, SHOWN, counts, expiry, meaning, row, secret_page, shown_page, token_form, was_shown,
+    KEEP, NewSecret, SHOWN, counts, expiry, meaning, row, secret_page, shown_page, token_form, version_rows, was_shown,
 };
 use super::view::{
     Choice, Nav, Pager, PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage,
@@ -25,8 +26,9 @@ use super::view::{
 };
 use super::words::METHODS;
 use crate::service::policy_tokens::{
-    self, Created, NewPolicyToken, PolicyToken, PolicyTokenChange, PolicyTokenFilter, Replayed, Trial,
+    self, NewPolicyToken, PolicyToken, PolicyTokenChange, PolicyTokenFilter, Replayed, Trial,
 };
+use crate::service::tokens::Created;
 use crate::service::{IfMatch, policy_denials, usage};
 
 /// The path of the list below the organization.
@@ -185,6 +187,7 @@ pub(super) async fn create(
         role_id: Some(role_id),
         end: expires_at.map_or(End::Never, End::At),
         policy: typed.get("opa_policy").to_owned(),
+        registration: None,
     };
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let created = match proof::given(&person, &typed).await {
@@ -193,8 +196,8 @@ pub(super) async fn create(
     };
     match created {
         Ok(created) => {
-            let Created { token, text } = created.value;
-            secret_page(&person, shell, &NewSecret { list: LIST, token: &token, text: Some(&text) }, None)
+            let Created { token, text, .. } = created.value;
+            secret_page(&person, shell, &NewSecret { list: LIST, token: &token, text: text.as_deref() }, None)
         }
         Err(error) if error.code == Code::NameTaken => {
             let holder = match error.holder() {
@@ -218,7 +221,7 @@ pub(super) async fn show(
 ) -> PageResult {
     let grant = person.may(organization, Management::PolicyManage)?;
     query.understood(&[])?;
-    let PolicyToken { token, policy } = policy_tokens::get(&person.app, &grant, id).await?;
+    let PolicyToken { token, policy, versions } = policy_tokens::get(&person.app, &grant, id).await?;
     let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
     let of_token = crate::service::decisions::Filter { token: Some(id), ..Default::default() };
     let verify = person.may(organization, Management::TokenVerify)?;
@@ -227,6 +230,7 @@ pub(super) async fn show(
         shell: person.shell(Some(organization), Nav::Tokens).await?,
         token: row(&person.app, &token, used.as_ref()),
         policy,
+        versions: version_rows(&token, versions, used.as_ref(), person.app.now()),
         usage: counts(&used.map(|it| it.total).unwrap_or_default(), Some(decisions)),
         meaning: meaning(&person, organization, token.role_id).0,
         may_read_events: person.can(organization, Management::EventRead),
@@ -242,7 +246,7 @@ pub(super) async fn edit(
     At((organization, id)): At<(Uuid, Uuid)>,
 ) -> PageResult {
     let grant = person.may(organization, Management::PolicyManage)?;
-    let PolicyToken { token, policy } = policy_tokens::get(&person.app, &grant, id).await?;
+    let PolicyToken { token, policy, .. } = policy_tokens::get(&person.app, &grant, id).await?;
     let saved = Pairs::from([
         ("name", token.name.clone()),
         ("description", token.description.clone().unwrap_or_default()),
@@ -350,6 +354,27 @@ fn replayed(person: &SignedIn, it: Replayed) -> ReplayRow {
         was_allowed: it.was_allowed,
         verdict: Verdict { good: it.answer.allowed, text: it.answer.detail },
     }
+}
+
+/// `GET …/policy-tokens/{id}/rotate`.
+pub(super) async fn ask_rotate(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::PolicyManage)?;
+    let token = policy_tokens::get(&person.app, &grant, id).await?.token;
+    token_changes::rotate_page(&person, &grant, (LIST, &token), token_changes::USUAL, Problems::default()).await
+}
+
+/// `POST …/policy-tokens/{id}/rotate`: makes the new secret, and shows it in the answer, once.
+pub(super) async fn rotate(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    let grant = person.may(organization, Management::PolicyManage)?;
+    let token = policy_tokens::get(&person.app, &grant, id).await?.token;
+    token_changes::rotated(&person, &grant, (LIST, token), &typed).await
 }
 
 /// `GET …/policy-tokens/{id}/delete`.

@@ -225,24 +225,29 @@ pub(super) async fn ask_rotate(
     At((organization, id)): At<(Uuid, Uuid)>,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
-    rotate_page(&person, &grant, id, ("24h", false), Problems::default()).await
+    let token = tokens::get(&person.app, &grant, id).await?;
+    rotate_page(&person, &grant, (LIST, &token), USUAL, Problems::default()).await
 }
+
+/// What is chosen where nobody has chosen yet: how long the secret before is kept, and whether a silence ends it.
+pub(super) const USUAL: (&str, bool) = ("24h", false);
 
 /// The silence after which the console lets a replaced secret end, where that is chosen.
 const SILENCE: Micros = HOUR;
 
-async fn rotate_page(
+/// The form for a token of one of the lists.
+pub(super) async fn rotate_page(
     person: &SignedIn,
     grant: &Grant,
-    id: Uuid,
+    (list, token): (&'static str, &Token),
     (chosen, when_silent): (&str, bool),
     mut problems: Problems,
 ) -> PageResult {
-    let token = tokens::get(&person.app, grant, id).await?;
-    let used = usage::of(&person.app, grant, std::slice::from_ref(&token)).await?;
+    let used = usage::of(&person.app, grant, std::slice::from_ref(token)).await?;
     let shown = TokenRotatePage {
         shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
-        token: row(&person.app, &token, used.get(&id)),
+        list,
+        token: row(&person.app, token, used.get(&token.id)),
         version: token.version,
         choices: OVERLAPS.into_iter().filter(|(keep, ..)| overlap(&person.app, keep, false).is_ok()).collect(),
         chosen: chosen.to_owned(),
@@ -271,14 +276,24 @@ pub(super) async fn rotate(
     Extension(typed): Extension<Pairs>,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
+    let token = tokens::find(&person.app, &grant, id).await?;
+    rotated(&person, &grant, (LIST, token), &typed).await
+}
+
+/// Makes the new secret of a token of one of the lists.
+pub(super) async fn rotated(
+    person: &SignedIn,
+    grant: &Grant,
+    (list, token): (&'static str, Token),
+    typed: &Pairs,
+) -> PageResult {
     let (chosen, when_silent) = (typed.get("keep"), typed.on("when_silent"));
     let rotated = async {
         let overlap = overlap(&person.app, chosen, when_silent)?;
-        let found = tokens::find(&person.app, &grant, id).await?;
         // Whoever loads the answer again sends the form again, and must not end the secret that was just shown.
-        let before = Token { version: typed.get("version").parse().unwrap_or_default(), ..found };
-        let shell = person.shell(Some(organization), Nav::Tokens).await?;
-        proof::given(&person, &typed).await?;
+        let before = Token { version: typed.get("version").parse().unwrap_or_default(), ..token.clone() };
+        let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
+        proof::given(person, typed).await?;
         let created = tokens::rotate(&person.app, grant.clone(), &before, overlap, None, IfMatch(None)).await?.value;
         Ok((created, before, shell))
     };
@@ -290,10 +305,10 @@ pub(super) async fn rotate(
                 Some(until) => format!("accepted until {}", person.moment(until).full),
             };
             let told = format!("The secret before (…{}) is {fate}.", before.last_four);
-            let new = NewSecret { list: LIST, token: &created.token, text: created.text.as_deref() };
-            secret_page(&person, shell, &new, Some(told))
+            let new = NewSecret { list, token: &created.token, text: created.text.as_deref() };
+            secret_page(person, shell, &new, Some(told))
         }
-        Err(error) => rotate_page(&person, &grant, id, (chosen, when_silent), Problems::of(error)?).await,
+        Err(error) => rotate_page(person, grant, (list, &token), (chosen, when_silent), Problems::of(error)?).await,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Policy tokens: list, show, create, change, delete, and asking a policy that nobody has kept.
+//! Policy tokens: list, show, create, change, delete (they are rotated as others are), and asking a policy that nobody has kept.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -11,11 +11,11 @@ use tokenward_core::life::Life;
 use tokenward_core::meter::Allowance;
 use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, RoleKind};
-use tokenward_core::secret::{self, PlainText};
-use tokenward_core::token::{self, RevokeReason, Token};
+use tokenward_core::secret::{self, Registration};
+use tokenward_core::token::{self, RevokeReason, Token, TokenVersion};
 use tokenward_core::token_policy::{End, TokenPolicy};
 use tokenward_core::{Error, Result, Time, Uuid};
-use tokenward_store::{Conn, roles, token_policies, tokens as kept};
+use tokenward_store::{Conn, Tx, roles, token_policies, tokens as kept};
 use tokenward_verify::server::TriedBy;
 use tokenward_verify::server::policy::{AskedRequest, Judgement, Policy, RequestBody};
 use tokio::sync::Semaphore;
@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use super::decisions::KeptDecision;
 use super::holders::{self, Wanted};
 use super::token_list::maker_left;
-use super::tokens::{Why, check_words, event, snapshot};
+use super::tokens::{Created, Secret, Why, accepted, check_words, event, snapshot};
 use super::{App, IfMatch, Written, proof, token_allowance, token_networks, token_owners};
 use crate::heavy;
 use crate::limits::{
@@ -45,15 +45,8 @@ pub struct NewPolicyToken {
     pub end: End,
     /// What it may be used for, in Rego.
     pub policy: String,
-}
-
-/// A policy token with the text of its secret, which nobody can see again.
-#[derive(Debug)]
-pub struct Created {
-    /// The token.
-    pub token: Token,
-    /// Its text.
-    pub text: Arc<PlainText>,
+    /// Its secret, where the caller made it; `None` is one of ours.
+    pub registration: Option<Registration>,
 }
 
 /// A policy token with what it may be used for.
@@ -63,6 +56,8 @@ pub struct PolicyToken {
     pub token: Token,
     /// Its policy.
     pub policy: String,
+    /// Its secrets that are accepted, the newest first.
+    pub versions: Vec<TokenVersion>,
 }
 
 /// Policies that are compiled at once: strangers write them.
@@ -115,9 +110,11 @@ pub async fn part(
     let ids: Vec<Uuid> = part.iter().map(|token| token.id).collect();
     let mut policies: HashMap<Uuid, String> =
         kept::policies(reader.conn(), Some(&ids)).await?.into_iter().map(|row| (row.token_id, row.source)).collect();
+    let mut versions = kept::versions(reader.conn(), &ids, now).await?;
     let with_policy = |token: Token| {
         let policy = policies.remove(&token.id).unwrap_or_default();
-        PolicyToken { token, policy }
+        let versions = versions.remove(&token.id).unwrap_or_default();
+        PolicyToken { token, policy, versions }
     };
     Ok((part.into_iter().map(with_policy).collect(), last))
 }
@@ -132,7 +129,19 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<PolicyToken>
     let mut reader = app.read(grant.organization()).await?;
     let token = kept::policy_token(reader.conn(), grant, id).await?;
     let policy = policy_of(reader.conn(), id).await?;
-    Ok(PolicyToken { token, policy })
+    let versions = kept::versions(reader.conn(), &[id], app.now()).await?.remove(&id).unwrap_or_default();
+    Ok(PolicyToken { token, policy, versions })
+}
+
+/// A policy token whose end has not come, and that was not taken back.
+pub(super) async fn not_ended(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<Token> {
+    let token = kept::policy_token(tx.conn(), grant, id).await?;
+    match token.expires_at.filter(|at| *at <= tx.now()) {
+        Some(ended) => {
+            Err(Error::conflict(format!("The token ended at {ended}, and an end is final. Make a new one.")))
+        }
+        None => Ok(token),
+    }
 }
 
 /// Makes a policy token. Its role may not hold more than the caller's; one with the role admin needs a fresh proof of a person.
@@ -144,9 +153,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
         faults.push("expires_at", format!("is in the past; it is {} now", app.now()));
     }
     faults.and(compile(new.policy.clone()).await)?;
-    let text = Arc::new(PlainText::generate(secret::Kind::PolicyToken, app.verifier.prefixes(), app.store.random()));
-    let (digest, pepper_version) = app.verifier.digest(&text.inner_digest());
-    let used = app.registrations.digest(&text.inner_digest());
+    let secret = Secret::new(app, secret::Kind::PolicyToken, new.registration);
     let (proof, limits) = (proof::lifetime(app), app.limits.clone());
     let (asked, wanted) = (grant.clone(), new.name.clone());
     let written = app
@@ -173,6 +180,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                 if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
                     grant.require_proof(proof, now)?;
                 }
+                secret.refuse_used(tx).await?;
                 let maker = grant.token().map(|(id, _)| id);
                 let owners = kept::owners_of(tx.conn(), maker.as_slice()).await?;
                 let owner = token_owners::usual(grant, |token| owners.get(&token).cloned());
@@ -200,7 +208,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                     permissions: Vec::new(),
                     places: Default::default(),
                     allowance: Allowance::default(),
-                    last_four: text.last_four().to_owned(),
+                    last_four: secret.last_four().to_owned(),
                     version: 1,
                     disabled_at: None,
                     life: Life::default(),
@@ -222,17 +230,13 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                     places: None,
                     allowance: Allowance::default(),
                     policy: Some(&new.policy),
-                    secret: kept::NewSecret {
-                        digest,
-                        pepper_version,
-                        last_four: text.last_four(),
-                        registered: false,
-                        used: Some(used),
-                    },
+                    secret: secret.row(),
                 };
                 kept::insert(tx, grant, row).await?;
                 let event = event(Kind::TokenCreated, &token).after(with_policy(&token, &new.policy));
-                Ok((Created { token, text }, vec![event]))
+                let last_four = token.last_four.clone();
+                let first = TokenVersion { version: 1, created_at: now, expires_at: None, last_four, silent_for: None };
+                Ok((Created { token, text: secret.text(), versions: vec![first] }, vec![event]))
             })
         })
         .await;
@@ -279,12 +283,7 @@ pub async fn update(
         .write(grant, move |tx, grant| {
             Box::pin(async move {
                 let now = tx.now();
-                let old = kept::policy_token(tx.conn(), grant, id).await?;
-                if let Some(ended) = old.expires_at.filter(|at| *at <= now) {
-                    return Err(Error::conflict(format!(
-                        "The token ended at {ended}, and an end is final. Make a new one."
-                    )));
-                }
+                let old = not_ended(tx, grant, id).await?;
                 roles::assignable(tx, grant, "role_id", old.role_id).await?;
                 let role = roles::assignable(tx, grant, "role_id", change.role_id.unwrap_or(old.role_id)).await?;
                 if_match.check(old.updated_at)?;
@@ -321,7 +320,8 @@ pub async fn update(
                 let event = event(Kind::TokenUpdated, &token)
                     .before(with_policy(&old, &before))
                     .after(with_policy(&token, &policy));
-                Ok((PolicyToken { token, policy }, vec![event]))
+                let versions = accepted(tx, id, now).await?;
+                Ok((PolicyToken { token, policy, versions }, vec![event]))
             })
         })
         .await;

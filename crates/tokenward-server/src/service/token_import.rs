@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Fault;
 use tokenward_core::event::Event;
+use tokenward_core::secret::Kind;
 use tokenward_core::sync::lock;
 use tokenward_core::{Code, Error, Result};
 use tokenward_store::{Tx, tokens};
@@ -105,7 +106,7 @@ pub async fn import(app: &Arc<App>, grant: Grant, rows: Vec<Row>, dry_run: bool)
     let maker = Arc::clone(app);
     let changes: Vec<(usize, Change)> = heavy::run(move || {
         let change = |Row { line, mut new }: Row| {
-            let secret = Secret::new(&maker, new.registration.take());
+            let secret = Secret::new(&maker, Kind::Token, new.registration.take());
             (line, Change::Create { id: maker.store.new_id(), new: Box::new(new), secret })
         };
         rows.into_iter().map(change).collect()

@@ -25,7 +25,8 @@ use super::token_labels::{LabelsChange, MetadataChange};
 use super::token_owners::OwnerChange;
 use super::token_places::{PlacesChange, PlacesWanted};
 use super::{
-    App, IfMatch, Written, proof, registration, sessions, token_allowance, token_labels, token_networks, token_owners,
+    App, IfMatch, Written, policy_tokens, proof, registration, sessions, token_allowance, token_labels, token_networks,
+    token_owners,
     token_places, token_scope,
 };
 use crate::limits::{TOKEN_OVERLAP, TOKEN_UNDO, TOKEN_VERSIONS, TOKENS};
@@ -101,11 +102,11 @@ enum Text {
 }
 
 impl Secret {
-    /// One of ours, or that of the caller.
-    pub(super) fn new(app: &App, registration: Option<Registration>) -> Self {
+    /// One of ours for a token of this kind, or that of the caller.
+    pub(super) fn new(app: &App, kind: secret::Kind, registration: Option<Registration>) -> Self {
         let text = registration.map_or_else(
             || {
-                let text = PlainText::generate(secret::Kind::Token, app.verifier.prefixes(), app.store.random());
+                let text = PlainText::generate(kind, app.verifier.prefixes(), app.store.random());
                 Text::Ours(Arc::new(text))
             },
             Text::Registered,
@@ -125,7 +126,7 @@ impl Secret {
 
     /// A digest that was used once is used for ever, under whichever pepper, and also once its row is gone. Of one of ours that
     /// need not be asked.
-    async fn refuse_used(&self, tx: &mut Tx) -> Result<()> {
+    pub(super) async fn refuse_used(&self, tx: &mut Tx) -> Result<()> {
         if matches!(self.text, Text::Registered(_)) {
             let stored = self.digests().map(|digest| registration::beginning(&digest));
             let kept: Vec<[u8; 16]> = std::iter::once(self.used).chain(stored).collect();
@@ -146,7 +147,7 @@ impl Secret {
         std::iter::once(self.digest).chain(self.others.iter().copied())
     }
 
-    fn last_four(&self) -> &str {
+    pub(super) fn last_four(&self) -> &str {
         match &self.text {
             Text::Ours(text) => text.last_four(),
             Text::Registered(registration) => registration.shown(),
@@ -161,7 +162,7 @@ impl Secret {
     }
 
     /// The text to show, where it is one of ours.
-    fn text(self) -> Option<Arc<PlainText>> {
+    pub(super) fn text(self) -> Option<Arc<PlainText>> {
         match self.text {
             Text::Ours(text) => Some(text),
             Text::Registered(_) => None,
@@ -292,7 +293,7 @@ pub(super) fn check_words(name: Option<&str>, description: Option<&str>) -> Faul
 /// outlives the session.
 pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Written<Created>> {
     let (asked, wanted) = (grant.clone(), new.name.clone());
-    let secret = Secret::new(app, new.registration);
+    let secret = Secret::new(app, secret::Kind::Token, new.registration);
     let change = Change::Create { id: app.store.new_id(), new: Box::new(new), secret };
     let written = app.write_together(grant, change).await.and_then(|written| match written {
         Written { value: Done::Created { created, .. }, position, effect } => {
@@ -483,12 +484,15 @@ pub async fn rotate(
 ) -> Result<Written<Created>> {
     check_overlap(app, overlap)?;
     let Overlap { keep, silent } = overlap;
-    let (id, seen) = (seen.id, seen.version);
-    let secret = Secret::new(app, registration);
+    let (id, kind, seen) = (seen.id, seen.kind, seen.version);
+    let secret = Secret::new(app, kind, registration);
     let (proof, limits) = (proof::lifetime(app), app.limits.clone());
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
-            let old = not_ended(tx, grant, id).await?;
+            let old = match kind {
+                secret::Kind::PolicyToken => policy_tokens::not_ended(tx, grant, id).await?,
+                secret::Kind::Token | secret::Kind::Session => not_ended(tx, grant, id).await?,
+            };
             if grant.token().is_some_and(|(own, version)| own == id && version != old.version) {
                 return Err(Error::conflict(
                     "This is an earlier secret of the token. Only its newest one can be used to rotate it.",
@@ -586,7 +590,7 @@ pub async fn end_version(app: &Arc<App>, grant: Grant, id: Uuid, version: u16) -
 }
 
 /// The secrets of a token that are accepted, the newest first.
-async fn accepted(tx: &mut Tx, id: Uuid, now: Time) -> Result<Vec<TokenVersion>> {
+pub(super) async fn accepted(tx: &mut Tx, id: Uuid, now: Time) -> Result<Vec<TokenVersion>> {
     Ok(tokens::versions(tx.conn(), &[id], now).await?.remove(&id).unwrap_or_default())
 }
 

@@ -91,7 +91,7 @@ enum Action {
     NewToken { body: Box<ApiTokenRequest>, role: String, secret_file: Option<PathBuf> },
     Token { id: Uuid, body: Box<ApiTokenEditRequest>, role: Option<String> },
     TokenPolicy { rules: BTreeMap<String, file::Rules>, life: file::Life, etag: Option<HeaderValue> },
-    NewPolicyToken { body: Box<PolicyApiTokenRequest>, role: String, place: PathBuf },
+    NewPolicyToken { body: Box<PolicyApiTokenRequest>, role: String, place: Option<PathBuf> },
     PolicyToken { id: Uuid, body: Box<PolicyApiTokenEditRequest>, role: Option<String> },
     NewVariable { place: more::Place, secret: bool, body: Box<VariableRequest> },
     Variable { place: more::Place, id: Uuid, body: Box<VariableEdit> },

@@ -5,6 +5,7 @@ use tokenward_api::environments::Environment;
 use tokenward_api::invitations::InviteMember;
 use tokenward_api::members::Member;
 use tokenward_api::organizations::Organization;
+use tokenward_api::policy_tokens::PolicyApiToken;
 use tokenward_api::projects::Project;
 use tokenward_api::roles::AvailableRole;
 use tokenward_api::tokens::ApiToken;
@@ -45,6 +46,7 @@ named!(
     InviteMember: email,
     Member: email,
     Organization: name,
+    PolicyApiToken: name,
     Project: name,
 );
 

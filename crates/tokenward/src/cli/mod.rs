@@ -31,8 +31,10 @@ mod member_tokens;
 mod node;
 mod org;
 mod output;
+mod own_secret;
 mod pick;
 mod pipeline;
+mod policy_token;
 mod project;
 mod prompt;
 mod proof;
@@ -223,6 +225,9 @@ pub enum Online {
     /// What the organization asks of the lives of tokens
     #[command(subcommand)]
     TokenPolicy(token_policy::TokenPolicyCommand),
+    /// Policy tokens, which a policy in Rego bounds request by request
+    #[command(subcommand)]
+    PolicyToken(Box<policy_token::PolicyTokenCommand>),
     /// Ask whether a token is valid, and what it may do
     ///
     /// Form and checksum are looked at first, without any network. The exit code is 0 when the token is valid
@@ -532,6 +537,7 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Man(args) => shell::man(&args),
         Online::Org(command) => org::run(command, &context()?).await,
         Online::Token(command) => token::run(*command, &context()?).await,
+        Online::PolicyToken(command) => policy_token::run(*command, &context()?).await,
         Online::TokenPolicy(command) => token_policy::run(command, &context()?).await,
         Online::Can(args) => can::run(args, &context()?).await,
         Online::Role(command) => role::run(command, &context()?).await,

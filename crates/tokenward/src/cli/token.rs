@@ -14,16 +14,16 @@ use tokenward_api::tokens::{
 use tokenward_core::Time;
 use tokenward_core::meter::{Quota, Rate};
 use tokenward_core::network::NotedNetwork;
-use tokenward_core::secret::{Kind, PlainText, Prefixes};
+use tokenward_core::secret::{Kind, Prefixes};
 use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token::{RevokeReason, TokenFilter, TokenState};
-use tokenward_verify::server::random::OsRandom;
 use uuid::Uuid;
 
 use super::answer::{ApiAnswer, List};
 use super::effect::WaitArgs;
 use super::find::find;
 use super::output::{self, Exit, Failure, Result, Table, fields, moment, text};
+use super::own_secret::{OwnSecret, print_secret};
 use super::token_bulk::{self, BulkCommand, RevokeAllArgs};
 use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
 use super::token_import::{self, ImportArgs};
@@ -345,7 +345,7 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         said => said,
     };
     let places = token_places::named(&args.projects, &args.environments, context).await?;
-    let own = args.local.then(OwnSecret::new);
+    let own = args.local.then(own_secret);
     let body = ApiTokenRequest {
         name: args.name,
         description: args.description,
@@ -371,6 +371,7 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
     let token = &created.token_without_text;
     print_secret(
         &created,
+        created.token.as_deref(),
         own.as_ref(),
         &format!("The token `{}` was created, but its secret is lost: delete it.", token.name),
         context,
@@ -437,39 +438,10 @@ fn shown_quota(token: &ApiToken) -> String {
     token.quota.as_ref().map(|it| format!("{}/{}", it.requests, it.refill)).unwrap_or_default()
 }
 
-/// A secret that is made here. The server is told what it cannot be computed from.
-struct OwnSecret(PlainText);
-
-impl OwnSecret {
-    fn new() -> Self {
-        // Any prefix is as good: a server that has others takes it for the token of another system, and knows it all the same.
-        Self(PlainText::generate(Kind::Token, &Prefixes::default(), &OsRandom))
-    }
-
-    fn sha256(&self) -> String {
-        hex::encode(self.0.inner_digest().to_bytes())
-    }
-
-    fn last_four(&self) -> String {
-        self.0.last_four().to_owned()
-    }
-}
-
-/// Prints a new secret alone, or all of the answer as JSON; `own` is the secret where it was made here, `lost` what to do when
-/// that fails.
-fn print_secret(
-    created: &ApiAnswer<ApiTokenCreate>,
-    own: Option<&OwnSecret>,
-    lost: &str,
-    context: &Context<'_>,
-) -> Result {
-    let text = own.map(|own| own.0.expose()).or(created.token.as_deref());
-    let Some(text) = text else {
-        return Err(Failure::new(Exit::Error, "The server answered without a secret.").hint(lost.to_owned()));
-    };
-    let mut raw = created.raw.clone();
-    raw["token"] = text.into();
-    output::once(text, &raw, context.global.json).map_err(|failure| failure.hint(lost.to_owned()))
+/// A secret that is made here. Any prefix is as good: a server that has others takes it for the token of another system, and knows
+/// it all the same.
+fn own_secret() -> OwnSecret {
+    OwnSecret::new(Kind::Token, &Prefixes::default())
 }
 
 async fn rotate(args: RotateArgs, context: &Context<'_>) -> Result {
@@ -477,7 +449,7 @@ async fn rotate(args: RotateArgs, context: &Context<'_>) -> Result {
         Some(wanted) => resolve(wanted, context).await?.0,
         None => "/token/self".to_owned(),
     };
-    let own = args.local.then(OwnSecret::new);
+    let own = args.local.then(own_secret);
     let body = ApiTokenRotateRequest {
         keep: length_text(args.keep),
         silent: args.end_when_silent.map(length_text),
@@ -488,6 +460,7 @@ async fn rotate(args: RotateArgs, context: &Context<'_>) -> Result {
     let token = &rotated.token_without_text;
     print_secret(
         &rotated,
+        rotated.token.as_deref(),
         own.as_ref(),
         &format!("The token `{}` was rotated, but its new secret is lost: rotate it once more.", token.name),
         context,
@@ -700,13 +673,13 @@ async fn show(wanted: &str, context: &Context<'_>) -> Result {
     // One is the rule, and says nothing that stands not above.
     if token.versions.len() > 1 {
         let label = |at| if at == 0 { "Secrets" } else { "" };
-        lines.extend(token.versions.iter().enumerate().map(|(at, version)| (label(at), secret(version))));
+        lines.extend(token.versions.iter().enumerate().map(|(at, version)| (label(at), secret_line(version))));
     }
     fields(&lines)
 }
 
 /// `2 …k3Qz, never used` or `1 …m4Bc, ends 2026-11-25 02:00Z, last used 2026-11-25 01:55Z from 203.0.113.77 with curl/8`.
-fn secret(version: &ApiTokenVersion) -> String {
+pub(super) fn secret_line(version: &ApiTokenVersion) -> String {
     let mut line = format!("{} …{}", version.version, version.last_four);
     if let Some(at) = version.expires_at {
         line += &format!(", ends {}{}", moment(at), token_life::sooner(version));

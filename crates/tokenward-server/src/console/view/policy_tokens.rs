@@ -2,7 +2,9 @@
 
 use askama::Template;
 
-use super::{Choice, FormField, Outcome, Pager, Shell, TokenForm, TokenRow, TokenState, TokenUsage, Wanted};
+use super::{
+    Choice, FormField, Outcome, Pager, Shell, TokenForm, TokenRow, TokenState, TokenUsage, VersionRow, Wanted,
+};
 
 /// `…/policy-tokens`.
 #[derive(Template, Clone, Debug)]
@@ -137,6 +139,8 @@ pub struct PolicyTokenPage {
     pub token: TokenRow,
     /// What it may be used for.
     pub policy: String,
+    /// Its secrets that are accepted, the newest first.
+    pub versions: Vec<VersionRow>,
     /// How it was used.
     pub usage: TokenUsage,
     /// What its role can do, in one sentence.

@@ -485,12 +485,14 @@ pub struct VersionRow {
     pub still_used: bool,
 }
 
-/// `…/tokens/<id>/rotate`; posts `keep` and `when_silent` back to itself.
+/// `…/tokens/<id>/rotate`, and that of a policy token; posts `keep` and `when_silent` back to itself.
 #[derive(Template, Clone, Debug)]
 #[template(path = "token-rotate.html")]
 pub struct TokenRotatePage {
     /// The frame.
     pub shell: Shell,
+    /// The path of its list below the organization.
+    pub list: &'static str,
     /// The token.
     pub token: TokenRow,
     /// Which secret is its newest: a form that is sent twice rotates once.

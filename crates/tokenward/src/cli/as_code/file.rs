@@ -78,6 +78,9 @@ pub struct PolicyToken {
     pub expires: Option<String>,
     /// Where the secret is written that the server makes for it.
     pub secret_file: Option<String>,
+    /// Or the digest of one that is there.
+    pub sha256: Option<String>,
+    pub last_four: Option<String>,
 }
 
 /// A variable of a project or of an environment.
@@ -248,6 +251,8 @@ pub fn schema() -> Value {
                 "description": text("What it is for."),
                 "expires": text("As of a token."),
                 "secret_file": text("Where the secret is written that the server makes. It must not be there yet."),
+                "sha256": text("The SHA-256 of a secret that is there and begins as policy tokens do, in hexadecimal digits."),
+                "last_four": text("The last four characters of that secret."),
             }), &["name", "role"]),
             "variables": list(json!({
                 "project": text("The project, by name."),

@@ -200,13 +200,21 @@ impl Survey<'_> {
         match old {
             Some(old) => self.changed_policy_token(it, policy, old, steps).await?,
             None => {
-                let Some(place) = it.secret_file.as_ref().map(|file| self.directory.join(file)) else {
-                    return Err(wrong("it is not there yet: say with `secret_file` where its secret is written"));
+                let place = it.secret_file.as_ref().map(|file| self.directory.join(file));
+                let told = match (&place, &it.sha256) {
+                    (Some(_), Some(_)) => return Err(wrong("it has `secret_file` and `sha256`; one of them says it")),
+                    (None, None) => {
+                        let missing =
+                            "it is not there yet: say with `secret_file` where its secret is written, or `sha256`";
+                        return Err(wrong(missing));
+                    }
+                    (Some(place), None) if place.try_exists().unwrap_or(true) => {
+                        let at = place.display();
+                        return Err(wrong(&format!("it is to be made, and {at} is there already; move that away")));
+                    }
+                    (Some(place), None) => format!("secret in {}", place.display()),
+                    (None, Some(_)) => "by its digest".to_owned(),
                 };
-                if place.try_exists().unwrap_or(true) {
-                    let there = format!("it is to be made, and {} is there already; move that away", place.display());
-                    return Err(wrong(&there));
-                }
                 let end = match &it.expires {
                     Some(text) => Some(when::end_argument(text).map_err(|problem| wrong(&problem))?.0),
                     None => None,
@@ -217,8 +225,10 @@ impl Survey<'_> {
                     description: it.description.clone(),
                     role_id: None,
                     expires_at: end,
+                    sha256: it.sha256.clone(),
+                    last_four: it.last_four.clone(),
                 };
-                let words = format!("+ policy token `{}`: role {}, secret in {}", it.name, it.role, place.display());
+                let words = format!("+ policy token `{}`: role {}, {told}", it.name, it.role);
                 let action = Action::NewPolicyToken { body: Box::new(body), role: it.role.clone(), place };
                 steps.push(Step { words, action });
             }
@@ -260,17 +270,24 @@ impl Survey<'_> {
         Ok(())
     }
 
-    /// Its secret is the server's to make. The file is there before, so that nothing is made whose secret could not be kept.
-    pub(super) async fn make_policy_token(&self, body: &PolicyApiTokenRequest, place: PathBuf) -> Result {
+    /// Its secret is the server's to make, which alone knows what policy tokens begin with; or it is there, and its digest is told.
+    /// The file is there before, so that nothing is made whose secret could not be kept.
+    pub(super) async fn make_policy_token(&self, body: &PolicyApiTokenRequest, place: Option<PathBuf>) -> Result {
+        let path = format!("{}/policyApiToken", self.base);
+        let Some(place) = place else {
+            return self.context.client.post::<IgnoredAny>(&path, body).await.map(drop);
+        };
         let failed = |cause: std::io::Error| Failure::error(format!("{} cannot be written: {cause}", place.display()));
         let mut file =
             std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&place).map_err(failed)?;
-        let path = format!("{}/policyApiToken", self.base);
         match self.context.client.post::<PolicyApiTokenCreate>(&path, body).await {
-            Ok(made) => file.write_all(made.token.as_bytes()).and_then(|()| file.sync_all()).map_err(|cause| {
-                let lost = format!("The policy token `{}` was made, and its secret is lost: delete it.", made.name);
-                failed(cause).hint(lost)
-            }),
+            Ok(made) => file
+                .write_all(made.token.as_deref().unwrap_or_default().as_bytes())
+                .and_then(|()| file.sync_all())
+                .map_err(|cause| {
+                    let lost = format!("The policy token `{}` was made, and its secret is lost: delete it.", made.name);
+                    failed(cause).hint(lost)
+                }),
             Err(failure) => {
                 // Nothing was written into it.
                 let _ = std::fs::remove_file(&place);

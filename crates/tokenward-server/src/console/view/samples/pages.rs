@@ -133,6 +133,7 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
             shell: shell(Nav::Tokens),
             token: tokens().remove(0),
             policy: POLICY.into(),
+            versions: Vec::new(),
             usage: TokenUsage {
                 allowed: "1,204".into(),
                 denied: "3".into(),
@@ -377,6 +378,7 @@ pub fn pages() -> Vec<(String, String)> {
         "token-rotate",
         TokenRotatePage {
             shell: shell(Nav::Tokens),
+            list: "tokens",
             token: tokens().remove(4),
             version: 1,
             choices: vec![("0", "Not at all", "One has leaked."), ("24h", "For a day", "Time to hand on the new one.")],
