@@ -200,6 +200,14 @@ kinds! {
     IdentityMoved = "identity.updated", "UPDATE", "MEMBERS_AND_ROLES", None;
     /// It opens it no more.
     IdentityRemoved = "identity.deleted", "DELETE", "MEMBERS_AND_ROLES", None;
+    /// A passkey opens an account from now on.
+    PasskeyAdded = "passkey.created", "CREATE", "MEMBERS_AND_ROLES", None;
+    /// It is called something else.
+    PasskeyRenamed = "passkey.updated", "UPDATE", "MEMBERS_AND_ROLES", None;
+    /// It opens it no more.
+    PasskeyRemoved = "passkey.deleted", "DELETE", "MEMBERS_AND_ROLES", None;
+    /// A passkey counted less than before, so that somebody may have a copy of it; it was refused.
+    PasskeyCounterFell = "passkey.counter_fell", "UPDATE", "MEMBERS_AND_ROLES", None;
     /// The log goes on at another place: after a failover, or in a database that was put back.
     LogMoved = "log.moved", "UPDATE", "ORGANIZATION", None;
     /// The log had forgotten what nodes know; what was taken away then is taken away again.
@@ -260,7 +268,8 @@ impl Kind {
             // The text until then opens nothing any more.
             | Self::SessionProven
             | Self::IdentityMoved
-            | Self::IdentityRemoved => true,
+            | Self::IdentityRemoved
+            | Self::PasskeyRemoved => true,
             Self::OrganizationCreated
             | Self::OrganizationUpdated
             | Self::MemberAdded
@@ -308,6 +317,10 @@ impl Kind {
             | Self::SessionCreated
             | Self::IdentityLinked
             | Self::SignInFailuresTold
+            | Self::PasskeyAdded
+            | Self::PasskeyRenamed
+            // It is refused there and then, and works on where it counts more.
+            | Self::PasskeyCounterFell
             | Self::SignInLinkCreated
             | Self::SignInLinkUsed
             | Self::LogMoved
@@ -732,6 +745,18 @@ pub struct IdentitySnapshot {
     pub email: Option<String>,
 }
 
+/// A passkey that opens an account.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct PasskeySnapshot {
+    pub name: String,
+    /// For which host, or parent domain of it, it was made.
+    pub rp_id: String,
+    /// How often it said to have been used, where that is what the event is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counter: Option<i64>,
+}
+
 /// What a thing was like, before or after.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(untagged)]
@@ -764,6 +789,7 @@ pub enum Snapshot {
     IdleSession(IdleSessionSnapshot),
     SignInFailures(SignInFailuresSnapshot),
     Identity(IdentitySnapshot),
+    Passkey(PasskeySnapshot),
 }
 
 macro_rules! into_snapshot {
@@ -805,6 +831,7 @@ into_snapshot!(
     IdleSession(IdleSessionSnapshot),
     SignInFailures(SignInFailuresSnapshot),
     Identity(IdentitySnapshot),
+    Passkey(PasskeySnapshot),
 );
 
 /// An event before it has a position.

@@ -105,14 +105,12 @@ impl Methods {
         self.0.iter().find_map(|method| if let Method::Oidc(key) = method { Some(&**key) } else { None })
     }
 
-    /// Was it a password and nothing else that outlives one? So it is taken to be of a session that does not say, and of an
-    /// invitation that was accepted with a password.
+    /// Was it a password, a passkey or what stands beside them, and nothing that counts where providers alone do? So it is taken to
+    /// be of a session that does not say, and of an invitation that was accepted with a password.
     #[must_use]
-    pub fn by_password(&self) -> bool {
-        let beside = |method: &Method| {
-            matches!(method, Method::Invitation | Method::Device | Method::Otp | Method::RecoveryCode)
-        };
-        self.0.iter().all(|method| *method == Method::Password || beside(method))
+    pub fn by_own_means(&self) -> bool {
+        let other = |method: &Method| matches!(method, Method::Link | Method::Oidc(_));
+        !self.0.iter().any(other)
     }
 
     /// Were two factors shown to us: a passkey, or a code beside what came first? What a provider says of its own is not in here.
@@ -156,18 +154,13 @@ mod tests {
         assert_eq!(all.to_string(), "invitation oidc:corp");
         assert_eq!(Methods::parse(&all.to_string()), Ok(all));
         assert_eq!(Methods::parse(""), Ok(Methods::default()));
-        let by_password = |text: &str| Methods::parse(text).is_ok_and(|it| it.by_password());
-        assert!(
-            by_password("")
-                && by_password("device password")
-                && by_password("password")
-                && by_password("invitation password")
-        );
-        assert!(by_password("otp password") && !by_password("passkey"));
+        let own = |text: &str| Methods::parse(text).is_ok_and(|it| it.by_own_means());
+        assert!(own("") && own("device password") && own("password") && own("invitation password"));
+        assert!(own("otp password") && own("passkey") && own("passkey password"));
         let two = |text: &str| Methods::parse(text).is_ok_and(|it| it.two_factors());
         assert!(two("passkey") && two("otp password") && two("password recovery_code"));
         assert!(!two("") && !two("password") && !two("link") && !two("oidc:corp"));
-        assert!(!by_password("link") && !by_password("device oidc:corp") && !by_password("invitation oidc:corp"));
+        assert!(!own("link") && !own("device oidc:corp") && !own("invitation oidc:corp") && !own("oidc:corp passkey"));
         assert_eq!(Methods::of([Method::Password]).and(Method::Device).to_string(), "password device");
         for wrong in ["oidc:", "oidc:Corp", "oidc:a-b", "oidc:1a", "passkeys", "password,link"] {
             assert!(Methods::parse(wrong).is_err(), "{wrong}");

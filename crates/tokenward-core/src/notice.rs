@@ -6,7 +6,7 @@ use crate::word::words;
 words! {
     /// What somebody tried at an account, or without one. The words are like those of kinds of events.
     Notice {
-        /// A password that was not the account's, to sign in or to accept an invitation.
+        /// A password that was not the account's, to sign in or to accept an invitation; or a passkey of it that was refused.
         SignInFailed = "sign_in.failed",
         /// An attempt came too early after others that had failed.
         Throttled = "sign_in.throttled",

@@ -114,6 +114,9 @@ mod tests {
             (&corp[..], None, "password", None, providers(&corp)),
             (&corp, None, "", None, providers(&corp)),
             (&corp, None, "oidc:corporate", None, providers(&corp)),
+            // Two factors of ours are not the provider's word.
+            (&corp, None, "passkey", None, providers(&corp)),
+            (&corp, None, "oidc:corp passkey", None, None),
             (&corp, None, "oidc:corp", None, None),
             (&corp, None, "invitation oidc:corp", None, None),
             (&either, None, "oidc:partner", None, None),

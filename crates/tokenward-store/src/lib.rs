@@ -27,6 +27,7 @@ pub mod members;
 pub mod nodes;
 pub mod notices;
 pub mod organizations;
+pub mod passkeys;
 pub mod peppers;
 pub mod projects;
 pub mod proofs;

@@ -705,7 +705,8 @@ impl Verifier {
         self.session(&presented, client, true)
     }
 
-    /// From now on a session counts only where something else than a password proved it, also one that is there already.
+    /// From now on a session counts only where something else than a password or a passkey proved it, also one that is there
+    /// already.
     pub fn refuse_passwords(&self) {
         self.0.no_passwords.store(true, Ordering::Relaxed);
     }
@@ -718,7 +719,7 @@ impl Verifier {
             .iter()
             .find_map(|pepper| self.0.followed.index.session(&pepper.digest(&inner)))
             .filter(|session| session.console == console)
-            .filter(|session| !(session.proof.methods.by_password() && self.0.no_passwords.load(Ordering::Relaxed)))
+            .filter(|session| !(session.proof.methods.by_own_means() && self.0.no_passwords.load(Ordering::Relaxed)))
             .ok_or_else(|| refused_session(self.refused(Reason::Unknown, client.address)))?;
         // A session alone belongs to no organization.
         let (standing, target) = (Standing::Bare, Target::Organization);

@@ -39,6 +39,7 @@ mod log;
 mod notices;
 mod opening;
 mod organizations;
+mod passkeys;
 mod people;
 mod resources;
 mod schema;
