@@ -28,6 +28,7 @@ pub mod nodes;
 pub mod oauth;
 pub mod objects;
 pub mod organizations;
+pub mod passkeys;
 pub mod policy_tokens;
 pub mod projects;
 pub mod retention;

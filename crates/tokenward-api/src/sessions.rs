@@ -63,7 +63,7 @@ pub struct OwnSession {
     /// With which client, in its own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_agent: Option<String>,
-    /// How you proved who you are: `password`, `link`, `invitation`, `oidc:KEY` of a provider. None for a session that is older
+    /// How you proved who you are: `password`, `passkey`, `link`, `invitation`, `oidc:KEY` of a provider. None for a session that is older
     /// than this field.
     #[serde(default)]
     pub methods: Vec<String>,

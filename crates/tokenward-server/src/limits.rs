@@ -307,6 +307,12 @@ limits! {
         "How long somebody may be at a provider of identities until coming back.";
     SIGN_IN_ATTEMPTS_OPEN = fixed "provider_sign_ins" 5, Count,
         "Sign-ins by a provider that one browser has under way; one more ends the oldest.";
+    PASSKEYS = setting "passkeys" 20, Count,
+        "Passkeys of one person.";
+    PASSKEY_BYTES = fixed "passkey_bytes" 64 * KIB, Bytes,
+        "What a browser says that an authenticator has answered.";
+    PASSKEY_TIME = fixed "passkey_ms" 300_000, Milliseconds,
+        "How long somebody may be at an authenticator until its answer comes.";
     COMMAND_LINE_CODE_TIME = fixed "command_line_code_ms" 60_000, Milliseconds,
         "How long the code is good that a browser brings to `tokenward login`.";
     DEVICE_SIGN_IN_TIME = setting "device_sign_in_ms" 600_000, Milliseconds,

@@ -35,6 +35,7 @@ use crate::service::known::Devices;
 use crate::service::log_check::LogCheck;
 use crate::service::mail::Mailer;
 use crate::service::old_secrets;
+use crate::service::passkeys::{self, RelyingParty};
 use crate::service::passwords::Passwords;
 use crate::service::policy_denials;
 use crate::service::registration::Registrations;
@@ -217,9 +218,12 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     // The newest: what is signed is looked up nowhere, so it waits for no other node.
     let checkpoints =
         Checkpoints { signer: Signer::new(&verifier.peppers()[0])?, file: config.checkpoint_file.clone() };
+    let passkeys = RelyingParty::new(&own_url, config.passkey_rp_id.as_deref())
+        .map_err(|problem| anyhow::anyhow!("passkey_rp_id: {problem}"))?;
     let providers = Providers::new(&config.oidc).map_err(|trouble| anyhow::anyhow!("{trouble}"))?;
     let app = Arc::new(App {
         providers,
+        passkeys,
         sign_in: config.sign_in,
         session_limits: SessionLimits { lifetime: config.session_lifetime, idle: config.session_idle },
         checkpoints,
@@ -242,6 +246,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         set_up: SetUp::default(),
         stopping: AtomicBool::new(false),
     });
+    tell_of_passkeys(&app).await?;
     let envoy = envoy.map(|listener| envoy::start(&app, &door, listener, envoy_tls)).transpose()?;
     let (metrics, sampling) = scraped.map(|listener| scrape::start(&app, listener)).transpose()?.unzip();
     let secret = app.set_up.offer(&app.store).await?;
@@ -297,6 +302,20 @@ async fn keep_public_url(store: &Store, url: &str) -> Result<()> {
         let mut tx = store.begin_unlogged().await?;
         public_url::keep(&mut tx, url).await?;
         tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// Tells the operator of passkeys that the address of this server has left behind.
+async fn tell_of_passkeys(app: &App) -> Result<()> {
+    let stopped = passkeys::stopped(app).await?;
+    if stopped > 0 {
+        tracing::warn!(
+            passkeys = stopped,
+            rp_id = app.passkeys.as_ref().map(|own| &own.id),
+            "passkeys work no more: they were made for another host than that of public_url; set public_url back, or passkey_rp_id \
+             to a domain that both hosts are below, or have people add new ones"
+        );
     }
     Ok(())
 }

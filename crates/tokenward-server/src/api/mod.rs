@@ -35,6 +35,7 @@ mod oauth;
 mod once;
 mod openapi;
 mod organizations;
+mod passkeys;
 mod pieces;
 mod policy_gate;
 mod policy_tokens;
@@ -89,6 +90,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         accounts::endpoints(),
         account_events::endpoints(),
         identities::endpoints(),
+        passkeys::endpoints(),
         organizations::endpoints(),
         roles::endpoints(),
         tokens::endpoints(),

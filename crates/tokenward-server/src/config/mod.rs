@@ -30,6 +30,7 @@ use crate::issuer;
 use crate::limits::Limits;
 use crate::service::mail::{MailError, Mailer};
 use crate::service::organization_creators::OrganizationCreators;
+use crate::service::passkeys::RelyingParty;
 use crate::service::ways::SignIn;
 
 pub use crate::transport::Place;
@@ -56,6 +57,9 @@ pub struct Config {
     /// The address that links name; `None` is the address that is listened on.
     #[serde(deserialize_with = "values::public_url")]
     pub public_url: Option<String>,
+    /// For which domain passkeys are made; `None` is the host of `public_url`.
+    #[serde(deserialize_with = "values::text")]
+    pub passkey_rp_id: Option<String>,
     /// The certificate chain. Not without `tls_key`.
     #[serde(deserialize_with = "values::path")]
     pub tls_cert: Option<PathBuf>,
@@ -271,6 +275,7 @@ impl Config {
             Err(error) => faults.push(format!("{}: {error}", names("token_prefixes", "policy_token_prefixes"))),
         }
         self.check_providers(layers, faults);
+        self.check_passkeys(layers, faults);
         let secrets = [
             ("pepper".to_owned(), self.pepper.is_some()),
             ("database".to_owned(), holds_password(&self.database)),
@@ -314,6 +319,17 @@ impl Config {
             Some(Ok(_)) | None => {}
         }
         self
+    }
+
+    /// What is wrong with the domain for which passkeys are made.
+    fn check_passkeys(&self, layers: &Layers, faults: &mut Vec<String>) {
+        let Some(id) = self.passkey_rp_id.as_deref() else { return };
+        let name = layers.name("passkey_rp_id");
+        match self.public_url.as_deref().map(|url| RelyingParty::new(url, Some(id))) {
+            None => faults.push(format!("{name} is set without public_url, of whose host it is to be a parent domain")),
+            Some(Err(problem)) => faults.push(format!("{name}: {problem}")),
+            Some(Ok(_)) => {}
+        }
     }
 
     /// What is wrong with the providers of identities.

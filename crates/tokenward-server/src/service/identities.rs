@@ -6,12 +6,12 @@ use tokenward_core::caller::{Caller, Person};
 use tokenward_core::event::{Event, IdentitySnapshot, Kind};
 use tokenward_core::method::Method;
 use tokenward_core::name::fold_email;
-use tokenward_core::right::Right as _;
 use tokenward_core::sign_in::Shortfall;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::identities::{self, Identity};
 use tokenward_store::{Tx, accounts, sessions, sign_in_rules};
 
+use super::ways_in::WaysIn;
 use super::{App, Written, accounts as people, proof};
 
 /// An identity that a provider has proved just now.
@@ -92,18 +92,13 @@ pub async fn link(app: &Arc<App>, caller: &Caller, by: ByProvider, key: &str) ->
 pub async fn remove(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<Written<()>> {
     let within = proof::lifetime(app);
     let keys: Vec<(String, String)> = app.providers.iter().map(|it| (it.issuer().to_owned(), it.key.clone())).collect();
+    let ways = WaysIn::here(app);
     app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
             proof::require(tx, person, within).await?;
             let identity = identities::delete(tx, person.account(), id).await?;
             let identity = identity.ok_or_else(|| Error::not_found("identity"))?;
-            let others = identities::of_account(tx.conn(), person.account()).await?;
-            let works = |it: &Identity| keys.iter().any(|(issuer, _)| *issuer == it.issuer);
-            let has_password = accounts::password_hash(tx.conn(), person.account()).await?.is_some();
-            if !has_password && !others.iter().any(works) {
-                let detail = "This is the only way in which you sign in. Link another one first, or ask the operator for a sign-in link.";
-                return Err(Error::conflict(detail));
-            }
+            ways.require(tx, person.account()).await?;
             let key = keys.iter().find(|(issuer, _)| *issuer == identity.issuer).map(|(_, key)| key.as_str());
             let mut events = ended(tx, person, key).await?;
             events.push(removed(&identity));
@@ -123,15 +118,7 @@ pub(super) fn removed(identity: &Identity) -> Event {
 async fn ended(tx: &mut Tx, person: &Person, key: Option<&str>) -> Result<Vec<Event>> {
     let Some(key) = key else { return Ok(Vec::new()) };
     let method = Method::Oidc(key.into());
-    let mut events = Vec::new();
-    for session in sessions::of_accounts(tx.conn(), &[person.account()]).await? {
-        if session.id != person.session() && session.methods.has(&method) {
-            sessions::delete(tx, person.account(), session.id).await?;
-            let event = Event::new(Kind::SessionEnded, None, session.id, person.by().actor.name());
-            events.push(event.related(person.account()));
-        }
-    }
-    Ok(events)
+    super::sessions::end_other(tx, person, |session| session.methods.has(&method)).await
 }
 
 /// Why a form for it was refused, when it was for want of a proof.

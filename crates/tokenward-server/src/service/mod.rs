@@ -34,6 +34,7 @@ pub mod oidc;
 pub mod old_secrets;
 pub mod organization_creators;
 pub mod organizations;
+pub mod passkeys;
 pub mod passwords;
 pub mod pepper_rotation;
 pub mod person_mail;
@@ -86,6 +87,7 @@ pub mod turns;
 pub mod usage;
 pub mod variables;
 pub mod ways;
+mod ways_in;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -145,6 +147,8 @@ pub struct App {
     pub sign_in: ways::SignIn,
     /// How long sessions last.
     pub session_limits: session_limits::SessionLimits,
+    /// For which host passkeys are made; `None` where this server is known by an address alone.
+    pub passkeys: Option<passkeys::RelyingParty>,
     /// Who else says who somebody is.
     pub providers: Providers,
     /// Passwords are hashed by few at a time.
@@ -198,6 +202,14 @@ pub struct Written<T> {
     pub position: Position,
     /// Where it counts by now.
     pub effect: Effect,
+}
+
+impl<T> Written<Result<T>> {
+    /// What was granted. A refusal is one though something was written: what it says of who was refused.
+    pub(crate) fn granted(self) -> Result<Written<T>> {
+        let Self { value, position, effect } = self;
+        Ok(Written { value: value?, position, effect })
+    }
 }
 
 /// How a request wants its changes to be made.

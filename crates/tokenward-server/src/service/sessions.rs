@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tokenward_core::caller::Caller;
+use tokenward_core::caller::{Caller, Person};
 use tokenward_core::event::{Actor, Event, Kind, SessionSnapshot};
 use tokenward_core::method::{Method, Methods};
 use tokenward_core::notice::Notice;
@@ -12,16 +12,17 @@ use tokenward_core::secret::PlainText;
 use tokenward_core::time::{HOUR, MINUTE, Micros};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::accounts::{self, Account};
-use tokenward_store::identities;
 use tokenward_store::provider_sessions::{self, ProviderSession};
 use tokenward_store::session_uses::{self, SessionUse};
 use tokenward_store::sessions::{self, NewSession, Session};
+use tokenward_store::{Tx, identities};
 use zeroize::Zeroizing;
 
 use super::compare::{self, Tried};
 use super::handed::{Handed, Terms};
 use super::known::Guesser;
 use super::new_text::NewText;
+use super::passkeys::{self, Asserted};
 use super::turns::Lane;
 use super::{App, Written, person_mail};
 use crate::limits::SESSIONS;
@@ -57,6 +58,8 @@ pub struct Proof {
     identity: Option<(String, String)>,
     /// The claim that the provider was to say groups in, where it did not.
     absent_claim: Option<String>,
+    /// The passkey that signed, which must be there still and count on.
+    passkey: Option<Asserted>,
     /// How long the session lasts at most, where that is less than any.
     most: Option<Micros>,
     /// What another session hands over, whose proof it is then.
@@ -105,6 +108,11 @@ impl Proof {
         }
     }
 
+    /// By a passkey that has signed our question, and verified who uses it.
+    pub(super) fn passkey(asserted: Asserted) -> Self {
+        Self { passkey: Some(asserted), ..Self::of([Method::Passkey]) }
+    }
+
     /// The same where the provider did not say this claim.
     #[must_use]
     pub fn without(self, absent_claim: Option<String>) -> Self {
@@ -124,6 +132,7 @@ impl Proof {
             there: Vec::new(),
             identity: None,
             absent_claim: None,
+            passkey: None,
             most: None,
             handed: None,
         }
@@ -183,12 +192,17 @@ pub async fn begin(
     let most = app.limits.get(&SESSIONS);
     let lifetime = app.session_limits.lifetime.min(proof.most.unwrap_or(Micros::MAX));
     let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
-    app.write(visitor, move |tx, _| {
+    let begun = app.write(visitor, move |tx, _| {
         Box::pin(async move {
             if let Some(hash) = proof.compared
                 && accounts::password_hash(tx.conn(), account.id).await? != hash
             {
                 return Err(wrong());
+            }
+            if let Some(asserted) = &proof.passkey
+                && let Some(event) = passkeys::take(tx, account.id, asserted).await?
+            {
+                return Ok((Err(passkeys::fell()), vec![event]));
             }
             let (id, now) = (tx.new_id(), tx.now());
             if let Some((issuer, subject)) = &proof.identity {
@@ -239,10 +253,10 @@ pub async fn begin(
             // Of a new account nobody knows a device, and what another session hands over it had proved.
             let is_told = proof.handed.is_none() && now.0 - account.created_at.0 > NEW_ACCOUNT;
             events.push(Event::new(Kind::SessionCreated, None, id, account.email).related(account.id).after(snapshot));
-            Ok((Begun { email, text, expires_at, is_told }, events))
+            Ok((Ok(Begun { email, text, expires_at, is_told }), events))
         })
-    })
-    .await
+    });
+    begun.await?.granted()
 }
 
 fn wrong() -> Error {
@@ -273,14 +287,7 @@ pub async fn list(app: &Arc<App>, caller: &Caller) -> Result<Vec<Listed>> {
 pub async fn end_others(app: &Arc<App>, caller: &Caller) -> Result<Option<Written<usize>>> {
     let written = app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
-            let mut events = Vec::new();
-            for session in sessions::of_accounts(tx.conn(), &[person.account()]).await? {
-                if session.id != person.session() {
-                    sessions::delete(tx, person.account(), session.id).await?;
-                    let name = person.by().actor.name();
-                    events.push(Event::new(Kind::SessionEnded, None, session.id, name).related(person.account()));
-                }
-            }
+            let events = end_other(tx, person, |_| true).await?;
             if events.is_empty() {
                 return Err(Error::conflict("There is no other session."));
             }
@@ -292,6 +299,19 @@ pub async fn end_others(app: &Arc<App>, caller: &Caller) -> Result<Option<Writte
         Err(error) if error.code == Code::Conflict => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Ends those of the person's other sessions of which this is true, each with its event.
+pub(super) async fn end_other(tx: &mut Tx, person: &Person, which: impl Fn(&Session) -> bool) -> Result<Vec<Event>> {
+    let mut events = Vec::new();
+    for session in sessions::of_accounts(tx.conn(), &[person.account()]).await? {
+        if session.id != person.session() && which(&session) {
+            sessions::delete(tx, person.account(), session.id).await?;
+            let event = Event::new(Kind::SessionEnded, None, session.id, person.by().actor.name());
+            events.push(event.related(person.account()));
+        }
+    }
+    Ok(events)
 }
 
 /// Ends one of the caller's own sessions. One that is for one organization alone ends no other than itself.

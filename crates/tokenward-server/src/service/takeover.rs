@@ -7,8 +7,9 @@ use tokenward_store::identities::Identity;
 use tokenward_store::{Tx, identities, sessions, tokens};
 
 use super::invitations::end_all_sent_by;
+use super::passkeys;
 
-/// Ends all that whoever used an account until now could go on with: its sessions and identities, the tokens that it made, those that
+/// Ends all that whoever used an account until now could go on with: its sessions, identities and passkeys, the tokens that it made, those that
 /// were made with them, and the invitations that any of these have sent. Memberships stay: they are for the address.
 pub(super) async fn end_what_it_made(tx: &mut Tx, account: &Account) -> Result<Vec<Event>> {
     let now = tx.now();
@@ -20,6 +21,7 @@ pub(super) async fn end_what_it_made(tx: &mut Tx, account: &Account) -> Result<V
         let Identity { issuer, subject, email, .. } = identity;
         events.push(removed.before(IdentitySnapshot { issuer, subject, email }));
     }
+    events.extend(passkeys::remove_all(tx, account).await?);
     for token in tokens::revoke_made_by(tx, account.id, now).await? {
         events.extend(end_all_sent_by(tx, token.id).await?);
         events.push(Event::new(Kind::TokenDeleted.of(token.kind), Some(token.organization_id), token.id, token.name));
