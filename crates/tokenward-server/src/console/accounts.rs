@@ -8,6 +8,7 @@ use super::account_events;
 use super::done::Flashed;
 use super::form::{Pairs, Problems};
 use super::page::{At, PageResult};
+use super::passkeys;
 use super::person::SignedIn;
 use super::sessions::password_field;
 use super::view::{AccountPage, IdentityRow, Nav, ProviderLink, SessionRow};
@@ -75,6 +76,7 @@ async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Pr
         has_password: person.app.sign_in.takes_passwords()
             && accounts::has_password(&person.app, &person.caller).await?,
         identities: own_identities.iter().map(row).collect(),
+        passkeys: passkeys::section(person).await?,
         providers: providers("identities/with"),
         provers: providers("prove").into_iter().filter(|_| !own_identities.is_empty()).collect(),
         current_password: password_field(&mut problems, "present_password"),

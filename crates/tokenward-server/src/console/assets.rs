@@ -46,11 +46,14 @@ pub static CSS: Asset =
 /// The comfort that needs a script; every page works without.
 pub static JS: Asset =
     Asset::new("console.js", "text/javascript; charset=utf-8", include_bytes!("assets/console.js").as_slice());
+/// What passkeys need of a script; on the pages that ask for one.
+pub static PASSKEYS: Asset =
+    Asset::new("passkeys.js", "text/javascript; charset=utf-8", include_bytes!("assets/passkeys.js").as_slice());
 /// The mark, also the icon of the browser's tab.
 pub static MARK: Asset = Asset::new("mark.svg", "image/svg+xml", include_bytes!("assets/mark.svg").as_slice());
 
 /// All of them.
-pub static ALL: [&Asset; 3] = [&CSS, &JS, &MARK];
+pub static ALL: [&Asset; 4] = [&CSS, &JS, &PASSKEYS, &MARK];
 
 /// FNV-1a, 64 bits: enough to tell versions of one file apart, and short enough to run in the compiler.
 const fn fnv1a(bytes: &[u8]) -> u64 {

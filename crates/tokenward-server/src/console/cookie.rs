@@ -10,6 +10,8 @@ pub(super) const FORM: &str = "__Host-tokenward-form";
 /// What came of the last action, for the page that follows.
 pub(super) const DONE: &str = "__Host-tokenward-done";
 
+/// A question to a passkey that is not answered yet.
+pub(super) const PASSKEY: &str = "__Host-tokenward-passkey";
 /// For which accounts this browser is known: see [`crate::service::known`].
 pub(super) const DEVICE: &str = "__Host-tokenward-device";
 

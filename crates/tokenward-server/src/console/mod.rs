@@ -30,6 +30,7 @@ mod organizations;
 mod overview;
 mod page;
 mod paging;
+mod passkeys;
 mod person;
 mod place;
 mod policy_recipes;
@@ -76,6 +77,8 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/", get(home::start))
         .route("/set-up/{secret}", get(set_up::form).post(set_up::create))
         .route("/sign-in", get(sessions::sign_in_form).post(sessions::sign_in))
+        .route("/sign-in/passkey", post(passkeys::sign_in))
+        .route("/sign-in/passkey/begin", post(passkeys::begin_sign_in))
         .route("/sign-in/identity", get(providers::identity).post(providers::take))
         .route("/sign-in/with/{key}", get(providers::go))
         .route("/sign-in/with/{key}/callback", get(providers::back))
@@ -129,6 +132,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
             get(token_changes::ask_delete).post(token_changes::delete),
         )
         .merge(identity_routes())
+        .merge(passkey_routes())
         .route("/console/command-line", get(command_line::ask).post(command_line::give))
         .route("/console/device", get(command_line::type_code).post(command_line::decide))
         .merge(policy_token_routes())
@@ -177,6 +181,19 @@ fn identity_routes() -> Router<Arc<App>> {
         .route("/console/account/identities/with/{key}", get(providers::go_to_link))
         .route("/console/account/prove/{key}", get(providers::go_to_prove))
         .route(ONE, get(providers::ask_remove).post(providers::remove))
+}
+
+/// A person's passkeys.
+fn passkey_routes() -> Router<Arc<App>> {
+    const ALL: &str = "/console/account/passkeys";
+    Router::new()
+        .route(ALL, post(passkeys::add))
+        .route(&format!("{ALL}/new"), get(passkeys::new))
+        .route(&format!("{ALL}/begin"), post(passkeys::begin_to_add))
+        .route(&format!("{ALL}/prove"), get(passkeys::can_prove).post(passkeys::prove))
+        .route(&format!("{ALL}/prove/begin"), post(passkeys::begin_proof))
+        .route(&format!("{ALL}/{{passkey}}"), get(passkeys::show).post(passkeys::rename))
+        .route(&format!("{ALL}/{{passkey}}/remove"), get(passkeys::ask_remove).post(passkeys::remove))
 }
 
 /// Policy tokens.

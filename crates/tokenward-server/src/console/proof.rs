@@ -26,7 +26,8 @@ pub(super) async fn field(person: &SignedIn, problems: &mut Problems) -> Result<
     let has_password = takes_passwords && accounts::has_password(&person.app, &person.caller).await?;
     if !fresh && !has_password {
         field.error = Some(
-            "You have no password here. Prove on your account page who sits here, with your provider, and try again."
+            "You have no password here. Prove who sits here with a passkey, or on your account page with your provider, \
+             and try again."
                 .into(),
         );
     }

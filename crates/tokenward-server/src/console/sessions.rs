@@ -11,7 +11,7 @@ use super::person::{SignedIn, SignedOut};
 use super::providers;
 use super::view::{FormField, ProviderLink, SignInLinkPage, SignInPage};
 use crate::service::sessions::Proof;
-use crate::service::{accounts, sessions, set_up};
+use crate::service::{accounts, passkeys, sessions, set_up};
 
 /// `GET /sign-in`.
 pub(super) async fn sign_in_form(Extension(visitor): Extension<SignedOut>, Query(query): Query) -> PageResult {
@@ -47,10 +47,17 @@ fn sign_in_page(
         providers: providers::ways(&visitor.app, next),
         way_out,
         passwords: visitor.app.sign_in.takes_passwords(),
-        error: problems.rest(),
+        passkeys: passkeys::relying_party(&visitor.app).is_ok(),
+        address: visitor.app.public_url.clone(),
+        error: problems.take("credential").or_else(|| problems.rest()),
         notice,
     };
     problems.page(&form)
+}
+
+/// The page again, after a passkey was refused.
+pub(super) fn refused_sign_in(visitor: &SignedOut, next: &str, error: Error) -> PageResult {
+    sign_in_page(visitor, next, String::new(), None, None, Problems::of(error)?)
 }
 
 /// `POST /sign-in`.

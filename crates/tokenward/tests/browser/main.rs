@@ -7,6 +7,7 @@ mod account;
 mod apis;
 mod browser;
 mod command_line;
+mod passkeys;
 mod policies;
 #[path = "../support/mod.rs"]
 mod support;

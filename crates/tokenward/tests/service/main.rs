@@ -43,6 +43,7 @@ mod nodes;
 mod numbers;
 mod oidc;
 mod other_log;
+mod passkeys;
 mod peppers;
 mod policy_files;
 #[path = "../../../tokenward-store/tests/support/postgres.rs"]

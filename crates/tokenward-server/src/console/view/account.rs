@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{FormField, Moment, ProviderLink, Shell};
+use super::{FormField, Moment, PasskeysSection, ProviderLink, Shell};
 
 /// A session of the person.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -120,6 +120,8 @@ pub struct AccountPage {
     pub sessions: Vec<SessionRow>,
     /// The identities that open the account.
     pub identities: Vec<IdentityRow>,
+    /// The passkeys that open it.
+    pub passkeys: PasskeysSection,
     /// The providers of which one can be linked.
     pub providers: Vec<ProviderLink>,
     /// The providers that can prove anew who sits here.

@@ -102,6 +102,10 @@ pub struct SignInPage {
     pub next: String,
     /// Do passwords count?
     pub passwords: bool,
+    /// Do passkeys?
+    pub passkeys: bool,
+    /// Where they do.
+    pub address: String,
     /// The other ways to sign in.
     pub providers: Vec<ProviderLink>,
     /// Where to sign out too, after signing out here.

@@ -14,6 +14,7 @@ mod gate;
 mod members;
 mod nodes;
 mod organization_sign_in;
+mod passkeys;
 mod pictures;
 mod policy_tokens;
 mod protect;
@@ -49,6 +50,7 @@ pub use members::{
 };
 pub use nodes::{NodeRow, NodesPage};
 pub use organization_sign_in::{KeptOutRow, OrganizationSignInPage, RuleFields, SignInChoice, SignInOnlyPage};
+pub use passkeys::{PasskeyNewPage, PasskeyPage, PasskeyRow, PasskeysSection};
 pub use pictures::{Bars, EndMark, GrantedView, OverviewPage, PartRow};
 pub use policy_tokens::{
     PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage, RecipeLink, ReplayRow,

@@ -175,6 +175,8 @@ pub fn pages() -> Vec<(String, String)> {
         email: FormField::default(),
         next: String::new(),
         passwords: true,
+        passkeys: true,
+        address: "https://tokens.acme.example".into(),
         providers: Vec::new(),
         way_out: None,
         error: None,
@@ -186,6 +188,7 @@ pub fn pages() -> Vec<(String, String)> {
         "sign-in-providers",
         SignInPage {
             passwords: false,
+            passkeys: false,
             providers: vec![corp()],
             way_out: Some(ProviderLink { href: "https://login.acme.example/end".into(), ..corp() }),
             notice: Some("You are signed out.".into()),
@@ -500,6 +503,28 @@ pub fn pages() -> Vec<(String, String)> {
         expires: moment(10 * HOUR),
         current,
     };
+    let passkey = |n, works| PasskeyRow {
+        id: id(n),
+        name: NASTY.into(),
+        rp_id: "tokens.acme.example".into(),
+        works,
+        added: moment(-2 * DAY),
+        used: works.then(|| moment(-2 * HOUR)),
+    };
+    page!(
+        "passkey-new",
+        PasskeyNewPage {
+            shell: shell(Nav::Account),
+            name: FormField::new("Laptop"),
+            password: Some(FormField::default()),
+            address: "https://tokens.acme.example".into(),
+            error: None,
+        }
+    );
+    page!(
+        "passkey",
+        PasskeyPage { shell: shell(Nav::Account), id: id(96), name: FormField::new(NASTY), error: None }
+    );
     page!(
         "account",
         AccountPage {
@@ -518,6 +543,7 @@ pub fn pages() -> Vec<(String, String)> {
                 linked: moment(-2 * DAY),
                 used: Some(moment(-2 * HOUR)),
             }],
+            passkeys: PasskeysSection { rows: vec![passkey(96, true), passkey(97, false)], stopped: 1, why_not: None },
             providers: vec![corp()],
             provers: vec![corp()],
             sessions: vec![session(90, "Firefox on Linux", true), session(91, "tokenward (command line)", false)],
