@@ -82,3 +82,61 @@ pub struct AccountEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
 }
+
+/// Who wants to choose a new password.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PasswordResetRequest {
+    /// The address of the account.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Email))]
+    pub email: String,
+}
+
+/// A new password, by a mailed link.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PasswordReset {
+    /// The last part of the link.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::LinkSecret))]
+    pub secret: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Password))]
+    pub password: String,
+    /// Somebody else made the account, whose address nobody has proved: what was made with it ends.
+    #[serde(default)]
+    pub was_not_me: bool,
+}
+
+/// Another password.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PasswordChange {
+    /// The one until now; left out where there is none.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Password>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub present_password: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Password))]
+    pub password: String,
+}
+
+/// Another address of an account.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct EmailChange {
+    /// The one that it is to have.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Email))]
+    pub email: String,
+}
+
+/// What a mailed link says.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LinkSecret {
+    /// The last part of it.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::LinkSecret))]
+    pub secret: String,
+}

@@ -190,6 +190,14 @@ kinds! {
     /// Sign-ins at an account failed: at most one event an account and ten minutes, with how many there were. Ends in `.created`,
     /// since it takes nothing away from anybody.
     SignInFailuresTold = "sign_in_failures.created", "UPDATE", "MEMBERS_AND_ROLES", None;
+    /// A link to choose a new password was mailed to the address of an account.
+    PasswordResetCreated = "password_reset.created", "CREATE", "MEMBERS_AND_ROLES", None;
+    /// Somebody used one: the account has another password, which an event of its own tells.
+    PasswordResetUsed = "password_reset.used", "ACCEPT", "MEMBERS_AND_ROLES", None;
+    /// A person asked for another address of the account, which is mailed a link.
+    EmailChangeCreated = "email_change.created", "CREATE", "MEMBERS_AND_ROLES", None;
+    /// A change of an address was taken back by the address before.
+    EmailChangeUndone = "email_change.undone", "UPDATE", "MEMBERS_AND_ROLES", None;
     /// The operator made a one-time sign-in link.
     SignInLinkCreated = "sign_in_link.created", "CREATE", "MEMBERS_AND_ROLES", None;
     /// Somebody used one.
@@ -321,6 +329,11 @@ impl Kind {
             | Self::PasskeyRenamed
             // It is refused there and then, and works on where it counts more.
             | Self::PasskeyCounterFell
+            | Self::PasswordResetCreated
+            // What they change is told by an event of the user.
+            | Self::PasswordResetUsed
+            | Self::EmailChangeCreated
+            | Self::EmailChangeUndone
             | Self::SignInLinkCreated
             | Self::SignInLinkUsed
             | Self::LogMoved
@@ -720,6 +733,13 @@ pub struct SessionSnapshot {
     pub organization_id: Option<Uuid>,
 }
 
+/// Which address an account is to have.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct EmailChangeSnapshot {
+    pub email: String,
+}
+
 /// That sign-ins at an account failed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[allow(missing_docs)]
@@ -788,6 +808,7 @@ pub enum Snapshot {
     Session(SessionSnapshot),
     IdleSession(IdleSessionSnapshot),
     SignInFailures(SignInFailuresSnapshot),
+    EmailChange(EmailChangeSnapshot),
     Identity(IdentitySnapshot),
     Passkey(PasskeySnapshot),
 }
@@ -830,6 +851,7 @@ into_snapshot!(
     Session(SessionSnapshot),
     IdleSession(IdleSessionSnapshot),
     SignInFailures(SignInFailuresSnapshot),
+    EmailChange(EmailChangeSnapshot),
     Identity(IdentitySnapshot),
     Passkey(PasskeySnapshot),
 );

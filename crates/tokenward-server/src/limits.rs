@@ -177,6 +177,20 @@ limits! {
         "The same to one address, from everybody.";
     NOTICES_PER_RECIPIENT = setting "notices_per_recipient" 20, PerHour,
         "Mails to one person about the own account: sign-ins with a device that is not known, changes of the address.";
+    PASSWORD_RESETS_PER_RECIPIENT = setting "password_resets_per_recipient" 3, PerHour,
+        "Mails to one address by which somebody chooses a new password; what is asked for beyond is not sent.";
+    PASSWORD_RESETS_PER_ADDRESS = setting "password_resets_per_address" 10, PerHour,
+        "The same that one client address (IPv6: one /64) asks for.";
+    PASSWORD_RESETS = setting "password_resets" 300, PerHour,
+        "The same in all.";
+    PASSWORD_RESETS_WAITING = fixed "password_resets_waiting" 256, Count,
+        "Such requests that wait for their mail.";
+    PASSWORD_RESET_TIME = fixed "password_reset_ms" 1_800_000, Milliseconds,
+        "How long the link is good by which somebody chooses a new password.";
+    EMAIL_CHANGE_TIME = fixed "email_change_ms" 3_600_000, Milliseconds,
+        "How long the link is good by which an account gets a new address.";
+    EMAIL_UNDO_TIME = fixed "email_undo_ms" 259_200_000, Milliseconds,
+        "How long the old address can take that back: 72 hours.";
     MAIL_RETRY = setting "mail_retry_ms" 20_000, Milliseconds,
         "How long a mail waits that the mail server did not take; each of five further tries waits twice as long.";
     MAILS_WAITING = fixed "mails_waiting" 1_000, Count,

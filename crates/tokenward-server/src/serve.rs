@@ -36,6 +36,7 @@ use crate::service::log_check::LogCheck;
 use crate::service::mail::Mailer;
 use crate::service::old_secrets;
 use crate::service::passkeys::{self, RelyingParty};
+use crate::service::password_resets;
 use crate::service::passwords::Passwords;
 use crate::service::policy_denials;
 use crate::service::registration::Registrations;
@@ -85,6 +86,7 @@ pub struct Running {
     pruning: JoinHandle<()>,
     sweeping: JoinHandle<()>,
     ending: JoinHandle<()>,
+    resetting: JoinHandle<()>,
     sampling: Option<JoinHandle<()>>,
     certificates: Vec<Arc<Certificate>>,
 }
@@ -242,6 +244,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         shares: Shares::default(),
         together: Together::default(),
         security: Security::default(),
+        password_resets: password_resets::Queue::default(),
         limits,
         set_up: SetUp::default(),
         stopping: AtomicBool::new(false),
@@ -273,6 +276,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let pruning = tokio::spawn(token_use::run(Arc::clone(&app)));
     let sweeping = tokio::spawn(session_limits::run(Arc::clone(&app)));
     let ending = tokio::spawn(ended_tokens::run(Arc::clone(&app)));
+    let resetting = tokio::spawn(password_resets::run(Arc::clone(&app)));
     Ok(Running {
         address,
         app,
@@ -290,6 +294,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         pruning,
         sweeping,
         ending,
+        resetting,
         sampling,
         certificates,
     })
@@ -383,6 +388,11 @@ impl Running {
         self.pruning.abort();
         self.sweeping.abort();
         self.ending.abort();
+        self.resetting.abort();
+        let unanswered = self.app.password_resets.len();
+        if unanswered > 0 {
+            tracing::error!(unanswered, "who asked for a new password was still to be answered, and must ask again");
+        }
         policy_denials::flush(&self.app).await;
         if let Err(error) = security::flush(&self.app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write what was tried at accounts");

@@ -3,6 +3,7 @@
 use tokenward_core::name::fold_email;
 use tokenward_core::{Result, Time, Uuid};
 
+use crate::account_links;
 use crate::db::{Conn, execute, name_conflict, row, run};
 use crate::tx::Tx;
 
@@ -36,10 +37,19 @@ pub async fn insert(
     password_hash: Option<&str>,
     now: Time,
 ) -> Result<()> {
-    execute!(tx.conn(), sqlx::query(concat!(
-        "INSERT INTO account (id, email, email_fold, name, password_hash, created_at, updated_at) ",
-        "VALUES ($1, $2, $3, $4, $5, $6, $6)"
-    )).bind(id).bind(email).bind(fold_email(email)).bind(name).bind(password_hash).bind(now.0))
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "INSERT INTO account (id, email, email_fold, name, password_hash, created_at, updated_at) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $6)"
+        ))
+        .bind(id)
+        .bind(email)
+        .bind(fold_email(email))
+        .bind(name)
+        .bind(password_hash)
+        .bind(now.0)
+    )
     .map_err(name_conflict("account", email))?;
     Ok(())
 }
@@ -88,9 +98,25 @@ pub async fn prove_email(tx: &mut Tx, id: Uuid, now: Time) -> Result<()> {
     Ok(())
 }
 
-/// Sets the password, and ends the sign-in link that the account may have: whoever holds it must not set another one.
+/// Gives it another address, which its person has just proved to read. One that another account has is a conflict.
+pub async fn set_email(tx: &mut Tx, id: Uuid, email: &str, now: Time) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query(
+            "UPDATE account SET email = $2, email_fold = $3, email_proven_at = $4, updated_at = $4 WHERE id = $1"
+        )
+        .bind(id)
+        .bind(email)
+        .bind(fold_email(email))
+        .bind(now.0)
+    )
+    .map_err(name_conflict("account", email))?;
+    Ok(())
+}
+
+/// Sets the password, and ends the links that the account may have: whoever holds one must not set another.
 pub async fn set_password(tx: &mut Tx, id: Uuid, password_hash: &str, now: Time) -> Result<()> {
-    execute!(tx.conn(), sqlx::query("DELETE FROM sign_in_link WHERE account_id = $1").bind(id))?;
+    account_links::end_all(tx, id).await?;
     execute!(
         tx.conn(),
         sqlx::query("UPDATE account SET password_hash = $2, updated_at = $3 WHERE id = $1")
@@ -101,9 +127,9 @@ pub async fn set_password(tx: &mut Tx, id: Uuid, password_hash: &str, now: Time)
     Ok(())
 }
 
-/// Takes the password away, and the sign-in link that would set another one.
+/// Takes the password away, and the links that would set another one.
 pub async fn remove_password(tx: &mut Tx, id: Uuid, now: Time) -> Result<()> {
-    execute!(tx.conn(), sqlx::query("DELETE FROM sign_in_link WHERE account_id = $1").bind(id))?;
+    account_links::end_all(tx, id).await?;
     execute!(
         tx.conn(),
         sqlx::query("UPDATE account SET password_hash = NULL, updated_at = $2 WHERE id = $1").bind(id).bind(now.0)

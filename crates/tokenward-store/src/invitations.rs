@@ -167,3 +167,15 @@ pub async fn delete(tx: &mut Tx, organization: Uuid, id: Uuid) -> Result<bool> {
     )?;
     Ok(gone > 0)
 }
+
+/// Lets the invitations that a user has sent name another address.
+pub async fn rename_inviter(tx: &mut Tx, account: Uuid, email: &str) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE invitation SET inviter = $2 WHERE inviter_id = $1 AND inviter_kind = $3")
+            .bind(account)
+            .bind(email)
+            .bind(ActorKind::User.as_str())
+    )?;
+    Ok(())
+}

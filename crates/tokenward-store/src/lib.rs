@@ -5,6 +5,7 @@
 //! row that others rely on without having the right now, nor without saying so in the log. `db` is the only folder that
 //! knows the dialects; every other file is about one resource.
 
+pub mod account_links;
 pub mod accounts;
 pub mod address;
 pub mod apis;

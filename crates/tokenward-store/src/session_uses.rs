@@ -101,11 +101,8 @@ pub async fn note(tx: &mut UnloggedTx, uses: &[SessionUse]) -> Result<()> {
 /// Notes when members were last active. Whoever writes members does so alone, in whichever order; so does this.
 pub async fn note_activity(tx: &mut UnloggedTx, all: &[Activity]) -> Result<()> {
     tx.alone().await?;
-    let row = |it: &Activity| ActivityRow {
-        organization: hex_id(it.organization),
-        account: hex_id(it.account),
-        at: it.at.0,
-    };
+    let row =
+        |it: &Activity| ActivityRow { organization: hex_id(it.organization), account: hex_id(it.account), at: it.at.0 };
     let rows: Vec<ActivityRow> = all.iter().map(row).collect();
     ACTIVE.execute(tx.conn(), &rows).await.map(|_| ())
 }

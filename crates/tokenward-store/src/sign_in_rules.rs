@@ -177,3 +177,25 @@ pub async fn asked_of(conn: Conn<'_>, account: Uuid, provider: &str) -> Result<b
     )).bind(account).bind(provider).fetch_one(&mut *c))?;
     Ok(count > 0)
 }
+
+row! {
+    /// What an organization asks of one of its members.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct Asked {
+        /// The organization's name.
+        pub name: String,
+        /// The providers of which one must prove a session, with spaces between.
+        pub sign_in_providers: Option<String>,
+        /// The provider whose rule made the membership.
+        pub rule_provider: Option<String>,
+    }
+}
+
+/// What the organizations ask of somebody who is a member of them: those that ask for something.
+pub async fn asked_of_account(conn: Conn<'_>, account: Uuid) -> Result<Vec<Asked>> {
+    run!(conn, c => sqlx::query_as(concat!(
+        "SELECT o.name, o.sign_in_providers, m.rule_provider FROM member m JOIN organization o ON o.id = m.organization_id ",
+        "WHERE m.account_id = $1 AND o.deleted_at IS NULL ",
+        "AND (m.rule_provider IS NOT NULL OR o.sign_in_providers IS NOT NULL) ORDER BY o.id"
+    )).bind(account).fetch_all(&mut *c))
+}

@@ -4,6 +4,7 @@
 //! OpenAPI document are made from it, so that none of them can say something else than the others.
 
 mod account_events;
+mod account_links;
 mod accounts;
 mod apis;
 mod at_least;
@@ -89,6 +90,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         command_line::endpoints(),
         accounts::endpoints(),
         account_events::endpoints(),
+        account_links::endpoints(),
         identities::endpoints(),
         passkeys::endpoints(),
         organizations::endpoints(),

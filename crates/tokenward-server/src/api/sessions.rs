@@ -124,10 +124,7 @@ async fn end(
     Ok(written_empty(StatusCode::NO_CONTENT, &ended))
 }
 
-async fn end_others(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-) -> Result<Response, ApiError> {
+async fn end_others(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Result<Response, ApiError> {
     match sessions::end_others(&app, &caller).await? {
         Some(ended) => Ok(written_empty(StatusCode::NO_CONTENT, &ended)),
         None => Ok(StatusCode::NO_CONTENT.into_response()),

@@ -1,7 +1,7 @@
-//! A person's own account: name, password, sessions.
+//! A person's own account: profile, ways to sign in, sessions.
 
 use axum::Extension;
-use tokenward_core::{Uuid, password};
+use tokenward_core::{Code, Uuid, password};
 use zeroize::Zeroizing;
 
 use super::account_events;
@@ -10,12 +10,15 @@ use super::form::{Pairs, Problems};
 use super::page::{At, PageResult};
 use super::passkeys;
 use super::person::SignedIn;
+use super::proof;
 use super::sessions::password_field;
-use super::view::{AccountPage, IdentityRow, Nav, ProviderLink, SessionRow};
+use super::view::{
+    AccountPage, ConfirmPage, EmailChangePage, FirstPasswordPage, FormField, IdentityRow, Nav, ProviderLink, SessionRow,
+};
 use super::words::{agent, proven_how};
 use crate::issuer::Provider;
 use crate::service::sessions::Listed;
-use crate::service::{accounts, identities, sessions};
+use crate::service::{accounts, email_changes, identities, sessions};
 use tokenward_store::identities::Identity;
 
 /// Where the page is.
@@ -73,6 +76,8 @@ async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Pr
         name: problems.field("name", name),
         email_proven: account.email_proven_at.is_some(),
         email: account.email,
+        may_change_email: person.app.live().mailer.is_some(),
+        passwords: person.app.sign_in.takes_passwords(),
         has_password: person.app.sign_in.takes_passwords()
             && accounts::has_password(&person.app, &person.caller).await?,
         identities: own_identities.iter().map(row).collect(),
@@ -125,5 +130,114 @@ pub(super) async fn end_others(Extension(person): Extension<SignedIn>) -> PageRe
     match sessions::end_others(&person.app, &person.caller).await? {
         Some(ended) => person.done_at(ACCOUNT, Flashed::SessionsEnded, ended.position),
         None => person.done(ACCOUNT, Flashed::SessionsEnded),
+    }
+}
+
+/// `GET /console/account/email`.
+pub(super) async fn email_form(Extension(person): Extension<SignedIn>) -> PageResult {
+    email_page(&person, String::new(), Problems::default()).await
+}
+
+async fn email_page(person: &SignedIn, typed: String, mut problems: Problems) -> PageResult {
+    let shown = EmailChangePage {
+        shell: person.shell(person.first_organization(), Nav::Account).await?,
+        present: accounts::get(&person.app, &person.caller).await?.email,
+        email: problems.field("email", typed),
+        password: proof::field(person, &mut problems).await?,
+        error: problems.rest(),
+    };
+    problems.page(&shown)
+}
+
+/// `POST /console/account/email`: mails a link to the new address.
+pub(super) async fn ask_email(Extension(person): Extension<SignedIn>, Extension(form): Extension<Pairs>) -> PageResult {
+    let email = form.line("email");
+    let asked = match proof::given(&person, &form).await {
+        Ok(()) => email_changes::ask(&person.app, &person.caller, &email).await,
+        Err(error) => Err(error),
+    };
+    match asked {
+        Ok(_) => person.done(ACCOUNT, Flashed::EmailAsked),
+        Err(error) => email_page(&person, email, Problems::of(error)?).await,
+    }
+}
+
+/// `GET /console/account/password/set`.
+pub(super) async fn first_password_form(Extension(person): Extension<SignedIn>) -> PageResult {
+    first_password_page(&person, Problems::default()).await
+}
+
+async fn first_password_page(person: &SignedIn, mut problems: Problems) -> PageResult {
+    // Of the two, the field of the new password is told by the same name as that of the proof.
+    let new_password = problems.take("new_password");
+    let shown = FirstPasswordPage {
+        shell: person.shell(person.first_organization(), Nav::Account).await?,
+        email: accounts::get(&person.app, &person.caller).await?.email,
+        new_password: FormField { error: new_password, ..FormField::default() },
+        password_rule: password::rule(),
+        password: proof::field(person, &mut problems).await?,
+        error: problems.rest(),
+    };
+    problems.page(&shown)
+}
+
+/// `POST /console/account/password/set`.
+pub(super) async fn set_password(
+    Extension(person): Extension<SignedIn>,
+    Extension(form): Extension<Pairs>,
+) -> PageResult {
+    let new = Zeroizing::new(form.get("new_password").to_owned());
+    match accounts::set_first_password(&person.app, &person.caller, new).await {
+        Ok(saved) => person.done_at(ACCOUNT, Flashed::PasswordSaved, saved.position),
+        Err(error) => {
+            let refused = error.code == Code::InvalidRequest;
+            let mut problems = Problems::of(error)?;
+            if refused && let Some(text) = problems.take("password") {
+                problems.add("new_password", text);
+            }
+            first_password_page(&person, problems).await
+        }
+    }
+}
+
+/// `GET /console/account/password/remove`.
+pub(super) async fn ask_remove_password(Extension(person): Extension<SignedIn>) -> PageResult {
+    remove_password_page(&person, Problems::default()).await
+}
+
+async fn remove_password_page(person: &SignedIn, mut problems: Problems) -> PageResult {
+    let asked = ConfirmPage {
+        shell: person.shell(person.first_organization(), Nav::Account).await?,
+        from: "Account".to_owned(),
+        back: ACCOUNT.to_owned(),
+        question: "Take the password away?".to_owned(),
+        consequences: vec![
+            "It opens this account no more, and nobody can choose a new one by mail.".to_owned(),
+            "Your other sessions are signed out.".to_owned(),
+        ],
+        facts: Vec::new(),
+        action: format!("{ACCOUNT}/password/remove"),
+        button: "Take it away".to_owned(),
+        type_to_confirm: None,
+        password: proof::field(person, &mut problems).await?,
+        typed: FormField::default(),
+        roles: None,
+        error: problems.rest(),
+    };
+    problems.page(&asked)
+}
+
+/// `POST /console/account/password/remove`.
+pub(super) async fn remove_password(
+    Extension(person): Extension<SignedIn>,
+    Extension(form): Extension<Pairs>,
+) -> PageResult {
+    let removed = match proof::given(&person, &form).await {
+        Ok(()) => accounts::remove_password(&person.app, &person.caller).await,
+        Err(error) => Err(error),
+    };
+    match removed {
+        Ok(removed) => person.done_at(ACCOUNT, Flashed::PasswordRemoved, removed.position),
+        Err(error) => remove_password_page(&person, Problems::of(error)?).await,
     }
 }

@@ -102,6 +102,8 @@ done! {
     SomeTokensShortened = "some-tokens-shortened", Warn, "Many tokens have the latest end that the policy allows. There are more: press once more.";
     NameSaved = "name-saved", Good, "Your name is saved.";
     PasswordSaved = "password-saved", Good, "Your password is changed. All other sessions were signed out.";
+    PasswordRemoved = "password-removed", Good, "The password is taken away. All other sessions were signed out.";
+    EmailAsked = "email-asked", Good, "A mail is on its way to the new address. Your address changes once its link is used.";
     IdentityLinked = "identity-linked", Good, "The identity is linked. It opens this account from now on.";
     IdentityRemoved = "identity-removed", Good, "The identity is unlinked. It opens this account no more.";
     PasskeyAdded = "passkey-added", Good, "The passkey is added. It signs you in from now on.";

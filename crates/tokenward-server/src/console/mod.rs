@@ -6,6 +6,7 @@
 //! What every page has in common is in `guard`.
 
 mod account_events;
+mod account_links;
 mod accounts;
 mod apis;
 pub mod assets;
@@ -83,6 +84,9 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/sign-in/with/{key}", get(providers::go))
         .route("/sign-in/with/{key}/callback", get(providers::back))
         .route("/invitation/{id}/{secret}/with/{key}", get(providers::go_with_invitation))
+        .route("/sign-in/forgot", get(account_links::forgot_form).post(account_links::forgot))
+        .route("/sign-in/reset/{secret}", get(account_links::reset_form).post(account_links::reset))
+        .route("/sign-in/email/{secret}", get(account_links::email_form).post(account_links::email))
         .route("/sign-in/{secret}", get(sessions::link_form).post(sessions::take_link))
         .route("/invitation/{id}/{secret}", get(invitations::open).post(invitations::accept))
         .layer(from_fn_with_state(Arc::clone(app), guard::visitor));
@@ -90,11 +94,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/sign-out", post(sessions::sign_out))
         .route("/console", get(home::console))
         .route("/console/new", get(organizations::new).post(organizations::create))
-        .route("/console/account", get(accounts::show))
-        .route("/console/account/name", post(accounts::save_name))
-        .route("/console/account/password", post(accounts::save_password))
-        .route("/console/account/sessions/{session}/end", post(accounts::end_session))
-        .route("/console/account/sessions/end-others", post(accounts::end_others))
+        .merge(account_routes())
         .route("/console/{organization}", get(home::organization))
         .route("/console/{organization}/tokens", get(token_list::list).post(tokens::create))
         .route("/console/{organization}/tokens/find", post(token_list::find))
@@ -171,6 +171,19 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .layer(from_fn_with_state(Arc::clone(app), guard::place))
         .layer(from_fn(guard::headers))
         .route("/assets/{name}", get(home::asset))
+}
+
+/// A person's own account.
+fn account_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/console/account", get(accounts::show))
+        .route("/console/account/name", post(accounts::save_name))
+        .route("/console/account/email", get(accounts::email_form).post(accounts::ask_email))
+        .route("/console/account/password", post(accounts::save_password))
+        .route("/console/account/password/set", get(accounts::first_password_form).post(accounts::set_password))
+        .route("/console/account/password/remove", get(accounts::ask_remove_password).post(accounts::remove_password))
+        .route("/console/account/sessions/{session}/end", post(accounts::end_session))
+        .route("/console/account/sessions/end-others", post(accounts::end_others))
 }
 
 /// The identities that open a person's account.

@@ -21,9 +21,9 @@ use super::page::{PageResult, see_other};
 use super::view::{Flash, FlashKind, Moment, Nav, NavigationEntry, OrganizationLink, Shell};
 use super::words::role_name;
 use crate::http;
+use crate::service::known::Guesser;
 use crate::service::proof::Renewed;
 use crate::service::sessions::Begun;
-use crate::service::known::Guesser;
 use crate::service::{App, CLIENTS_HIDDEN, accounts, log, person_mail, receipts};
 use tokenward_verify::server::Client;
 

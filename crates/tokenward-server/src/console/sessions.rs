@@ -11,13 +11,16 @@ use super::person::{SignedIn, SignedOut};
 use super::providers;
 use super::view::{FormField, ProviderLink, SignInLinkPage, SignInPage};
 use crate::service::sessions::Proof;
-use crate::service::{accounts, passkeys, sessions, set_up};
+use crate::service::{accounts, passkeys, password_resets, sessions, set_up};
 
 /// `GET /sign-in`.
 pub(super) async fn sign_in_form(Extension(visitor): Extension<SignedOut>, Query(query): Query) -> PageResult {
     let notice = match (query.get("notice"), &visitor.person) {
         ("ended", _) => Some("Your session had ended, so nothing was changed. Sign in and try again.".to_owned()),
         ("out", None) => Some("You are signed out.".to_owned()),
+        ("reset", _) => Some("Your password is set. Sign in with it.".to_owned()),
+        ("address", _) => Some("Your account has its new address. You sign in with it from now on.".to_owned()),
+        ("address-back", _) => Some("Your account has this address again. Everybody was signed out.".to_owned()),
         (_, Some(person)) => {
             Some(format!("You are signed in as {}. Signing in again replaces that.", person.caller.by().actor.name()))
         }
@@ -49,6 +52,7 @@ fn sign_in_page(
         passwords: visitor.app.sign_in.takes_passwords(),
         passkeys: passkeys::relying_party(&visitor.app).is_ok(),
         address: visitor.app.public_url.clone(),
+        forgot: password_resets::are_offered(&visitor.app),
         error: problems.take("credential").or_else(|| problems.rest()),
         notice,
     };

@@ -11,7 +11,7 @@ use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::identities::{self, Identity};
 use tokenward_store::{Tx, accounts, sessions, sign_in_rules};
 
-use super::ways_in::WaysIn;
+use super::ways::{self, Doors};
 use super::{App, Written, accounts as people, proof};
 
 /// An identity that a provider has proved just now.
@@ -92,13 +92,14 @@ pub async fn link(app: &Arc<App>, caller: &Caller, by: ByProvider, key: &str) ->
 pub async fn remove(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<Written<()>> {
     let within = proof::lifetime(app);
     let keys: Vec<(String, String)> = app.providers.iter().map(|it| (it.issuer().to_owned(), it.key.clone())).collect();
-    let ways = WaysIn::here(app);
+    let doors = Doors::of(app);
     app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
             proof::require(tx, person, within).await?;
+            let before = ways::of(tx.conn(), &doors, person.account()).await?;
             let identity = identities::delete(tx, person.account(), id).await?;
             let identity = identity.ok_or_else(|| Error::not_found("identity"))?;
-            ways.require(tx, person.account()).await?;
+            ways::require_left(tx, &doors, person.account(), &before).await?;
             let key = keys.iter().find(|(issuer, _)| *issuer == identity.issuer).map(|(_, key)| key.as_str());
             let mut events = ended(tx, person, key).await?;
             events.push(removed(&identity));

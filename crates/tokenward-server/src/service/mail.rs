@@ -6,6 +6,7 @@
 
 mod delivery;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -16,11 +17,14 @@ use tokenward_core::name::fold_email;
 use tokenward_core::nearest::known_words;
 use tokenward_core::sync::lock;
 use tokenward_core::time::{HOUR, SECOND};
-use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_core::{Code, Error, Result, Time, Uuid, network};
 use tokenward_store::invitations::Invitation;
 
 use super::recent::Recent;
-use crate::limits::{Limit, Limits, MAIL_MEMORY, MAILS_PER_INVITER, MAILS_PER_ORGANIZATION, MAILS_PER_RECIPIENT, NOTICES_PER_RECIPIENT};
+use crate::limits::{
+    Limit, Limits, MAIL_MEMORY, MAILS_PER_INVITER, MAILS_PER_ORGANIZATION, MAILS_PER_RECIPIENT, NOTICES_PER_RECIPIENT,
+    PASSWORD_RESETS, PASSWORD_RESETS_PER_ADDRESS, PASSWORD_RESETS_PER_RECIPIENT,
+};
 
 /// Sends mail.
 #[derive(Clone)]
@@ -117,6 +121,12 @@ enum Budget {
     Recipient(String),
     /// A person who is told of the own account. Nothing that others ask for takes from it.
     Notice(String),
+    /// An address for which somebody asks for a new password.
+    Reset(String),
+    /// Who asks for such mails.
+    ResetFrom(Option<IpAddr>),
+    /// All of them.
+    Resets,
 }
 
 impl Mailer {
@@ -244,10 +254,39 @@ impl Mailer {
         self.0.deliver(recipient, &subject, text)
     }
 
-    /// Tells a person of the own account. From a budget that is for this alone, so that nobody can spend it to keep a warning
-    /// back.
+    /// Tells a person of the own account.
     pub(super) fn notice(&self, recipient: &str, subject: &str, text: String, now: Time) -> Result<()> {
-        self.0.take(&[(Budget::Notice(fold_email(recipient)), &NOTICES_PER_RECIPIENT)], now)?;
+        self.pay_for_notice(recipient, now)?;
+        self.deliver(recipient, subject, text)
+    }
+
+    /// The same without the mail. It is a budget for this alone, so that nobody can spend it to keep a warning back.
+    pub(super) fn pay_for_notice(&self, recipient: &str, now: Time) -> Result<()> {
+        self.0.take(&[(Budget::Notice(fold_email(recipient)), &NOTICES_PER_RECIPIENT)], now)
+    }
+
+    /// May somebody ask for a new password from there, for whichever address?
+    pub(super) fn allow_reset(&self, client: Option<IpAddr>, now: Time) -> Result<()> {
+        let from = Budget::ResetFrom(client.map(network::of_client));
+        self.0.take(&[(from, &PASSWORD_RESETS_PER_ADDRESS), (Budget::Resets, &PASSWORD_RESETS)], now)
+    }
+
+    /// Takes the mail for it out of the budget of the address.
+    pub(super) fn pay_for_reset(&self, recipient: &str, now: Time) -> Result<()> {
+        self.0.take(&[(Budget::Reset(fold_email(recipient)), &PASSWORD_RESETS_PER_RECIPIENT)], now)
+    }
+
+    /// Takes the mail to a new address out of the budgets of whoever wants to have it and of the address.
+    pub(super) fn pay_for_change(&self, account: Uuid, recipient: &str, now: Time) -> Result<()> {
+        let budgets = [
+            (Budget::Inviter(account), &MAILS_PER_INVITER),
+            (Budget::Recipient(fold_email(recipient)), &MAILS_PER_RECIPIENT),
+        ];
+        self.0.take(&budgets, now)
+    }
+
+    /// Sends a mail that is paid for, in a task of its own.
+    pub(super) fn deliver(&self, recipient: &str, subject: &str, text: String) -> Result<()> {
         self.0.deliver(recipient, subject, text)
     }
 
@@ -271,7 +310,11 @@ impl Inner {
                 let what = match budget {
                     Budget::Inviter(_) => "You have sent as many invitations by mail as",
                     Budget::Organization(_) => "This organization has sent as many mails as",
-                    Budget::Recipient(_) | Budget::Notice(_) => "This address has been sent as many mails as",
+                    Budget::ResetFrom(_) => "You have asked for as many mails as",
+                    Budget::Resets => "This server was asked for as many mails as",
+                    Budget::Recipient(_) | Budget::Notice(_) | Budget::Reset(_) => {
+                        "This address has been sent as many mails as"
+                    }
                 };
                 let advice = format!("Nothing was written. Try again in {seconds} s.");
                 let error = limit.exceeded(Code::Throttled, self.limits.get(limit), what, &advice);

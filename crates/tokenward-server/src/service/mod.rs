@@ -11,6 +11,7 @@ pub mod clusters;
 pub mod command_line;
 mod compare;
 pub mod decisions;
+pub mod email_changes;
 pub mod ended_tokens;
 pub mod environments;
 pub mod events;
@@ -35,6 +36,7 @@ pub mod old_secrets;
 pub mod organization_creators;
 pub mod organizations;
 pub mod passkeys;
+pub mod password_resets;
 pub mod passwords;
 pub mod pepper_rotation;
 pub mod person_mail;
@@ -87,7 +89,6 @@ pub mod turns;
 pub mod usage;
 pub mod variables;
 pub mod ways;
-mod ways_in;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -163,6 +164,8 @@ pub struct App {
     pub throttle: throttle::Throttle,
     /// What was tried at accounts.
     pub security: security::Security,
+    /// Who wants to choose a new password by mail.
+    pub password_resets: password_resets::Queue,
     /// Browsers and networks in which somebody has signed in.
     pub devices: known::Devices,
     /// The first start's one-time link.

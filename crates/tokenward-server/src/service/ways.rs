@@ -1,6 +1,13 @@
-//! How people may sign in to this server, as the operator says: asked at every door.
+//! How people may sign in to this server, as the operator says: asked at every door; and the ways in of one account, of which the
+//! last one stays.
 
-use tokenward_core::{Code, Error, Result};
+use std::collections::BTreeSet;
+
+use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_store::sign_in_rules::{self, Asked};
+use tokenward_store::{Conn, Tx, accounts, identities, passkeys};
+
+use super::App;
 
 /// How people sign in.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -42,4 +49,86 @@ impl SignIn {
             }
         }
     }
+}
+
+/// What this server lets people sign in by: what the operator set up.
+#[derive(Clone, Debug)]
+pub(super) struct Doors {
+    passwords: bool,
+    /// The issuer and the key of each provider.
+    providers: Vec<(String, String)>,
+    /// For which host passkeys count; `None` where none do.
+    rp_id: Option<String>,
+}
+
+impl Doors {
+    pub(super) fn of(app: &App) -> Self {
+        Self {
+            passwords: app.sign_in.takes_passwords(),
+            providers: app.providers.iter().map(|it| (it.issuer().to_owned(), it.key.clone())).collect(),
+            rp_id: super::passkeys::relying_party(app).ok().map(|own| own.id.clone()),
+        }
+    }
+}
+
+/// The ways in which the person of an account can sign in here by themselves. Links of the operator are none.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(super) struct Ways {
+    /// By a password.
+    pub password: bool,
+    /// By an identity of these providers, by their keys.
+    pub providers: BTreeSet<String>,
+    /// By a passkey.
+    pub passkey: bool,
+}
+
+impl Ways {
+    fn any(&self) -> bool {
+        self.password || self.passkey || !self.providers.is_empty()
+    }
+
+    /// Do they open an organization that asks for this?
+    fn open(&self, asked: &Asked) -> bool {
+        let any_of = asked.sign_in_providers.as_deref().map(str::split_whitespace);
+        any_of.is_none_or(|mut keys| keys.any(|key| self.providers.contains(key)))
+            && asked.rule_provider.as_ref().is_none_or(|key| self.providers.contains(key))
+    }
+}
+
+/// The ways in of an account, as the rows say now.
+pub(super) async fn of(mut conn: Conn<'_>, doors: &Doors, account: Uuid) -> Result<Ways> {
+    let password = doors.passwords && accounts::password_hash(conn.reborrow(), account).await?.is_some();
+    let passkeys = passkeys::of_account(conn.reborrow(), account).await?;
+    let passkey = passkeys.iter().any(|it| doors.rp_id.as_ref() == Some(&it.rp_id));
+    let identities = identities::of_account(conn, account).await?;
+    let key_of = |issuer: &str| doors.providers.iter().find(|(known, _)| known == issuer).map(|(_, key)| key.clone());
+    let providers = identities.iter().filter_map(|identity| key_of(&identity.issuer)).collect();
+    Ok(Ways { password, providers, passkey })
+}
+
+/// Does a second factor stand beside the first one? A mailed link never gets past it.
+pub(super) async fn has_second_factor(_: Conn<'_>, _: Uuid) -> Result<bool> {
+    Ok(false)
+}
+
+/// After one of the ways that there were before was taken away, in the same transaction: an error where none is left that works,
+/// or none that an organization takes which took one of them. Of two removals at once, the later finds what the first has left.
+pub(super) async fn require_left(tx: &mut Tx, doors: &Doors, account: Uuid, before: &Ways) -> Result<()> {
+    let left = of(tx.conn(), doors, account).await?;
+    if !left.any() {
+        let detail =
+            "This is the only way in which you sign in. Add another one first, or ask the operator for a sign-in link.";
+        return Err(Error::conflict(detail));
+    }
+    for asked in sign_in_rules::asked_of_account(tx.conn(), account).await? {
+        if before.open(&asked) && !left.open(&asked) {
+            let detail = format!(
+                "`{}` takes only sessions by a provider, and this is the only way in which you have one. Link another \
+                 identity of it first.",
+                asked.name
+            );
+            return Err(Error::conflict(detail));
+        }
+    }
+    Ok(())
 }

@@ -4,9 +4,9 @@ use tokenward_core::Time;
 use tokenward_core::method::Methods;
 use tokenward_core::secret::Digest;
 use tokenward_core::time::{DAY, HOUR};
+use tokenward_store::notices;
 use tokenward_store::session_uses::{self, SessionUse};
 use tokenward_store::sessions::{self, NewSession};
-use tokenward_store::notices;
 
 use crate::world::{World, unique};
 

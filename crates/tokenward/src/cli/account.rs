@@ -1,16 +1,30 @@
 //! `tokenward account`.
 
 use clap::{Args, Subcommand};
-use tokenward_api::accounts::AccountEvent;
+use serde::de::IgnoredAny;
+use tokenward_api::accounts::{Account, AccountEvent, EmailChange};
 use tokenward_core::Time;
 
 use super::answer::{ApiAnswer, List};
-use super::output::{self, Result, Table, second, text};
+use super::output::{self, Result, Table, fields, moment, second, text};
+use super::sessions::{self, SessionCommand};
 use super::{Context, member, when};
+use crate::note::note;
 
 /// What can be done with accounts.
 #[derive(Subcommand, Debug)]
 pub enum AccountCommand {
+    /// Show your account
+    Show,
+    /// Ask for another address of your account, by a fresh proof: it is mailed a link
+    Email {
+        /// The address that it is to have
+        #[arg(value_name = "EMAIL")]
+        email: String,
+    },
+    /// Your sessions, as `tokenward session`
+    #[command(subcommand)]
+    Sessions(SessionCommand),
     /// List what happened to your account, and what was tried: sign-ins, links, passwords
     Events(EventsArgs),
 }
@@ -27,7 +41,34 @@ pub struct EventsArgs {
 }
 
 pub async fn run(command: AccountCommand, context: &Context<'_>) -> Result {
-    let AccountCommand::Events(args) = command;
+    match command {
+        AccountCommand::Show => show(context).await,
+        AccountCommand::Email { email } => {
+            context.client.post::<IgnoredAny>("/account/email", &EmailChange { email }).await?;
+            note("A mail is on its way to that address. Your address changes once its link is used.");
+            Ok(())
+        }
+        AccountCommand::Sessions(command) => sessions::run(command, context).await,
+        AccountCommand::Events(args) => events(args, context).await,
+    }
+}
+
+async fn show(context: &Context<'_>) -> Result {
+    let account: ApiAnswer<Account> = context.client.get("/account").await?;
+    if context.global.json {
+        return output::json(&account.raw);
+    }
+    fields(&[
+        ("E-mail", account.email.clone()),
+        ("Proven", if account.email_proven { "yes" } else { "no" }.to_owned()),
+        ("Name", account.nickname.clone()),
+        ("Other mail to", account.communication_email.clone()),
+        ("Since", moment(account.created_at)),
+        ("Id", account.id.to_string()),
+    ])
+}
+
+async fn events(args: EventsArgs, context: &Context<'_>) -> Result {
     let path = match args.member {
         Some(wanted) => format!("{}/events", member::path_of(&wanted, context).await?),
         None => "/account/events".to_owned(),

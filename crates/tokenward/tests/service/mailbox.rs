@@ -39,6 +39,11 @@ impl Mailbox {
         mailbox
     }
 
+    /// The last mail with this in it that has come.
+    pub fn last_with(&self, text: &str) -> String {
+        self.0.lock().unwrap().iter().rfind(|mail| mail.contains(text)).cloned().unwrap()
+    }
+
     /// How many mails with this in them have come.
     pub fn count(&self, text: &str) -> usize {
         self.0.lock().unwrap().iter().filter(|mail| mail.contains(text)).count()

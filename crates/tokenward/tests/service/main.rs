@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must fail")]
 
 mod access;
+mod account_links;
 mod apis;
 mod as_code;
 mod at_least;

@@ -32,7 +32,10 @@ async fn a_session_that_nobody_uses_ends_and_the_log_tells_it() {
     assert_eq!(refused.outcome(), (401, "unknown".to_owned()));
     assert!(refused.text.contains("This session has ended"), "{}", refused.text);
     let events = server.get("/account/events", &acme.owner).await.expect(200);
-    assert_eq!((&events["results"][0]["kind"], &events["results"][0]["actor_kind"]), (&json!("session.ended"), &json!("operator")));
+    assert_eq!(
+        (&events["results"][0]["kind"], &events["results"][0]["actor_kind"]),
+        (&json!("session.ended"), &json!("operator"))
+    );
     assert_eq!(sweep(app).await.unwrap(), 0);
     // What was used longer ago than that ends too, whatever its absolute end.
     server.clock.advance(13 * HOUR);
@@ -62,9 +65,8 @@ async fn the_list_of_sessions_says_when_each_was_last_used() {
     server.call_with(reqwest::Method::GET, "/account", &other, None, &as_tool).await.expect(200);
     flush(&server).await;
     let list = server.get("/account/session", &acme.owner).await.expect(200);
-    let of = |current: bool| {
-        list["results"].as_array().unwrap().iter().find(|it| it["current"] == current).unwrap().clone()
-    };
+    let of =
+        |current: bool| list["results"].as_array().unwrap().iter().find(|it| it["current"] == current).unwrap().clone();
     let last = of(false);
     assert_eq!(last["last_used_at"], "2026-09-01T13:00:00.000000Z");
     assert_eq!((&last["last_used_from"], &last["last_used_agent"]), (&json!("127.0.0.1"), &json!("tool/2")));

@@ -108,7 +108,11 @@ pub struct AccountPage {
     pub email: String,
     /// Has somebody proved to read what is sent there?
     pub email_proven: bool,
-    /// Has the account a password already (or only ever used a one-time link)?
+    /// Can it be changed? An address is proved by mail.
+    pub may_change_email: bool,
+    /// Do passwords count on this server?
+    pub passwords: bool,
+    /// Has the account a password that counts?
     pub has_password: bool,
     /// The password until now; its value is never sent back.
     pub current_password: FormField,
@@ -128,4 +132,38 @@ pub struct AccountPage {
     pub provers: Vec<ProviderLink>,
     /// What happened to the account lately, the newest first.
     pub events: Vec<AccountEventRow>,
+}
+
+/// `/console/account/email`; posts `email`, and `password` where it is asked for.
+#[derive(Template, Clone, Debug)]
+#[template(path = "account-email.html")]
+pub struct EmailChangePage {
+    /// The frame.
+    pub shell: Shell,
+    /// The address now.
+    pub present: String,
+    /// The new one.
+    pub email: FormField,
+    /// The password again, where it is asked for; its value is never sent back.
+    pub password: Option<FormField>,
+    /// What was wrong.
+    pub error: Option<String>,
+}
+
+/// `/console/account/password/set`; posts `new_password`, and `password` where it is asked for.
+#[derive(Template, Clone, Debug)]
+#[template(path = "account-password.html")]
+pub struct FirstPasswordPage {
+    /// The frame.
+    pub shell: Shell,
+    /// The address of the account.
+    pub email: String,
+    /// The password; its value is never sent back.
+    pub new_password: FormField,
+    /// What a password must be like, in one sentence.
+    pub password_rule: String,
+    /// What is said where the person must prove first who sits there.
+    pub password: Option<FormField>,
+    /// What was wrong.
+    pub error: Option<String>,
 }

@@ -106,6 +106,8 @@ pub struct SignInPage {
     pub passkeys: bool,
     /// Where they do.
     pub address: String,
+    /// Can somebody who has forgotten the password choose a new one by mail?
+    pub forgot: bool,
     /// The other ways to sign in.
     pub providers: Vec<ProviderLink>,
     /// Where to sign out too, after signing out here.

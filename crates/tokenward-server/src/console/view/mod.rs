@@ -6,6 +6,7 @@
 
 mod access;
 mod account;
+mod account_links;
 mod apis;
 mod command_line;
 mod decisions;
@@ -32,7 +33,11 @@ mod time;
 mod tokens;
 
 pub use access::{RoleChoice, RoleChoices, RoleTag};
-pub use account::{AccountEventRow, AccountPage, IdentityRow, LinkIdentityPage, MemberEventsPage, SessionRow};
+pub use account::{
+    AccountEventRow, AccountPage, EmailChangePage, FirstPasswordPage, IdentityRow, LinkIdentityPage, MemberEventsPage,
+    SessionRow,
+};
+pub use account_links::{EmailLinkPage, ForgotPage, PasswordResetPage};
 pub use apis::{
     ApiForm, ApiPage, ApiReview, ApiRow, ApisPage, ReviewRow, RouteAnswer, RouteQuestion, RouteRow, RouteTable,
     UnknownRoute,

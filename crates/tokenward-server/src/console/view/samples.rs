@@ -11,6 +11,7 @@ use tokenward_core::time::{DAY, HOUR, MINUTE, Micros, SECOND, Time};
 use super::*;
 use tokenward_core::password::rule as password_rule;
 
+mod account;
 mod command_line;
 mod insight;
 mod pages;

@@ -30,7 +30,7 @@ use super::mail::unlinked;
 use super::new_text::NewText;
 use super::proof::{self, ProvenAt, Renewed};
 use super::sessions::{self, Begun, Proof};
-use super::ways_in::WaysIn;
+use super::ways::{self, Doors};
 use super::{App, Written, person_mail};
 use crate::heavy;
 use crate::limits::PASSKEYS;
@@ -380,15 +380,16 @@ pub async fn rename(app: &Arc<App>, caller: &Caller, id: Uuid, name: String) -> 
 
 /// Removes one of the caller's own, and ends their other sessions. The last way to sign in stays.
 pub async fn remove(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<Written<Passkey>> {
-    let (within, ways) = (proof::lifetime(app), WaysIn::here(app));
+    let (within, doors) = (proof::lifetime(app), Doors::of(app));
     let removed = app
         .write(caller.person()?, move |tx, person| {
             Box::pin(async move {
                 proof::require(tx, person, within).await?;
+                let before = ways::of(tx.conn(), &doors, person.account()).await?;
                 let passkey = passkeys::delete(tx, person.account(), id).await?.ok_or_else(gone)?;
                 // One that opens nothing any more is no way in.
-                if ways.takes_passkey(&passkey) {
-                    ways.require(tx, person.account()).await?;
+                if before.passkey {
+                    ways::require_left(tx, &doors, person.account(), &before).await?;
                 }
                 let mut events = sessions::end_other(tx, person, |_| true).await?;
                 events.push(removed_event(&passkey));

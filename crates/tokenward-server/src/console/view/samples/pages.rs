@@ -2,30 +2,8 @@
 
 use askama::DynTemplate;
 
+use super::account::{account, account_events};
 use super::*;
-
-fn account_events() -> Vec<AccountEventRow> {
-    let event = |ago: Micros, what: &str| AccountEventRow {
-        at: moment(-ago),
-        what: what.into(),
-        times: None,
-        failed: false,
-        by: None,
-        address: Some("10.2.0.14".into()),
-        client: Some("Firefox on Linux".into()),
-    };
-    let failed = event(HOUR, "Sign-in failed");
-    vec![
-        event(2 * MINUTE, "Session opened"),
-        AccountEventRow { times: Some("7 times".into()), failed: true, client: None, ..failed },
-        AccountEventRow {
-            by: Some("operator".into()),
-            address: None,
-            client: None,
-            ..event(DAY, "Sign-in link created")
-        },
-    ]
-}
 
 fn owner_fields() -> OwnerFields {
     let members = vec![choice("", false), choice("owner@acme.example", true), choice(NASTY, false)];
@@ -177,6 +155,7 @@ pub fn pages() -> Vec<(String, String)> {
         passwords: true,
         passkeys: true,
         address: "https://tokens.acme.example".into(),
+        forgot: true,
         providers: Vec::new(),
         way_out: None,
         error: None,
@@ -189,6 +168,7 @@ pub fn pages() -> Vec<(String, String)> {
         SignInPage {
             passwords: false,
             passkeys: false,
+            forgot: false,
             providers: vec![corp()],
             way_out: Some(ProviderLink { href: "https://login.acme.example/end".into(), ..corp() }),
             notice: Some("You are signed out.".into()),
@@ -492,64 +472,19 @@ pub fn pages() -> Vec<(String, String)> {
             error: None
         }
     );
-    let session = |n, client: &str, current| SessionRow {
-        id: id(n),
-        client: client.into(),
-        address: Some("10.2.0.14".into()),
-        proven: "with a password".into(),
-        created: moment(-2 * HOUR),
-        last_seen: Some(moment(-30 * MINUTE)),
-        seen_from: current.then(|| "10.2.0.15".into()),
-        expires: moment(10 * HOUR),
-        current,
+    let passkey_new = PasskeyNewPage {
+        shell: shell(Nav::Account),
+        name: FormField::new("Laptop"),
+        password: Some(FormField::default()),
+        address: "https://tokens.acme.example".into(),
+        error: None,
     };
-    let passkey = |n, works| PasskeyRow {
-        id: id(n),
-        name: NASTY.into(),
-        rp_id: "tokens.acme.example".into(),
-        works,
-        added: moment(-2 * DAY),
-        used: works.then(|| moment(-2 * HOUR)),
-    };
-    page!(
-        "passkey-new",
-        PasskeyNewPage {
-            shell: shell(Nav::Account),
-            name: FormField::new("Laptop"),
-            password: Some(FormField::default()),
-            address: "https://tokens.acme.example".into(),
-            error: None,
-        }
-    );
+    page!("passkey-new", passkey_new);
     page!(
         "passkey",
         PasskeyPage { shell: shell(Nav::Account), id: id(96), name: FormField::new(NASTY), error: None }
     );
-    page!(
-        "account",
-        AccountPage {
-            shell: flash(Nav::Account, FlashKind::Bad, "The password was not changed: the current one is wrong."),
-            name: FormField::new("Acme Owner"),
-            email: "owner@acme.example".into(),
-            email_proven: false,
-            has_password: true,
-            current_password: FormField::new("correct horse").refused("This is not your current password."),
-            new_password: FormField::default(),
-            password_rule: password_rule(),
-            identities: vec![IdentityRow {
-                id: id(95),
-                provider: "Acme Login".into(),
-                name: "ada@acme.example".into(),
-                linked: moment(-2 * DAY),
-                used: Some(moment(-2 * HOUR)),
-            }],
-            passkeys: PasskeysSection { rows: vec![passkey(96, true), passkey(97, false)], stopped: 1, why_not: None },
-            providers: vec![corp()],
-            provers: vec![corp()],
-            sessions: vec![session(90, "Firefox on Linux", true), session(91, "tokenward (command line)", false)],
-            events: account_events(),
-        }
-    );
+    pages.extend(account());
     let member_events = MemberEventsPage {
         shell: shell(Nav::Members),
         name: NASTY.into(),

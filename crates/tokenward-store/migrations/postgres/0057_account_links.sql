@@ -1,0 +1,21 @@
+-- Links by which somebody chooses a new password, mailed to the address of the account: one of an account at most, and of each a
+-- digest.
+CREATE TABLE password_reset (
+    id UUID NOT NULL PRIMARY KEY,
+    account_id UUID NOT NULL UNIQUE REFERENCES account (id),
+    digest BYTEA NOT NULL UNIQUE,
+    expires_at BIGINT NOT NULL
+);
+
+-- Changes of the address of an account. Until one is done the digest is that of the link which was mailed to the new address;
+-- from then on that of the link by which the old address undoes it.
+CREATE TABLE email_change (
+    id UUID NOT NULL PRIMARY KEY,
+    account_id UUID NOT NULL REFERENCES account (id),
+    old_email TEXT NOT NULL,
+    new_email TEXT NOT NULL,
+    digest BYTEA NOT NULL UNIQUE,
+    done_at BIGINT,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX email_change_account ON email_change (account_id);

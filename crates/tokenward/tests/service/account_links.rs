@@ -1,0 +1,234 @@
+//! A new password by mail, another address, and the last way in: what strangers, thieves and two requests at once get of them.
+
+use reqwest::Method;
+use serde_json::json;
+use tokenward_core::right::Operator;
+use tokenward_core::time::{HOUR, MINUTE};
+use tokenward_server::service::set_up;
+
+use crate::console::Person;
+use crate::mailbox::Mailbox;
+use crate::oidc;
+use crate::support::{Answer, OWNER, Organization, PASSWORD, Server, config};
+
+const OTHER_PASSWORD: &str = "four quiet lamps";
+const NEW_ADDRESS: &str = "ada@new.example";
+
+/// A server that sends mail, with the organization Acme.
+async fn with_mail() -> (Server, Organization, Mailbox) {
+    let (mailbox, address) = Mailbox::open().await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(directory.path());
+    config.smtp_url = Some(format!("smtp://{address}"));
+    let (server, acme) = Server::with_owner_and(directory, config).await;
+    server.clock.set(server.running.app.now());
+    (server, acme, mailbox)
+}
+
+async fn ask(server: &Server, email: &str) -> Answer {
+    server.post("/account/password/reset", "", json!({ "email": email })).await
+}
+
+/// The secret of the link with this before it, in a mail with this text.
+async fn secret(mailbox: &Mailbox, text: &str, before: &str) -> String {
+    let mail = mailbox.mail_with(text).await;
+    let (_, rest) = mail.split_once(before).unwrap_or_else(|| panic!("no {before} in {mail}"));
+    rest.lines().next().unwrap().to_owned()
+}
+
+/// Waits until everybody who asked is answered.
+async fn answered(server: &Server) {
+    for _ in 0..500 {
+        if server.running.app.password_resets.is_empty() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("somebody waits");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_a_password_hears_the_same_of_every_address() {
+    let (server, _acme, mailbox) = with_mail().await;
+    let beta = server.new_organization("Beta").await;
+    assert!(!beta.id.is_empty());
+    // Nobody can write: whatever is answered was answered without the database.
+    let mut writing = server.running.app.store.begin_unlogged().await.unwrap();
+    writing.alone().await.unwrap();
+    let mut answers = Vec::new();
+    for email in [OWNER, "nobody@acme.example", "owner@beta.example"] {
+        let answer = ask(&server, email).await;
+        let names: Vec<String> = answer.headers.keys().map(|name| name.as_str().to_owned()).collect();
+        answers.push((answer.status.as_u16(), answer.text.clone(), names));
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]) && answers[0].0 == 202, "{answers:?}");
+    assert_eq!(mailbox.count("A new password"), 0);
+    drop(writing);
+    mailbox.mail_with("Subject: A new password").await;
+    let told = mailbox.mail_with("Subject: How you sign in").await;
+    assert!(told.contains("To: owner@beta.example") && !told.contains("/sign-in/reset/"), "{told}");
+    answered(&server).await;
+    assert_eq!((mailbox.count("Subject: A new password"), mailbox.count("nobody@acme.example")), (1, 0));
+    // The page says the same, too.
+    let mut pages = Vec::new();
+    for email in ["nobody@acme.example", "other@acme.example"] {
+        let mut person = Person::at(&server);
+        person.get("/sign-in/forgot").await.says(200, "Forgot your password?");
+        let page = person.post("/sign-in/forgot", &[("email", email)]).await.says(200, "a mail is on its way");
+        pages.push(page.html.replace(email, "").replace(&person.csrf, ""));
+    }
+    assert_eq!(pages[0], pages[1]);
+    assert_eq!(ask(&server, "no address").await.outcome(), (400, "invalid_request".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailed_link_sets_a_password_once_and_signs_nobody_in() {
+    let (server, acme, mailbox) = with_mail().await;
+    let operators = set_up::sign_in_link(&server.running.app.store, &Operator::at_this_machine(), OWNER).await;
+    let operators = operators.unwrap().unwrap().secret;
+    ask(&server, OWNER).await.expect(202);
+    let secret = secret(&mailbox, "Subject: A new password", "/sign-in/reset/").await;
+    let path = format!("/sign-in/reset/{secret}");
+    let mut person = Person::at(&server);
+    // Whoever looks spends nothing.
+    person.get(&path).await.says(200, "Choose a new password");
+    person.post(&path, &[("password", "short")]).await.says(400, "Choose a new password");
+    let page = person.post(&path, &[("password", OTHER_PASSWORD)]).await.leads_to("/sign-in?notice=reset");
+    assert!(!person.cookies.contains_key("__Host-tokenward"), "{:?}", page.headers);
+    assert_eq!(server.get("/account", &acme.owner).await.status, 401, "all sessions end");
+    let old = json!({ "email": OWNER, "password": PASSWORD });
+    server.post("/session", "", old).await.expect(401);
+    let own = server.sign_in(OWNER, OTHER_PASSWORD).await;
+    mailbox.mail_with("Subject: Your password was changed").await;
+    let again = json!({ "secret": secret, "password": PASSWORD });
+    assert_eq!(server.put("/account/password/reset", "", again).await.outcome(), (409, "conflict".to_owned()));
+    person.get(&format!("/sign-in/{}", *operators)).await.says(404, "not valid");
+    let events = server.get("/account/events", &own).await.expect(200).to_string();
+    assert!(events.contains("password_reset.created") && events.contains("password_reset.used"), "{events}");
+    assert!(!events.contains(&secret));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_the_newest_and_good_for_half_an_hour() {
+    let (server, _acme, mailbox) = with_mail().await;
+    ask(&server, OWNER).await.expect(202);
+    let first = secret(&mailbox, "Subject: A new password", "/sign-in/reset/").await;
+    ask(&server, OWNER).await.expect(202);
+    for _ in 0..500 {
+        if mailbox.count("Subject: A new password") == 2 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let use_it = async |secret: &str| {
+        let body = json!({ "secret": secret, "password": OTHER_PASSWORD });
+        server.put("/account/password/reset", "", body).await.status.as_u16()
+    };
+    assert_eq!(use_it(&first).await, 409, "the later link ended it");
+    let second = mailbox.last_with("Subject: A new password");
+    let second = second.split_once("/sign-in/reset/").unwrap().1.lines().next().unwrap().to_owned();
+    server.clock.advance(30 * MINUTE);
+    assert_eq!(use_it(&second).await, 409, "half an hour is over");
+    // What is asked for too often is not sent, and nobody hears of it.
+    for _ in 0..3 {
+        ask(&server, OWNER).await.expect(202);
+    }
+    answered(&server).await;
+    assert!(mailbox.count("Subject: A new password") <= 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stolen_session_does_not_change_the_address_and_a_change_can_be_taken_back() {
+    let (server, acme, mailbox) = with_mail().await;
+    server.clock.advance(6 * MINUTE);
+    let change = json!({ "email": NEW_ADDRESS });
+    let refused = server.post("/account/email", &acme.owner, change.clone()).await;
+    assert_eq!(refused.outcome(), (401, "proof_required".to_owned()));
+    let own = server.post("/session/proof", &acme.owner, json!({ "password": PASSWORD })).await.str("token");
+    server.post("/account/email", &own, json!({ "email": OWNER })).await.expect(400);
+    server.post("/account/email", &own, change).await.expect(202);
+    let new = secret(&mailbox, "Subject: Your new address", "/sign-in/email/").await;
+    assert_eq!(server.get("/account", &own).await.str("email"), OWNER, "nothing changes before the click");
+    let mut person = Person::at(&server);
+    person.get(&format!("/sign-in/email/{new}")).await.says(200, "Is this your new address?");
+    person.post(&format!("/sign-in/email/{new}"), &[]).await.leads_to("/sign-in?notice=address");
+    let account = server.get("/account", &own).await.expect(200);
+    assert_eq!((&account["email"], &account["email_proven"]), (&json!(NEW_ADDRESS), &json!(true)));
+    server.sign_in(NEW_ADDRESS, PASSWORD).await;
+    let body = json!({ "secret": new });
+    assert_eq!(server.post("/account/email/confirm", "", body).await.status, 409, "it works once");
+    // Mail to admins goes to the new address, and who invited is named by it.
+    let role = server.role(&Organization { id: acme.id.clone(), owner: own.clone() }, "viewer").await;
+    let invite = json!({ "email": "bob@acme.example", "role_id": role });
+    let invited = server.post(&acme.path("inviteMember"), &own, invite).await.expect(201);
+    assert_eq!(invited["inviter"], NEW_ADDRESS, "{invited}");
+    // The old address is told, and takes it back two days later.
+    let undo = secret(&mailbox, "Subject: Your account has another address", "/sign-in/email/").await;
+    server.clock.advance(48 * HOUR);
+    let page = person.get(&format!("/sign-in/email/{undo}")).await.says(200, "Take the address back?");
+    assert!(page.html.contains(NEW_ADDRESS));
+    let page = person.post(&format!("/sign-in/email/{undo}"), &[]).await;
+    assert!(page.location().starts_with("/sign-in/reset/"), "{}", page.html);
+    let reset = page.location().to_owned();
+    assert_eq!(server.get("/account", &own).await.status, 401, "everybody is signed out");
+    person.get(&reset).await.says(200, OWNER);
+    person.post(&reset, &[("password", OTHER_PASSWORD)]).await.leads_to("/sign-in?notice=reset");
+    let own = server.sign_in(OWNER, OTHER_PASSWORD).await;
+    let events = server.get("/account/events", &own).await.expect(200).to_string();
+    assert!(events.contains("email_change.created") && events.contains("email_change.undone"), "{events}");
+    let body = json!({ "secret": undo });
+    assert_eq!(server.post("/account/email/undo", "", body).await.status, 409, "it works once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_must_be_free_when_its_link_is_used() {
+    let (server, acme, mailbox) = with_mail().await;
+    let taken = "dev@acme.example";
+    server.member(&acme, taken, "devops").await;
+    // Who asks hears nothing of whether it is taken.
+    server.post("/account/email", &acme.owner, json!({ "email": taken })).await.expect(202);
+    let link = secret(&mailbox, "Subject: Your new address", "/sign-in/email/").await;
+    let refused = server.post("/account/email/confirm", "", json!({ "secret": link })).await;
+    assert_eq!(refused.outcome(), (409, "conflict".to_owned()));
+    assert_eq!(server.get("/account", &acme.owner).await.str("email"), OWNER);
+    assert_eq!(mailbox.count("Subject: Your account has another address"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_last_two_ways_in_one_stays_also_when_both_are_taken_away_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = oidc::config(directory.path(), "http://127.0.0.1:9", &[]);
+    let (server, acme) = Server::with_owner_and(directory, config).await;
+    let store = &server.running.app.store;
+    let operator = Operator::at_this_machine();
+    assert!(set_up::link_identity(store, &operator, OWNER, "http://127.0.0.1:9", "ada").await.unwrap());
+    let list = server.get("/account/identity", &acme.owner).await.expect(200);
+    let identity = format!("/account/identity/{}", list["results"][0]["id"].as_str().unwrap());
+    let (password, unlinked) = tokio::join!(
+        server.call(Method::DELETE, "/account/password", &acme.owner, None),
+        server.call(Method::DELETE, &identity, &acme.owner, None),
+    );
+    let mut statuses = [password.status.as_u16(), unlinked.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 409], "{} {}", password.text, unlinked.text);
+}
+
+#[tokio::test]
+async fn a_password_is_set_and_taken_away_by_a_fresh_proof() {
+    let (server, acme) = Server::frozen().await;
+    server.clock.advance(6 * MINUTE);
+    assert_eq!(server.delete("/account/password", &acme.owner).await.outcome(), (401, "proof_required".to_owned()));
+    let own = server.post("/session/proof", &acme.owner, json!({ "password": PASSWORD })).await.str("token");
+    let refused = server.delete("/account/password", &own).await;
+    assert!(refused.status == 409 && refused.text.contains("the only way"), "{}", refused.text);
+    let wrong = json!({ "present_password": OTHER_PASSWORD, "password": OTHER_PASSWORD });
+    server.put("/account/password", &own, wrong).await.expect(400);
+    server.put("/account/password", &own, json!({ "password": OTHER_PASSWORD })).await.expect(400);
+    let right = json!({ "present_password": PASSWORD, "password": OTHER_PASSWORD });
+    server.put("/account/password", &own, right).await.expect(204);
+    server.sign_in(OWNER, OTHER_PASSWORD).await;
+    // One who has none sets one.
+    let beta = server.new_organization("Beta").await;
+    server.put("/account/password", &beta.owner, json!({ "password": PASSWORD })).await.expect(204);
+    server.sign_in("owner@beta.example", PASSWORD).await;
+}
