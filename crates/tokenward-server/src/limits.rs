@@ -221,8 +221,10 @@ limits! {
         "The same of one client address (IPv6: one /64), or of one known device.";
     HASHES_WAITING_KNOWN = setting "hashes_waiting_known" 16, Count,
         "Known devices and holders of links whose passwords wait to be hashed; they have every second turn.";
-    TOKENS = setting "tokens" 100_000, Count,
-        "API tokens of an organization that were not taken back.";
+    TOKENS = setting "max_tokens" 1_000_000, Count,
+        "Tokens of an organization that live; what has expired is left out within a minute.";
+    TOKEN_CREATES = setting "token_creates_per_minute" 0, PerMinute,
+        "API tokens that one credential makes, at each node; 0 is no limit.";
     TOKEN_VERSIONS = fixed "token_versions" 5, Count,
         "Secrets of one token that are accepted at once: its newest, and those before that are not over.";
     TOKEN_NETWORKS = fixed "token_networks" 1_000, Count,

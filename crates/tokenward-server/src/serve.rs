@@ -44,6 +44,7 @@ use crate::service::retention;
 use crate::service::security::{self, Security};
 use crate::service::session_limits::{self, SessionLimits};
 use crate::service::strangers::Strangers;
+use crate::service::token_creates::Creates;
 use crate::service::{App, CLIENTS_HIDDEN, Shares, Together, set_up::SetUp, throttle::Throttle};
 use crate::service::{token_use, token_warnings};
 use crate::signals::{Signals, Told};
@@ -235,6 +236,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         store,
         verifier,
         registrations,
+        creates: Creates::default(),
         public_url: own_url,
         live: ArcSwap::from_pointee(reload::live(&config, reload::mailer(&config, &limits)?)),
         strangers: Strangers::default(),

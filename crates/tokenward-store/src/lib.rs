@@ -44,6 +44,7 @@ pub mod session_uses;
 pub mod sessions;
 mod short;
 pub mod sign_in_rules;
+pub mod sizes;
 pub mod token_policies;
 pub mod token_warnings;
 pub mod tokens;

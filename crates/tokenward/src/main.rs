@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use cli::{Command, Exit, LogCommand};
 use commands::{
     backup, bootstrap, identity, log, migrate, new_organization, oidc, pepper, policy, restore, serve, sign_in_link,
+    size,
 };
 
 #[global_allocator]
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
         Command::Log(LogCommand::Online(command)) => cli::run_log(command, &cli.global),
         Command::Pepper(command) => run(pepper::run(command, cli.global.json)),
         Command::Migrate(args) => run(migrate::run(args)),
+        Command::Status(args) if args.size => run(size::run(args.data, cli.global.wants_document())),
+        Command::Status(args) => cli::run_status(&args, &cli.global),
         Command::Policy(command) => match policy::run(command) {
             Ok(false) => Exit::Refused.into(),
             said => run(async { said.map(|_| ()) }),

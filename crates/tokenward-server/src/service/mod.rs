@@ -68,6 +68,7 @@ pub mod token_allowance;
 pub mod token_attestation;
 pub mod token_brownout;
 pub mod token_bulk;
+pub mod token_creates;
 pub mod token_cut;
 pub mod token_decision;
 pub mod token_hand_over;
@@ -130,6 +131,8 @@ pub struct App {
     pub store: Store,
     /// Who decides.
     pub verifier: Verifier,
+    /// How many tokens each credential makes.
+    pub(crate) creates: token_creates::Creates,
     /// What is kept for ever of digests.
     pub(crate) registrations: registration::Registrations,
     /// The only source of links, without a slash at the end.

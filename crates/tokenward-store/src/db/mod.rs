@@ -35,6 +35,7 @@ use tokenward_core::{Clock, Random, Time, Uuid};
 use tokio::time::timeout;
 
 use crate::address::DatabaseAddress;
+use crate::sizes::TableSize;
 
 pub use error::OpenError;
 use error::cause_of;
@@ -374,6 +375,14 @@ impl Store {
         match &self.pools {
             Pools::Sqlite(file) => file.size().await,
             Pools::Postgres(_) => Ok(0),
+        }
+    }
+
+    /// What each table takes, the largest first.
+    pub(crate) async fn table_sizes(&self) -> Result<Vec<TableSize>> {
+        match &self.pools {
+            Pools::Sqlite(file) => file.table_sizes().await,
+            Pools::Postgres(pool) => postgres::table_sizes(pool.acquire().await?.session()).await,
         }
     }
 

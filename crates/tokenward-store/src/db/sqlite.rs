@@ -15,6 +15,8 @@ use sqlx::sqlite::{
 use tokenward_core::Time;
 use tokenward_core::error::{Error, Result};
 
+use crate::sizes::TableSize;
+
 use super::error::{OpenError, cause_text, fail, migrate_error, readable_steps, same_steps};
 use super::head::Head;
 use super::served::{self, Serving};
@@ -87,6 +89,14 @@ impl Pools {
         let query = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
         let bytes: i64 = sqlx::query_scalar(query).fetch_one(&self.read).await.map_err(fail)?;
         Ok(u64::try_from(bytes).unwrap_or(0))
+    }
+
+    /// What each table takes with its indexes: all pages are looked at. Cells of inner pages are counted as rows; there are few.
+    pub(super) async fn table_sizes(&self) -> Result<Vec<TableSize>> {
+        let query = "SELECT m.tbl_name AS name, sum(CASE WHEN d.name = m.tbl_name THEN d.ncell ELSE 0 END) AS rows, \
+                     sum(d.pgsize) AS bytes FROM dbstat d JOIN sqlite_schema m ON m.name = d.name \
+                     WHERE d.aggregate = TRUE AND m.tbl_name <> '_sqlx_migrations' GROUP BY m.tbl_name ORDER BY bytes DESC, name";
+        sqlx::query_as(query).fetch_all(&self.read).await.map_err(fail)
     }
 
     /// Closes the readers first: the writer's connection takes the WAL away with it.

@@ -265,7 +265,7 @@ pub fn measure() -> Section {
     // One database has one server, so what metrics cost is measured on two others, of the same size and asked by turns.
     let (counted, uncounted) = (World::with_tokens(TOKENS), World::with_tokens(TOKENS));
     let metrics = free_port();
-    let limit = ("TOKENWARD_LIMITS_TOKENS", "100000000");
+    let limit = ("TOKENWARD_LIMITS_MAX_TOKENS", "100000000");
     let (counting, counting_url, _) = counted.serve_with(&[limit, ("TOKENWARD_METRICS_LISTEN", &metrics)]);
     let (silent, silent_url, _) = uncounted.serve_with(&[limit]);
     let (nothing, nothing_url) = serve("nothing");

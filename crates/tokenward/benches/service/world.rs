@@ -147,7 +147,7 @@ impl World {
     /// The server, with a listener for Envoy. Answers its address, and Envoy's.
     pub fn serve(&self) -> (Process, String, String) {
         // A million in one organization is what is measured.
-        self.serve_with(&[("TOKENWARD_LIMITS_TOKENS", "100000000")])
+        self.serve_with(&[("TOKENWARD_LIMITS_MAX_TOKENS", "100000000")])
     }
 
     /// The same with variables in its environment.

@@ -250,7 +250,7 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
     ("event verify", ["tokenward event verify", "tokenward event verify --from 1000 --json"]),
     ("node list", ["tokenward node list", "tokenward node list --json name,behind"]),
     ("health", ["tokenward health", "tokenward health --for write --url http://127.0.0.1:8080"]),
-    ("status", ["tokenward status", "tokenward status --jq .position"]),
+    ("status", ["tokenward status", "tokenward status --size"]),
     ("limits", ["tokenward limits", "tokenward limits --jq '.limits[] | select(.setting).name'"]),
     ("completions", ["tokenward completions bash", "tokenward completions zsh > _tokenward"]),
     ("man", ["tokenward man | man -l -", "tokenward man token create | man -l -"]),

@@ -80,6 +80,7 @@ use crate::commands::policy::PolicyCommand;
 use crate::commands::restore::RestoreArgs;
 use crate::commands::serve::ServeArgs;
 use crate::commands::sign_in_link::SignInLinkArgs;
+use crate::commands::size::StatusArgs;
 use crate::note::be_quiet;
 use client::Client;
 pub use log::{LogCommand, OnlineLog};
@@ -190,6 +191,8 @@ pub enum Command {
     Pepper(PepperCommand),
     /// Bring the schema up to date, as a user who may change it (no server needed)
     Migrate(MigrateArgs),
+    /// Show how the service stands: version, address, database, position, tokens, and what it warns of
+    Status(StatusArgs),
     /// Run a command with a token of its own, which is taken back when the command ends
     ///
     /// Signals are passed on. The exit code is the command's; 125 where no token was made and nothing was run, 126 and 127 where
@@ -284,8 +287,6 @@ pub enum Online {
     ///
     /// The exit code is 0 when it is, and 1 when not.
     Health(health::HealthArgs),
-    /// Show how the service stands: version, address, database, position, tokens, and what it warns of
-    Status,
     /// Show the limits of the server: sizes, numbers, times
     Limits,
     /// Print what makes your shell complete commands, options and names
@@ -473,6 +474,19 @@ pub fn run_log(command: OnlineLog, global: &Global) -> ExitCode {
     finish(asked, global)
 }
 
+/// The same for how the service stands.
+#[must_use]
+pub fn run_status(args: &StatusArgs, global: &Global) -> ExitCode {
+    let asked = async {
+        check_environment()?;
+        if args.data.is_given() {
+            return Err(Failure::usage("--data-dir, --database and --config go with --size: what stands there is asked of no server"));
+        }
+        status::run(&Context::open(global)?).await
+    };
+    finish(asked, global)
+}
+
 fn finish(command: impl Future<Output = Result>, global: &Global) -> ExitCode {
     if global.wide {
         output::show_everything();
@@ -532,7 +546,6 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Revoke(args) => revoke::run(args, global).await,
         Online::Health(args) => health::run(&args, global).await,
         Online::Limits => limits::run(global).await,
-        Online::Status => status::run(&context()?).await,
         Online::Completions(args) => shell::completions(&args),
         Online::Man(args) => shell::man(&args),
         Online::Org(command) => org::run(command, &context()?).await,

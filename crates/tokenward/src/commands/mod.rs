@@ -18,6 +18,7 @@ pub mod policy;
 pub mod restore;
 pub mod serve;
 pub mod sign_in_link;
+pub mod size;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -45,6 +46,13 @@ pub struct DataArgs {
     /// A configuration file
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+impl DataArgs {
+    /// Was any of them said?
+    pub fn is_given(&self) -> bool {
+        self.data_dir.is_some() || self.database.is_some() || self.config.is_some()
+    }
 }
 
 /// An organization that is to be made, and where its data is.

@@ -27,6 +27,7 @@ mod console_token_life;
 mod console_tokens;
 mod decisions;
 mod embedded;
+mod ended_tokens;
 mod episodes;
 mod failover;
 mod fields;

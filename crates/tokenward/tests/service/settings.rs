@@ -64,7 +64,7 @@ fn a_variable_or_an_option_that_nothing_reads_stops_every_command() {
         ("TOKENWARD_RECEIPT_WAIT_MS", "5", "did you mean TOKENWARD_LIMITS_RECEIPT_WAIT_MS?"),
         ("TOKENWARD_MAX_STALENESS_MS", "+5000", "`+5000` is not a whole number"),
         ("TOKENWARD_MAX_STALENESS_MS", "1e4", "`1e4` is not a whole number"),
-        ("TOKENWARD_LIMITS_TOKENS", "-1", "must not be below zero"),
+        ("TOKENWARD_LIMITS_MAX_TOKENS", "-1", "must not be below zero"),
         ("TOKENWARD_DATABASE", "sqlite:my%20tokens.db", "write the path as it is"),
         ("TOKENWARD_SMTP_URL", "smtps://:geheim@mail.acme.example", "no user before its `@`"),
         ("TOKENWARD_HINTS", "TRUE", "true or false"),

@@ -19,6 +19,7 @@ use super::Conn;
 use super::error::{OpenError, cause_text, fail, is_lock_timeout, migrate_error, readable_steps, same_steps};
 use super::head::{Head, Places};
 use crate::address::server;
+use crate::sizes::TableSize;
 pub(super) use feed::Feed;
 use hosts::Hosts;
 pub(super) use listen::{Listener, PUT_APPLIED, PUT_HEAD, say_to};
@@ -223,6 +224,18 @@ pub(super) async fn places(session: &mut Session) -> Result<Places> {
     let answer = {
         let (patience, c) = session.statement();
         timeout(patience, sqlx::query_as(PLACES).fetch_one(c)).await
+    };
+    session.answered(answer)
+}
+
+/// What each table takes with its indexes, and about how many rows it has, as the server counts them.
+pub(super) async fn table_sizes(session: &mut Session) -> Result<Vec<TableSize>> {
+    let query = "SELECT relname::text AS name, n_live_tup AS rows, pg_total_relation_size(relid) AS bytes \
+                 FROM pg_stat_user_tables WHERE schemaname = current_schema() AND relname <> '_sqlx_migrations' \
+                 ORDER BY bytes DESC, name";
+    let answer = {
+        let (patience, c) = session.statement();
+        timeout(patience, sqlx::query_as(query).fetch_all(c)).await
     };
     session.answered(answer)
 }

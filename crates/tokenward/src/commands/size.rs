@@ -1,0 +1,134 @@
+//! `tokenward status --size`: what everything takes that grows, and what bounds it.
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::Args;
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::json;
+use tokenward_server::config::Flags;
+use tokenward_server::serve::open_to_read;
+use tokenward_store::address::DatabaseAddress;
+use tokenward_store::sizes::{self, TableSize};
+
+use super::{DataArgs, config, must_exist, print_answer};
+
+/// `tokenward status`.
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// Show what each table and file takes instead, and what bounds it (no server needed)
+    #[arg(long)]
+    pub size: bool,
+    /// Where the data is, for `--size`.
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+/// What bounds each table: the table of `docs/operations.md` says more.
+pub const OWNERS: &[(&str, &str)] = &[
+    ("account", "people; one a person"),
+    ("account_notice", "people; told once, and kept"),
+    ("api", "limit `apis`"),
+    ("checkpoint", "one an hour in which something changed"),
+    ("cluster", "limit `clusters`"),
+    ("denial", "limits `denials` and `denial_days`"),
+    ("device_guess", "a day"),
+    ("device_sign_in", "a quarter of an hour"),
+    ("environment", "limit `environments`"),
+    ("event", "nothing: the proof stays for ever"),
+    ("event_payload", "event_retention"),
+    ("idempotency", "a day"),
+    ("identity", "people; some a person"),
+    ("invitation", "limit `invitations`"),
+    ("log_head", "one row"),
+    ("log_line", "one a move or restore"),
+    ("log_line_read", "one a node and move"),
+    ("log_lost", "one an event that a restore has lost"),
+    ("member", "limit `members`"),
+    ("meta", "one row"),
+    ("node", "one a node"),
+    ("organization", "one an organization; deleted ones stay"),
+    ("pepper", "one a pepper"),
+    ("permission_used", "limits `permissions_used` and `usage_days`"),
+    ("project", "limit `projects`"),
+    ("rego_policy", "limit `policy_tokens`"),
+    ("role", "limit `custom_roles`"),
+    ("role_cluster", "limit `custom_roles`"),
+    ("role_project", "limit `custom_roles`"),
+    ("session", "limit `sessions`"),
+    ("sign_in_attempt", "90 days"),
+    ("sign_in_link", "one a person"),
+    ("sign_in_rule", "a few an organization"),
+    ("token", "limit `max_tokens` for living ones, ended_token_retention for ended ones"),
+    ("token_denied", "nobody writes it any more"),
+    ("token_quota", "as token"),
+    ("token_secret", "as token; earlier secrets for ended_token_retention"),
+    ("token_usage", "as token"),
+    ("usage_day", "limit `usage_days`"),
+    ("usage_denied", "limit `usage_days`"),
+    ("used_digest", "nothing: a digest is used for ever"),
+    ("variable", "limits `variables` and `variables_bytes`"),
+    ("variable_replaced", "as variable"),
+];
+
+/// What bounds the files beside the database.
+const FILES: &[(&str, &str)] = &[
+    ("tokenward.db", "what is in it; room of what was removed is used again"),
+    ("tokenward.db-wal", "the longest reader; some megabytes"),
+    ("tokenward.db-shm", "as the file before it"),
+    ("journal", "what was taken away in 90 days"),
+    ("pepper", "one line a pepper"),
+];
+
+/// `tokenward status --size`.
+pub async fn run(data: DataArgs, as_json: bool) -> Result<()> {
+    let config = config(&data, Flags::default())?;
+    must_exist(&config)?;
+    let store = open_to_read(&config).await?;
+    let sizes = sizes::all(&store).await;
+    store.close().await;
+    let (sizes, files) = (sizes?, files(&config.data_dir));
+    let bound = |it: &TableSize| {
+        OWNERS.iter().find(|(name, _)| *name == it.name).map_or("unknown to this version", |(_, bound)| bound)
+    };
+    if as_json {
+        let tables = sizes.iter().map(
+            |it| json!({ "name": it.name, "rows": it.rows, "bytes": it.bytes, "bounded_by": bound(it) }),
+        );
+        let files = files.iter().map(|(name, bytes, bound)| json!({ "name": name, "bytes": bytes, "bounded_by": bound }));
+        return print_answer(&json!({ "tables": tables.collect::<Vec<_>>(), "files": files.collect::<Vec<_>>() }));
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(["Table", "Rows, about", "KiB", "Bytes a row", "What bounds it"]);
+    for it in &sizes {
+        let each = if it.rows > 0 { (it.bytes / it.rows).to_string() } else { String::new() };
+        let (rows, kib) = (it.rows.to_string(), (it.bytes / 1024).to_string());
+        table.add_row([it.name.clone(), rows, kib, each, bound(it).to_owned()]);
+    }
+    for column in 1..4 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    println!("{}", trimmed(&table.to_string()));
+    if !files.is_empty() {
+        println!();
+        files.iter().for_each(|(name, bytes, bound)| println!("{name}: {} KiB; bounded by {bound}", bytes / 1024));
+    }
+    if let Ok(DatabaseAddress::Server(_)) = DatabaseAddress::parse(&config.database) {
+        println!("\nThe write-ahead log of the server is its own: max_wal_size, and its archive.");
+    }
+    Ok(())
+}
+
+/// The files of a data directory that are there.
+fn files(directory: &Path) -> Vec<(&'static str, u64, &'static str)> {
+    let sized = |(name, bound): &(&'static str, &'static str)| {
+        std::fs::metadata(directory.join(name)).ok().map(|meta| (*name, meta.len(), *bound))
+    };
+    FILES.iter().filter_map(sized).collect()
+}
+
+fn trimmed(text: &str) -> String {
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
