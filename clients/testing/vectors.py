@@ -133,8 +133,9 @@ def verdicts(schemas: Row) -> list[Row]:
     for reason in schemas["DecisionCode"]["x-reasons"]:
         code = reason["code"]
         body: Row = {"valid": False, "code": code}
-        if code not in ("malformed", "unknown"):
-            body["token"] = {k: v for k, v in holder.items() if code != "revoked" or k != "expires_at"}
+        # Of what has ended no more is told than that.
+        if code not in ("malformed", "unknown", "revoked", "expired", "replaced"):
+            body["token"] = holder
         if code == "permission_denied":
             body["missing_permission"] = "invoices:write"
         if code in LIMITS:

@@ -459,6 +459,8 @@ const NEVER: i64 = i64::MAX;
 
 /// Below this many bytes nothing is tidied up, in a shard.
 const LEAST_DEAD: usize = 4_096;
+/// A table of so many places is not made smaller.
+const LEAST_PLACES: usize = 16;
 /// About what a token takes with restrictions.
 const RESTRICTED_BYTES: usize = 256;
 
@@ -678,7 +680,8 @@ impl Shard {
 
     /// Gives memory back where much of it is kept for what is gone.
     fn tidy(&mut self) {
-        if self.dead > LEAST_DEAD.max(self.names.len() / 2) || self.taken * 4 < self.records.len() {
+        let is_sparse = self.records.len() > LEAST_PLACES && self.taken * 4 < self.records.len();
+        if is_sparse || self.dead > LEAST_DEAD.max(self.names.len() / 2) {
             self.dead = 0;
             self.retain(|_| true);
         }

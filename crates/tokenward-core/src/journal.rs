@@ -49,6 +49,9 @@ pub enum After {
         disabled_at: Option<Time>,
         /// When each of its secrets ends that has an end.
         ends: Vec<(u16, Time)>,
+        /// Of one that was revoked: what is kept for ever of the digests of its secrets, in hexadecimal.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        used: Vec<String>,
     },
     /// A user, who had these sessions and no others.
     Sessions {
@@ -175,7 +178,7 @@ mod tests {
     }
 
     fn token(revoked_at: Option<i64>) -> Option<After> {
-        Some(After::Token { revoked_at: revoked_at.map(Time), disabled_at: None, ends: Vec::new() })
+        Some(After::Token { revoked_at: revoked_at.map(Time), disabled_at: None, ends: Vec::new(), used: Vec::new() })
     }
 
     #[test]

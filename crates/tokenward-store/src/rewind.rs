@@ -90,7 +90,8 @@ async fn take_away(
     events: &mut Vec<Event>,
 ) -> Result<()> {
     match after {
-        After::Token { revoked_at, disabled_at, ends } => {
+        After::Token { revoked_at, disabled_at, ends, used } => {
+            tokens::ended::keep_used(tx, used).await?;
             let Some(token) = token(tx, target).await? else { return Ok(()) };
             if let (Some(at), None) = (revoked_at, token.revoked_at) {
                 events.push(revoke(tx, &token, *at).await?);

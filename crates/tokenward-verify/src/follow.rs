@@ -475,8 +475,13 @@ async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target
         Keeps::Token => {
             let rows = tokens::index_rows(feed.conn()?, &[target]).await?;
             let ends = rows.iter().filter_map(|row| Some((row.version, row.secret_expires_at?))).collect();
+            // A copy from before it was made would not know that its digests were used.
+            let used = match rows.first().and_then(|row| row.revoked_at) {
+                Some(_) => ended::used_of(feed.conn()?, target).await?,
+                None => Vec::new(),
+            };
             let of_token =
-                |row: &IndexRow| After::Token { revoked_at: row.revoked_at, disabled_at: row.disabled_at, ends };
+                |row: &IndexRow| After::Token { revoked_at: row.revoked_at, disabled_at: row.disabled_at, ends, used };
             rows.first().map(of_token)
         }
         Keeps::Sessions => {

@@ -331,7 +331,12 @@ mod tests {
             kind: "token.deleted".into(),
             organization: Some(Uuid::from_u128(2)),
             target: Uuid::from_u128(3),
-            after: Some(After::Token { revoked_at: Some(Time(9)), disabled_at: None, ends: vec![(1, Time(8))] }),
+            after: Some(After::Token {
+                revoked_at: Some(Time(9)),
+                disabled_at: None,
+                ends: vec![(1, Time(8))],
+                used: vec!["00ff".into()],
+            }),
         }
     }
 

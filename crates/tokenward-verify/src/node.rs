@@ -229,14 +229,7 @@ impl Follower {
             followed.index.prune(time);
             self.pruned = now;
         }
-        if let Some(after) = self.unread {
-            self.unread = follow::read_ended(followed, &mut self.feed, after, time).await?;
-            if self.unread.is_none() {
-                followed.index.ended.complete();
-                tracing::info!(ended = followed.index.ended.len(), "what has ended is in memory too");
-            }
-        }
-        Ok(())
+        self.read_ended(followed).await
     }
 
     /// Until the next look, when nobody hints at anything.
@@ -342,6 +335,18 @@ impl Follower {
         }
         self.loaded = true;
         followed.position.send_replace(self.position);
+        // A first part at once: where little has ended there is none left, and nobody ever hears less than there is to say.
+        self.read_ended(followed).await
+    }
+
+    /// Reads a part of what had ended before this node began.
+    async fn read_ended(&mut self, followed: &Followed) -> Result<()> {
+        let Some(after) = self.unread else { return Ok(()) };
+        self.unread = follow::read_ended(followed, &mut self.feed, after, self.store.now()).await?;
+        if self.unread.is_none() {
+            followed.index.ended.complete();
+            tracing::info!(ended = followed.index.ended.len(), "what has ended is in memory too");
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::decision::Decision;
 use tokenward_core::reason::Reason;
 use tokenward_core::secret::Digest;
+use tokenward_core::token::TokenState;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::tokens;
 use tokenward_verify::Question;
@@ -20,7 +21,13 @@ pub type Outcome = Result<(), (Reason, Option<String>)>;
 /// `unknown`.
 pub async fn decide(app: &Arc<App>, grant: &Grant, token: Uuid, question: &Question<'_>) -> Result<Outcome> {
     let mut reader = app.read(grant.organization()).await?;
-    tokens::find(reader.conn(), grant, token, app.now()).await?;
+    let found = tokens::find(reader.conn(), grant, token, app.now()).await?;
+    match found.state(app.now()) {
+        // It is not among those that live.
+        TokenState::Revoked => return Ok(Err((Reason::Revoked, None))),
+        TokenState::Expired => return Ok(Err((Reason::Expired, None))),
+        _ => {}
+    }
     let secrets = tokens::index_rows(reader.conn(), &[token]).await?;
     let newest = secrets.into_iter().max_by_key(|it| it.version);
     let newest = newest.ok_or_else(|| Error::internal("a token without a secret"))?;

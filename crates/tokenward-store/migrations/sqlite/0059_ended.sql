@@ -18,7 +18,8 @@ CREATE INDEX token_living ON token (id) WHERE revoked_at IS NULL AND name_freed_
 CREATE INDEX token_over ON token (expires_at) WHERE revoked_at IS NULL AND name_freed_at IS NULL;
 CREATE INDEX token_expired ON token (organization_id, kind, id) WHERE revoked_at IS NULL AND name_freed_at IS NOT NULL;
 -- What is to be removed, the oldest first.
-CREATE INDEX token_gone ON token (coalesce(revoked_at, expires_at)) WHERE revoked_at IS NOT NULL OR name_freed_at IS NOT NULL;
+CREATE INDEX token_taken_back ON token (revoked_at) WHERE revoked_at IS NOT NULL;
+CREATE INDEX token_marked ON token (expires_at) WHERE revoked_at IS NULL AND name_freed_at IS NOT NULL;
 CREATE INDEX token_secret_over ON token_secret (expires_at) WHERE expires_at IS NOT NULL;
 
 -- A digest that was used once is used for ever: 16 bytes of it under a key that no rotation changes. It stands with its secret,

@@ -10,8 +10,8 @@ use tokenward_core::ended::{RETENTION, SHORTEST_RETENTION};
 use tokenward_core::time::Micros;
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, Many, execute, hex_id, many, row, run};
-use crate::tx::UnloggedTx;
+use crate::db::{Conn, Many, execute, hex_bytes, hex_id, many, row, run};
+use crate::tx::{Tx, UnloggedTx};
 
 row! {
     /// A secret, and what may have ended it.
@@ -43,6 +43,25 @@ pub async fn page(conn: Conn<'_>, (token, version): (Uuid, u16), limit: i64) -> 
         "s.expires_at AS secret_expires_at, t.revoked_at FROM token_secret s JOIN token t ON t.id = s.token_id ",
         "WHERE (s.token_id, s.version) > ($1, $2) ORDER BY s.token_id, s.version LIMIT $3"
     )).bind(token).bind(i32::from(version)).bind(limit).fetch_all(&mut *c))
+}
+
+/// What is kept for ever of the digests of a token's secrets, in hexadecimal.
+pub async fn used_of(conn: Conn<'_>, token: Uuid) -> Result<Vec<String>> {
+    let used: Vec<Vec<u8>> = run!(conn, c => sqlx::query_scalar(
+        "SELECT coalesce(used, substr(digest, 1, 16)) FROM token_secret WHERE token_id = $1 ORDER BY version"
+    ).bind(token).fetch_all(&mut *c))?;
+    Ok(used.iter().map(|used| hex_bytes(used)).collect())
+}
+
+/// Keeps for ever that these were used: for whoever brings back what a log has forgotten. What is no digest is left out.
+pub(crate) async fn keep_used(tx: &mut Tx, used: &[String]) -> Result<()> {
+    for digest in used.iter().filter_map(|it| hex::decode(it).ok()) {
+        execute!(
+            tx.conn(),
+            sqlx::query("INSERT INTO used_digest (digest) VALUES ($1) ON CONFLICT DO NOTHING").bind(digest)
+        )?;
+    }
+    Ok(())
 }
 
 /// For how long it is told of a token that it has ended.
@@ -118,27 +137,31 @@ const REMOVE: [Many; 6] = [
 ];
 const REMOVE_SECRETS: [Many; 2] = [
     many!(
-        "DELETE FROM token_usage WHERE EXISTS (SELECT 1 FROM",
+        "DELETE FROM token_usage WHERE (token_id, version) IN (SELECT r.id, r.version FROM",
         [id id, version number],
-        "WHERE token_usage.token_id = r.id AND token_usage.version = r.version)"
+        ")"
     ),
     many!(
-        "DELETE FROM token_secret WHERE EXISTS (SELECT 1 FROM",
+        "DELETE FROM token_secret WHERE (token_id, version) IN (SELECT r.id, r.version FROM",
         [id id, version number],
-        "WHERE token_secret.token_id = r.id AND token_secret.version = r.version)"
+        ")"
     ),
 ];
 
-/// Removes the rows of at most `limit` tokens that ended longer ago than that is told, and of as many earlier secrets of living
-/// ones. Nothing goes that a decision could accept; that their digests were used is kept. Answers how many they were.
+/// Removes the rows of at most `limit` tokens each that were taken back or expired longer ago than that is told, and of as many
+/// earlier secrets of living ones. Nothing goes that a decision could accept; that their digests were used is kept. Answers how many they were.
 pub async fn remove(tx: &mut UnloggedTx, limit: i64) -> Result<usize> {
     let now = tx.alone().await?;
     // Asked under the lock of the log: it may have become longer since.
     let before = now.plus(-retention(tx.conn()).await?).0;
-    let tokens: Vec<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
-        "SELECT id FROM token WHERE (revoked_at IS NOT NULL OR name_freed_at IS NOT NULL) ",
-        "AND coalesce(revoked_at, expires_at) <= $1 ORDER BY coalesce(revoked_at, expires_at) LIMIT $2"
+    let mut tokens: Vec<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(
+        "SELECT id FROM token WHERE revoked_at <= $1 ORDER BY revoked_at LIMIT $2"
+    ).bind(before).bind(limit).fetch_all(&mut *c))?;
+    let expired: Vec<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
+        "SELECT id FROM token WHERE revoked_at IS NULL AND name_freed_at IS NOT NULL AND expires_at <= $1 ",
+        "ORDER BY expires_at LIMIT $2"
     )).bind(before).bind(limit).fetch_all(&mut *c))?;
+    tokens.extend(expired);
     if !tokens.is_empty() {
         let rows: Vec<Gone> = tokens.iter().map(|id| Gone { id: hex_id(*id) }).collect();
         KEEP_USED.execute(tx.conn(), &rows).await?;

@@ -89,7 +89,7 @@ pub async fn run(data: DataArgs, as_json: bool) -> Result<()> {
     store.close().await;
     let (sizes, files) = (sizes?, files(&config.data_dir));
     let bound = |it: &TableSize| {
-        OWNERS.iter().find(|(name, _)| *name == it.name).map_or("unknown to this version", |(_, bound)| bound)
+        OWNERS.iter().find(|(name, _)| *name == it.name).map_or("unknown to this version", |(_, bound)| *bound)
     };
     if as_json {
         let tables = sizes.iter().map(
