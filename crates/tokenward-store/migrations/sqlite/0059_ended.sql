@@ -2,21 +2,12 @@
 ALTER TABLE meta ADD COLUMN ended_token_retention INTEGER;
 
 -- A token whose time is over is marked by freeing its name, by whoever wants that or by the worker. What was neither taken back nor
--- marked is what lists, counts and the start look at.
+-- marked is what counts, and what the start reads.
 UPDATE organization SET token_count = (
     SELECT count(*) FROM token t WHERE t.organization_id = organization.id AND t.revoked_at IS NULL AND t.name_freed_at IS NULL
 );
-DROP INDEX token_page;
-DROP INDEX token_by_name;
-DROP INDEX token_by_end;
-DROP INDEX token_by_use;
-CREATE INDEX token_page ON token (organization_id, kind, id) WHERE revoked_at IS NULL AND name_freed_at IS NULL;
-CREATE INDEX token_by_name ON token (organization_id, kind, name_lower, id) WHERE revoked_at IS NULL AND name_freed_at IS NULL;
-CREATE INDEX token_by_end ON token (organization_id, kind, end_key, id) WHERE revoked_at IS NULL AND name_freed_at IS NULL;
-CREATE INDEX token_by_use ON token (organization_id, kind, used_at, id) WHERE revoked_at IS NULL AND name_freed_at IS NULL;
 CREATE INDEX token_living ON token (id) WHERE revoked_at IS NULL AND name_freed_at IS NULL;
 CREATE INDEX token_over ON token (expires_at) WHERE revoked_at IS NULL AND name_freed_at IS NULL;
-CREATE INDEX token_expired ON token (organization_id, kind, id) WHERE revoked_at IS NULL AND name_freed_at IS NOT NULL;
 -- What is to be removed, the oldest first.
 CREATE INDEX token_taken_back ON token (revoked_at) WHERE revoked_at IS NOT NULL;
 CREATE INDEX token_marked ON token (expires_at) WHERE revoked_at IS NULL AND name_freed_at IS NOT NULL;

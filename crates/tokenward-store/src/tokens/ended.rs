@@ -1,6 +1,6 @@
 //! Tokens that have ended: for how long that is told, and the end of their rows.
 //!
-//! A token whose time is over is marked by having its name freed (`name_freed_at`): lists, counts and the start look at what was
+//! A token whose time is over is marked by having its name freed (`name_freed_at`): counts and the start look at what was
 //! neither taken back nor marked. Marking and removing change nothing that anybody could still be allowed: they have no event.
 
 use std::collections::BTreeMap;
