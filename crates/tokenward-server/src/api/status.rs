@@ -18,7 +18,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization/{organizationId}/status", show)
             .needs(Management::EventRead, On::Organization)
-            .about("Service", "How does the service stand: version, address, database, log, tokens, and what it warns of?")
+            .about(
+                "Service",
+                "How does the service stand: version, address, database, log, tokens, and what it warns of?",
+            )
             .answers::<Status>(200),
     ]
 }
@@ -32,11 +35,7 @@ async fn show(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -
         position: status.position.to_string(),
         nodes: status.nodes,
         tokens: status.tokens.as_ref().map(tokens),
-        warnings: status
-            .warnings
-            .into_iter()
-            .map(|(code, text)| StatusWarning { code: code.into(), text })
-            .collect(),
+        warnings: status.warnings.into_iter().map(|(code, text)| StatusWarning { code: code.into(), text }).collect(),
     }))
 }
 

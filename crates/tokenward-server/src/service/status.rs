@@ -36,17 +36,22 @@ pub async fn read(app: &Arc<App>, grant: &Grant) -> Result<Status> {
         warnings.push(("clients_hidden", CLIENTS_HIDDEN.to_owned()));
     }
     if log::is_unread(app, grant.organization()).await? {
-        let text = "The log has gone on under another name, and nobody has acknowledged it: see `tokenward log status`.";
+        let text =
+            "The log has gone on under another name, and nobody has acknowledged it: see `tokenward log status`.";
         warnings.push(("log_turned", text.to_owned()));
     }
     for node in &nodes.nodes {
         let silent = nodes.now.0.saturating_sub(node.renewed_at.0);
         if Some(node.id) != nodes.this && silent > node.max_staleness {
-            let text = format!("The node {} has given no sign of life for {} s, and decides nothing.", node.name, silent / 1_000_000);
+            let text = format!(
+                "The node {} has given no sign of life for {} s, and decides nothing.",
+                node.name,
+                silent / 1_000_000
+            );
             warnings.push(("node_silent", text));
         }
     }
-    let tokens = match grant.permits(Management::TokenRead) {
+    let tokens = match grant.require_also(Management::TokenRead) {
         Ok(()) => Some(token_overview::count(app, grant, SPANS).await?.1),
         Err(_) => None,
     };

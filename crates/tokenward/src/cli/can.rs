@@ -38,7 +38,8 @@ pub struct CanArgs {
 
 pub async fn run(args: CanArgs, context: &Context<'_>) -> Result {
     if matches!(verify::form(&args.subject), verify::Form::Ours(_)) {
-        let why = "The text of a token does not belong in a command line: the process list and the shell's history show it.";
+        let why =
+            "The text of a token does not belong in a command line: the process list and the shell's history show it.";
         return Err(Failure::usage(why).hint("Write `-` and pipe it in, or name the token."));
     }
     if args.subject == "-" {
@@ -51,8 +52,11 @@ pub async fn run(args: CanArgs, context: &Context<'_>) -> Result {
     match (token, role) {
         (Some((_, token)), Ok(role)) => {
             let (token, role) = (token.id, role.id);
-            Err(Failure::usage(format!("There is a token and a role `{}`; say which one you mean by its id.", args.subject))
-                .hint(format!("The token is {token}, and the role {role}.")))
+            Err(Failure::usage(format!(
+                "There is a token and a role `{}`; say which one you mean by its id.",
+                args.subject
+            ))
+            .hint(format!("The token is {token}, and the role {role}.")))
         }
         (Some((path, token)), Err(_)) => ask_named(&args, &path, &token, context).await,
         (None, Ok(role)) => ask_role(&args, role, context, &organization).await,

@@ -422,8 +422,9 @@ fn choose<T: Named>(visible: &[T], wanted: Option<&str>) -> Result<ChosenOrganiz
             Err(Failure::not_found(format!("There is no organization `{wanted}`, or you may not see it."))
                 .hint(format!("You belong to: {}", names())))
         }
-        (None, None, _) => Err(Failure::usage("You belong to several organizations; say which one you mean.")
-            .hint(format!("Add --organization, or choose one for all commands with `tokenward org use NAME`: {}", names()))),
+        (None, None, _) => Err(Failure::usage("You belong to several organizations; say which one you mean.").hint(
+            format!("Add --organization, or choose one for all commands with `tokenward org use NAME`: {}", names()),
+        )),
     }
 }
 

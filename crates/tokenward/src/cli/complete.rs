@@ -132,9 +132,7 @@ async fn ask(names: Names, typed: &str, global: &Global) -> Result<Vec<(String, 
         Names::TokensAndRoles => [tokens.await?, roles.await?].concat(),
         Names::Roles => roles.await?,
         Names::Projects => listed(&client.get::<List<Project>>(&path("project")).await?.results, |_| "project")?,
-        Names::Clusters => {
-            listed(&client.get::<List<Cluster>>(&path("cluster")).await?.results, |it| &it.region)?
-        }
+        Names::Clusters => listed(&client.get::<List<Cluster>>(&path("cluster")).await?.results, |it| &it.region)?,
         Names::Members => listed(&client.get::<List<Member>>(&path("member")).await?.results, |it| &it.role_name)?,
         Names::Apis => {
             let all = client.get::<List<ApiItem>>(&path("api")).await?;
@@ -159,7 +157,8 @@ fn id_of(id: Uuid) -> String {
 
 /// Is a name one word in every shell?
 fn is_plain(name: &str) -> bool {
-    !name.starts_with('-') && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '+' | '/'))
+    !name.starts_with('-')
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '+' | '/'))
 }
 
 #[cfg(test)]
@@ -218,7 +217,9 @@ mod tests {
     #[test]
     fn the_line_says_which_server_is_asked() {
         let words: Vec<String> =
-            ["x", "--", "tokenward", "--url=http://a", "token", "show", "--organization", "Acme", ""].map(Into::into).into();
+            ["x", "--", "tokenward", "--url=http://a", "token", "show", "--organization", "Acme", ""]
+                .map(Into::into)
+                .into();
         let global = as_typed(&words);
         assert_eq!((global.url.as_deref(), global.organization.as_deref()), (Some("http://a"), Some("Acme")));
     }

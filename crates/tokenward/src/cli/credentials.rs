@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn a_login_from_before_there_was_a_choice_is_read() {
-        let before = r#"{"servers":{"http://one":{"token":"tws_x","email":"a@b.c","expires_at":"2027-01-31T00:00:00Z"}}}"#;
+        let before =
+            r#"{"servers":{"http://one":{"token":"tws_x","email":"a@b.c","expires_at":"2027-01-31T00:00:00Z"}}}"#;
         let read: Credentials = serde_json::from_str(before).unwrap();
         assert_eq!(read.servers["http://one"].organization, None);
     }

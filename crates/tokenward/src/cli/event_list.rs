@@ -97,7 +97,8 @@ async fn newest(asked: &Asked, limit: usize, context: &Context<'_>) -> Result<(V
     let mut token: Option<String> = None;
     while events.len() < limit {
         let size = (limit - events.len()).min(PAGE);
-        let EventPage { links, events: batch } = page(asked, size, ("continueToken", token.as_deref()), context).await?;
+        let EventPage { links, events: batch } =
+            page(asked, size, ("continueToken", token.as_deref()), context).await?;
         let next = continue_token(&links);
         // A server that sends us round in circles must not keep us for ever.
         let ended = batch.is_empty() || next.is_none() || next == token;

@@ -31,7 +31,10 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
     ),
     (
         "sign-in-link",
-        ["tokenward sign-in-link ada@acme.example", "tokenward sign-in-link ada@acme.example --data-dir /var/lib/tokenward"],
+        [
+            "tokenward sign-in-link ada@acme.example",
+            "tokenward sign-in-link ada@acme.example --data-dir /var/lib/tokenward",
+        ],
     ),
     ("identity list", ["tokenward identity list", "tokenward identity list ada@acme.example --json"]),
     (
@@ -57,18 +60,36 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
     ),
     (
         "identity export",
-        ["tokenward identity export > identities.csv", "tokenward identity export --data-dir /var/lib/tokenward > identities.csv"],
+        [
+            "tokenward identity export > identities.csv",
+            "tokenward identity export --data-dir /var/lib/tokenward > identities.csv",
+        ],
     ),
-    ("identity import", ["tokenward identity import identities.csv --dry-run", "tokenward identity import - < identities.csv"]),
+    (
+        "identity import",
+        ["tokenward identity import identities.csv --dry-run", "tokenward identity import - < identities.csv"],
+    ),
     ("oidc test", ["tokenward oidc test corp", "tokenward oidc test corp --config /etc/tokenward/tokenward.toml"]),
-    ("backup", ["tokenward backup tokenward-monday.db", "tokenward backup /backup --keep 14 --data-dir /var/lib/tokenward"]),
+    (
+        "backup",
+        ["tokenward backup tokenward-monday.db", "tokenward backup /backup --keep 14 --data-dir /var/lib/tokenward"],
+    ),
     (
         "restore",
-        ["tokenward restore tokenward-monday.db --data-dir /var/lib/tokenward", "tokenward restore tokenward-monday.db --without-journal"],
+        [
+            "tokenward restore tokenward-monday.db --data-dir /var/lib/tokenward",
+            "tokenward restore tokenward-monday.db --without-journal",
+        ],
     ),
     ("log verify", ["tokenward log verify", "tokenward log verify --data-dir /var/lib/tokenward --json"]),
     ("log head", ["tokenward log head", "tokenward log head --jq .position"]),
-    ("log export", ["tokenward log export > events.jsonl", "tokenward log export --data-dir /var/lib/tokenward | gzip > events.jsonl.gz"]),
+    (
+        "log export",
+        [
+            "tokenward log export > events.jsonl",
+            "tokenward log export --data-dir /var/lib/tokenward | gzip > events.jsonl.gz",
+        ],
+    ),
     ("log checkpoint", ["tokenward log checkpoint", "tokenward log checkpoint > checkpoint.json"]),
     ("log key", ["tokenward log key", "tokenward log key --jq '.keys[0]'"]),
     ("log status", ["tokenward log status", "tokenward log status --jq .warning"]),
@@ -93,13 +114,22 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
         ],
     ),
     ("policy test", ["tokenward policy test policies", "tokenward policy test ."]),
-    ("login", ["tokenward login", "tokenward login --email ada@acme.example --url https://tokens.acme.example < password.txt"]),
+    (
+        "login",
+        [
+            "tokenward login",
+            "tokenward login --email ada@acme.example --url https://tokens.acme.example < password.txt",
+        ],
+    ),
     ("logout", ["tokenward logout", "tokenward logout --url https://tokens.acme.example"]),
     ("whoami", ["tokenward whoami", "tokenward whoami --jq .role.name"]),
     ("org list", ["tokenward org list", "tokenward org list --json id,name"]),
     ("org use", ["tokenward org use Acme", "tokenward org use --none"]),
     ("org rules list", ["tokenward org rules list", "tokenward org rules list --json"]),
-    ("org rules set", ["tokenward org rules set corp:platform=devops corp:finance=billing", "tokenward org rules set --none"]),
+    (
+        "org rules set",
+        ["tokenward org rules set corp:platform=devops corp:finance=billing", "tokenward org rules set --none"],
+    ),
     ("org sign-in show", ["tokenward org sign-in show", "tokenward org sign-in show --json"]),
     ("org sign-in set", ["tokenward org sign-in set --provider corp", "tokenward org sign-in set --any"]),
     (
@@ -109,11 +139,26 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
             "tokenward token create reports --role viewer --expires 2027-12-31 --network '203.0.113.0/24 office' -q > reports.token",
         ],
     ),
-    ("token list", ["tokenward token list --ends-in 14d", "tokenward token list --unused 90d --json id,name,last_used_at"]),
+    (
+        "token list",
+        ["tokenward token list --ends-in 14d", "tokenward token list --unused 90d --json id,name,last_used_at"],
+    ),
     ("token show", ["tokenward token show ci-deploys", "tokenward token show ci-deploys --jq .expires_at"]),
-    ("token edit", ["tokenward token edit ci-deploys --expires 90d", "tokenward token edit ci-deploys --role viewer --label team=shop"]),
-    ("token rotate", ["tokenward token rotate ci-deploys --keep 24h", "tokenward token rotate --self --keep 1h -q > ci.token"]),
-    ("token end", ["tokenward token end ci-deploys --secret 1", "tokenward token end ci-deploys --secret 1 --yes --wait 5"]),
+    (
+        "token edit",
+        [
+            "tokenward token edit ci-deploys --expires 90d",
+            "tokenward token edit ci-deploys --role viewer --label team=shop",
+        ],
+    ),
+    (
+        "token rotate",
+        ["tokenward token rotate ci-deploys --keep 24h", "tokenward token rotate --self --keep 1h -q > ci.token"],
+    ),
+    (
+        "token end",
+        ["tokenward token end ci-deploys --secret 1", "tokenward token end ci-deploys --secret 1 --yes --wait 5"],
+    ),
     ("token disable", ["tokenward token disable ci-deploys", "tokenward token disable ci-deploys --wait 5"]),
     (
         "token enable",
@@ -121,13 +166,25 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
     ),
     ("token attest", ["tokenward token attest ci-deploys", "tokenward token attest ci-deploys --jq .attested_at"]),
     ("token brownout", ["tokenward token brownout ci-deploys", "tokenward token brownout ci-deploys --json"]),
-    ("token delete", ["tokenward token delete ci-deploys", "tokenward token delete ci-deploys --reason key_compromise --yes"]),
+    (
+        "token delete",
+        ["tokenward token delete ci-deploys", "tokenward token delete ci-deploys --reason key_compromise --yes"],
+    ),
     (
         "token bulk delete",
-        ["tokenward token bulk delete --unused 90d --dry-run", "tokenward token bulk delete --creator-left --note 'left in May' --yes"],
+        [
+            "tokenward token bulk delete --unused 90d --dry-run",
+            "tokenward token bulk delete --creator-left --note 'left in May' --yes",
+        ],
     ),
-    ("token bulk disable", ["tokenward token bulk disable --label team=shop", "tokenward token bulk disable --unused 90d --yes"]),
-    ("token bulk enable", ["tokenward token bulk enable --label team=shop", "tokenward token bulk enable --all --dry-run"]),
+    (
+        "token bulk disable",
+        ["tokenward token bulk disable --label team=shop", "tokenward token bulk disable --unused 90d --yes"],
+    ),
+    (
+        "token bulk enable",
+        ["tokenward token bulk enable --label team=shop", "tokenward token bulk enable --all --dry-run"],
+    ),
     (
         "token bulk hand-over",
         [
@@ -137,18 +194,30 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
     ),
     (
         "token bulk set-end",
-        ["tokenward token bulk set-end --expires 90d --no-expiry --dry-run", "tokenward token bulk set-end --expires 30d --role admin"],
+        [
+            "tokenward token bulk set-end --expires 90d --no-expiry --dry-run",
+            "tokenward token bulk set-end --expires 30d --role admin",
+        ],
     ),
-    ("token import", ["tokenward token import old-tokens.csv --dry-run", "tokenward token import old-tokens.csv --json"]),
+    (
+        "token import",
+        ["tokenward token import old-tokens.csv --dry-run", "tokenward token import old-tokens.csv --json"],
+    ),
     (
         "token revoke-all",
-        ["tokenward token revoke-all --dry-run", "tokenward token revoke-all --created-before 2027-01-31 --reason key_compromise --yes"],
+        [
+            "tokenward token revoke-all --dry-run",
+            "tokenward token revoke-all --created-before 2027-01-31 --reason key_compromise --yes",
+        ],
     ),
     ("token undo", ["tokenward token undo ci-deploys", "tokenward token undo 0193614c-2a00-7c41-9f3a-5b1e0c7d2f68"]),
     ("token-policy show", ["tokenward token-policy show", "tokenward token-policy show --json"]),
     (
         "token-policy set",
-        ["tokenward token-policy set --max-lifetime 1y --default-lifetime 90d", "tokenward token-policy set --attest-every 180d"],
+        [
+            "tokenward token-policy set --max-lifetime 1y --default-lifetime 90d",
+            "tokenward token-policy set --attest-every 180d",
+        ],
     ),
     ("token-policy shorten", ["tokenward token-policy shorten", "tokenward token-policy shorten --organization Acme"]),
     (
@@ -159,25 +228,43 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
         ],
     ),
     ("revoke", ["tokenward revoke < leaked.token", "tokenward revoke --wait 10 --json < leaked.token"]),
-    ("can", ["tokenward can ci-deploys invoices:read", "tokenward can - environment:deploy --project shop < presented.token"]),
+    (
+        "can",
+        [
+            "tokenward can ci-deploys invoices:read",
+            "tokenward can - environment:deploy --project shop < presented.token",
+        ],
+    ),
     ("role list", ["tokenward role list", "tokenward role list --json id,name"]),
     ("role show", ["tokenward role show deployer", "tokenward role show deployer --jq '.permissions[]'"]),
     (
         "role create",
-        ["tokenward role create reader --permission 'invoices:read' --permission 'orders:*'", "tokenward role create deployer --file deployer.toml"],
+        [
+            "tokenward role create reader --permission 'invoices:read' --permission 'orders:*'",
+            "tokenward role create deployer --file deployer.toml",
+        ],
     ),
     ("role edit", ["tokenward role edit deployer deployer.toml", "tokenward role edit deployer - < deployer.json"]),
     ("role delete", ["tokenward role delete reader", "tokenward role delete reader --move-to viewer --yes"]),
     ("member list", ["tokenward member list", "tokenward member list --jq '.members[].email'"]),
     (
         "member invite",
-        ["tokenward member invite bob@acme.example --role devops", "tokenward member invite bob@acme.example --role viewer -q"],
+        [
+            "tokenward member invite bob@acme.example --role devops",
+            "tokenward member invite bob@acme.example --role viewer -q",
+        ],
     ),
     (
         "member role",
-        ["tokenward member role bob@acme.example --role viewer", "tokenward member role bob@acme.example --role viewer --hand-over-to ada@acme.example"],
+        [
+            "tokenward member role bob@acme.example --role viewer",
+            "tokenward member role bob@acme.example --role viewer --hand-over-to ada@acme.example",
+        ],
     ),
-    ("member detach", ["tokenward member detach bob@acme.example", "tokenward member detach bob@acme.example --organization Acme"]),
+    (
+        "member detach",
+        ["tokenward member detach bob@acme.example", "tokenward member detach bob@acme.example --organization Acme"],
+    ),
     (
         "member remove",
         [
@@ -186,7 +273,10 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
         ],
     ),
     ("project list", ["tokenward project list", "tokenward project list --json id,name"]),
-    ("project create", ["tokenward project create shop", "tokenward project create shop --description 'The web shop' -q"]),
+    (
+        "project create",
+        ["tokenward project create shop", "tokenward project create shop --description 'The web shop' -q"],
+    ),
     ("project delete", ["tokenward project delete shop", "tokenward project delete shop --yes"]),
     ("environment list", ["tokenward environment list --project shop", "tokenward environment list --project shop -q"]),
     (
@@ -198,7 +288,10 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
     ),
     (
         "environment delete",
-        ["tokenward environment delete staging --project shop", "tokenward environment delete staging --project shop --yes"],
+        [
+            "tokenward environment delete staging --project shop",
+            "tokenward environment delete staging --project shop --yes",
+        ],
     ),
     ("cluster list", ["tokenward cluster list", "tokenward cluster list --json id,name,region"]),
     (
@@ -216,9 +309,18 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
     ("plan", ["tokenward plan --file acme.yaml", "tokenward plan --file acme.yaml --prune --json"]),
     ("apply", ["tokenward apply --file acme.yaml", "tokenward apply --schema > acme.schema.json"]),
     ("decision show", ["tokenward decision show d_4f1k2m", "tokenward decision show d_4f1k2m --json"]),
-    ("decision list", ["tokenward decision list --denied", "tokenward decision list --reason permission_denied --limit 500"]),
-    ("usage", ["tokenward usage --group token", "tokenward usage --from 2027-01-01 --to 2027-01-31 --csv > january.csv"]),
-    ("usage permissions", ["tokenward usage permissions --role deployer", "tokenward usage permissions --token ci-deploys --days 90"]),
+    (
+        "decision list",
+        ["tokenward decision list --denied", "tokenward decision list --reason permission_denied --limit 500"],
+    ),
+    (
+        "usage",
+        ["tokenward usage --group token", "tokenward usage --from 2027-01-01 --to 2027-01-31 --csv > january.csv"],
+    ),
+    (
+        "usage permissions",
+        ["tokenward usage permissions --role deployer", "tokenward usage permissions --token ci-deploys --days 90"],
+    ),
     ("account events", ["tokenward account events", "tokenward account events --member bob@acme.example"]),
     ("session list", ["tokenward session list", "tokenward session list -q"]),
     (
@@ -230,7 +332,10 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
     ),
     (
         "event list",
-        ["tokenward event list --since 24h --by ada", "tokenward event list --follow --json kind,target_name,triggered_by"],
+        [
+            "tokenward event list --since 24h --by ada",
+            "tokenward event list --follow --json kind,target_name,triggered_by",
+        ],
     ),
     ("event retention", ["tokenward event retention", "tokenward event retention --set 400d"]),
     (

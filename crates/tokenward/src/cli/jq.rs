@@ -85,15 +85,23 @@ fn found(part: &str) -> String {
     }
 }
 
+/// A word with its article.
+fn a(word: &str) -> String {
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) { format!("an {word}") } else { format!("a {word}") }
+}
+
 fn unread(code: &str, error: load::Error<&str>) -> String {
-    let told = |part: &str, expected: &str| format!("at {} {}, where {expected} must be", place(code, part), found(part));
+    let told =
+        |part: &str, expected: &str| format!("at {} {}, where {expected} must be", place(code, part), found(part));
     let first = match error {
         load::Error::Io(_) => Some("modules cannot be loaded".to_owned()),
-        load::Error::Lex(all) => all.first().map(|(expected, part): &lex::Error<&str>| told(part, expected.as_str())),
+        load::Error::Lex(all) => {
+            all.first().map(|(expected, part): &lex::Error<&str>| told(part, &a(expected.as_str())))
+        }
         load::Error::Parse(all) => all.first().map(|(expected, part): &parse::Error<&str>| match expected {
             parse::Expect::Nothing => format!("at {} {}, where it must end", place(code, part), found(part)),
             parse::Expect::Just(text) => told(part, &format!("`{text}`")),
-            other => told(part, &format!("a {}", other.as_str())),
+            other => told(part, &a(other.as_str())),
         }),
     };
     first.unwrap_or_else(|| "it cannot be read".to_owned())
@@ -152,7 +160,10 @@ mod tests {
     #[test]
     fn texts_stand_as_they_are_and_the_rest_is_json() {
         assert_eq!(lines(".results[].name").unwrap(), ["ci \"1\"", "web"]);
-        assert_eq!(lines(".results | length, map(.n), .[0]").unwrap(), ["2", "[1,2.5]", r#"{"n":1,"name":"ci \"1\""}"#]);
+        assert_eq!(
+            lines(".results | length, map(.n), .[0]").unwrap(),
+            ["2", "[1,2.5]", r#"{"n":1,"name":"ci \"1\""}"#]
+        );
         assert_eq!(lines("[.results[] | select(.n > 1).name] | join(\", \")").unwrap(), ["web"]);
         assert_eq!(lines("empty").unwrap(), Vec::<String>::new());
         assert_eq!(lines(".results[0].name, halt, 1").unwrap(), ["ci \"1\""]);

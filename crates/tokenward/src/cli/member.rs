@@ -243,7 +243,8 @@ async fn invite(email: &str, wanted: &str, context: &Context<'_>, organization: 
     let role = find(&roles, wanted, "role")?;
     let body = InviteMemberRequest { email: email.to_owned(), role_id: Some(role.id), role: None };
     let answer: ApiAnswer<InviteMember> = context.client.post(&invitations_path(organization), &body).await?;
-    output::once(&answer.invitation_link, &answer.raw, context.global.json)?;
+    let lost = "The invitation was made, but its link is lost: take it back with `tokenward member remove EMAIL`, and invite again.";
+    output::once(&answer.invitation_link, &answer.raw, context.global.json, lost)?;
     if context.global.json {
         return Ok(());
     }

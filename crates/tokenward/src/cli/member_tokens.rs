@@ -65,7 +65,9 @@ impl MadeTokens {
     /// What becomes of them, for a question.
     pub fn fate(&self, email: &str, delete: bool) -> String {
         match (self.count(), delete) {
-            (0, true) => format!("there is no token that {email} made and you may see, and those that {email} owns stay"),
+            (0, true) => {
+                format!("there is no token that {email} made and you may see, and those that {email} owns stay")
+            }
             (made, true) => format!(
                 "{} that {email} made {} deleted, which cannot be undone later than in an hour",
                 count(made),
@@ -99,7 +101,10 @@ impl MadeTokens {
     pub async fn tell_of_later_ones(&self, context: &Context<'_>) -> Result {
         let left: ApiAnswer<ApiTokenBulk> = context.client.post(&self.path, &deletion(None)).await?;
         if left.count > 0 {
-            say(format!("warning: {} were made meanwhile, and stay: `tokenward token list --creator-left`.", count(left.count)));
+            say(format!(
+                "warning: {} were made meanwhile, and stay: `tokenward token list --creator-left`.",
+                count(left.count)
+            ));
         }
         Ok(())
     }

@@ -83,12 +83,12 @@ use crate::commands::sign_in_link::SignInLinkArgs;
 use crate::commands::size::StatusArgs;
 use crate::note::be_quiet;
 use client::Client;
-pub use log::{LogCommand, OnlineLog};
 pub use complete::answer_a_shell;
+pub use log::{LogCommand, OnlineLog};
 pub use loopback::{can_open as can_open_browser, open as open_in_browser};
+use output::Result;
 pub use output::{Exit, Failure};
 pub use pick::{shown, shown_in_a_line};
-use output::Result;
 use run::RunArgs;
 pub use run::run as run_command;
 
@@ -411,7 +411,8 @@ fn refuse_misleading(
         None => Ok(()),
         Some(id) => {
             let (option, name) = (id.replace('_', "-"), path.join(" "));
-            let without = if prints_nothing && matches!(*id, "json" | "jq" | "quiet") { " without --print-role" } else { "" };
+            let without =
+                if prints_nothing && matches!(*id, "json" | "jq" | "quiet") { " without --print-role" } else { "" };
             let why = format!("`{name}`{without} has no --{option}: leave it out");
             Err(definition.error(clap::error::ErrorKind::UnknownArgument, why))
         }

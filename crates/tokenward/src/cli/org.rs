@@ -52,8 +52,10 @@ pub async fn run(command: OrgCommand, context: &Context<'_>) -> Result {
 /// Keeps the choice beside the login.
 async fn choose(wanted: Option<String>, context: &Context<'_>) -> Result {
     if !context.client.is_signed_in() {
-        return Err(Failure::usage("A token in TOKENWARD_TOKEN belongs to one organization: there is nothing to choose.")
-            .hint("Unset it, and sign in with `tokenward login`."));
+        return Err(Failure::usage(
+            "A token in TOKENWARD_TOKEN belongs to one organization: there is nothing to choose.",
+        )
+        .hint("Unset it, and sign in with `tokenward login`."));
     }
     let chosen = match wanted {
         None => None,

@@ -9,8 +9,8 @@ use comfy_table::{Attribute, Cell, ContentArrangement, presets};
 use serde_json::Value;
 use tokenward_core::Time;
 
-pub use crate::note::clean;
 use super::pick;
+pub use crate::note::clean;
 use crate::note::{note, say};
 
 /// How a command ended. The numbers are part of the interface and never change.
@@ -132,16 +132,17 @@ pub fn json_line(value: &Value) -> Result {
 }
 
 /// What is never shown again: alone, or in the answer for programs. Where that cannot be shown as somebody wants it, all of it is
-/// shown, so that it is not lost.
-pub fn once(text: &str, answer: &Value, for_programs: bool) -> Result {
+/// shown; `lost` says what to do where not even that can be.
+pub fn once(text: &str, answer: &Value, for_programs: bool, lost: &str) -> Result {
+    let printed = |text: &str| print_once(text).map_err(|failure| failure.hint(lost));
     if !for_programs || pick::is_short() {
-        return print_once(text);
+        return printed(text);
     }
     match pick::shown(answer) {
-        Ok(shown) => shown.map_or(Ok(()), |shown| print_once(&shown)),
+        Ok(shown) => shown.map_or(Ok(()), |shown| printed(&shown)),
         Err(failure) => {
-            print_once(&format!("{answer:#}"))?;
-            Err(failure)
+            printed(&format!("{answer:#}"))?;
+            Err(failure.hint("All of the answer is printed, so that nothing of it is lost."))
         }
     }
 }

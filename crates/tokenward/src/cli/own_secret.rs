@@ -39,5 +39,5 @@ pub fn print_secret<T>(
     };
     let mut raw = created.raw.clone();
     raw["token"] = text.into();
-    output::once(text, &raw, context.global.json).map_err(|failure| failure.hint(lost.to_owned()))
+    output::once(text, &raw, context.global.json, lost)
 }

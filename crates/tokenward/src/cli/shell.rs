@@ -27,7 +27,8 @@ pub struct ManArgs {
 pub fn completions(args: &CompletionsArgs) -> Result {
     let name = args.shell.to_possible_value().map(|it| it.get_name().to_owned()).unwrap_or_default();
     let shells = Shells::builtins();
-    let shell = shells.completer(&name).ok_or_else(|| Failure::usage(format!("`{name}` is no shell that is known.")))?;
+    let shell =
+        shells.completer(&name).ok_or_else(|| Failure::usage(format!("`{name}` is no shell that is known.")))?;
     let mut script = Vec::new();
     shell
         .write_registration(complete::VARIABLE, "tokenward", "tokenward", "tokenward", &mut script)

@@ -84,7 +84,8 @@ fn expiry(text: &str, clock: &dyn Clock) -> Result<Time, String> {
     if at > now { Ok(at) } else { Err("it is not in the future".to_owned()) }
 }
 
-const NO_MOMENT: &str = "write a length such as 24h or 7d, a date such as 2027-01-31, or a date-time such as 2027-01-31T12:00:00Z";
+const NO_MOMENT: &str =
+    "write a length such as 24h or 7d, a date such as 2027-01-31, or a date-time such as 2027-01-31T12:00:00Z";
 
 /// The beginning of a period that ends now: `24h` ago, a date, or a date-time.
 fn since(text: &str, clock: &dyn Clock) -> Result<Time, String> {
