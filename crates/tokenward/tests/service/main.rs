@@ -14,6 +14,8 @@ mod as_code;
 mod at_least;
 mod backup;
 mod cli;
+mod cli_people;
+mod cli_scripts;
 mod command_line;
 mod commands;
 mod console;

@@ -1,0 +1,149 @@
+//! The command line for scripts: fields, expressions, ids alone, what a shell is offered, and following the log.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::cli::{Done, OWNER, World};
+
+fn ok(done: Done) -> Done {
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+    done
+}
+
+#[test]
+fn an_answer_has_the_fields_that_were_asked_for() {
+    let world = World::new();
+    world.token("ci", "viewer");
+    let whole = world.json(&["token", "list"]);
+    for line in [&["token", "list", "--json=name,role_name"][..], &["token", "list", "--json", "name,role_name"]] {
+        let done = ok(world.run(line));
+        let part: Value = serde_json::from_str(&done.out).unwrap();
+        let of = |token: &Value| json!({ "name": token["name"], "role_name": token["role_name"] });
+        let expected: Vec<Value> = whole["results"].as_array().unwrap().iter().map(of).collect();
+        assert_eq!(part["results"], json!(expected), "{line:?}");
+    }
+    let done = world.run(&["token", "list", "--json=nmae"]);
+    assert_eq!(done.code, 2);
+    assert!(
+        done.err.contains("`nmae`") && done.err.contains("`name`") && done.err.contains("role_name"),
+        "{}",
+        done.err
+    );
+    assert_eq!(done.out, "");
+    // What no token here has is a field all the same.
+    let done = ok(world.run(&["token", "list", "--json=name,last_used_from", "--jq", ".results | length"]));
+    assert_eq!(done.out, "2\n");
+    // Offline commands and those without a list are no exception.
+    let done = ok(world.run(&["limits", "--json=name"]));
+    assert!(done.out.contains("\"name\"") && !done.out.contains("bounds"), "{}", done.out);
+}
+
+#[test]
+fn an_expression_makes_lines_and_says_where_it_is_wrong() {
+    let world = World::new();
+    world.token("ci", "viewer");
+    let done = ok(world.run(&["token", "list", "--jq", ".results[] | select(.role_name == \"viewer\") | .name"]));
+    assert_eq!(done.out, "ci\n");
+    let done = ok(world.run(&["token", "show", "ci", "--jq", "{name, role: .role_name}"]));
+    assert_eq!(done.out, "{\"name\":\"ci\",\"role\":\"viewer\"}\n");
+    let done = world.run(&["token", "create", "second", "--role", "viewer", "--jq", ".token | nme"]);
+    assert_eq!(done.code, 2, "{}", done.err);
+    assert!(done.err.contains("column 10"), "{}", done.err);
+    assert_eq!(world.run(&["token", "show", "second"]).code, 4, "nothing was done");
+    // What is shown once is not lost when it cannot be shown as somebody wants it.
+    let done = world.run(&["token", "create", "third", "--role", "viewer", "--jq", ".name + 1"]);
+    assert_eq!(done.code, 1);
+    let whole: Value = serde_json::from_str(&done.out).unwrap();
+    assert!(whole["token"].as_str().unwrap().starts_with("twd_"), "{}", done.err);
+    assert!(done.err.contains("is printed") && !done.err.contains("delete it"), "{}", done.err);
+}
+
+#[test]
+fn quiet_is_ids_alone() {
+    let world = World::new();
+    let done = ok(world.run(&["token", "create", "ci", "--role", "viewer", "-q"]));
+    assert!(done.out.starts_with("twd_") && done.out.lines().count() == 1, "{}", done.out);
+    assert_eq!(done.err, "");
+    let ids = ok(world.run(&["token", "list", "-q"])).out;
+    let all = world.json(&["token", "list"]);
+    let expected: Vec<&str> = all["results"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.lines().collect::<Vec<_>>(), expected);
+    let project = ok(world.run(&["project", "create", "shop", "--quiet"]));
+    assert_eq!((project.out.trim().len(), project.err.as_str()), (36, ""));
+    assert_eq!(ok(world.run(&["can", "viewer", "invoices:read", "-q"])).out, "");
+    let done = world.run(&["token", "show", "nothing", "-q"]);
+    assert_eq!((done.code, done.out.as_str()), (4, ""));
+    assert!(done.err.contains("error: "), "what went wrong is said: {}", done.err);
+}
+
+/// What a shell is offered behind these words.
+fn offered(world: &World, token: &str, words: &[&str]) -> Vec<String> {
+    let mut command = world.command(&[]);
+    command.arg("--").arg("tokenward").args(words).env("_TOKENWARD_COMPLETE", "fish");
+    if !token.is_empty() {
+        command.env("TOKENWARD_TOKEN", token);
+    }
+    let done = command.stdin(Stdio::null()).output().unwrap();
+    assert!(done.status.success());
+    assert_eq!(String::from_utf8_lossy(&done.stderr), "");
+    let out = String::from_utf8(done.stdout).unwrap();
+    out.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_shell_is_offered_names_of_the_server() {
+    let world = World::new();
+    world.token("ci-deploys", "viewer");
+    world.token("$(touch pwned)", "viewer");
+    ok(world.run(&["project", "create", "shop"]));
+    let admin = world.admin.clone();
+    assert!(offered(&world, &admin, &["token", "show", "ci-"]).contains(&"ci-deploys".to_owned()));
+    let all = offered(&world, &admin, &["token", "show", ""]);
+    assert!(!all.iter().any(|word| word.contains('$')), "a name that a shell would run is offered as an id: {all:?}");
+    assert!(all.iter().any(|word| word.len() == 36 && word.contains('-')), "{all:?}");
+    for (words, expected) in [
+        (&["token", "create", "x", "--role", "vie"][..], "viewer"),
+        (&["role", "show", "dev"], "devops"),
+        (&["project", "delete", "sh"], "shop"),
+        (&["token", "list", "--organization", "Ac"], "Acme"),
+        (&["member", "role", "ada"], OWNER),
+        (&["tok"], "token"),
+    ] {
+        assert!(offered(&world, &admin, words).iter().any(|word| word == expected), "{words:?}");
+    }
+    // Nobody is signed in, nobody listens, a credential is refused: there is just nothing to offer.
+    let names = |words: &[&str], token: &str| offered(&world, token, words).iter().any(|word| word == "ci-deploys");
+    assert!(!names(&["token", "show", ""], ""));
+    assert!(!names(&["token", "show", ""], "twd_wrong"));
+    assert!(!names(&["--url", "http://127.0.0.1:9", "token", "show", ""], &admin));
+}
+
+#[test]
+fn the_log_is_followed_in_its_order_until_a_moment() {
+    let world = World::new();
+    world.token("before", "viewer");
+    let mut command = world.command(&["event", "list", "--follow", "--json=kind,target_name", "--until", "2100-01-01"]);
+    command.env("TOKENWARD_TOKEN", &world.admin).stdout(Stdio::piped()).stderr(Stdio::null()).stdin(Stdio::null());
+    let mut following = command.spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(following.stdout.take().unwrap()));
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    loop {
+        let event = next();
+        assert!(event.get("id").is_none(), "{event}");
+        if event["target_name"] == "before" {
+            break;
+        }
+    }
+    world.token("after", "viewer");
+    assert_eq!(next(), json!({ "kind": "token.created", "target_name": "after" }));
+    following.kill().unwrap();
+    following.wait().unwrap();
+
+    // It ends by itself, and a list knows an end too.
+    let done = ok(world.run(&["event", "list", "--follow", "--until", "2020-01-01T00:00:00Z"]));
+    assert_eq!(done.out, "");
+    assert_eq!(world.json(&["event", "list", "--until", "2020-01-01"])["events"], json!([]));
+    let of_now = world.json(&["event", "list", "--until", "2100-01-01"]);
+    assert!(of_now["events"].as_array().unwrap().len() >= 2);
+}
