@@ -21,6 +21,8 @@ mod errors;
 mod events;
 mod form;
 mod guard;
+mod guide_text;
+mod guides;
 mod home;
 mod invitations;
 mod log_check;
@@ -134,6 +136,8 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .merge(identity_routes())
         .merge(passkey_routes())
         .route("/console/command-line", get(command_line::ask).post(command_line::give))
+        .route("/console/guides", get(guides::list))
+        .route("/console/guides/{name}", get(guides::show))
         .route("/console/device", get(command_line::type_code).post(command_line::decide))
         .merge(policy_token_routes())
         .merge(access_routes())

@@ -12,6 +12,7 @@ mod command_line;
 mod decisions;
 mod events;
 mod gate;
+mod guides;
 mod members;
 mod nodes;
 mod organization_sign_in;
@@ -49,6 +50,7 @@ pub use gate::{
     ErrorInsidePage, ErrorPage, IdentityPage, IdentityStep, InvitationPage, InvitationStep, InvitedTo, NeedsTlsPage,
     ProviderLink, SetUpPage, SignInLinkPage, SignInPage,
 };
+pub use guides::{GuideHit, GuideHtml, GuideLink, GuidePage, GuideSection, GuidesPage};
 pub use members::{
     Heirs, InvitationCreatedPage, InvitationRow, InvitePage, MemberPage, MemberRemovePage, MemberRow, MemberToken,
     MembersPage, TransferCandidate, TransferPage,

@@ -13,10 +13,12 @@ use tokenward_core::password::rule as password_rule;
 
 mod account;
 mod command_line;
+mod guides;
 mod insight;
 mod pages;
 
 use command_line::command_line;
+use guides::guides;
 pub use pages::pages;
 
 /// A name that must never work as markup.

@@ -25,6 +25,8 @@ pub enum Nav {
     Nodes,
     /// Settings of the organization.
     Settings,
+    /// The guides; for everybody, and in no group.
+    Guides,
     /// The person's own account; not in a group.
     Account,
 }
@@ -53,6 +55,7 @@ impl Nav {
             Self::Events => "Audit log",
             Self::Nodes => "Nodes",
             Self::Settings => "Settings",
+            Self::Guides => "Guides",
             Self::Account => "Account",
         }
     }
@@ -72,6 +75,7 @@ impl Nav {
             Self::Events => "events",
             Self::Nodes => "nodes",
             Self::Settings => "settings",
+            Self::Guides => "guides",
             Self::Account => "account",
         }
     }

@@ -206,6 +206,7 @@ pub fn pages() -> Vec<(String, String)> {
         }
     );
     pages.extend(command_line());
+    pages.extend(guides());
     page!(
         "sign-in-refused",
         SignInPage {
