@@ -42,6 +42,7 @@ mod projects;
 mod proof;
 mod protect;
 mod providers;
+mod refused;
 mod role_choices;
 mod role_page;
 mod role_trial;

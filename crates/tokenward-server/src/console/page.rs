@@ -11,6 +11,7 @@ use axum::response::{Html, IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use tokenward_core::Error;
 
+use super::refused;
 use crate::http;
 
 /// What a handler answers.
@@ -33,9 +34,10 @@ impl IntoResponse for PageError {
     }
 }
 
-/// A page.
+/// A page. One that refuses something says so at its top.
 pub(super) fn page(status: StatusCode, page: &impl Template) -> PageResult {
     let html = page.render().map_err(Error::internal)?;
+    let html = if status.is_success() { html } else { refused::with_box(html) };
     Ok((status, Html(html)).into_response())
 }
 
