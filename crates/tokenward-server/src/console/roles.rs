@@ -228,7 +228,23 @@ impl Draft {
                 _ => {}
             }
         }
+        draft.set_all(form);
         draft
+    }
+
+    /// What the row of all projects says counts for each of those that the form has, whatever stands in its own row.
+    fn set_all(&mut self, form: &Pairs) {
+        for access in self.projects.values_mut() {
+            for (part, word) in form.below("all.") {
+                match (part, word, Mode::parse(part), EnvironmentLevel::parse(word)) {
+                    ("admin", "yes", ..) => access.is_admin = true,
+                    ("admin", "no", ..) => access.is_admin = false,
+                    (_, _, Ok(mode), Ok(level)) => access.levels[mode as usize] = level,
+                    // As below.
+                    _ => {}
+                }
+            }
+        }
     }
 
     fn cluster(&self, id: Uuid) -> ClusterLevel {
@@ -629,6 +645,24 @@ mod tests {
         let body = draft.into_body();
         assert_eq!(body.permissions.unwrap(), ["invoices:read", "orders:*", "event:read"]);
         assert_eq!((body.clusters.len(), body.projects.len()), (1, 1));
+    }
+
+    #[test]
+    fn the_row_of_all_projects_counts_for_each_and_an_empty_one_for_none() {
+        let other = Uuid::from_u128(3);
+        let rows =
+            format!("&project.{PROJECT}.STAGING=VIEWER&project.{PROJECT}.admin=on&project.{other}.STAGING=NO_ACCESS");
+        let read = |all: &str| Draft::typed(&Pairs::parse(format!("name=a&{all}{rows}").as_bytes()));
+        let draft = read("all.admin=&all.STAGING=DEPLOYER&all.PREVIEW=&all.PRODUCTION=NONSENSE");
+        for id in [PROJECT, other] {
+            assert_eq!(draft.project(id).level(Mode::Staging), EnvironmentLevel::Deployer);
+            assert_eq!(draft.project(id).level(Mode::Production), EnvironmentLevel::NoAccess);
+        }
+        assert!(draft.project(PROJECT).is_admin && !draft.project(other).is_admin);
+        let draft = read("all.admin=no&all.STAGING=");
+        assert!(!draft.project(PROJECT).is_admin);
+        assert_eq!(draft.project(PROJECT).level(Mode::Staging), EnvironmentLevel::Viewer);
+        assert!(read("all.admin=yes").project(other).is_admin);
     }
 
     #[test]

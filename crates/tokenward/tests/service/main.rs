@@ -20,6 +20,7 @@ mod command_line;
 mod commands;
 mod console;
 mod console_documents;
+mod console_guides;
 mod console_insight;
 mod console_log;
 mod console_people;
