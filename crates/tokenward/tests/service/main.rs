@@ -29,6 +29,9 @@ mod console_token_forms;
 mod console_token_life;
 mod console_tokens;
 mod decisions;
+mod demo;
+#[path = "../support/demo.rs"]
+mod demo_data;
 mod embedded;
 mod ended_tokens;
 mod episodes;
