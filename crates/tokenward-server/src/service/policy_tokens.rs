@@ -15,7 +15,7 @@ use tokenward_core::secret::{self, Registration};
 use tokenward_core::token::{self, RevokeReason, Token, TokenVersion};
 use tokenward_core::token_policy::{End, TokenPolicy};
 use tokenward_core::{Error, Result, Time, Uuid};
-use tokenward_store::{Conn, Tx, roles, token_policies, tokens as kept};
+use tokenward_store::{Conn, roles, token_policies, tokens as kept};
 use tokenward_verify::server::TriedBy;
 use tokenward_verify::server::policy::{AskedRequest, Judgement, Policy, RequestBody};
 use tokio::sync::Semaphore;
@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use super::decisions::KeptDecision;
 use super::holders::{self, Wanted};
 use super::token_list::maker_left;
-use super::tokens::{Created, Secret, Why, accepted, check_words, event, snapshot};
+use super::tokens::{Created, Secret, Why, accepted, check_words, event, policy_token_not_ended, snapshot};
 use super::{App, IfMatch, Written, proof, token_allowance, token_networks, token_owners};
 use crate::heavy;
 use crate::limits::{
@@ -131,17 +131,6 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<PolicyToken>
     let policy = policy_of(reader.conn(), id).await?;
     let versions = kept::versions(reader.conn(), &[id], app.now()).await?.remove(&id).unwrap_or_default();
     Ok(PolicyToken { token, policy, versions })
-}
-
-/// A policy token whose end has not come, and that was not taken back.
-pub(super) async fn not_ended(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<Token> {
-    let token = kept::policy_token(tx.conn(), grant, id).await?;
-    match token.expires_at.filter(|at| *at <= tx.now()) {
-        Some(ended) => {
-            Err(Error::conflict(format!("The token ended at {ended}, and an end is final. Make a new one.")))
-        }
-        None => Ok(token),
-    }
 }
 
 /// Makes a policy token. Its role may not hold more than the caller's; one with the role admin needs a fresh proof of a person.
@@ -283,7 +272,7 @@ pub async fn update(
         .write(grant, move |tx, grant| {
             Box::pin(async move {
                 let now = tx.now();
-                let old = not_ended(tx, grant, id).await?;
+                let old = policy_token_not_ended(tx, grant, id).await?;
                 roles::assignable(tx, grant, "role_id", old.role_id).await?;
                 let role = roles::assignable(tx, grant, "role_id", change.role_id.unwrap_or(old.role_id)).await?;
                 if_match.check(old.updated_at)?;

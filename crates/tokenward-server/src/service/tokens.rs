@@ -25,8 +25,7 @@ use super::token_labels::{LabelsChange, MetadataChange};
 use super::token_owners::OwnerChange;
 use super::token_places::{PlacesChange, PlacesWanted};
 use super::{
-    App, IfMatch, Written, policy_tokens, proof, registration, sessions, token_allowance, token_labels, token_networks,
-    token_owners,
+    App, IfMatch, Written, proof, registration, sessions, token_allowance, token_labels, token_networks, token_owners,
     token_places, token_scope,
 };
 use crate::limits::{TOKEN_OVERLAP, TOKEN_UNDO, TOKEN_VERSIONS, TOKENS};
@@ -491,7 +490,7 @@ pub async fn rotate(
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let old = match kind {
-                secret::Kind::PolicyToken => policy_tokens::not_ended(tx, grant, id).await?,
+                secret::Kind::PolicyToken => policy_token_not_ended(tx, grant, id).await?,
                 secret::Kind::Token | secret::Kind::Session => not_ended(tx, grant, id).await?,
             };
             if grant.token().is_some_and(|(own, version)| own == id && version != old.version) {
@@ -618,6 +617,17 @@ pub(super) async fn not_ended(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<To
         return Err(Error::conflict(format!("The token ended at {ended}, and an end is final. Make a new one.")));
     }
     Ok(token)
+}
+
+/// A policy token whose end has not come, and that was not taken back.
+pub(super) async fn policy_token_not_ended(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<Token> {
+    let token = tokens::policy_token(tx.conn(), grant, id).await?;
+    match token.expires_at.filter(|at| *at <= tx.now()) {
+        Some(ended) => {
+            Err(Error::conflict(format!("The token ended at {ended}, and an end is final. Make a new one.")))
+        }
+        None => Ok(token),
+    }
 }
 
 /// Why a token is taken back, as the caller says.

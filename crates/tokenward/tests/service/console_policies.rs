@@ -80,6 +80,14 @@ async fn a_policy_token_is_looked_at_edited_by_what_it_did_and_deleted() {
     assert_eq!(server.get(&organization.path("project"), text).await.outcome(), (401, "policy_denied".into()));
     // The form is of a version that is not the last any more.
     send(&mut owner, &edit, &form("allow := false", "save")).await.says(412, "Somebody else changed this");
+    // It is rotated, and the page of the new secret is shown once.
+    let page = owner.get(&format!("{one}/rotate")).await.says(200, "How long is the secret");
+    let rotate = [("version", hidden(&page, "version")), ("keep", "1h".to_owned())];
+    let page = send(&mut owner, &format!("{one}/rotate"), &rotate).await.says(200, "has a new secret");
+    assert!(page.html.contains("twp_") && page.html.contains("is accepted until"), "{}", page.html);
+    send(&mut owner, &format!("{one}/rotate"), &rotate).await.says(409, "was rotated meanwhile");
+    let page = owner.get(&one).await.says(200, "id=\"secrets\"");
+    assert!(!page.html.contains("twp_") && !page.html.contains("/end\""), "{}", page.html);
     owner.get(&format!("{one}/delete")).await.says(200, "Delete the policy token");
     send(&mut owner, &format!("{one}/delete"), &[]).await.leads_to(&format!("{base}/policy-tokens"));
     assert_eq!(server.get("/token/self", text).await.outcome(), (401, "revoked".into()));

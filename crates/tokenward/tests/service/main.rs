@@ -15,6 +15,7 @@ mod at_least;
 mod backup;
 mod cli;
 mod cli_people;
+mod cli_policy_tokens;
 mod cli_scripts;
 mod command_line;
 mod commands;
