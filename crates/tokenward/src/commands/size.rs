@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 use tokenward_server::config::Flags;
 use tokenward_server::serve::open_to_read;
@@ -89,28 +88,20 @@ pub async fn run(data: DataArgs, as_json: bool) -> Result<()> {
     store.close().await;
     let (sizes, files) = (sizes?, files(&config.data_dir));
     let bound = |it: &TableSize| {
-        OWNERS.iter().find(|(name, _)| *name == it.name).map_or("unknown to this version", |(_, bound)| *bound)
+        OWNERS.iter().find(|(name, _)| *name == it.name).map_or("unknown to this version", |found| found.1)
     };
     if as_json {
-        let tables = sizes.iter().map(
-            |it| json!({ "name": it.name, "rows": it.rows, "bytes": it.bytes, "bounded_by": bound(it) }),
-        );
+        let tables = sizes
+            .iter()
+            .map(|it| json!({ "name": it.name, "rows": it.rows, "bytes": it.bytes, "bounded_by": bound(it) }));
         let files = files.iter().map(|(name, bytes, bound)| json!({ "name": name, "bytes": bytes, "bounded_by": bound }));
         return print_answer(&json!({ "tables": tables.collect::<Vec<_>>(), "files": files.collect::<Vec<_>>() }));
     }
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["Table", "Rows, about", "KiB", "Bytes a row", "What bounds it"]);
+    println!("{:<18} {:>12} {:>12} {:>6}  bounded by", "table", "rows, about", "KiB", "bytes");
     for it in &sizes {
         let each = if it.rows > 0 { (it.bytes / it.rows).to_string() } else { String::new() };
-        let (rows, kib) = (it.rows.to_string(), (it.bytes / 1024).to_string());
-        table.add_row([it.name.clone(), rows, kib, each, bound(it).to_owned()]);
+        println!("{:<18} {:>12} {:>12} {each:>6}  {}", it.name, it.rows, it.bytes / 1024, bound(it));
     }
-    for column in 1..4 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    println!("{}", trimmed(&table.to_string()));
     if !files.is_empty() {
         println!();
         files.iter().for_each(|(name, bytes, bound)| println!("{name}: {} KiB; bounded by {bound}", bytes / 1024));
@@ -127,8 +118,4 @@ fn files(directory: &Path) -> Vec<(&'static str, u64, &'static str)> {
         std::fs::metadata(directory.join(name)).ok().map(|meta| (*name, meta.len(), *bound))
     };
     FILES.iter().filter_map(sized).collect()
-}
-
-fn trimmed(text: &str) -> String {
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
