@@ -11,10 +11,11 @@ use tokenward_core::right::Visitor;
 use tokenward_core::{Code, Error, Result, Time, email};
 use tokenward_store::account_links::{self, EmailChange};
 use tokenward_store::accounts::{self, Account};
-use tokenward_store::{Tx, invitations, sessions};
+use tokenward_store::{Tx, identities, invitations, sessions};
 use zeroize::Zeroizing;
 
 use super::accounts::{self as people, changed, snapshot};
+use super::identities::removed;
 use super::links::{link_digest, link_secret};
 use super::mail::Mailer;
 use super::{App, Written, password_resets, proof};
@@ -27,10 +28,10 @@ fn mailer(app: &App) -> Result<Mailer> {
 
 /// Asks for another address of the caller's account: it gets a link. Nothing is said of whether another account has it.
 pub async fn ask(app: &Arc<App>, caller: &Caller, address: &str) -> Result<Written<()>> {
-    let mailer = mailer(app)?;
     EMAIL.check_text(address).map_err(|problem| Error::invalid("email", problem))?;
     let address = email::ascii(address.trim()).into_owned();
     check_email(&address).map_err(|problem| Error::invalid("email", problem))?;
+    let mailer = mailer(app)?;
     let account = people::get(app, caller).await?;
     if fold_email(&account.email) == fold_email(&address) {
         return Err(Error::invalid("email", "is the address that your account has"));
@@ -42,6 +43,10 @@ pub async fn ask(app: &Arc<App>, caller: &Caller, address: &str) -> Result<Writt
             proof::require(tx, person, within).await?;
             let account = accounts::get(tx.conn(), person.account()).await?;
             let account = account.ok_or_else(|| Error::not_found("account"))?;
+            // What it was invited to, it was for the address: whoever came by a link that was passed on takes that nowhere else.
+            if account.email_proven_at.is_none() {
+                return Err(not_proven());
+            }
             payer.pay_for_change(account.id, &to, tx.now())?;
             let (secret, now) = (link_secret(tx.random()), tx.now());
             let change = EmailChange {
@@ -129,7 +134,8 @@ pub struct Undone {
     pub reset: Option<Zeroizing<String>>,
 }
 
-/// Gives an account the address back that it had, by the link that was mailed there, whatever came after. All sessions and links end.
+/// Gives an account the address back that it had, by the link that was mailed there, whatever came after. All sessions and links end,
+/// and so do the identities that were linked since: they would be a way back in.
 pub async fn undo(app: &Arc<App>, secret: &str, by: By) -> Result<Written<Undone>> {
     let Some(Linked::Undoes(_)) = find(app, secret).await? else {
         return Err(app.dead_link(by.address, dead()));
@@ -149,6 +155,12 @@ pub async fn undo(app: &Arc<App>, secret: &str, by: By) -> Result<Written<Undone
             sessions::delete_others(tx, account.id, None).await?;
             let undone = Event::new(Kind::EmailChangeUndone, None, change.id, &account.email).related(account.id);
             let mut events = vec![undone, changed(&account, false).before(snapshot(&before, false))];
+            for identity in identities::of_account(tx.conn(), account.id).await? {
+                if identity.created_at >= done_at {
+                    identities::delete(tx, account.id, identity.id).await?;
+                    events.push(removed(&identity));
+                }
+            }
             let has_password = accounts::password_hash(tx.conn(), account.id).await?.is_some();
             let reset = if passwords && has_password {
                 let (secret, event) = password_resets::insert(tx, &account, lifetime).await?;
@@ -172,6 +184,12 @@ async fn set(tx: &mut Tx, before: &Account, address: &str, now: Time) -> Result<
     })?;
     invitations::rename_inviter(tx, before.id, address).await?;
     Ok(Account { email: address.to_owned(), email_proven_at: Some(now), updated_at: now, ..before.clone() })
+}
+
+fn not_proven() -> Error {
+    let detail = "Nobody has proved that the present address of this account is yours. Choose a new password by mail first, or \
+                  take a sign-in link of the operator: either proves it.";
+    Error::conflict(detail)
 }
 
 fn dead() -> Error {

@@ -68,14 +68,14 @@ pub fn are_offered(app: &App) -> bool {
 
 /// Asks for a link to an address. What comes of it is found in the mail, where there is one.
 pub fn ask(app: &App, address: &str, client: Client) -> Result<()> {
+    EMAIL.check_text(address).map_err(|problem| Error::invalid("email", problem))?;
+    let address = email::ascii(address.trim()).into_owned();
+    check_email(&address).map_err(|problem| Error::invalid("email", problem))?;
     app.sign_in.require_passwords()?;
     let Some(mailer) = app.live().mailer.clone() else {
         let detail = "This server sends no mail. Ask whoever runs it for a sign-in link (tokenward sign-in-link).";
         return Err(Error::conflict(detail));
     };
-    EMAIL.check_text(address).map_err(|problem| Error::invalid("email", problem))?;
-    let address = email::ascii(address.trim()).into_owned();
-    check_email(&address).map_err(|problem| Error::invalid("email", problem))?;
     mailer.allow_reset(client.address, app.now())?;
     let mut waiting = lock(&app.password_resets.waiting);
     if waiting.len() >= PASSWORD_RESETS_WAITING.size() {

@@ -17,7 +17,6 @@ on_both_engines![
 ];
 
 async fn session(world: &World, email: &str) -> (tokenward_core::Uuid, tokenward_core::Uuid) {
-    world.pepper(1).await;
     let (account, id, now) = (world.account(email).await, world.store.new_id(), world.now());
     let mut tx = world.begin().await;
     let new = NewSession {
@@ -51,6 +50,7 @@ async fn note(world: &World, uses: &[SessionUse]) {
 }
 
 async fn the_later_use_counts_and_one_of_an_ended_session_is_none(world: World) {
+    world.pepper(1).await;
     let (account, id) = session(&world, "ada@acme.example").await;
     let now = world.now();
     note(&world, &[used(id, now.plus(HOUR), "192.0.2.2"), used(world.store.new_id(), now, "192.0.2.9")]).await;
@@ -68,6 +68,7 @@ async fn the_later_use_counts_and_one_of_an_ended_session_is_none(world: World) 
 }
 
 async fn a_session_without_a_use_is_idle_from_its_beginning(world: World) {
+    world.pepper(1).await;
     let (_, ada) = session(&world, "ada@acme.example").await;
     let (_, bob) = session(&world, "bob@acme.example").await;
     let now = world.now();

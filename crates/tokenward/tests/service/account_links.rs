@@ -2,8 +2,10 @@
 
 use reqwest::Method;
 use serde_json::json;
+use tokenward_core::event::By;
 use tokenward_core::right::Operator;
 use tokenward_core::time::{HOUR, MINUTE};
+use tokenward_server::service::accounts::{Taking, take_link};
 use tokenward_server::service::set_up;
 
 use crate::console::Person;
@@ -22,7 +24,13 @@ async fn with_mail() -> (Server, Organization, Mailbox) {
     config.smtp_url = Some(format!("smtp://{address}"));
     let (server, acme) = Server::with_owner_and(directory, config).await;
     server.clock.set(server.running.app.now());
-    (server, acme, mailbox)
+    // The owner has proved to read what is sent to the address.
+    let app = &server.running.app;
+    let link = set_up::sign_in_link(&app.store, &Operator::at_this_machine(), OWNER).await.unwrap().unwrap();
+    let taking = Taking { password: PASSWORD.to_owned().into(), was_not_me: false };
+    take_link(app, &link.secret, taking, By::operator()).await.unwrap();
+    let owner = server.sign_in(OWNER, PASSWORD).await;
+    (server, Organization { owner, ..acme }, mailbox)
 }
 
 async fn ask(server: &Server, email: &str) -> Answer {
@@ -231,4 +239,14 @@ async fn a_password_is_set_and_taken_away_by_a_fresh_proof() {
     let beta = server.new_organization("Beta").await;
     server.put("/account/password", &beta.owner, json!({ "password": PASSWORD })).await.expect(204);
     server.sign_in("owner@beta.example", PASSWORD).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_nobody_has_proved_is_not_changed() {
+    let (server, acme, _mailbox) = with_mail().await;
+    // By a link that was passed on: what it opened was meant for the address.
+    let (_, session) = server.member(&acme, "victim@acme.example", "viewer").await;
+    let refused = server.post("/account/email", &session, json!({ "email": NEW_ADDRESS })).await;
+    assert_eq!(refused.outcome(), (409, "conflict".to_owned()));
+    assert!(refused.text.contains("Nobody has proved"), "{}", refused.text);
 }
