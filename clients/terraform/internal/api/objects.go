@@ -33,6 +33,7 @@ type Of struct {
 	ID     string
 	Name   string
 	tokens tokenCache
+	people addresses
 }
 
 // Organization finds the one that somebody means, by name or id; the only one where nothing is said.
@@ -122,7 +123,10 @@ type Token struct {
 	OwnerName     string            `json:"owner_name"`
 	Labels        map[string]string `json:"labels"`
 	Metadata      json.RawMessage   `json:"metadata"`
+	SuccessorID   string            `json:"successor_id"`
 	Permissions   []string          `json:"permissions"`
+	Projects      []string          `json:"projects"`
+	Environments  []string          `json:"environments"`
 	RateLimit     *Rate             `json:"rate_limit"`
 	Quota         *Quota            `json:"quota"`
 	State         string            `json:"state"`

@@ -15,7 +15,9 @@ type PolicyToken struct {
 	RoleName    string     `json:"role_name"`
 	Policy      string     `json:"opa_policy"`
 	ExpiresAt   *time.Time `json:"expires_at"`
+	DisabledAt  *time.Time `json:"disabled_at"`
 	LastFour    string     `json:"last_four"`
+	Versions    []Version  `json:"versions"`
 	// Text is there once, in the answer to the request that made it.
 	Text string `json:"token"`
 	ETag string `json:"-"`
@@ -41,6 +43,11 @@ func (o *Of) CreatePolicyToken(ctx context.Context, fields Fields) (PolicyToken,
 // EditPolicyToken changes one that has this version.
 func (o *Of) EditPolicyToken(ctx context.Context, id, etag string, fields Fields) (PolicyToken, error) {
 	return written[PolicyToken](ctx, o.Client, call{method: http.MethodPatch, path: o.path("policyApiToken", id), body: fields, etag: etag})
+}
+
+// RotatePolicyToken gives one that has this version a new secret. The answer does not have its policy.
+func (o *Of) RotatePolicyToken(ctx context.Context, id, etag string, fields Fields) (PolicyToken, error) {
+	return written[PolicyToken](ctx, o.Client, call{method: http.MethodPost, path: o.path("policyApiToken", id, "rotate"), body: fields, etag: etag})
 }
 
 // DeletePolicyToken takes it back.

@@ -40,7 +40,7 @@ func configured(data any, of **api.Of, diagnostics *diag.Diagnostics) {
 }
 
 // The attributes of a request by their names here, where those differ.
-var attributes = map[string]string{"role_id": "role", "keep": "overlap", "sha256": "digest", "cluster": "cluster_id", "owner_id": "owner", "opa_policy": "policy", "routes": "document"}
+var attributes = map[string]string{"role_id": "role", "keep": "overlap", "sha256": "digest", "cluster": "cluster_id", "owner_id": "owner", "successor_id": "successor", "opa_policy": "policy", "routes": "document"}
 
 // tell says what a server said: its own words, the missing permission, and at which attribute.
 func tell(diagnostics *diag.Diagnostics, summary string, err error) {

@@ -91,6 +91,9 @@ type tokenDataModel struct {
 	Owner       types.String `tfsdk:"owner"`
 	Labels      types.Map    `tfsdk:"labels"`
 	Permissions types.Set    `tfsdk:"permissions"`
+	Successor   types.String `tfsdk:"successor_id"`
+	Projects    types.Set    `tfsdk:"projects"`
+	Places      types.Set    `tfsdk:"environments"`
 	Metadata    types.String `tfsdk:"metadata"`
 }
 
@@ -99,6 +102,9 @@ func newTokenData() datasource.DataSource {
 	attributes["labels"] = schema.MapAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "Words by which it is found."}
 	attributes["permissions"] = schema.SetAttribute{Computed: true, ElementType: types.StringType,
 		MarkdownDescription: "The permissions of its role that it is narrowed to; null where it may do all that its role allows."}
+	attributes["successor_id"] = schema.StringAttribute{Computed: true, MarkdownDescription: "The id of the member who becomes its owner when that one leaves; null where there is none."}
+	attributes["projects"] = schema.SetAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The ids of the projects that it is narrowed to."}
+	attributes["environments"] = schema.SetAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The ids of the environments that it is narrowed to."}
 	return &data[tokenDataModel]{name: "token", schema: schema.Schema{
 		MarkdownDescription: "A token, without its secret.",
 		Attributes:          attributes,
@@ -116,6 +122,8 @@ func newTokenData() datasource.DataSource {
 		m.RoleID, m.RoleName, m.State, m.LastFour = types.StringValue(it.RoleID), types.StringValue(it.RoleName), types.StringValue(it.State), types.StringValue(it.LastFour)
 		m.ExpiresAt, m.LastUsedAt = moment(types.StringNull(), it.ExpiresAt), moment(types.StringNull(), it.LastUsedAt)
 		m.Owner, m.Metadata = ownerText(types.StringNull(), it), optional(string(it.Metadata))
+		m.Successor = optional(it.SuccessorID)
+		m.Projects, m.Places = textSet(it.Projects, types.SetNull(types.StringType)), textSet(it.Environments, types.SetNull(types.StringType))
 		m.Permissions, m.Labels = textSet(it.Permissions, types.SetNull(types.StringType)), labelMap(it.Labels)
 		return err
 	}}

@@ -165,7 +165,7 @@ func TestEachExampleIsApplied(t *testing.T) {
 			if it.folder != "" {
 				must(t, os.WriteFile(filepath.Join(c.folder, "versions.tf"), []byte(source), 0o600))
 			}
-			c.env = append(c.env, "TF_VAR_deployer_secret="+made(), "TF_VAR_billing_digest="+digestOf(made()), "TF_VAR_database_password=hunter2")
+			c.env = append(c.env, "TF_VAR_deployer_secret="+made(), "TF_VAR_billing_digest="+digestOf(made()), "TF_VAR_database_password=hunter2", "TF_VAR_reader_secret="+madeFor("twp_"), "TF_VAR_writer_digest="+digestOf(madeFor("twp_")))
 			c.run("apply", "-auto-approve", "-input=false")
 			// What a check reads is read again by each plan, which an exit code tells as a change.
 			if said := c.run("plan", "-input=false", "-no-color"); !strings.Contains(said, "No changes.") && !strings.Contains(said, "0 to add, 0 to change, 0 to destroy") {

@@ -69,7 +69,9 @@ resource "tokenward_token" "it" {
   labels      = { team = "shop" }
   metadata    = jsonencode({ plan = "gold" })
   owner       = "none"
+  successor   = "owner@acme.example"
   permissions = ["*:read"]
+  projects    = [tokenward_project.it.id]
   rate_limit  = { requests = 5, per = "second" }
   quota       = { requests = 10, refill = "month" }
   generate    = true
@@ -181,8 +183,12 @@ resource "tokenward_token" "it" {
 			if err != nil {
 				return err
 			}
-			return tokenEdit(api.Fields{"owner_id": members[0].ID})
+			// Nobody is both.
+			return tokenEdit(api.Fields{"owner_id": members[0].ID, "successor_id": nil})
 		}},
+		{"token successor", func() error { return tokenEdit(api.Fields{"successor_id": nil}) }},
+		{"token projects", func() error { return tokenEdit(api.Fields{"projects": []string{ids["tokenward_project.other"]}}) }},
+		{"token environments", func() error { return tokenEdit(api.Fields{"environments": []string{ids["tokenward_environment.it"]}}) }},
 		{"token permissions", func() error { return tokenEdit(api.Fields{"permissions": nil}) }},
 		{"token rate", func() error {
 			return tokenEdit(api.Fields{"rate_limit": api.Fields{"requests": 5, "per": "second", "burst": 7}})

@@ -2,13 +2,14 @@ package provider
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/boolplanmodifier"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/mapplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -16,7 +17,6 @@ import (
 	"github.com/tokenward/tokenward/clients/terraform/internal/api"
 )
 
-// A policy token's secret is the server's to make, and cannot be rotated: another one is another token.
 type policyTokenResource struct{ managed }
 
 func newPolicyTokenResource() resource.Resource { return &policyTokenResource{} }
@@ -30,16 +30,31 @@ var (
 const policyToken = "policy token"
 
 type policyTokenModel struct {
-	ID             types.String `tfsdk:"id"`
-	Name           types.String `tfsdk:"name"`
-	Description    types.String `tfsdk:"description"`
-	Role           types.String `tfsdk:"role"`
-	Policy         types.String `tfsdk:"policy"`
-	ExpiresAt      types.String `tfsdk:"expires_at"`
-	Generate       types.Bool   `tfsdk:"generate"`
-	RotateTriggers types.Map    `tfsdk:"rotate_triggers"`
-	Token          types.String `tfsdk:"token"`
-	LastFour       types.String `tfsdk:"last_four"`
+	ID              types.String `tfsdk:"id"`
+	Name            types.String `tfsdk:"name"`
+	Description     types.String `tfsdk:"description"`
+	Role            types.String `tfsdk:"role"`
+	Policy          types.String `tfsdk:"policy"`
+	ExpiresAt       types.String `tfsdk:"expires_at"`
+	SecretWO        types.String `tfsdk:"secret_wo"`
+	SecretWOVersion types.Int64  `tfsdk:"secret_wo_version"`
+	Digest          types.String `tfsdk:"digest"`
+	Generate        types.Bool   `tfsdk:"generate"`
+	RotateTriggers  types.Map    `tfsdk:"rotate_triggers"`
+	Overlap         types.String `tfsdk:"overlap"`
+	Token           types.String `tfsdk:"token"`
+	LastFour        types.String `tfsdk:"last_four"`
+	Version         types.Int64  `tfsdk:"version"`
+	State           types.String `tfsdk:"state"`
+}
+
+func (m policyTokenModel) secret() secretForm {
+	return secretForm{m.SecretWO, m.SecretWOVersion, m.Digest, m.Generate, m.RotateTriggers}
+}
+
+// keepSecret takes over what is known of a secret from another model.
+func (m *policyTokenModel) keepSecret(from policyTokenModel) {
+	m.SecretWOVersion, m.Digest, m.Generate, m.RotateTriggers = from.SecretWOVersion, from.Digest, from.Generate, from.RotateTriggers
 }
 
 func (r *policyTokenResource) Metadata(_ context.Context, _ resource.MetadataRequest, response *resource.MetadataResponse) {
@@ -49,7 +64,7 @@ func (r *policyTokenResource) Metadata(_ context.Context, _ resource.MetadataReq
 func (r *policyTokenResource) Schema(_ context.Context, _ resource.SchemaRequest, response *resource.SchemaResponse) {
 	kept := []planmodifier.String{stringplanmodifier.UseStateForUnknown()}
 	response.Schema = schema.Schema{
-		MarkdownDescription: "A policy token: it may do what both its Rego policy and its role allow. The server makes its secret, and **it stands in the state**.",
+		MarkdownDescription: "A policy token: it may do what both its Rego policy and its role allow. Its secret has exactly one of three forms: `secret_wo`, `digest`, or `generate`.",
 		Attributes: map[string]schema.Attribute{
 			"id":          idAttribute(),
 			"name":        schema.StringAttribute{Required: true},
@@ -57,18 +72,10 @@ func (r *policyTokenResource) Schema(_ context.Context, _ resource.SchemaRequest
 			"role":        schema.StringAttribute{Required: true, MarkdownDescription: "The role that bounds it beside its policy, by name or id."},
 			"policy":      schema.StringAttribute{Required: true, MarkdownDescription: "The policy, in Rego v1: `file(\"reader.rego\")`. Changed in place."},
 			"expires_at":  schema.StringAttribute{Optional: true, Computed: true, PlanModifiers: kept, MarkdownDescription: "From when on it is refused (RFC 3339). Where nothing is said, the usual life of the organization's policy."},
-			"generate": schema.BoolAttribute{Required: true, MarkdownDescription: "`true`, a written choice: the secret stands in the state as `token`.",
-				PlanModifiers: []planmodifier.Bool{boolplanmodifier.UseStateForUnknown()}},
-			"rotate_triggers": schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Another value replaces the token: a policy token cannot be rotated.",
-				PlanModifiers: []planmodifier.Map{mapplanmodifier.RequiresReplaceIf(
-					// After an import the first apply takes over what only the configuration knows.
-					func(_ context.Context, request planmodifier.MapRequest, response *mapplanmodifier.RequiresReplaceIfFuncResponse) {
-						response.RequiresReplace = !request.StateValue.IsNull()
-					}, "Another value replaces the token.", "Another value replaces the token.")}},
-			"token":     schema.StringAttribute{Computed: true, Sensitive: true, PlanModifiers: kept, MarkdownDescription: "The secret; null after an import."},
-			"last_four": schema.StringAttribute{Computed: true, PlanModifiers: kept, MarkdownDescription: "The end of its secret."},
+			"state":       schema.StringAttribute{Computed: true, MarkdownDescription: "`active`; or `expired` or `disabled`, which both are final: then it is replaced."},
 		},
 	}
+	maps.Copy(response.Schema.Attributes, secretAttributes())
 }
 
 func (r *policyTokenResource) ValidateConfig(ctx context.Context, request resource.ValidateConfigRequest, response *resource.ValidateConfigResponse) {
@@ -76,9 +83,7 @@ func (r *policyTokenResource) ValidateConfig(ctx context.Context, request resour
 	if !take(ctx, &response.Diagnostics, sent{request.Config, &config}) {
 		return
 	}
-	if !config.Generate.IsUnknown() && !config.Generate.ValueBool() {
-		response.Diagnostics.AddAttributeError(path.Root("generate"), "A policy token's secret has one form", "The server makes it alone: write `generate = true`.")
-	}
+	config.secret().check(weakPolicy, &response.Diagnostics)
 	if end := config.ExpiresAt; !end.IsNull() && !end.IsUnknown() {
 		if _, err := time.Parse(time.RFC3339, end.ValueString()); err != nil {
 			response.Diagnostics.AddAttributeError(path.Root("expires_at"), "This is no moment", "Write it as 2027-01-31T12:00:00Z.")
@@ -86,11 +91,58 @@ func (r *policyTokenResource) ValidateConfig(ctx context.Context, request resour
 	}
 }
 
-func (r *policyTokenResource) ModifyPlan(_ context.Context, request resource.ModifyPlanRequest, response *resource.ModifyPlanResponse) {
-	if request.State.Raw.IsNull() {
-		response.Diagnostics.AddAttributeWarning(path.Root("generate"), "This secret will stand in the state",
-			"It is in the state, its backups and saved plans, for everybody who reads them.")
+func (r *policyTokenResource) ModifyPlan(ctx context.Context, request resource.ModifyPlanRequest, response *resource.ModifyPlanResponse) {
+	if request.Plan.Raw.IsNull() {
+		return
 	}
+	var plan policyTokenModel
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}) {
+		return
+	}
+	if request.State.Raw.IsNull() {
+		plan.secret().warnOfState(&response.Diagnostics)
+		if !plan.Generate.ValueBool() {
+			plan.Token = types.StringNull()
+		}
+		response.Diagnostics.Append(response.Plan.Set(ctx, plan)...)
+		return
+	}
+	var state policyTokenModel
+	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
+		return
+	}
+	plan.LastFour, plan.Version, plan.Token, plan.State = state.LastFour, state.Version, state.Token, state.State
+	// What has ended, or was switched off, is never accepted again.
+	over := !state.State.IsNull() && state.State.ValueString() != "active"
+	if over {
+		response.Diagnostics.AddAttributeWarning(path.Root("state"), "The policy token is over",
+			fmt.Sprintf("`%s` is %s, which is final. It is replaced by another one.", state.Name.ValueString(), state.State.ValueString()))
+		plan.State = types.StringUnknown()
+		response.RequiresReplace = append(response.RequiresReplace, path.Root("state"))
+	} else if rotated, why := rotates(state.secret(), plan.secret()); rotated {
+		plan.LastFour, plan.Version, plan.Token = types.StringUnknown(), types.Int64Unknown(), types.StringUnknown()
+		if !plan.Generate.ValueBool() {
+			plan.Token = types.StringNull()
+		}
+		r.warnOfRotation(ctx, state, plan, why, &response.Diagnostics)
+	}
+	if !plan.ExpiresAt.Equal(state.ExpiresAt) {
+		plan.State = types.StringUnknown()
+	}
+	response.Diagnostics.Append(response.Plan.Set(ctx, plan)...)
+}
+
+func (r *policyTokenResource) warnOfRotation(ctx context.Context, state, plan policyTokenModel, why string, diagnostics *diag.Diagnostics) {
+	var newest api.Version
+	var now time.Time
+	if r.of != nil {
+		now = r.of.Now()
+		// Where it cannot be read, the plan says less.
+		if it, err := r.of.PolicyToken(ctx, state.ID.ValueString()); err == nil && len(it.Versions) > 0 {
+			newest = it.Versions[0]
+		}
+	}
+	warnOfRotation(state.Name.ValueString(), why, plan.Overlap.ValueString(), now, newest.LastUsedAt, newest.LastUsedVia, diagnostics)
 }
 
 // fields are what a request says; an edit leaves out an end that the configuration does not name.
@@ -99,50 +151,83 @@ func (r *policyTokenResource) fields(ctx context.Context, m policyTokenModel) (a
 	if err != nil {
 		return nil, err
 	}
-	fields := api.Fields{"name": m.Name.ValueString(), "description": m.Description.ValueString(), "role_id": role.ID, "opa_policy": m.Policy.ValueString()}
+	fields := api.Fields{"name": m.Name.ValueString(), "description": nil, "role_id": role.ID, "opa_policy": m.Policy.ValueString()}
+	if !m.Description.IsNull() {
+		fields["description"] = m.Description.ValueString()
+	}
 	if !m.ExpiresAt.IsNull() && !m.ExpiresAt.IsUnknown() {
 		fields["expires_at"] = m.ExpiresAt.ValueString()
 	}
 	return fields, nil
 }
 
-func (m *policyTokenModel) read(it api.PolicyToken) {
+func (m *policyTokenModel) read(it api.PolicyToken, now time.Time) {
 	m.ID, m.Name, m.Description = types.StringValue(it.ID), types.StringValue(it.Name), describe(m.Description, it.Description)
 	m.Role = roleText(m.Role, it.RoleID, it.RoleName)
 	m.Policy, m.ExpiresAt = types.StringValue(it.Policy), moment(m.ExpiresAt, it.ExpiresAt)
-	if it.LastFour != "" {
-		m.LastFour = types.StringValue(it.LastFour)
+	m.LastFour = types.StringValue(it.LastFour)
+	switch {
+	case it.DisabledAt != nil:
+		m.State = types.StringValue("disabled")
+	case it.ExpiresAt != nil && !it.ExpiresAt.After(now):
+		m.State = types.StringValue("expired")
+	default:
+		m.State = types.StringValue("active")
+	}
+	if len(it.Versions) > 0 {
+		m.Version = types.Int64Value(int64(it.Versions[0].Version))
+	} else if m.Version.IsUnknown() {
+		m.Version = types.Int64Value(0)
 	}
 }
 
 func (r *policyTokenResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
-	var plan policyTokenModel
-	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}) {
+	var plan, config policyTokenModel
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.Config, &config}) {
 		return
 	}
 	fields, err := r.fields(ctx, plan)
-	var it api.PolicyToken
-	if err == nil {
-		it, err = r.of.CreatePolicyToken(ctx, fields)
+	if err != nil {
+		response.Diagnostics.AddAttributeError(path.Root("role"), "The policy token cannot be made", err.Error())
+		return
 	}
+	if !plan.secret().put(fields, config.SecretWO, weakPolicy, &response.Diagnostics) {
+		return
+	}
+	it, err := r.of.CreatePolicyToken(ctx, fields)
 	if id, held := api.Taken(err); held {
-		refused := err
-		if err = taken(refused, id); r.of.Interrupted(ctx, id) {
-			// Nobody has the secret of what a killed apply has made.
-			if err = r.of.DeletePolicyToken(ctx, id); err == nil {
-				it, err = r.of.CreatePolicyToken(ctx, fields)
-			}
-		}
+		it, err = r.adopt(ctx, id, fields, err)
 	}
 	if err != nil {
 		tell(&response.Diagnostics, "The policy token cannot be made", err)
 		return
 	}
-	// The answer to its making has the text, and neither the policy nor the end of the text.
-	it.Policy, it.LastFour = plan.Policy.ValueString(), it.Text[max(0, len(it.Text)-4):]
-	plan.read(it)
+	// The answer does not have its policy.
+	it.Policy = plan.Policy.ValueString()
+	plan.read(it, r.of.Now())
 	plan.Token = optional(it.Text)
 	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+}
+
+// adopt takes over what an interrupted apply has made: by this same token, a while ago, as it is wanted now, and never used.
+func (r *policyTokenResource) adopt(ctx context.Context, id string, fields api.Fields, refused error) (api.PolicyToken, error) {
+	it, err := r.of.PolicyToken(ctx, id)
+	if err != nil {
+		return api.PolicyToken{}, refused
+	}
+	description, _ := fields["description"].(string)
+	end, given := fields["expires_at"]
+	equal := it.RoleID == fields["role_id"] && it.Policy == fields["opa_policy"] && it.Description == description &&
+		(!given || sameMoment(end, it.ExpiresAt)) && it.DisabledAt == nil && len(it.Versions) == 1 && it.Versions[0].LastUsedAt == nil
+	if !equal || !r.of.Interrupted(ctx, id) {
+		return api.PolicyToken{}, taken(refused, id)
+	}
+	rotation, etag := rotationOf(fields)
+	it, err = r.of.RotatePolicyToken(ctx, id, etag, rotation)
+	if api.Changed(err) {
+		return api.PolicyToken{}, taken(refused, id)
+	}
+	return it, err
 }
 
 func (r *policyTokenResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
@@ -155,29 +240,48 @@ func (r *policyTokenResource) Read(ctx context.Context, request resource.ReadReq
 		r.unread(ctx, response, policyToken, err)
 		return
 	}
-	state.read(it)
+	state.read(it, r.of.Now())
 	response.Diagnostics.Append(response.State.Set(ctx, state)...)
 }
 
 func (r *policyTokenResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
-	var plan, state policyTokenModel
-	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.State, &state}) {
+	var plan, state, config policyTokenModel
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.State, &state}, sent{request.Config, &config}) {
 		return
 	}
-	before, err := r.of.PolicyToken(ctx, state.ID.ValueString())
-	var fields api.Fields
-	if err == nil {
-		fields, err = r.fields(ctx, plan)
+	id, done := state.ID.ValueString(), state
+	if rotated, _ := rotates(state.secret(), plan.secret()); rotated {
+		rotation := api.Fields{"keep": plan.Overlap.ValueString()}
+		if !plan.secret().put(rotation, config.SecretWO, weakPolicy, &response.Diagnostics) {
+			return
+		}
+		it, err := r.of.RotatePolicyToken(ctx, id, "", rotation)
+		if err != nil {
+			tell(&response.Diagnostics, "The policy token cannot be rotated", err)
+			return
+		}
+		// Whatever fails from here on, the new secret is the one that counts.
+		it.Policy = state.Policy.ValueString()
+		done.keepSecret(plan)
+		done.Token = optional(it.Text)
+		done.read(it, r.of.Now())
+		response.Diagnostics.Append(response.State.Set(ctx, done)...)
 	}
-	if err == nil {
-		before, err = r.of.EditPolicyToken(ctx, before.ID, before.ETag, fields)
+	it, err := r.of.PolicyToken(ctx, id)
+	same := plan.Name.Equal(state.Name) && plan.Description.Equal(state.Description) && plan.Role.Equal(state.Role) &&
+		plan.Policy.Equal(state.Policy) && plan.ExpiresAt.Equal(state.ExpiresAt)
+	if err == nil && !same {
+		var fields api.Fields
+		if fields, err = r.fields(ctx, plan); err == nil {
+			it, err = r.of.EditPolicyToken(ctx, id, it.ETag, fields)
+		}
 	}
 	if err != nil {
 		tell(&response.Diagnostics, "The policy token cannot be changed", err)
 		return
 	}
-	plan.read(before)
-	plan.Token = state.Token
+	plan.Token = done.Token
+	plan.read(it, r.of.Now())
 	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
 }
 

@@ -60,6 +60,21 @@ func weak(secret string) string {
 	return ""
 }
 
+// A policy token's text has the form of ours, behind what the operator has chosen for them.
+var policyForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,14}_[0-9A-Za-z]{38}$`)
+
+// weakPolicy says why a secret cannot be a policy token: of any other text the policy is never asked, and it is refused.
+func weakPolicy(secret string) string {
+	if !policyForm.MatchString(secret) || strings.HasPrefix(secret, prefix) || strings.HasPrefix(secret, "tws_") {
+		return fmt.Sprintf("A policy token begins as those of the server do (`twp_`), with %d characters behind that: `tokenward policy-token create --local` makes one. "+
+			"Of any other text the policy is never asked, and it is refused.", randomPart+proofLength)
+	}
+	if at := len(secret) - proofLength; secret[at:] != checksum(secret[:at]) {
+		return "Its checksum is wrong: the last six characters do not fit the others. Was a part of it lost in copying?"
+	}
+	return ""
+}
+
 // checksum is the CRC-32 of all before it, in six digits of base 62.
 func checksum(text string) string {
 	sum := crc32.ChecksumIEEE([]byte(text))

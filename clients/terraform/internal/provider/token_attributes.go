@@ -41,6 +41,12 @@ func tokenAttributes() map[string]schema.Attribute {
 			MarkdownDescription: "What your services want to know of it: the text of a JSON object, `jsonencode({ plan = \"gold\" })`. No secrets: it stands in lists and in the audit log."},
 		"owner": schema.StringAttribute{Optional: true, Computed: true,
 			MarkdownDescription: "The member who is accountable for it, by e-mail address or id; `none` for nobody. Where nothing is said, the owner of the provider's token."},
+		"successor": schema.StringAttribute{Optional: true,
+			MarkdownDescription: "The member who becomes its owner when that one leaves, by e-mail address or id."},
+		"projects": schema.SetAttribute{Optional: true, ElementType: types.StringType,
+			MarkdownDescription: "The ids of the projects that it is narrowed to, with all that is in them; wherever its role is where neither these nor `environments` are said."},
+		"environments": schema.SetAttribute{Optional: true, ElementType: types.StringType,
+			MarkdownDescription: "The ids of the environments that it is narrowed to besides."},
 		"permissions": schema.SetAttribute{Optional: true, ElementType: types.StringType,
 			MarkdownDescription: "The permissions of its role that it is narrowed to, such as `invoices:read`, `*:read` or `token:verify`; all of the role where nothing is said."},
 		"rate_limit": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "How fast it may be used.", Attributes: map[string]schema.Attribute{
@@ -64,6 +70,14 @@ func (m tokenModel) checkAttributes(diagnostics *diag.Diagnostics) {
 	}
 	if !m.Permissions.IsNull() && !m.Permissions.IsUnknown() && len(m.Permissions.Elements()) == 0 {
 		diagnostics.AddAttributeError(path.Root("permissions"), "A token that may do nothing is no token", "Name the permissions that it keeps, or leave `permissions` out for all of its role.")
+	}
+	for name, places := range map[string]types.Set{"projects": m.Projects, "environments": m.Environments} {
+		if !places.IsNull() && !places.IsUnknown() && len(places.Elements()) == 0 {
+			diagnostics.AddAttributeError(path.Root(name), "A token that is nowhere is no token", "Name those that it keeps, or leave `"+name+"` out.")
+		}
+	}
+	if owner, successor := m.Owner.ValueString(), m.Successor.ValueString(); successor != "" && strings.EqualFold(owner, successor) {
+		diagnostics.AddAttributeError(path.Root("successor"), "This is the owner", "A token goes to somebody else when its owner leaves.")
 	}
 	words := func(in types.Object, of, name string, all ...string) {
 		if word, ok := in.Attributes()[name].(types.String); ok {
@@ -220,6 +234,18 @@ func (r *tokenResource) newAttributes(ctx context.Context, fields api.Fields, pl
 		// An empty list, which the plan did not know yet, is refused, and never taken for all of the role.
 		fields["permissions"] = texts(ctx, plan.Permissions, diagnostics)
 	}
+	for name, places := range map[string]types.Set{"projects": plan.Projects, "environments": plan.Environments} {
+		if !places.IsNull() {
+			fields[name] = texts(ctx, places, diagnostics)
+		}
+	}
+	if !plan.Successor.IsNull() {
+		successor, err := ownerID(ctx, r.of, plan.Successor.ValueString())
+		if err != nil {
+			diagnostics.AddAttributeError(path.Root("successor"), "The successor cannot be found", err.Error())
+		}
+		fields["successor_id"] = successor
+	}
 	for name, it := range map[string]types.Object{"rate_limit": plan.RateLimit, "quota": plan.Quota} {
 		if limit := values(it); limit != nil {
 			fields[name] = limit
@@ -264,6 +290,24 @@ func (r *tokenResource) editedAttributes(ctx context.Context, fields api.Fields,
 			fields["permissions"] = texts(ctx, plan.Permissions, diagnostics)
 		}
 	}
+	for name, places := range map[string][2]types.Set{"projects": {state.Projects, plan.Projects}, "environments": {state.Environments, plan.Environments}} {
+		if before, after := places[0], places[1]; !before.Equal(after) {
+			fields[name] = nil
+			if !after.IsNull() {
+				fields[name] = texts(ctx, after, diagnostics)
+			}
+		}
+	}
+	if !state.Successor.Equal(plan.Successor) {
+		fields["successor_id"] = nil
+		if !plan.Successor.IsNull() {
+			successor, err := ownerID(ctx, r.of, plan.Successor.ValueString())
+			if err != nil {
+				diagnostics.AddAttributeError(path.Root("successor"), "The successor cannot be found", err.Error())
+			}
+			fields["successor_id"] = successor
+		}
+	}
 	if !state.RateLimit.Equal(plan.RateLimit) {
 		fields["rate_limit"] = values(plan.RateLimit)
 	}
@@ -280,7 +324,7 @@ func (r *tokenResource) editedAttributes(ctx context.Context, fields api.Fields,
 }
 
 // readAttributes takes over what the server says of them, in the words of the configuration where they mean the same.
-func (m *tokenModel) readAttributes(ctx context.Context, token api.Token, diagnostics *diag.Diagnostics) {
+func (m *tokenModel) readAttributes(ctx context.Context, of *api.Of, token api.Token, diagnostics *diag.Diagnostics) {
 	if m.Labels.IsUnknown() || !maps.Equal(labelsOf(ctx, m.Labels, diagnostics), token.Labels) {
 		m.Labels = labelMap(token.Labels)
 	}
@@ -298,6 +342,31 @@ func (m *tokenModel) readAttributes(ctx context.Context, token api.Token, diagno
 		m.Quota = types.ObjectValueMust(quotaTypes, map[string]attr.Value{"requests": types.Int64Value(it.Requests), "refill": types.StringValue(it.Refill)})
 	}
 	m.Owner = ownerText(m.Owner, token)
+	m.Successor = successorText(ctx, of, m.Successor, token)
+	m.Projects, m.Environments = places(ctx, m.Projects, token.Projects, diagnostics), places(ctx, m.Environments, token.Environments, diagnostics)
+}
+
+// places keeps those of the configuration where they are the same.
+func places(ctx context.Context, before types.Set, now []string, diagnostics *diag.Diagnostics) types.Set {
+	known, there := texts(ctx, before, diagnostics), slices.Sorted(slices.Values(now))
+	for at, it := range known {
+		known[at] = strings.ToLower(it)
+	}
+	if slices.Sort(known); !before.IsUnknown() && slices.Equal(known, there) {
+		return before
+	}
+	return textSet(there, types.SetNull(types.StringType))
+}
+
+// successorText keeps the address or the id by which a successor was named. The server tells the id alone.
+func successorText(ctx context.Context, of *api.Of, before types.String, token api.Token) types.String {
+	if token.SuccessorID == "" {
+		return types.StringNull()
+	}
+	if before.ValueString() == token.SuccessorID {
+		return before
+	}
+	return same(before, of.MemberAddress(ctx, token.SuccessorID), strings.EqualFold)
 }
 
 func readRate(before types.Object, now *api.Rate) types.Object {
@@ -354,7 +423,14 @@ func sameAttributes(fields api.Fields, token api.Token) bool {
 		rate = &plain
 	}
 	owner, said := fields["owner_id"]
-	return equal("labels", token.Labels, len(token.Labels) == 0) && equal("metadata", token.Metadata, len(token.Metadata) == 0) &&
+	for _, name := range []string{"projects", "environments"} {
+		if wanted, given := fields[name].([]string); given {
+			fields[name] = slices.Sorted(slices.Values(wanted))
+		}
+	}
+	return equal("projects", slices.Sorted(slices.Values(token.Projects)), len(token.Projects) == 0) &&
+		equal("environments", slices.Sorted(slices.Values(token.Environments)), len(token.Environments) == 0) &&
+		equal("successor_id", token.SuccessorID, token.SuccessorID == "") && equal("labels", token.Labels, len(token.Labels) == 0) && equal("metadata", token.Metadata, len(token.Metadata) == 0) &&
 		equal("permissions", slices.Sorted(slices.Values(token.Permissions)), len(token.Permissions) == 0) &&
 		equal("rate_limit", rate, rate == nil) && equal("quota", token.Quota, token.Quota == nil) &&
 		(!said || owner == nil && token.OwnerID == "" || owner == token.OwnerID)

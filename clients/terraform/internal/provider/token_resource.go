@@ -42,7 +42,10 @@ type tokenModel struct {
 	Labels          types.Map    `tfsdk:"labels"`
 	Metadata        types.String `tfsdk:"metadata"`
 	Owner           types.String `tfsdk:"owner"`
+	Successor       types.String `tfsdk:"successor"`
 	Permissions     types.Set    `tfsdk:"permissions"`
+	Projects        types.Set    `tfsdk:"projects"`
+	Environments    types.Set    `tfsdk:"environments"`
 	RateLimit       types.Object `tfsdk:"rate_limit"`
 	Quota           types.Object `tfsdk:"quota"`
 	Enabled         types.Bool   `tfsdk:"enabled"`
@@ -77,34 +80,16 @@ func (r *tokenResource) Schema(_ context.Context, _ resource.SchemaRequest, resp
 			"expires_in":  schema.StringAttribute{Optional: true, MarkdownDescription: "How long it lives, such as `2160h`, from the apply that makes it, rotates it, or changes this."},
 			"networks":    schema.SetAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "The networks from which it is accepted; from everywhere where there are none."},
 			"enabled":     schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(true), MarkdownDescription: "Whether it is accepted at all."},
-			"secret_wo": schema.StringAttribute{Optional: true, WriteOnly: true, Sensitive: true,
-				MarkdownDescription: "The secret itself, from a vault's ephemeral value. It is never written down, and only its digest leaves the machine."},
-			"secret_wo_version": schema.Int64Attribute{Optional: true, MarkdownDescription: "Another number rotates to the `secret_wo` of that run."},
-			"digest":            schema.StringAttribute{Optional: true, MarkdownDescription: "The SHA-256 of a secret that was made elsewhere (from at least 112 random bits), 64 hexadecimal digits. It must not be registered yet."},
-			"generate":          schema.BoolAttribute{Optional: true, MarkdownDescription: "The server makes the secret, and **it stands in the state** as `token`."},
-			"rotate_triggers":   schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "With `generate`: another value rotates."},
-			"overlap":           schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString("0"), MarkdownDescription: "How long the secret before is accepted after a rotation, such as `24h`."},
-			"on_expired":        schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString("recreate"), MarkdownDescription: "What becomes of a token that has expired: `recreate` or `keep`."},
-			"token":             schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The secret, with `generate` alone."},
-			"last_four":         schema.StringAttribute{Computed: true, MarkdownDescription: "The end of its secret; `????` of a `digest`, since nobody knows."},
-			"version":           schema.Int64Attribute{Computed: true, MarkdownDescription: "The number of its newest secret."},
-			"state":             schema.StringAttribute{Computed: true, MarkdownDescription: "`active`, `disabled`, `not_yet_valid` or `expired`."},
+			"on_expired":  schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString("recreate"), MarkdownDescription: "What becomes of a token that has expired: `recreate` or `keep`."},
+			"state":       schema.StringAttribute{Computed: true, MarkdownDescription: "`active`, `disabled`, `not_yet_valid` or `expired`."},
 		},
 	}
 	maps.Copy(response.Schema.Attributes, tokenAttributes())
+	maps.Copy(response.Schema.Attributes, secretAttributes())
 }
 
-// form is how a token gets its secret; empty after an import, where only the configuration knows.
-func (m tokenModel) form() string {
-	switch {
-	case m.Generate.ValueBool():
-		return "generate"
-	case !m.Digest.IsNull():
-		return "digest"
-	case !m.SecretWOVersion.IsNull():
-		return "secret_wo"
-	}
-	return ""
+func (m tokenModel) secret() secretForm {
+	return secretForm{m.SecretWO, m.SecretWOVersion, m.Digest, m.Generate, m.RotateTriggers}
 }
 
 func (r *tokenResource) ValidateConfig(ctx context.Context, request resource.ValidateConfigRequest, response *resource.ValidateConfigResponse) {
@@ -115,21 +100,7 @@ func (r *tokenResource) ValidateConfig(ctx context.Context, request resource.Val
 	wrong := func(name, summary, detail string) {
 		response.Diagnostics.AddAttributeError(path.Root(name), summary, detail)
 	}
-	forms := 0
-	for _, given := range []bool{!config.SecretWO.IsNull(), !config.Digest.IsNull(), config.Generate.IsUnknown() || config.Generate.ValueBool()} {
-		if given {
-			forms++
-		}
-	}
-	if forms != 1 {
-		wrong("generate", "A token's secret has exactly one form", "Say one of `secret_wo` (with `secret_wo_version`), `digest`, and `generate = true`.")
-	}
-	if config.SecretWO.IsNull() != config.SecretWOVersion.IsNull() {
-		wrong("secret_wo_version", "`secret_wo` and `secret_wo_version` go together", "A new secret without a new version changes nothing, and nobody could see it.")
-	}
-	if !config.RotateTriggers.IsNull() && config.Generate.IsNull() {
-		wrong("rotate_triggers", "`rotate_triggers` goes with `generate`", "The other forms rotate with a new `secret_wo_version` or `digest`.")
-	}
+	config.secret().check(weak, &response.Diagnostics)
 	if config.Name.IsNull() == config.NamePrefix.IsNull() && !config.Name.IsUnknown() && !config.NamePrefix.IsUnknown() {
 		wrong("name", "A token has a `name` or a `name_prefix`", "Say exactly one of them.")
 	}
@@ -145,33 +116,7 @@ func (r *tokenResource) ValidateConfig(ctx context.Context, request resource.Val
 		wrong("expires_in", "This is no length of time", "Write it as 2160h or 30m, more than 0.")
 	}
 	oneOf(path.Root("on_expired"), config.OnExpired, &response.Diagnostics, "recreate", "keep")
-	if !config.Digest.IsNull() && !config.Digest.IsUnknown() && !isDigest(config.Digest.ValueString()) {
-		wrong("digest", "This is no SHA-256", "It has 64 small hexadecimal digits: what `sha256sum` prints of the secret.")
-	}
-	if !config.SecretWO.IsNull() && !config.SecretWO.IsUnknown() {
-		if problem := weak(config.SecretWO.ValueString()); problem != "" {
-			wrong("secret_wo", "This secret cannot be used", problem)
-		}
-	}
 	config.checkAttributes(&response.Diagnostics)
-}
-
-// rotates says whether a change gives the token a new secret, and why.
-func rotates(before, after tokenModel) (bool, string) {
-	switch {
-	case before.form() == "":
-		// What an import could not know is taken over from the configuration.
-		return false, ""
-	case before.form() != after.form():
-		return true, "its secret has another form"
-	case after.form() == "secret_wo" && !before.SecretWOVersion.Equal(after.SecretWOVersion):
-		return true, "`secret_wo_version` is another one"
-	case after.form() == "digest" && !before.Digest.Equal(after.Digest):
-		return true, "`digest` is another one"
-	case after.form() == "generate" && !before.RotateTriggers.Equal(after.RotateTriggers):
-		return true, "`rotate_triggers` are others"
-	}
-	return false, ""
 }
 
 func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyPlanRequest, response *resource.ModifyPlanResponse) {
@@ -183,10 +128,8 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 		return
 	}
 	if request.State.Raw.IsNull() {
-		if plan.Generate.ValueBool() {
-			response.Diagnostics.AddAttributeWarning(path.Root("generate"), "This secret will stand in the state",
-				"`generate` puts it into the state, its backups and saved plans, for everybody who reads them. `secret_wo` and `digest` do not.")
-		} else {
+		plan.secret().warnOfState(&response.Diagnostics)
+		if !plan.Generate.ValueBool() {
 			plan.Token = types.StringNull()
 		}
 		if config.ExpiresIn.IsNull() && config.ExpiresAt.IsNull() {
@@ -200,11 +143,11 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
-	rotated, why := rotates(state, plan)
+	rotated, why := rotates(state.secret(), plan.secret())
 	plan.LastFour, plan.Version, plan.Token = state.LastFour, state.Version, state.Token
 	if rotated {
 		plan.LastFour, plan.Version, plan.Token = types.StringUnknown(), types.Int64Unknown(), types.StringUnknown()
-		if plan.form() != "generate" {
+		if !plan.Generate.ValueBool() {
 			plan.Token = types.StringNull()
 		}
 		r.warnOfRotation(ctx, state, plan, why, &response.Diagnostics)
@@ -249,22 +192,14 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 }
 
 func (r *tokenResource) warnOfRotation(ctx context.Context, state, plan tokenModel, why string, diagnostics *diag.Diagnostics) {
-	used := ""
+	var token api.Token
+	var now time.Time
 	if r.of != nil {
-		if token, err := r.of.Token(ctx, state.ID.ValueString()); err == nil && token.LastUsedAt != nil {
-			used = fmt.Sprintf(" It was last used %s ago", r.of.Now().Sub(*token.LastUsedAt).Round(time.Second))
-			if token.LastUsedAgent != "" {
-				used += " by " + token.LastUsedAgent
-			}
-			used += "."
-		}
+		// Where it cannot be read, the plan says less.
+		token, _ = r.of.Token(ctx, state.ID.ValueString())
+		now = r.of.Now()
 	}
-	until := "The secret before is refused at once."
-	if overlap := plan.Overlap.ValueString(); overlap != "0" {
-		until = "The secret before is accepted for " + overlap + " more."
-	}
-	diagnostics.AddAttributeWarning(path.Root("version"), "The token will be rotated",
-		fmt.Sprintf("`%s` gets a new secret: %s. %s%s", state.Name.ValueString(), why, until, used))
+	warnOfRotation(state.Name.ValueString(), why, plan.Overlap.ValueString(), now, token.LastUsedAt, token.LastUsedAgent, diagnostics)
 }
 
 // end is the moment that the configuration wants: of `expires_in`, from now on.
@@ -288,23 +223,6 @@ func networksOf(all []string) any {
 		networks = append(networks, api.Network{Network: it})
 	}
 	return networks
-}
-
-// secret puts into a request what it needs of the secret: the digest, and never more. False where it cannot be one: a value
-// that the plan did not know yet is looked at here for the first time.
-func secret(fields api.Fields, plan, config tokenModel, diagnostics *diag.Diagnostics) bool {
-	switch plan.form() {
-	case "digest":
-		fields["sha256"] = plan.Digest.ValueString()
-	case "secret_wo":
-		text := config.SecretWO.ValueString()
-		if problem := weak(text); problem != "" {
-			diagnostics.AddAttributeError(path.Root("secret_wo"), "This secret cannot be used", problem)
-			return false
-		}
-		fields["sha256"], fields["last_four"] = digestOf(text), text[len(text)-4:]
-	}
-	return true
 }
 
 func (r *tokenResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
@@ -335,7 +253,7 @@ func (r *tokenResource) Create(ctx context.Context, request resource.CreateReque
 		fields["networks"] = networksOf(networks)
 	}
 	r.newAttributes(ctx, fields, plan, &response.Diagnostics)
-	if !secret(fields, plan, config, &response.Diagnostics) || response.Diagnostics.HasError() {
+	if !plan.secret().put(fields, config.SecretWO, weak, &response.Diagnostics) || response.Diagnostics.HasError() {
 		return
 	}
 	token, err := r.of.CreateToken(ctx, fields)
@@ -380,15 +298,7 @@ func (r *tokenResource) adopt(ctx context.Context, id string, role api.Role, pla
 	if token.CreatorID != self.ID || !r.of.Unfinished(token.CreatedAt) || !unused || !equal {
 		return api.Token{}, taken(refused, id)
 	}
-	rotation, etag := api.Fields{"keep": "0"}, ""
-	if digest, given := fields["sha256"]; given {
-		rotation["sha256"] = digest
-		if shown, given := fields["last_four"]; given {
-			rotation["last_four"] = shown
-		}
-		// That is no version of it: only where the digest is the token's own already nothing has to be changed.
-		etag = "\"none\""
-	}
+	rotation, etag := rotationOf(fields)
 	token, err = r.of.RotateToken(ctx, id, etag, rotation)
 	if api.Changed(err) {
 		return api.Token{}, taken(refused, id)
@@ -462,7 +372,7 @@ func (r *tokenResource) read(ctx context.Context, into *tokenModel, token api.To
 		}
 		into.Networks = textSet(now, types.SetNull(types.StringType))
 	}
-	into.readAttributes(ctx, token, diagnostics)
+	into.readAttributes(ctx, r.of, token, diagnostics)
 	into.Enabled = types.BoolValue(token.DisabledAt == nil)
 	into.State = types.StringValue(token.State)
 	into.LastFour = types.StringValue(token.LastFour)
@@ -518,9 +428,9 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 	}
 	done := state
 	save := func() { response.Diagnostics.Append(response.State.Set(ctx, done)...) }
-	if rotated, _ := rotates(state, plan); rotated {
+	if rotated, _ := rotates(state.secret(), plan.secret()); rotated {
 		rotation := api.Fields{"keep": plan.Overlap.ValueString()}
-		if !secret(rotation, plan, config, &response.Diagnostics) {
+		if !plan.secret().put(rotation, config.SecretWO, weak, &response.Diagnostics) {
 			return
 		}
 		token, err := r.of.RotateToken(ctx, id, "", rotation)
