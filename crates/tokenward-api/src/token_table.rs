@@ -2,6 +2,7 @@
 //! line, or an object of JSON a line. Read by the command line, and by the console.
 
 use serde_json::{Map, Value};
+use tokenward_core::Uuid;
 
 /// A row, and the line in which it begins.
 pub struct TableRow {
@@ -129,6 +130,46 @@ fn table(text: &str) -> Result<Vec<TableRow>, String> {
     Ok(rows)
 }
 
+/// Several words: a list of texts, or in a cell with spaces or commas between.
+pub fn words(said: Option<&Value>) -> Result<Vec<String>, &'static str> {
+    match said {
+        Some(Value::String(text)) => {
+            Ok(text.split([' ', ',']).filter(|it| !it.is_empty()).map(str::to_owned).collect())
+        }
+        other => list(other),
+    }
+}
+
+/// Several names or ids: a list of texts, or in a cell with commas between. Ids may have spaces between, as in a table that was
+/// exported.
+pub fn names(said: Option<&Value>) -> Result<Vec<String>, &'static str> {
+    let Some(Value::String(text)) = said else { return list(said) };
+    let mut all = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+        if part.split_whitespace().all(|it| Uuid::parse_str(it).is_ok()) {
+            all.extend(part.split_whitespace().map(str::to_owned));
+        } else {
+            all.push(part.to_owned());
+        }
+    }
+    Ok(all)
+}
+
+/// A list of texts. An empty one would mean nowhere, and be taken for everywhere.
+fn list(said: Option<&Value>) -> Result<Vec<String>, &'static str> {
+    match said {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(all)) if all.is_empty() => {
+            Err("is an empty list; leave it out where nothing is to be narrowed")
+        }
+        Some(Value::Array(all)) => {
+            let texts: Option<Vec<String>> = all.iter().map(|it| it.as_str().map(|it| it.trim().to_owned())).collect();
+            texts.ok_or("is neither a list of texts nor one text")
+        }
+        Some(_) => Err("is neither a list of texts nor one text"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +196,33 @@ mod tests {
         assert_eq!(read("\n{\"a\":\"1\"}\n").unwrap(), [(2, vec!["a=1".to_owned()])]);
         assert!(read("").unwrap().is_empty() && read("a,b\n").unwrap().is_empty());
         assert_eq!(read("a,b\n1,").unwrap(), [(2, vec!["a=1".to_owned(), "b=".to_owned()])]);
+    }
+
+    #[test]
+    fn a_cell_has_several_words_names_or_ids() {
+        use serde_json::json;
+
+        let id = "0193614c-2a00-7c41-9f3a-000000000001";
+        let ids = format!("{id} {id}");
+        for (said, expected) in [
+            (json!("invoices:read, *:read token:verify"), vec!["invoices:read", "*:read", "token:verify"]),
+            (json!(["a:b"]), vec!["a:b"]),
+            (json!(""), vec![]),
+            (json!(null), vec![]),
+        ] {
+            assert_eq!(words(Some(&said)).unwrap(), expected, "{said}");
+        }
+        for (said, expected) in [
+            (json!("the shop, bank/staging"), vec!["the shop", "bank/staging"]),
+            (json!(ids), vec![id, id]),
+            (json!(["the shop"]), vec!["the shop"]),
+        ] {
+            assert_eq!(names(Some(&said)).unwrap(), expected, "{said}");
+        }
+        for said in [json!([]), json!([1]), json!({}), json!(1)] {
+            assert!(words(Some(&said)).is_err() && names(Some(&said)).is_err(), "{said}");
+        }
+        assert!(names(None).unwrap().is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::pieces::{self, Piece};
 use crate::service::log_format::csv_line;
 
 /// The columns.
-const COLUMNS: [&str; 24] = [
+const COLUMNS: [&str; 28] = [
     "id",
     "name",
     "description",
@@ -36,6 +36,10 @@ const COLUMNS: [&str; 24] = [
     "revoked_at",
     "projects",
     "environments",
+    "permissions",
+    "owner_id",
+    "rate_limit",
+    "quota",
 ];
 
 /// Does the client ask for a table? It does where it names one before JSON.
@@ -78,6 +82,10 @@ fn line(token: &ApiToken) -> String {
         at(token.revocation.as_ref().map(|it| it.at)),
         ids(&token.projects),
         ids(&token.environments),
+        token.permissions.join(" "),
+        token.owner_id.map(|id| id.to_string()).unwrap_or_default(),
+        token.rate_limit.as_ref().map(|it| format!("{}/{}", it.requests, it.per)).unwrap_or_default(),
+        token.quota.as_ref().map(|it| format!("{}/{}", it.requests, it.refill)).unwrap_or_default(),
     ];
     csv_line(cells.iter().map(String::as_str))
 }

@@ -1,6 +1,6 @@
 //! Rows of a table or of lines of JSON on their way to an import: what each says becomes a token, by names that people know.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -14,16 +14,31 @@ use tokenward_core::secret::{InnerDigest, Registration};
 use tokenward_core::time::length;
 use tokenward_core::token_policy::End;
 use tokenward_core::{Error, Result, Time, Uuid};
-use tokenward_store::members;
+use tokenward_store::{environments, members, projects};
 
 use super::token_import::{Row, Wrong, check_doubles};
+use super::token_places::{self, ENVIRONMENTS, PROJECTS, PlacesWanted};
+use super::token_scope::{self, FIELD};
 use super::tokens::{self, NewToken};
 use super::{App, token_networks};
 use crate::limits::TOKEN_IMPORT;
 
 /// What a row can say.
-const FIELDS: [&str; 10] =
-    ["name", "role", "description", "expires_at", "not_before", "owner", "labels", "networks", "sha256", "last_four"];
+const FIELDS: [&str; 13] = [
+    "name",
+    "role",
+    "description",
+    "expires_at",
+    "not_before",
+    "owner",
+    "labels",
+    "networks",
+    FIELD,
+    PROJECTS,
+    ENVIRONMENTS,
+    "sha256",
+    "last_four",
+];
 
 /// Reads them; all that is wrong is told with its line. The text of a secret is refused: it does not belong here.
 pub async fn read(app: &Arc<App>, grant: &Grant, text: &str) -> Result<Vec<Row>> {
@@ -33,7 +48,7 @@ pub async fn read(app: &Arc<App>, grant: &Grant, text: &str) -> Result<Vec<Row>>
         let problem = format!("has {} tokens, more than the limit `{}` ({most})", table.len(), TOKEN_IMPORT.name);
         return Err(Error::invalid("rows", problem));
     }
-    let names = Names::of(app, grant).await?;
+    let names = Names::of(app, grant, &table).await?;
     let (mut rows, mut wrong) = (Vec::with_capacity(table.len()), Wrong::default());
     for row in table {
         let mut faults = Faults::default();
@@ -52,14 +67,16 @@ pub async fn read(app: &Arc<App>, grant: &Grant, text: &str) -> Result<Vec<Row>>
     Ok(rows)
 }
 
-/// The roles by name, and the members by e-mail address.
+/// The roles and projects by name, the members by e-mail address, and environments as `project/environment`; all in small letters.
 struct Names {
     roles: HashMap<String, Uuid>,
     members: HashMap<String, Uuid>,
+    projects: HashMap<String, Uuid>,
+    environments: HashMap<String, Uuid>,
 }
 
 impl Names {
-    async fn of(app: &Arc<App>, grant: &Grant) -> Result<Self> {
+    async fn of(app: &Arc<App>, grant: &Grant, table: &[TableRow]) -> Result<Self> {
         let roles = app
             .verifier
             .directory()
@@ -69,7 +86,46 @@ impl Names {
         let mut reader = app.read(grant.organization()).await?;
         let all = members::list(reader.conn(), grant).await?;
         let members = all.into_iter().map(|it| (it.email.to_lowercase(), it.account_id)).collect();
-        Ok(Self { roles, members })
+        let named = |field: &str| table.iter().any(|row| row.fields.contains_key(field));
+        let mut names = Self { roles, members, projects: HashMap::new(), environments: HashMap::new() };
+        if named(PROJECTS) || named(ENVIRONMENTS) {
+            let all = projects::names(reader.conn(), grant).await?;
+            names.projects = all.into_iter().map(|(id, name)| (name.to_lowercase(), id)).collect();
+        }
+        // Of those projects alone of which one is named.
+        let mut within = BTreeSet::new();
+        for row in table {
+            for text in token_table::names(row.fields.get(ENVIRONMENTS)).unwrap_or_default() {
+                let project = text.rsplit_once('/').map(|(project, _)| project.to_lowercase());
+                within.extend(project.and_then(|project| Some((*names.projects.get(&project)?, project))));
+            }
+        }
+        for (id, project) in within {
+            let all = environments::list(reader.conn(), grant, id).await?;
+            let named = |it: environments::Environment| (format!("{project}/{}", it.name.to_lowercase()), it.id);
+            names.environments.extend(all.into_iter().map(named));
+        }
+        Ok(names)
+    }
+
+    /// The projects or environments of a cell.
+    fn places(&self, row: &TableRow, field: &'static str, faults: &mut Faults) -> Vec<Uuid> {
+        let (known, what) = match field {
+            PROJECTS => (&self.projects, "no project of the organization"),
+            _ => (&self.environments, "no environment of the organization; write it as project/environment"),
+        };
+        let texts = token_table::names(row.fields.get(field)).unwrap_or_else(|problem| {
+            faults.push(field, problem);
+            Vec::new()
+        });
+        let mut ids = Vec::with_capacity(texts.len());
+        for text in &texts {
+            match Uuid::parse_str(text).ok().or_else(|| known.get(&text.to_lowercase()).copied()) {
+                Some(id) => ids.push(id),
+                None => faults.push(field, format!("has `{text}`, which is {what}")),
+            }
+        }
+        token_places::read(field, Some(ids).filter(|ids| !ids.is_empty()), faults)
     }
 
     fn token(&self, row: &TableRow, now: Time, faults: &mut Faults) -> NewToken {
@@ -120,6 +176,10 @@ impl Names {
             }
             found.map(Some)
         });
+        let permissions = token_table::words(row.fields.get(FIELD)).unwrap_or_else(|problem| {
+            faults.push(FIELD, problem);
+            Vec::new()
+        });
         NewToken {
             name,
             description: said("description", faults),
@@ -131,8 +191,11 @@ impl Names {
             metadata: None,
             owner_id,
             successor_id: None,
-            permissions: Vec::new(),
-            places: Default::default(),
+            permissions: token_scope::read(&permissions, |_| FIELD.to_owned(), faults),
+            places: PlacesWanted {
+                projects: self.places(row, PROJECTS, faults),
+                environments: self.places(row, ENVIRONMENTS, faults),
+            },
             allowance: Default::default(),
             registration: registration(said("sha256", faults), said("last_four", faults), faults),
         }

@@ -3,6 +3,8 @@
 
 mod file;
 mod more;
+mod narrow;
+mod sign_in;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -21,6 +23,7 @@ use tokenward_api::organizations::{Organization, OrganizationEdit};
 use tokenward_api::policy_tokens::{PolicyApiTokenEditRequest, PolicyApiTokenRequest};
 use tokenward_api::projects::{Project, ProjectRequest};
 use tokenward_api::roles::{AvailableRole, CustomRole, CustomRoleEdit, CustomRoleRequest};
+use tokenward_api::sign_in_policy::SignInPolicyBody;
 use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenRequest};
 use tokenward_api::variables::{VariableEdit, VariableRequest};
 use tokenward_core::Time;
@@ -88,11 +91,13 @@ enum Action {
     Api { path: String, kind: &'static str, document: Vec<u8> },
     Invite { email: String, role: String },
     MemberRole { user: Uuid, role: String },
-    NewToken { body: Box<ApiTokenRequest>, role: String, secret_file: Option<PathBuf> },
-    Token { id: Uuid, body: Box<ApiTokenEditRequest>, role: Option<String> },
+    NewToken { body: Box<ApiTokenRequest>, role: String, secret_file: Option<PathBuf>, places: narrow::Places },
+    Token { id: Uuid, body: Box<ApiTokenEditRequest>, role: Option<String>, places: narrow::Places },
     TokenPolicy { rules: BTreeMap<String, file::Rules>, life: file::Life, etag: Option<HeaderValue> },
     NewPolicyToken { body: Box<PolicyApiTokenRequest>, role: String, place: Option<PathBuf> },
     PolicyToken { id: Uuid, body: Box<PolicyApiTokenEditRequest>, role: Option<String> },
+    SignInRules { rules: Vec<file::SignInRule>, etag: Option<HeaderValue> },
+    SignIn { body: SignInPolicyBody, etag: Option<HeaderValue> },
     NewVariable { place: more::Place, secret: bool, body: Box<VariableRequest> },
     Variable { place: more::Place, id: Uuid, body: Box<VariableEdit> },
     Delete(String),
@@ -245,6 +250,9 @@ impl<'a> Survey<'a> {
         self.token_policy(&mut steps).await?;
         self.policy_tokens(&mut steps, &mut gone).await?;
         self.tokens(&mut steps, &mut gone).await?;
+        self.sign_in_rules(&mut steps).await?;
+        // The last of all: whoever applies may be kept out by it.
+        self.sign_in(&mut steps).await?;
         let mut faults = std::mem::take(&mut *self.faults.lock().await).into_iter();
         if let Some(first) = faults.next() {
             return Err(faults.fold(first, |all, more| more.lines.into_iter().fold(all, Failure::hint)));
@@ -513,7 +521,7 @@ impl<'a> Survey<'a> {
             not_before: None,
             expires_at: end,
             networks: networks(&it.networks),
-            permissions: None,
+            permissions: it.permissions.clone().filter(|all| !all.is_empty()),
             projects: None,
             environments: None,
             rate_limit: None,
@@ -528,10 +536,16 @@ impl<'a> Survey<'a> {
             sha256: it.sha256.clone(),
             last_four: it.last_four.clone(),
         };
-        let words = format!("+ token `{}`: role {}, {said}", it.name, it.role);
+        let narrowed = self.narrow_new(it).await?;
+        let words = format!("+ token `{}`: role {}{narrowed}, {said}", it.name, it.role);
         steps.push(Step {
             words,
-            action: Action::NewToken { body: Box::new(body), role: it.role.clone(), secret_file },
+            action: Action::NewToken {
+                body: Box::new(body),
+                role: it.role.clone(),
+                secret_file,
+                places: narrow::Places::of(it),
+            },
         });
         Ok(())
     }
@@ -579,9 +593,10 @@ impl<'a> Survey<'a> {
             said.push(change("owner", old.owner_name.as_deref().unwrap_or_default(), owner));
             body.owner_id = Some(self.owner(owner).await?);
         }
+        let places = self.narrow(it, old, &mut body, &mut said).await?;
         if !said.is_empty() {
             let words = format!("~ token `{}`: {}", it.name, said.join("; "));
-            steps.push(Step { words, action: Action::Token { id: old.id, body: Box::new(body), role } });
+            steps.push(Step { words, action: Action::Token { id: old.id, body: Box::new(body), role, places } });
         }
         Ok(())
     }
@@ -641,16 +656,21 @@ impl<'a> Survey<'a> {
                 };
                 client.put::<IgnoredAny>(&format!("{base}/member"), &body, None).await.map(drop)?;
             }
-            Action::NewToken { mut body, role, secret_file } => {
+            Action::NewToken { mut body, role, secret_file, places } => {
                 body.role_id = Some(Some(self.role(&role).await?));
+                let (projects, environments) = self.placed(&places).await?;
+                (body.projects, body.environments) = (projects.flatten(), environments.flatten());
                 self.make_token(*body, secret_file).await?;
             }
-            Action::Token { id, mut body, role } => {
+            Action::Token { id, mut body, role, places } => {
+                (body.projects, body.environments) = self.placed(&places).await?;
                 if let Some(role) = role {
                     body.role_id = Some(Some(self.role(&role).await?));
                 }
                 client.patch::<IgnoredAny>(&format!("{base}/apiToken/{id}"), &body).await.map(drop)?;
             }
+            Action::SignInRules { rules, etag } => self.put_sign_in_rules(rules, etag).await?,
+            Action::SignIn { body, etag } => self.put_sign_in(&body, etag).await?,
             Action::TokenPolicy { rules, life, etag } => self.put_token_policy(rules, life, etag).await?,
             Action::NewPolicyToken { mut body, role, place } => {
                 body.role_id = Some(self.role(&role).await?);

@@ -21,7 +21,7 @@ use super::answer::ApiAnswer;
 use super::output::{self, Failure, Result};
 use super::token_bulk::count as tokens;
 use super::token_filter::tokens_of;
-use super::{Context, find, member, prompt, role, when};
+use super::{Context, find, member, prompt, role, token_places, when};
 use crate::note::note;
 
 /// Lines that an error names.
@@ -30,7 +30,7 @@ const NAMED: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What a row can say.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 14] = [
     "name",
     "role",
     "description",
@@ -39,6 +39,9 @@ const FIELDS: [&str; 11] = [
     "owner",
     "labels",
     "networks",
+    "permissions",
+    "projects",
+    "environments",
     "secret",
     "sha256",
     "last_four",
@@ -48,7 +51,7 @@ const FIELDS: [&str; 11] = [
 #[derive(Args, Debug)]
 pub struct ImportArgs {
     /// A table (CSV) with the names of its columns in the first line, or an object of JSON a line: name, role, and secret, or sha256
-    /// and last_four; besides description, expires_at, not_before, owner, labels, networks
+    /// and last_four; besides description, expires_at, not_before, owner, labels, networks, permissions, projects, environments
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Check all of it, also on the server, and make nothing
@@ -104,6 +107,8 @@ async fn send(
 struct Names {
     roles: HashMap<String, Uuid>,
     members: HashMap<String, Uuid>,
+    projects: HashMap<String, Uuid>,
+    environments: HashMap<String, Uuid>,
 }
 
 impl Names {
@@ -112,7 +117,21 @@ impl Names {
         let organization = context.client.organization(context.global).await?;
         let known = role::available(context, &organization).await?;
         let (mut roles, mut members) = (HashMap::new(), HashMap::new());
+        let (mut projects, mut environments) = (HashMap::new(), HashMap::new());
         for row in rows {
+            // What is none is told with all that is wrong in its row.
+            let places = |field: &str| token_table::names(row.fields.get(field)).unwrap_or_default();
+            for wanted in places("projects").into_iter().filter(|it| !projects.contains_key(it)).collect::<Vec<_>>() {
+                let found = token_places::named(std::slice::from_ref(&wanted), &[], context).await;
+                let found = found.map_err(|failure| in_line(row.line, failure))?.projects;
+                projects.extend(found.into_iter().flatten().map(|id| (wanted.clone(), id)));
+            }
+            let wanted = places("environments").into_iter().filter(|it| !environments.contains_key(it));
+            for wanted in wanted.collect::<Vec<_>>() {
+                let found = token_places::named(&[], std::slice::from_ref(&wanted), context).await;
+                let found = found.map_err(|failure| in_line(row.line, failure))?.environments;
+                environments.extend(found.into_iter().flatten().map(|id| (wanted.clone(), id)));
+            }
             let named = |field: &str| row.fields.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
             if let Some(wanted) = named("role").filter(|wanted| !roles.contains_key(*wanted)) {
                 let found = find::find(&known, wanted, "role").map_err(|failure| in_line(row.line, failure))?;
@@ -123,7 +142,7 @@ impl Names {
                 members.insert(wanted.to_owned(), found);
             }
         }
-        Ok(Self { roles, members })
+        Ok(Self { roles, members, projects, environments })
     }
 }
 
@@ -202,6 +221,16 @@ fn request(row: &Row, names: &Names, prefixes: &Prefixes) -> std::result::Result
         .map(when::expiry_argument)
         .transpose()
         .map_err(|problem| format!("`not_before` cannot be understood: {problem}"))?;
+    let narrowed = |field: &str, read: std::result::Result<Vec<String>, &str>| {
+        let all = read.map_err(|problem| format!("`{field}` {problem}"))?;
+        Ok::<_, String>(Some(all).filter(|all| !all.is_empty()))
+    };
+    let places = |field: &str, known: &HashMap<String, Uuid>| {
+        let all = narrowed(field, token_table::names(row.fields.get(field)))?;
+        let id =
+            |it: &String| known.get(it).copied().ok_or_else(|| format!("`{field}` has `{it}`, which is not known"));
+        all.map(|all| all.iter().map(id).collect::<std::result::Result<Vec<_>, _>>()).transpose()
+    };
     let role = needed("role")?;
     Ok(ApiTokenRequest {
         name: needed("name")?.to_owned(),
@@ -211,9 +240,9 @@ fn request(row: &Row, names: &Names, prefixes: &Prefixes) -> std::result::Result
         not_before,
         expires_at,
         networks: networks(row.fields.get("networks"))?,
-        permissions: None,
-        projects: None,
-        environments: None,
+        permissions: narrowed("permissions", token_table::words(row.fields.get("permissions")))?,
+        projects: places("projects", &names.projects)?,
+        environments: places("environments", &names.environments)?,
         rate_limit: None,
         quota: None,
         labels: labels(row.fields.get("labels"))?,
@@ -267,7 +296,12 @@ mod tests {
     use super::*;
 
     fn names() -> Names {
-        Names { roles: HashMap::from([("viewer".to_owned(), Uuid::nil())]), members: HashMap::new() }
+        Names {
+            roles: HashMap::from([("viewer".to_owned(), Uuid::nil())]),
+            members: HashMap::new(),
+            projects: HashMap::from([("the shop".to_owned(), Uuid::max())]),
+            environments: HashMap::new(),
+        }
     }
 
     #[test]
@@ -284,6 +318,22 @@ mod tests {
         let objects = "{\"name\":\"a\",\"role\":\"viewer\",\"secret\":\"4f9c2a7d1b8e6035c4d9f2a7b1e8063f\",\"labels\":{\"team\":\"shop\"}}\n";
         let (same, _) = bodies(&token_table::rows(objects).unwrap(), &names()).unwrap();
         assert_eq!(String::from_utf8(same).unwrap(), lines[1]);
+    }
+
+    #[test]
+    fn a_row_narrows_its_token() {
+        let table = "name,role,secret,permissions,projects\na,viewer,4f9c2a7d1b8e6035c4d9f2a7b1e8063f,bills:read *:read,the shop\n\
+                     b,viewer,4f9c2a7d1b8e6035c4d9f2a7b1e80640,,\n";
+        let (body, _) = bodies(&token_table::rows(table).unwrap(), &names()).unwrap();
+        let body = String::from_utf8(body).unwrap();
+        let lines: Vec<Value> =
+            body.lines().filter(|it| !it.is_empty()).map(|it| serde_json::from_str(it).unwrap()).collect();
+        assert_eq!(lines[0]["permissions"], serde_json::json!(["bills:read", "*:read"]));
+        assert_eq!(lines[0]["projects"], serde_json::json!([Uuid::max()]));
+        assert!(lines[1].get("permissions").is_none() && lines[1].get("projects").is_none(), "{}", lines[1]);
+        let wide = r#"{"name":"a","role":"viewer","secret":"4f9c2a7d1b8e6035c4d9f2a7b1e8063f","permissions":[]}"#;
+        let refused = bodies(&token_table::rows(wide).unwrap(), &names()).err().unwrap();
+        assert!(refused.lines[0].contains("`permissions` is an empty list"), "{refused:?}");
     }
 
     #[test]

@@ -66,6 +66,59 @@ async fn an_organization_becomes_what_a_file_says_and_stays_so() {
     assert_eq!(tokenward(&["plan", "--prune"]).code, Some(0));
 }
 
+const NARROW: &str = r#"
+projects:
+  - name: shop
+tokens:
+  - { name: nightly, role: devops, owner: none, secret_file: nightly.token, projects: [shop], permissions: ["token:read", "project:read"] }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_narrowed_as_a_file_says_and_what_it_does_not_say_stays() {
+    let (files, data, owner) = bootstrapped();
+    let service = Service::start(&["--data-dir", text(&data)]);
+    let file = files.path().join("org.yaml");
+    let variables = [("TOKENWARD_URL", service.url.as_str()), ("TOKENWARD_TOKEN", owner.token.as_str())];
+    let tokenward = |line: &[&str]| run_with(&[line, &["--file", text(&file)]].concat(), &variables);
+    let applied = |words: &str| {
+        let done = tokenward(&["apply", "--yes"]);
+        assert!(done.code == Some(0) && done.out.contains(words), "{words}: {done:?}");
+        let again = tokenward(&["plan"]);
+        assert_eq!((again.code, again.out.as_str()), (Some(0), ""), "{again:?}");
+    };
+    // The project is made by a step before.
+    fs::write(&file, NARROW).unwrap();
+    applied("+ token `nightly`: role devops, only token:read, project:read, in shop, secret in ");
+    let shown = || run_with(&["token", "show", "nightly"], &variables).out;
+    assert!(shown().contains("token:read") && shown().contains("shop"), "{}", shown());
+    let run = |line: &[&str]| assert_eq!(run_with(line, &variables).code, Some(0), "{line:?}");
+    run(&["cluster", "create", "eu", "--region", "eu-west-3", "--cloud-provider", "AWS"]);
+    run(&["environment", "create", "staging", "--project", "shop", "--cluster", "eu", "--mode", "staging"]);
+    fs::write(&file, NARROW.replace("projects: [shop]", "projects: [], environments: [shop/staging]")).unwrap();
+    applied("~ token `nightly`: projects: shop → none; environments: none → shop/staging");
+    assert!(shown().contains("shop/staging"), "{}", shown());
+    // Other words for the same are no change, and what is not said stays.
+    let said = NARROW
+        .replace("projects: [shop], ", "")
+        .replace("token:read\", \"project:read", "project:read\", \"token:read");
+    fs::write(&file, &said).unwrap();
+    assert_eq!(tokenward(&["plan"]).code, Some(0));
+    assert!(shown().contains("shop/staging"));
+    fs::write(&file, NARROW.replace("[\"token:read\", \"project:read\"]", "[], environments: []")).unwrap();
+    applied(" → all; projects: none → shop; environments: shop/staging → none");
+    assert!(!shown().contains("staging") && !shown().contains("token:read"), "{}", shown());
+    for (from, to, told) in [
+        ("projects: [shop]", "projects: [bank]", "no project `bank`"),
+        ("projects: [shop]", "environments: [shop/none]", "none"),
+        ("projects: [shop]", "environments: [staging]", "write its project too"),
+        ("projects: [shop]", "project: shop", "unknown field `project`"),
+    ] {
+        fs::write(&file, NARROW.replace(from, to)).unwrap();
+        let refused = tokenward(&["plan"]);
+        assert!(refused.code != Some(0) && refused.err.contains(told), "{to}: {refused:?}");
+    }
+}
+
 #[test]
 fn what_is_wrong_in_a_file_is_told_before_anything_is_done() {
     let (files, data, owner) = bootstrapped();

@@ -127,11 +127,30 @@ async fn rows_of_another_system_are_checked_first_and_then_imported() {
         ("name,role,sha256\na,viewer,12\n".to_owned(), "is not 64 hexadecimal digits"),
         (format!("name,sha256\na,{}\n", sha256("x")), "is missing: without it a token would be an admin"),
         (format!("name,role,sha256,scope\na,viewer,{},x\n", sha256("x")), "nothing that a token has"),
+        (format!("name,role,sha256,projects\na,viewer,{},bank\n", sha256("x")), "which is no project"),
+        (
+            format!("name,role,sha256,environments\na,viewer,{},shop/none\n", sha256("x")),
+            "write it as project/environment",
+        ),
+        (format!("name,role,sha256,permissions\na,viewer,{},nonsense\n", sha256("x")), "permissions"),
         ("name,role\na\n".to_owned(), "Line 2 has 1 cells"),
         (String::new(), "is empty"),
     ] {
         owner.post(&path, &[("rows", &rows)]).await.says(400, told);
     }
+    // Rows narrow their tokens, by names or as a table that was exported has them.
+    let shop =
+        server.post(&organization.path("project"), &organization.owner, json!({ "name": "The Shop" })).await.str("id");
+    let rows = format!(
+        "name,role,sha256,permissions,projects,owner,networks\nnarrow,devops,{},token:read *:read,the shop,,10.0.0.0/8\nids,devops,{},,{shop} {shop},,\n",
+        sha256("narrow"),
+        sha256("ids")
+    );
+    owner.post(&path, &[("rows", &rows), ("confirmed", "yes")]).await.leads_to(&format!("{base}/tokens"));
+    let all = server.get(&organization.path("apiToken?name=narrow"), &organization.owner).await.json();
+    let narrow = &all["results"][0];
+    assert_eq!((&narrow["permissions"], &narrow["projects"]), (&json!(["token:read", "*:read"]), &json!([shop])));
+    let before = before + 2;
     let secret = format!("{{\"name\":\"a\",\"role\":\"viewer\",\"secret\":\"{text}\"}}");
     let page = owner.post(&path, &[("rows", &secret)]).await.says(400, "does not belong here");
     assert!(!page.html.contains(text), "{}", page.html);

@@ -18,6 +18,24 @@ pub struct File {
     pub token_policy: Option<TokenPolicy>,
     pub policy_tokens: Option<Vec<PolicyToken>>,
     pub variables: Option<Vec<Variable>>,
+    pub sign_in_rules: Option<Vec<SignInRule>>,
+    pub sign_in: Option<SignIn>,
+}
+
+/// Whom a provider says this of has this role.
+#[derive(Deserialize, Clone, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct SignInRule {
+    pub provider: String,
+    pub value: String,
+    pub role: String,
+}
+
+/// By what people sign in to the organization: by these providers alone, or by anything where there are none.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    pub providers: Vec<String>,
 }
 
 /// What is asked of the lives of tokens: all of it, as it stands in the file.
@@ -158,6 +176,13 @@ pub struct Token {
     pub labels: BTreeMap<String, String>,
     #[serde(default)]
     pub networks: Vec<String>,
+    /// The permissions of its role that it is narrowed to; an empty list is all of them. What is not said stays as it is, and so do
+    /// the next two.
+    pub permissions: Option<Vec<String>>,
+    /// The projects that it is narrowed to, by name.
+    pub projects: Option<Vec<String>>,
+    /// The environments besides, as `project/environment`.
+    pub environments: Option<Vec<String>>,
     /// Where the secret is written that is made for it here.
     pub secret_file: Option<String>,
     /// Or the digest of one that is there.
@@ -179,6 +204,7 @@ pub struct Api {
 /// What editors know of the file: JSON Schema.
 pub fn schema() -> Value {
     let text = |about: &str| json!({ "type": "string", "description": about });
+    let texts = |about: &str| json!({ "type": "array", "items": { "type": "string" }, "description": about });
     let list = |fields: Value, required: &[&str]| {
         json!({
             "type": "array",
@@ -230,7 +256,10 @@ pub fn schema() -> Value {
                 "expires": text("A date-time or a date; never; or a length such as 90d, which counts when it is made."),
                 "owner": text("The member who is accountable for it, by e-mail address."),
                 "labels": { "type": "object", "additionalProperties": { "type": "string" } },
-                "networks": { "type": "array", "items": { "type": "string" } },
+                "networks": texts("The networks from which it is accepted."),
+                "permissions": texts("The permissions of its role that it is narrowed to; an empty list is all of them."),
+                "projects": texts("The projects that it is narrowed to, by name."),
+                "environments": texts("The environments that it is narrowed to besides, as project/environment."),
                 "secret_file": text("Where the secret is written that is made for it. It must not be there yet."),
                 "sha256": text("The SHA-256 of a secret that is there, in hexadecimal digits."),
                 "last_four": text("The last four characters of that secret."),
@@ -263,6 +292,17 @@ pub fn schema() -> Value {
                 "secret": { "type": "boolean", "description": "Is it a secret? One that is there stays as it is." },
                 "description": text("What it is for."),
             }), &["project", "key"]),
+            "sign_in_rules": list(json!({
+                "provider": text("A provider of the server, by its key."),
+                "value": text("What it says of somebody, such as a group. The first rule that fits counts."),
+                "role": text("The role that they have, by name."),
+            }), &["provider", "value", "role"]),
+            "sign_in": {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["providers"],
+                "properties": { "providers": texts("People sign in by these alone; an empty list lets them by anything.") },
+            },
             "apis": list(json!({
                 "name": text("Its name."),
                 "file": text("An OpenAPI document, or a short list of routes."),

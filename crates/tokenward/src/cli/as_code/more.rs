@@ -406,7 +406,7 @@ impl Survey<'_> {
         Ok(format!("/environment/{}/{what}", find(&of.results, environment, "environment")?.id))
     }
 
-    async fn projects_there(&self) -> Result<Vec<ApiAnswer<Project>>> {
+    pub(super) async fn projects_there(&self) -> Result<Vec<ApiAnswer<Project>>> {
         self.all("/project").await
     }
 

@@ -1,0 +1,81 @@
+//! What a file says of how people come in: the rules by which a provider's groups are members, and by what people sign in at all.
+
+use std::collections::BTreeSet;
+
+use reqwest::header::HeaderValue;
+use serde::de::IgnoredAny;
+use tokenward_api::sign_in_policy::{SignInPolicy, SignInPolicyBody};
+use tokenward_api::sign_in_rules::{SignInRuleBody, SignInRules, SignInRulesBody};
+
+use super::super::answer::ApiAnswer;
+use super::super::output::Result;
+use super::{Action, Step, Survey, change, file};
+
+/// By what people sign in, in words.
+fn words(providers: &[String]) -> String {
+    if providers.is_empty() { "any".to_owned() } else { format!("only {}", providers.join(", ")) }
+}
+
+/// A rule as `tokenward org rules set` takes it.
+fn line(provider: &str, value: &str, role: &str) -> String {
+    format!("{provider}:{value}={}", role.to_lowercase())
+}
+
+impl Survey<'_> {
+    pub(super) async fn sign_in_rules(&self, steps: &mut Vec<Step>) -> Result {
+        let Some(wanted) = &self.file.sign_in_rules else { return Ok(()) };
+        let path = format!("{}/signInRules", self.base);
+        let now = self.context.client.get_versioned::<SignInRules>(&path).await?;
+        for it in wanted {
+            self.kept(self.require_role(&it.role).await).await?;
+        }
+        // Their order says which counts.
+        let before: Vec<String> =
+            now.answer.rules.iter().map(|it| line(&it.provider, &it.value, &it.role_name)).collect();
+        let after: Vec<String> = wanted.iter().map(|it| line(&it.provider, &it.value, &it.role)).collect();
+        if before != after {
+            let words = format!("~ sign-in rules: {}", change("rules", &before.join(", "), &after.join(", ")));
+            let action = Action::SignInRules { rules: wanted.clone(), etag: now.etag };
+            steps.push(Step { words, action });
+        }
+        Ok(())
+    }
+
+    pub(super) async fn put_sign_in_rules(&self, wanted: Vec<file::SignInRule>, etag: Option<HeaderValue>) -> Result {
+        let mut rules = Vec::with_capacity(wanted.len());
+        for file::SignInRule { provider, value, role } in wanted {
+            rules.push(SignInRuleBody { provider, value, role_id: self.role(&role).await? });
+        }
+        let path = format!("{}/signInRules", self.base);
+        self.context.client.put::<IgnoredAny>(&path, &SignInRulesBody { rules }, etag).await.map(drop)
+    }
+
+    /// The plan tells whom it keeps out; only a person may ask that, and do it.
+    pub(super) async fn sign_in(&self, steps: &mut Vec<Step>) -> Result {
+        let Some(wanted) = &self.file.sign_in else { return Ok(()) };
+        let path = format!("{}/signInPolicy", self.base);
+        let now = self.context.client.get_versioned::<SignInPolicy>(&path).await?;
+        let sorted = |all: &[String]| all.iter().cloned().collect::<BTreeSet<_>>();
+        if sorted(&now.answer.providers) == sorted(&wanted.providers) {
+            return Ok(());
+        }
+        let sign_in = if wanted.providers.is_empty() { "any" } else { "providers" }.to_owned();
+        let body = SignInPolicyBody { sign_in, providers: wanted.providers.clone() };
+        let tried: Result<ApiAnswer<SignInPolicy>> =
+            self.context.client.put(&format!("{path}?dry_run=true"), &body, None).await;
+        let hint = "Only a person may say by what people sign in: `tokenward login`, and apply again.";
+        let Some(tried) = self.kept(tried.map_err(|failure| failure.hint(hint.to_owned()))).await? else {
+            return Ok(());
+        };
+        let out: Vec<&str> = tried.kept_out.iter().flatten().map(|it| it.email.as_str()).collect();
+        let out = if out.is_empty() { String::new() } else { format!("; it keeps out: {}", out.join(", ")) };
+        let said = change("people sign in by", &words(&now.answer.providers), &words(&wanted.providers));
+        steps.push(Step { words: format!("~ sign-in: {said}{out}"), action: Action::SignIn { body, etag: now.etag } });
+        Ok(())
+    }
+
+    pub(super) async fn put_sign_in(&self, body: &SignInPolicyBody, etag: Option<HeaderValue>) -> Result {
+        let path = format!("{}/signInPolicy", self.base);
+        self.context.client.put::<IgnoredAny>(&path, body, etag).await.map(drop)
+    }
+}
