@@ -109,35 +109,37 @@ type Quota struct {
 
 // Token is an API token.
 type Token struct {
-	ID            string            `json:"id"`
-	Name          string            `json:"name"`
-	Description   string            `json:"description"`
-	RoleID        string            `json:"role_id"`
-	RoleName      string            `json:"role_name"`
-	CreatorID     string            `json:"creator_id"`
-	CreatedAt     time.Time         `json:"created_at"`
-	NotBefore     *time.Time        `json:"not_before"`
-	ExpiresAt     *time.Time        `json:"expires_at"`
-	Networks      []Network         `json:"networks"`
-	OwnerID       string            `json:"owner_id"`
-	OwnerName     string            `json:"owner_name"`
-	Labels        map[string]string `json:"labels"`
-	Metadata      json.RawMessage   `json:"metadata"`
-	SuccessorID   string            `json:"successor_id"`
-	Permissions   []string          `json:"permissions"`
-	Projects      []string          `json:"projects"`
-	Environments  []string          `json:"environments"`
-	RateLimit     *Rate             `json:"rate_limit"`
-	Quota         *Quota            `json:"quota"`
-	State         string            `json:"state"`
-	DisabledAt    *time.Time        `json:"disabled_at"`
-	LastFour      string            `json:"last_four"`
-	Revocation    *Revocation       `json:"revocation"`
-	Versions      []Version         `json:"versions"`
-	LastUsedAt    *time.Time        `json:"last_used_at"`
-	LastUsedAgent string            `json:"last_used_agent"`
-	AllowedCount  int64             `json:"allowed_count"`
-	DeniedCount   int64             `json:"denied_count"`
+	ID           string            `json:"id"`
+	Name         string            `json:"name"`
+	Description  string            `json:"description"`
+	RoleID       string            `json:"role_id"`
+	RoleName     string            `json:"role_name"`
+	CreatorID    string            `json:"creator_id"`
+	CreatedAt    time.Time         `json:"created_at"`
+	NotBefore    *time.Time        `json:"not_before"`
+	ExpiresAt    *time.Time        `json:"expires_at"`
+	Networks     []Network         `json:"networks"`
+	OwnerID      string            `json:"owner_id"`
+	OwnerName    string            `json:"owner_name"`
+	Labels       map[string]string `json:"labels"`
+	Metadata     json.RawMessage   `json:"metadata"`
+	SuccessorID  string            `json:"successor_id"`
+	Permissions  []string          `json:"permissions"`
+	Projects     []string          `json:"projects"`
+	Environments []string          `json:"environments"`
+	RateLimit    *Rate             `json:"rate_limit"`
+	Quota        *Quota            `json:"quota"`
+	State        string            `json:"state"`
+	DisabledAt   *time.Time        `json:"disabled_at"`
+	// DisabledBecause is why the server has switched it off; empty where somebody did.
+	DisabledBecause string      `json:"disabled_because"`
+	LastFour        string      `json:"last_four"`
+	Revocation      *Revocation `json:"revocation"`
+	Versions        []Version   `json:"versions"`
+	LastUsedAt      *time.Time  `json:"last_used_at"`
+	LastUsedAgent   string      `json:"last_used_agent"`
+	AllowedCount    int64       `json:"allowed_count"`
+	DeniedCount     int64       `json:"denied_count"`
 	// Text is there once, in the answer to the request that made it.
 	Text string `json:"token"`
 	// ETag is the version that an edit changes.

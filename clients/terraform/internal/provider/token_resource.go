@@ -338,9 +338,26 @@ func (r *tokenResource) Read(ctx context.Context, request resource.ReadRequest, 
 		response.Diagnostics.AddWarning("The token was taken back", fmt.Sprintf("`%s` is refused%s. It is made anew, with another id and another secret.", token.Name, takenBack(token.Revocation)))
 		response.State.RemoveResource(ctx)
 	default:
+		if token.DisabledAt != nil && state.Enabled.ValueBool() {
+			response.Diagnostics.AddAttributeWarning(path.Root("enabled"), "The token is switched off", switchedOff(token))
+		}
 		r.read(ctx, &state, token, &response.Diagnostics)
 		response.Diagnostics.Append(response.State.Set(ctx, state)...)
 	}
+}
+
+// switchedOff says since when, and why, where the server did it.
+func switchedOff(token api.Token) string {
+	said := fmt.Sprintf("`%s` is refused since %s", token.Name, token.DisabledAt.UTC().Format(time.RFC3339))
+	switch token.DisabledBecause {
+	case "":
+		said += "; somebody switched it off."
+	case "secret_reused":
+		said += ": a secret of it that was replaced came back. Whoever presented it has found the old one: look at the audit log, and rotate the token."
+	default:
+		said += ": " + strings.ReplaceAll(token.DisabledBecause, "_", " ") + "."
+	}
+	return said + " An apply with `enabled = true` switches it on again; `enabled = false` leaves it."
 }
 
 // takenBack says by whom, when and why, as far as it is known.
