@@ -169,7 +169,8 @@ func (m *policyTokenModel) read(it api.PolicyToken, now time.Time) {
 	switch {
 	case it.DisabledAt != nil:
 		m.State = types.StringValue("disabled")
-	case it.ExpiresAt != nil && !it.ExpiresAt.After(now):
+	// The server's time is known to the second.
+	case it.ExpiresAt != nil && !it.ExpiresAt.After(now.Add(time.Second)):
 		m.State = types.StringValue("expired")
 	default:
 		m.State = types.StringValue("active")
