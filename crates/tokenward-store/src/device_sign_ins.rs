@@ -67,14 +67,21 @@ pub struct NewDeviceSignIn<'a> {
     pub wait: i64,
 }
 
-/// How many wait: in all, and of one network. Those that have ended are forgotten.
-pub async fn waiting(tx: &mut UnloggedTx, network: Option<&str>) -> Result<(u64, u64)> {
+/// How many wait at this moment: in all, and of one network.
+pub async fn waiting(mut conn: Conn<'_>, network: Option<&str>, now: Time) -> Result<(u64, u64)> {
+    let all: i64 = run!(conn.reborrow(), c => sqlx::query_scalar("SELECT count(*) FROM device_sign_in WHERE ends_at > $1")
+        .bind(now.0).fetch_one(&mut *c))?;
+    let own: i64 = run!(conn, c => sqlx::query_scalar("SELECT count(*) FROM device_sign_in WHERE network = $1 AND ends_at > $2")
+        .bind(network).bind(now.0).fetch_one(&mut *c))?;
+    Ok((all.unsigned_abs(), own.unsigned_abs()))
+}
+
+/// The same for whoever adds one: nobody else does until the transaction ends. Those that have ended are forgotten.
+pub async fn waiting_alone(tx: &mut UnloggedTx, network: Option<&str>) -> Result<(u64, u64)> {
+    tx.alone().await?;
     let now = tx.now().await?;
     execute!(tx.conn(), sqlx::query("DELETE FROM device_sign_in WHERE ends_at <= $1").bind(now.0))?;
-    let all: i64 = run!(tx.conn(), c => sqlx::query_scalar("SELECT count(*) FROM device_sign_in").fetch_one(&mut *c))?;
-    let own: i64 = run!(tx.conn(), c => sqlx::query_scalar("SELECT count(*) FROM device_sign_in WHERE network = $1")
-        .bind(network).fetch_one(&mut *c))?;
-    Ok((all.unsigned_abs(), own.unsigned_abs()))
+    waiting(tx.conn(), network, now).await
 }
 
 /// Adds one that waits. `false` when its short code is another one's already.

@@ -138,7 +138,9 @@ async fn a_machine_that_was_refused_or_has_ended_is_not(world: World) {
 
 async fn those_that_wait_are_counted_and_forgotten(world: World) {
     let count = async |network: Option<&str>| {
-        write(&world, async |tx| device_sign_ins::waiting(tx, network).await.unwrap()).await
+        let read = device_sign_ins::waiting(world.reader().await.conn(), network, world.now()).await.unwrap();
+        assert_eq!(write(&world, async |tx| device_sign_ins::waiting_alone(tx, network).await.unwrap()).await, read);
+        read
     };
     waiting(&world, "192.0.2.1").await;
     waiting(&world, "192.0.2.1").await;

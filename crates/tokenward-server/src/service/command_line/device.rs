@@ -99,18 +99,13 @@ pub async fn ask(app: &Arc<App>, host: &str, client: &Client) -> Result<Asked> {
     let network = client.address.map(|address| network::of_client(address).to_string());
     let device_code = random_text(256, app.store.random());
     let (lasts, wait) = (time(app), app.limits.micros(&DEVICE_POLL));
+    let mut reader = app.store.read().await?;
+    let now = app.store.time_at(reader.conn()).await?;
+    // Who is one too many holds nobody up; who seems to be none is counted again where nobody else adds one.
+    require_room(app, device_sign_ins::waiting(reader.conn(), network.as_deref(), now).await?)?;
+    drop(reader);
     let mut tx = app.store.begin_unlogged().await?;
-    let (all, own) = device_sign_ins::waiting(&mut tx, network.as_deref()).await?;
-    for (limit, count, what) in [
-        (&DEVICE_SIGN_INS_PER_ADDRESS, own, "From your address as many machines wait to be signed in as"),
-        (&DEVICE_SIGN_INS, all, "As many machines wait to be signed in as"),
-    ] {
-        let most = app.limits.get(limit);
-        if count >= most {
-            let error = limit.exceeded(Code::Throttled, most, what, "Try again in a few minutes.");
-            return Err(Error { retry_after: Some(60), ..error });
-        }
-    }
+    require_room(app, device_sign_ins::waiting_alone(&mut tx, network.as_deref()).await?)?;
     for _ in 0..TRIES {
         let code = new_code(app.store.random());
         let new = NewDeviceSignIn {
@@ -132,6 +127,21 @@ pub async fn ask(app: &Arc<App>, host: &str, client: &Client) -> Result<Asked> {
         }
     }
     Err(Error::new(Code::Unavailable, "No free code was found. Try again."))
+}
+
+/// May one more wait, beside so many in all and of its network?
+fn require_room(app: &App, (all, own): (u64, u64)) -> Result<()> {
+    for (limit, count, what) in [
+        (&DEVICE_SIGN_INS_PER_ADDRESS, own, "From your address as many machines wait to be signed in as"),
+        (&DEVICE_SIGN_INS, all, "As many machines wait to be signed in as"),
+    ] {
+        let most = app.limits.get(limit);
+        if count >= most {
+            let error = limit.exceeded(Code::Throttled, most, what, "Try again in a few minutes.");
+            return Err(Error { retry_after: Some(60), ..error });
+        }
+    }
+    Ok(())
 }
 
 /// A machine asks again.

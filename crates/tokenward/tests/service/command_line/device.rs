@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use tokenward_core::time::{MINUTE, SECOND};
+use tokenward_server::config::Config;
+use tokenward_server::limits::{DEVICE_SIGN_INS, DEVICE_SIGN_INS_PER_ADDRESS};
 
 use super::{form, poll, refusal};
 use crate::console::Person;
@@ -155,6 +157,37 @@ async fn guessed_codes_are_few_for_an_account_and_machines_for_an_address() {
     assert!(sixth.text.contains("device_sign_ins_per_address"), "{}", sixth.text);
     let long = form(&server, "/device_authorization", &[("host", &"h".repeat(65))]).await;
     assert_eq!(long.status.as_u16(), 400);
+}
+
+/// Machines that ask at once, and how many of them wait then.
+async fn asked_at_once(server: &Server) -> (usize, Vec<String>) {
+    let ask = || async { form(server, "/device_authorization", &[("host", "build-7")]).await };
+    let answers = futures_util::future::join_all((0..24).map(|_| ask())).await;
+    let refused = answers.iter().filter(|it| it.status != 200);
+    (answers.iter().filter(|it| it.status == 200).count(), refused.map(|it| it.text.clone()).collect())
+}
+
+/// The same on a new database of PostgreSQL, where so many may wait.
+async fn asked_at_once_where(per_address: u64, all: u64) -> (usize, Vec<String>) {
+    let database = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = Config { database, ..crate::support::config(directory.path()) };
+    config.limits.set(&DEVICE_SIGN_INS_PER_ADDRESS, per_address);
+    config.limits.set(&DEVICE_SIGN_INS, all);
+    let (server, _) = Server::with_owner_and(directory, config).await;
+    let asked = asked_at_once(&server).await;
+    server.stop().await;
+    asked
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn machines_that_ask_at_once_are_no_more_than_one_after_the_other_on_postgres() {
+    for (per_address, all, most, limit) in [(5, 1_000, 5, "device_sign_ins_per_address"), (24, 7, 7, "device_sign_ins")]
+    {
+        let (waiting, refused) = asked_at_once_where(per_address, all).await;
+        assert_eq!(waiting, most, "{refused:?}");
+        assert!(refused.iter().all(|text| text.contains(limit)), "{refused:?}");
+    }
 }
 
 async fn forbid(server: &Server, acme: &Organization, forbids: bool) {
