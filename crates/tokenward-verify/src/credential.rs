@@ -1,7 +1,10 @@
 //! The credential of a request, out of the headers in which it may stand.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use tokenward_core::secret::{Prefixes, Presented};
 use tokenward_core::{Code, Error, Result};
 use zeroize::Zeroizing;
@@ -117,6 +120,35 @@ pub fn holds_token(query: &[u8], prefixes: &Prefixes) -> bool {
         .any(|(name, value)| [name, value].iter().any(|text| Presented::stands_in(text, prefixes)))
 }
 
+/// What is kept instead of a path in which a token stands.
+pub(crate) const TOKEN_IN_PATH: &str = "/[a token stands here]";
+/// How many times escapes are taken off a path. What is escaped still after that is taken to hide something.
+const UNESCAPED: usize = 4;
+
+/// Does something that has the form of a token, or this text of another system, stand in a path? Escapes hide none: whoever reads
+/// what is kept takes them off.
+pub(crate) fn stands_in_path(path: &str, prefixes: &Prefixes, foreign: Option<&str>) -> bool {
+    let holds = |path: &str| Presented::stands_in(path, prefixes) || foreign.is_some_and(|text| path.contains(text));
+    if holds(path) {
+        return true;
+    }
+    let mut read = Cow::Borrowed(path);
+    for _ in 0..UNESCAPED {
+        if !read.contains('%') {
+            return false;
+        }
+        let plain = percent_decode_str(&read).decode_utf8_lossy().into_owned();
+        if plain == *read {
+            return false;
+        }
+        if holds(&plain) {
+            return true;
+        }
+        read = Cow::Owned(plain);
+    }
+    read.contains('%')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +184,31 @@ mod tests {
             (&[], &["a, b"]),
         ] {
             assert_eq!(read(authorizations, keys), Err(Code::AmbiguousCredentials));
+        }
+    }
+
+    #[test]
+    fn escapes_hide_no_token_in_a_path() {
+        let prefixes = Prefixes::default();
+        let random = crate::random::OsRandom;
+        let token =
+            tokenward_core::secret::PlainText::generate(tokenward_core::secret::Kind::Token, &prefixes, &random);
+        let token = token.expose();
+        let escaped = |text: &str, all: bool| -> String {
+            text.bytes()
+                .map(|it| if all || it == b'_' || it == b'%' { format!("%{it:02x}") } else { char::from(it).into() })
+                .collect()
+        };
+        let once = escaped(token, false);
+        let every = escaped(token, true);
+        let twice = escaped(&once, false);
+        let often = (0..8).fold(once.clone(), |text, _| escaped(&text, false));
+        for hidden in [token, &once, &every, &twice, &often, &every.to_uppercase().replace("%5F", "%5f")] {
+            assert!(stands_in_path(&format!("/keys/{hidden}/x"), &prefixes, None), "{hidden}");
+        }
+        assert!(stands_in_path("/keys/sk%5flive%2d1", &prefixes, Some("sk_live-1")));
+        for plain in ["/", "/keys/7", "/100%", "/a%20b", "/a%2520b", "/%zz", "/%ff", &token[..20]] {
+            assert!(!stands_in_path(plain, &prefixes, None), "{plain}");
         }
     }
 }

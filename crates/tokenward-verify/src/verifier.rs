@@ -33,6 +33,7 @@ use tokenward_store::usage::TokenUsage;
 use tokenward_store::{Places, Position, Reader, Store};
 use tokio::task::JoinHandle;
 
+use crate::credential::{TOKEN_IN_PATH, stands_in_path};
 use crate::described::Description;
 use crate::follow::Followed;
 use crate::guard;
@@ -503,10 +504,9 @@ impl Verifier {
     fn without_tokens<'q>(&self, text: &str, question: &Question<'q>) -> Option<Question<'q>> {
         let may_be_foreign =
             self.0.followed.index.has_registered() && Presented::foreign(text, &self.0.prefixes).is_some();
-        let holds_one =
-            |path: &str| Presented::stands_in(path, &self.0.prefixes) || (may_be_foreign && path.contains(text));
-        let request = question.request.filter(|it| holds_one(it.path))?;
-        Some(Question { request: Some(Request { path: "/[a token stands here]", ..request }), ..*question })
+        let foreign = may_be_foreign.then_some(text);
+        let request = question.request.filter(|it| stands_in_path(it.path, &self.0.prefixes, foreign))?;
+        Some(Question { request: Some(Request { path: TOKEN_IN_PATH, ..request }), ..*question })
     }
 
     /// A remembered decision of an organization.

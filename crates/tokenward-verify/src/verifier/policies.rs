@@ -10,6 +10,7 @@ use tokenward_core::secret::{Kind, Presented};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::{Verifier, belonging, facts};
+use crate::credential::{TOKEN_IN_PATH, stands_in_path};
 use crate::pending::Exercised;
 use crate::policy::asked::{self, AskedRequest, Bearer, PolicyPass};
 use crate::policy::denials::PolicyDenied;
@@ -109,7 +110,7 @@ impl Verifier {
         let allowed = asked::allows(&held, &Bearer { token, name: &name, organization }, asked, now);
         if !allowed {
             let path = asked.path.split('?').next().unwrap_or_default();
-            let path = if Presented::stands_in(path, &self.0.prefixes) { "/[a token stands here]" } else { path };
+            let path = if stands_in_path(path, &self.0.prefixes, None) { TOKEN_IN_PATH } else { path };
             let shown = |text: &str, most: usize| text.chars().take(most).collect::<String>();
             self.0.denials.note(PolicyDenied {
                 organization: organization.id,
