@@ -552,6 +552,12 @@ impl Role {
         }
     }
 
+    /// Is it that of a token which is narrowed to projects or environments?
+    #[must_use]
+    pub fn is_somewhere(&self) -> bool {
+        !self.places.are_everywhere()
+    }
+
     /// Is `other` narrowed to projects and environments, and this to others, or to none?
     #[must_use]
     pub fn is_elsewhere(&self, other: &Self) -> bool {

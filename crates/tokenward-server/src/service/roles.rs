@@ -28,7 +28,7 @@ pub struct CustomRole {
     pub description: Description,
     /// Every cluster with its name, in the order of their ids.
     pub clusters: Vec<(Uuid, String, ClusterLevel)>,
-    /// Every project with its name, in the order of their ids.
+    /// Every project with its name, in the order of their ids; to a token that is narrowed, those that it sees.
     pub projects: Vec<(Uuid, String, ProjectAccess)>,
 }
 
@@ -85,7 +85,7 @@ pub async fn part(
     let mut reader = app.read_on(grant, after).await?;
     let part = roles::page(reader.conn(), grant, after, limit).await?;
     let last = part.last().filter(|_| part.len() >= limit).map(|(role, _)| role.id);
-    let places = Places::known(app, grant)?;
+    let places = Places::known(app, grant)?.seen_by(grant);
     Ok((part.into_iter().map(|(role, description)| places.complete(role, description)).collect(), last))
 }
 
@@ -109,7 +109,7 @@ pub async fn brief(app: &Arc<App>, grant: &Grant) -> Result<Vec<(Uuid, String, S
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<CustomRole> {
     let mut reader = app.read(grant.organization()).await?;
     let (role, description) = roles::get(reader.conn(), grant, id).await?;
-    Ok(Places::known(app, grant)?.complete(role, description))
+    Ok(Places::known(app, grant)?.seen_by(grant).complete(role, description))
 }
 
 /// Makes a custom role with the default matrix: every cluster is seen, no project is.
@@ -358,6 +358,16 @@ impl Places {
             clusters: organization.clusters().iter().map(|(id, name)| (*id, name.to_string())).collect(),
             projects: organization.projects().iter().map(|(id, name)| (*id, name.to_string())).collect(),
         })
+    }
+
+    /// Those that a narrowed token sees. Everybody else reads a role whole, to write it again.
+    fn seen_by(mut self, grant: &Grant) -> Self {
+        let role = grant.role();
+        if role.is_somewhere() {
+            self.projects
+                .retain(|id, _| role.allows(Permission::Management(Management::ProjectRead), Target::Project(*id)));
+        }
+        self
     }
 
     /// A role with its level on each of them.

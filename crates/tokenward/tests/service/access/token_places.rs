@@ -108,6 +108,38 @@ async fn a_token_of_a_project_and_an_environment_is_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_custom_role_names_only_the_projects_that_a_narrowed_token_sees() {
+    let it = places().await;
+    let Places { w: World { server, acme, project: shop, .. }, lab, qa, .. } = &it;
+    let role = server.post(&acme.path("customRole"), &acme.owner, json!({ "name": "auditors" })).await.expect(201);
+    let one = acme.path(&format!("customRole/{}", role["id"].as_str().unwrap()));
+    let named = async |text: &str| {
+        let (alone, list) =
+            (server.get(&one, text).await.expect(200), server.get(&acme.path("customRole"), text).await);
+        let names = |role: &Value| -> Vec<String> {
+            let all = role["project_permissions"].as_array().unwrap().iter();
+            let mut names: Vec<String> = all.map(|it| it["project_name"].as_str().unwrap().to_owned()).collect();
+            names.sort();
+            names
+        };
+        let listed = names(&list.expect(200)["results"][0]);
+        assert_eq!(names(&alone), listed);
+        listed
+    };
+    let admin = server.role(acme, "admin").await;
+    let made = async |name: &str, more: Value| {
+        let mut body = json!({ "name": name, "role_id": admin });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.new_token(acme, body).await.1
+    };
+    assert_eq!(named(&acme.owner).await, ["lab", "shop"]);
+    assert_eq!(named(&made("everywhere", json!({})).await).await, ["lab", "shop"]);
+    assert_eq!(named(&made("of-lab", json!({ "projects": [lab] })).await).await, ["lab"]);
+    assert_eq!(named(&made("of-qa", json!({ "environments": [qa] })).await).await, ["shop"]);
+    assert_eq!(named(&made("of-both", json!({ "projects": [lab, shop] })).await).await, ["lab", "shop"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_narrowed_to_places_hands_out_no_others() {
     let it = places().await;
     let (own, text) = it.made("maker", json!({ "projects": [it.w.project] })).await;
