@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
+use tokenward_core::name::check_name;
 use tokenward_core::permission::Management;
 use tokenward_core::reason::Reason;
 use tokenward_core::time::{DAY, HOUR, Micros};
-use tokenward_core::{Result, Uuid};
+use tokenward_core::{Error, Result, Uuid};
 
 use super::form::Query;
 use super::page::{At, PageResult, page};
@@ -126,6 +127,8 @@ async fn named_token(person: &SignedIn, grant: &Grant, wanted: &str) -> Result<O
     if let Ok(id) = Uuid::try_parse(wanted) {
         return Ok(Some(id));
     }
+    // What can be no name is sought nowhere: it is said, where a list of nothing would look like an answer.
+    check_name(wanted).map_err(|problem| Error::invalid("token", format!("is no name of a token: it {problem}")))?;
     Ok(Some(tokens::named(&person.app, grant, wanted).await?.unwrap_or_default()))
 }
 

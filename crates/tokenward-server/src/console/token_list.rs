@@ -97,6 +97,9 @@ impl Asked {
     fn read(query: &Pairs) -> Result<Self> {
         let search = query.understood(&["q", "filter", "sort", "page"])?.line("q");
         QUERY.check_text(&search).map_err(|problem| Error::invalid("q", problem))?;
+        if search.contains(char::is_control) {
+            return Err(Error::invalid("q", "has a control character, which no name has"));
+        }
         let filter = query.one_of("filter", FILTERS.iter().chain([&DELETED]).map(|(name, _)| *name))?.to_owned();
         let backwards = SORTS.map(|(name, ..)| format!("-{name}"));
         let words = SORTS.iter().map(|(name, ..)| *name).chain(backwards.iter().map(String::as_str));

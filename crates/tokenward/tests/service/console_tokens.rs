@@ -289,10 +289,18 @@ async fn the_list_is_searched_filtered_and_sorted_by_what_it_shows() {
         ("sort=name&sort=role", "is there twice"),
         ("page=x", "is not the number of a page"),
         ("page=-1", "is not the number of a page"),
-        (&format!("q={}", "x".repeat(10_000)), "q"),
+        (&format!("q={}", "x".repeat(10_000)), "has 10000 characters; the limit"),
+        ("q=a%00b", "has a control character"),
     ] {
         owner.get(&format!("{base}/tokens?{query}")).await.says(400, says);
     }
+    for (token, says) in [
+        ("a%00b".to_owned(), "is no name of a token: it contains the control or invisible character U+0000"),
+        ("x".repeat(10_000), "is no name of a token: it has 10000 characters"),
+    ] {
+        owner.get(&format!("{base}/decisions?token={token}")).await.says(400, says);
+    }
+    owner.get(&format!("{base}/decisions?token=nobody")).await.says(200, "nobody");
 }
 
 #[tokio::test]
