@@ -134,6 +134,11 @@ pub async fn names(conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<(Uuid, St
     }
 }
 
+/// The one that was made first, by the operator; also where it was deleted since, so that no other one takes its place.
+pub async fn first(conn: Conn<'_>) -> Result<Option<Uuid>> {
+    run!(conn, c => sqlx::query_scalar("SELECT id FROM organization ORDER BY created_at, id LIMIT 1").fetch_optional(&mut *c))
+}
+
 /// Living organizations that refuse sessions which were given to another machine by a code: of those in `ids`, or of all.
 pub async fn forbidding_devices(conn: Conn<'_>, ids: Option<&[Uuid]>) -> Result<Vec<Uuid>> {
     let all: Vec<Uuid> = run!(conn, c => sqlx::query_scalar(

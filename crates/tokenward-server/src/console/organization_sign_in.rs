@@ -1,5 +1,6 @@
 //! What an organization says of sign-ins: the rules about a provider's people.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -62,7 +63,8 @@ async fn sign_in_page(
                 Some(form) => typed_rules(form),
                 None => saved.iter().map(sign_in_rules::plain).collect(),
             };
-            (fields(person, &grant, &rules, &mut problems), updated_at)
+            let open = sign_in_rules::open_to(&person.app, &grant).await?;
+            (fields(person, (&grant, &open), &rules, &mut problems), updated_at)
         }
         Err(_) => (Vec::new(), Time(0)),
     };
@@ -84,9 +86,14 @@ async fn sign_in_page(
 }
 
 /// The fields of the rules, and of some more.
-fn fields(person: &SignedIn, grant: &Grant, rules: &[SignInRule], problems: &mut Problems) -> Vec<RuleFields> {
-    let with_groups = || person.app.providers.iter().filter(|provider| provider.groups_claim().is_some());
-    if with_groups().next().is_none() && rules.is_empty() {
+fn fields(
+    person: &SignedIn,
+    (grant, open): (&Grant, &HashSet<String>),
+    rules: &[SignInRule],
+    problems: &mut Problems,
+) -> Vec<RuleFields> {
+    let with_groups = || person.app.providers.iter().filter(|provider| open.contains(&provider.key));
+    if open.is_empty() && rules.is_empty() {
         return Vec::new();
     }
     let directory = person.app.verifier.directory();
@@ -104,7 +111,9 @@ fn fields(person: &SignedIn, grant: &Grant, rules: &[SignInRule], problems: &mut
             })
             .collect();
         if let Some(gone) = chosen.filter(|key| !known(key)) {
-            let label = format!("{gone} (not set up any more)");
+            let is_there = person.app.providers.get(gone).is_ok();
+            let why = if is_there { "takes no new rules of this organization" } else { "not set up any more" };
+            let label = format!("{gone} ({why})");
             providers.push(Choice { value: gone.to_owned(), label, chosen: true });
         }
         let offered = roles

@@ -20,7 +20,7 @@ use reqwest::header::HeaderValue;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokenward_core::name::{check_email, fold_email};
-use tokenward_core::{Code, Error, Result, Time, email};
+use tokenward_core::{Code, Error, Result, Time, Uuid, email};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -145,6 +145,12 @@ impl Provider {
     #[must_use]
     pub fn groups_claim(&self) -> Option<&str> {
         Some(self.settings.groups_claim.as_str()).filter(|claim| !claim.is_empty())
+    }
+
+    /// The organizations whose rules about its people count; empty where nobody has said.
+    #[must_use]
+    pub fn rules_for(&self) -> &[Uuid] {
+        &self.settings.rules_for
     }
 
     /// What it says of somebody's groups. Without the claim it says nothing, which is not that there are none.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use tokenward_core::email;
 use tokenward_core::nearest::known_words;
+use tokenward_core::{Uuid, email};
 
 use super::address::checked;
 
@@ -47,6 +47,9 @@ pub struct Settings {
     pub required_claims: Vec<(String, String)>,
     /// The claim that names groups.
     pub groups_claim: String,
+    /// The organizations whose rules count; empty where nobody has said.
+    #[serde(deserialize_with = "organizations")]
+    pub rules_for: Vec<Uuid>,
     /// How we prove who we are.
     #[serde(deserialize_with = "auth_method")]
     pub auth_method: AuthMethod,
@@ -204,6 +207,15 @@ fn word<'de, D: Deserializer<'de>, T: Copy>(from: D, words: &[(&str, T)]) -> Res
         let known = words.iter().map(|(word, _)| *word).filter(|word| !word.is_empty());
         D::Error::custom(format!("`{text}` is not understood; {}", known_words(&text, known)))
     })
+}
+
+fn organizations<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Uuid>, D::Error> {
+    let id = |text: &String| {
+        let wrong =
+            || D::Error::custom(format!("`{text}` is no id of an organization; the console's addresses have them"));
+        Uuid::try_parse(text.trim()).map_err(|_| wrong())
+    };
+    Vec::<String>::deserialize(from)?.iter().map(id).collect()
 }
 
 fn required_claims<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, String)>, D::Error> {

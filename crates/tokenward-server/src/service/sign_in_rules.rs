@@ -3,7 +3,7 @@
 //! A membership that a rule made follows it at each sign-in by its provider, and ends when none fits any more. What a person made
 //! is never touched, and where the provider does not say its claim nothing is.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
@@ -26,7 +26,7 @@ use super::identities::{ByProvider, linked};
 use super::invitations::end_sent_by;
 use super::token_hand_over::Owned;
 use super::{App, IfMatch, Written, members as service, proof};
-use crate::issuer::Groups;
+use crate::issuer::{Groups, Provider};
 use crate::limits::{Limits, MEMBERS, SIGN_IN_RULE_VALUE, SIGN_IN_RULES};
 
 /// Rules, and since when the organization's row is as it is.
@@ -52,15 +52,50 @@ pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<Dated> {
     Ok(Dated { rules, updated_at })
 }
 
+/// Why an organization writes no rule for a provider.
+const NOT_OPEN: &str =
+    "takes no rules of this organization: whoever runs this server names it in `rules_for` of the provider";
+
+/// May an organization write rules for a provider that is set up for these? Whoever runs the server knows whom a provider knows;
+/// anybody who may make an organization could otherwise pull all of its people into it, and see when they sign in. So where nothing
+/// is said it is the one that the operator made, the first.
+fn may_write(rules_for: &[Uuid], organization: Uuid, first: Option<Uuid>) -> bool {
+    if rules_for.is_empty() { first == Some(organization) } else { rules_for.contains(&organization) }
+}
+
+/// Do its rules count? Where nothing is said, also those that were written before.
+fn counts(rules_for: &[Uuid], organization: Uuid) -> bool {
+    rules_for.is_empty() || rules_for.contains(&organization)
+}
+
+/// The providers that say groups and for which the organization may write rules, by their keys.
+pub async fn open_to(app: &App, grant: &Grant) -> Result<HashSet<String>> {
+    let mut reader = app.store.read().await?;
+    let first = organizations::first(reader.conn()).await?;
+    let may = |it: &&Provider| it.groups_claim().is_some() && may_write(it.rules_for(), grant.organization(), first);
+    Ok(app.providers.iter().filter(may).map(|it| it.key.clone()).collect())
+}
+
 /// Writes the rules in the place of those before. None may give more than the caller has, and the caller must have proved a moment
 /// ago to sit there. They count from the next sign-in of each person on.
 pub async fn set(app: &Arc<App>, grant: Grant, rules: Vec<SignInRule>, if_match: IfMatch) -> Result<Written<Dated>> {
     check(app, &rules)?;
     let within = proof::lifetime(app);
+    let rules_for: HashMap<String, Vec<Uuid>> =
+        app.providers.iter().map(|it| (it.key.clone(), it.rules_for().to_vec())).collect();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             grant.require_proof(within, tx.now())?;
             let mut faults = Faults::default();
+            let before = sign_in_rules::list(tx.conn(), grant.organization()).await?;
+            let first = organizations::first(tx.conn()).await?;
+            for (at, rule) in rules.iter().enumerate() {
+                let may = rules_for.get(&rule.provider).is_some_and(|of| may_write(of, grant.organization(), first));
+                // What stands there may stay, and go.
+                if !may && !before.iter().any(|it| it.rule() == *rule) {
+                    faults.push(format!("rules[{at}].provider"), NOT_OPEN);
+                }
+            }
             for (at, rule) in rules.iter().enumerate() {
                 // All that is wrong at once; more than the caller has is an answer of its own.
                 match roles::assignable(tx, grant, "role_id", rule.role_id).await {
@@ -76,7 +111,6 @@ pub async fn set(app: &Arc<App>, grant: Grant, rules: Vec<SignInRule>, if_match:
             faults.finish()?;
             let organization = organizations::get(tx.conn(), grant).await?;
             if_match.check(organization.updated_at)?;
-            let before = sign_in_rules::list(tx.conn(), grant.organization()).await?;
             sign_in_rules::replace(tx, grant, &rules).await?;
             let updated_at = tx.next_version(organization.updated_at);
             sign_in_rules::touch(tx, grant, updated_at).await?;
@@ -164,13 +198,15 @@ pub struct Gives {
 /// What the rules of these organizations would give somebody of whom a provider says these groups.
 pub async fn would_give(app: &App, key: &str, groups: &Groups, among: &[Uuid]) -> Result<Vec<Gives>> {
     let Groups::These(values) = groups else { return Ok(Vec::new()) };
+    let rules_for = app.providers.get(key)?.rules_for();
     let mut reader = app.store.read().await?;
     let names = organizations::names(reader.conn(), Some(among)).await?;
     let mut all = Vec::new();
     for (organization, name) in names {
         let rules = sign_in_rules::list(reader.conn(), organization).await?;
         if rules.iter().any(|rule| rule.provider == key) {
-            all.push(Gives { organization, name, rule: fitting(&rules, key, values) });
+            let rule = counts(rules_for, organization).then(|| fitting(&rules, key, values)).flatten();
+            all.push(Gives { organization, name, rule });
         }
     }
     Ok(all)
@@ -180,6 +216,21 @@ fn fitting(rules: &[RuleRow], key: &str, values: &[String]) -> Option<RuleRow> {
     let plain: Vec<SignInRule> = rules.iter().map(RuleRow::rule).collect();
     let found = first_match(&plain, key, values)?;
     rules.iter().find(|row| row.provider == found.provider && row.value == found.value).cloned()
+}
+
+/// What a provider says at a sign-in, and whose rules count for it.
+#[derive(Clone)]
+struct Said {
+    key: String,
+    values: Arc<[String]>,
+    rules_for: Arc<[Uuid]>,
+}
+
+impl Said {
+    fn by(app: &App, key: &str, values: &[String]) -> Result<Self> {
+        let rules_for = app.providers.get(key)?.rules_for().into();
+        Ok(Self { key: key.to_owned(), values: values.into(), rules_for })
+    }
 }
 
 /// What a sign-in changes in one organization.
@@ -196,14 +247,15 @@ enum Change {
 async fn changes(
     tx: tokenward_store::Conn<'_>,
     account: Option<Uuid>,
-    (key, values): (&str, &[String]),
+    said: &Said,
     by: &By,
 ) -> Result<Vec<(Uuid, Change)>> {
+    let (key, values) = (said.key.as_str(), &*said.values);
     let mut conn = tx;
     let mut all = Vec::new();
     for organization in sign_in_rules::concerned(conn.reborrow(), key, account).await? {
         let rules = sign_in_rules::list(conn.reborrow(), organization).await?;
-        let rule = fitting(&rules, key, values);
+        let rule = counts(&said.rules_for, organization).then(|| fitting(&rules, key, values)).flatten();
         let grant = Grant::of_rules(organization, by.clone());
         let member = match account {
             Some(account) => members::find(conn.reborrow(), &grant, account).await?,
@@ -241,18 +293,18 @@ pub async fn follow(
     (key, groups): (&str, &Groups),
     client: &Client,
 ) -> Result<Option<String>> {
-    let values = match groups {
-        Groups::These(values) => Arc::new(values.clone()),
+    let said = match groups {
+        Groups::These(values) => Said::by(app, key, values)?,
         Groups::Absent(claim) => return Ok(Some(claim.clone())),
     };
     let mut reader = app.store.read().await?;
     let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
-    let nothing = changes(reader.conn(), Some(account.id), (key, &values), visitor.by()).await?.is_empty();
+    let nothing = changes(reader.conn(), Some(account.id), &said, visitor.by()).await?.is_empty();
     drop(reader);
     if nothing {
         return Ok(None);
     }
-    let (id, key, by, limits) = (account.id, key.to_owned(), by.clone(), app.limits.clone());
+    let (id, by, limits) = (account.id, by.clone(), app.limits.clone());
     let email = account.email.clone();
     let written = app.write(visitor, move |tx, visitor| {
         Box::pin(async move {
@@ -260,7 +312,7 @@ pub async fn follow(
             if identity.is_none_or(|identity| identity.account_id != id) {
                 return Err(Error::new(Code::SignInFailed, "This identity opens no account any more."));
             }
-            let found = changes(tx.conn(), Some(id), (&key, &values), visitor.by()).await?;
+            let found = changes(tx.conn(), Some(id), &said, visitor.by()).await?;
             let (events, left) = carry_out(tx, (id, &email), found, visitor.by(), &limits).await?;
             if events.is_empty() {
                 return Err(Error::conflict("Another sign-in has done it."));
@@ -357,14 +409,15 @@ pub async fn first(
 ) -> Result<Option<Account>> {
     let (Groups::These(values), Some(email)) = (groups, by.email.clone()) else { return Ok(None) };
     let visitor = Visitor::new(client.by(Actor::Visitor));
+    let said = Said::by(app, key, values)?;
     let mut reader = app.store.read().await?;
-    let nothing = changes(reader.conn(), None, (key, values), visitor.by()).await?.is_empty();
+    let nothing = changes(reader.conn(), None, &said, visitor.by()).await?.is_empty();
     let taken = accounts::by_email(reader.conn(), &email).await?.is_some();
     drop(reader);
     if nothing || taken {
         return Ok(None);
     }
-    let (values, key, by, limits) = (Arc::new(values.clone()), key.to_owned(), by.clone(), app.limits.clone());
+    let (by, limits) = (by.clone(), app.limits.clone());
     let made = app.write(visitor, move |tx, visitor| {
         Box::pin(async move {
             if accounts::by_email(tx.conn(), &email).await?.is_some() {
@@ -393,7 +446,7 @@ pub async fn first(
             };
             let mut events = vec![Event::new(Kind::UserCreated, None, account.id, &account.email).after(after)];
             events.push(linked(tx, account.id, &by).await?);
-            let found = changes(tx.conn(), Some(account.id), (&key, &values), visitor.by()).await?;
+            let found = changes(tx.conn(), Some(account.id), &said, visitor.by()).await?;
             let (joined, _) = carry_out(tx, (account.id, &account.email), found, visitor.by(), &limits).await?;
             if joined.is_empty() {
                 return Err(Error::conflict(

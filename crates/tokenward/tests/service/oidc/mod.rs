@@ -8,6 +8,7 @@ mod only;
 mod policy;
 mod provider;
 mod rules;
+mod rules_for;
 mod trial;
 
 use std::io::{BufRead, BufReader};
