@@ -4,6 +4,7 @@ mod as_code;
 mod attacks;
 mod first;
 mod logout;
+mod nodes;
 mod only;
 mod policy;
 mod provider;
