@@ -3,6 +3,7 @@
 mod as_code;
 mod attacks;
 mod first;
+mod glewlwyd;
 mod logout;
 mod nodes;
 mod only;
