@@ -7,6 +7,7 @@ mod glewlwyd;
 mod logout;
 mod nodes;
 mod only;
+mod pages;
 mod policy;
 mod provider;
 mod rules;

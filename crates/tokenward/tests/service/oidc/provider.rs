@@ -7,7 +7,7 @@ use reqwest::redirect::Policy;
 
 use super::Issuer;
 use crate::console::Person;
-use crate::support::{Server, TestClock};
+use crate::support::Server;
 
 /// A browser at the provider: keeps cookies, follows redirects that stay there, and posts the forms of its pages.
 struct Visitor {
@@ -48,28 +48,31 @@ impl Visitor {
     }
 }
 
+/// Signs somebody in at npm's provider, and answers where it sends them back to.
+pub async fn signed_in_there(issuer: &Issuer, question: &str, login: &str) -> String {
+    let http = reqwest::Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
+    let mut visitor = Visitor { http, cookies: HashMap::new() };
+    let (at, page) = visitor.go(&issuer.url, question.to_owned(), None).await.unwrap_err();
+    assert!(page.contains("login"), "{page}");
+    let form = vec![("prompt", "login"), ("login", login), ("password", "anything")];
+    let (at, page) = visitor.go(&issuer.url, at, Some(form)).await.unwrap_err();
+    assert!(page.contains("consent"), "{page}");
+    visitor.go(&issuer.url, at, Some(vec![("prompt", "consent")])).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_real_provider_signs_its_people_in() {
     // The address of return must be known to the provider before the server that has it is there.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let url = format!("http://127.0.0.1:{port}");
+    let url = "http://localhost:8080";
     let issuer = Issuer::run("provider.mjs", &[&format!("{url}/sign-in/with/corp/callback")]);
     let directory = tempfile::tempdir().unwrap();
     let mut config = super::config(directory.path(), &issuer.url, &[("EMAIL_DOMAINS", "acme.example")]);
-    config.listen = vec![tokenward_server::config::Place::Address(format!("127.0.0.1:{port}").parse().unwrap())];
-    let server = Server::start_at(directory, config, std::sync::Arc::<TestClock>::default()).await;
+    config.public_url = Some(url.to_owned());
+    let server = Server::start_with(directory, config).await;
     let mut ada = Person::at(&server);
     let question = ada.get("/sign-in/with/corp").await;
     assert_eq!(question.status, 303, "{}", question.html);
-    let http = reqwest::Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
-    let mut visitor = Visitor { http, cookies: HashMap::new() };
-    let (at, page) = visitor.go(&issuer.url, question.location().to_owned(), None).await.unwrap_err();
-    assert!(page.contains("login"), "{page}");
-    let form = vec![("prompt", "login"), ("login", "ada"), ("password", "anything")];
-    let (at, page) = visitor.go(&issuer.url, at, Some(form)).await.unwrap_err();
-    assert!(page.contains("consent"), "{page}");
-    let back = visitor.go(&issuer.url, at, Some(vec![("prompt", "consent")])).await.unwrap();
-    let page = ada.get(back.strip_prefix(&url).unwrap()).await.leads_to("/sign-in/identity");
-    drop(page);
+    let back = signed_in_there(&issuer, question.location(), "ada").await;
+    ada.get(back.strip_prefix(url).unwrap()).await.leads_to("/sign-in/identity");
     ada.get("/sign-in/identity").await.says(200, "Corp Login knows you as ada@acme.example");
 }
