@@ -38,13 +38,13 @@ async fn a_policy_token_is_made_here_or_there_rotated_changed_and_deleted() {
     assert!(local.err.contains("no earlier secret is accepted any more"), "{local:?}");
     assert_eq!([client.verify(&first).await, client.verify(&second).await], ["replaced", "replaced"]);
 
-    fs::write(&policy, "allow := true\n").unwrap();
+    fs::write(&policy, "# All of its role.\nallow := true\n").unwrap();
     let edited = good(&["edit", "reader", "--policy", text(&policy), "--name", "all", "--expires", "90d"]);
     assert!(
-        edited.err.contains("name: reader → all") && edited.err.contains("policy: 1 lines → 1 lines"),
+        edited.err.contains("name: reader → all") && edited.err.contains("policy: 1 lines → 2 lines"),
         "{edited:?}"
     );
-    assert_eq!(good(&["show", "all", "--policy"]).out.trim(), "allow := true");
+    assert_eq!(good(&["show", "all", "--policy"]).out.trim(), "# All of its role.\nallow := true");
     let shown = good(&["show", "all"]).out;
     assert!(shown.contains("viewer") && shown.contains("3 …") && shown.contains("allow := true"), "{shown}");
     assert!(good(&["list"]).out.lines().any(|line| line.starts_with("all\tviewer")));
