@@ -92,6 +92,8 @@ fields! {
     Policy = text("policy_characters").build().into();
     /// What a machine calls itself.
     HostName = text("host_name_characters").build().into();
+    /// What a client carries until an authenticator has answered.
+    PasskeyState = text("passkey_state_bytes").build().into();
     /// A token that says of somebody to have signed out.
     LogoutToken = text("logout_token_bytes").build().into();
     /// What is noted about one.

@@ -56,6 +56,7 @@ pub struct NewPasskey {
     #[cfg_attr(feature = "openapi", schema(value_type = field::Name))]
     pub name: String,
     /// What came with the question.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::PasskeyState))]
     pub state: String,
     /// The `PublicKeyCredential` of `navigator.credentials.create`, as its `toJSON` writes it.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
@@ -78,6 +79,7 @@ pub struct PasskeyEdit {
 #[serde(deny_unknown_fields)]
 pub struct PasskeyAssertion {
     /// What came with the question.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::PasskeyState))]
     pub state: String,
     /// The `PublicKeyCredential` of `navigator.credentials.get`, as its `toJSON` writes it.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]

@@ -327,6 +327,8 @@ limits! {
         "Passkeys of one person.";
     PASSKEY_BYTES = fixed "passkey_bytes" 64 * KIB, Bytes,
         "What a browser says that an authenticator has answered.";
+    PASSKEY_STATE = fixed "passkey_state_bytes" 4 * KIB, Bytes,
+        "What a client carries until an authenticator has answered: a cookie holds it.";
     PASSKEY_TIME = fixed "passkey_ms" 300_000, Milliseconds,
         "How long somebody may be at an authenticator until its answer comes.";
     COMMAND_LINE_CODE_TIME = fixed "command_line_code_ms" 60_000, Milliseconds,

@@ -88,7 +88,10 @@ pub async fn stopped(conn: Conn<'_>, rp_id: Option<&str>) -> Result<u64> {
 pub async fn used(tx: &mut Tx, id: Uuid, counter: i64, now: Time) -> Result<()> {
     execute!(
         tx.conn(),
-        sqlx::query("UPDATE passkey SET counter = $2, last_used_at = $3 WHERE id = $1").bind(id).bind(counter).bind(now.0)
+        sqlx::query("UPDATE passkey SET counter = $2, last_used_at = $3 WHERE id = $1")
+            .bind(id)
+            .bind(counter)
+            .bind(now.0)
     )?;
     Ok(())
 }

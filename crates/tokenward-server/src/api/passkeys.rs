@@ -7,10 +7,12 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokenward_api::passkeys::{NewPasskey, Passkey, PasskeyAssertion, PasskeyChallenge, PasskeyEdit, PasskeyList};
 use tokenward_api::sessions::{Proven, Session};
 use tokenward_core::caller::Caller;
-use tokenward_core::{Code, Result};
+use tokenward_core::error::Faults;
+use tokenward_core::{Code, Error, Result};
 use tokenward_store::passkeys::Passkey as Row;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
@@ -18,9 +20,9 @@ use super::error::ApiError;
 use super::extract::{Body, client, id, parse, read_within, written, written_empty};
 use crate::body::Bounds;
 use crate::heavy;
-use crate::limits::{BODY_BYTES, BODY_TIME, PASSKEY_BYTES};
-use crate::service::passkeys::{self, Challenge};
+use crate::limits::{BODY_BYTES, BODY_TIME, NAME, PASSKEY_BYTES, PASSKEY_STATE};
 use crate::service::App;
+use crate::service::passkeys::{self, Challenge};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -108,6 +110,13 @@ async fn body<T: DeserializeOwned + Send + 'static>(request: Request) -> Result<
     heavy::aside(move || parse(&bytes)).await?
 }
 
+/// What a passkey has signed.
+async fn assertion(request: Request) -> Result<(String, Value)> {
+    let PasskeyAssertion { state, credential } = body(request).await?;
+    PASSKEY_STATE.check_text(&state).map_err(|problem| Error::invalid("state", problem))?;
+    Ok((state, credential))
+}
+
 async fn list(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
@@ -129,6 +138,10 @@ async fn add(
     request: Request,
 ) -> Result<Response, ApiError> {
     let NewPasskey { name, state, credential } = body(request).await?;
+    let mut faults = Faults::default();
+    faults.check("name", NAME.check_text(&name));
+    faults.check("state", PASSKEY_STATE.check_text(&state));
+    faults.finish()?;
     let added = passkeys::add(&app, &caller, &state, name, credential).await?;
     Ok(written(StatusCode::CREATED, added, |row| passkey(&app, row)))
 }
@@ -158,7 +171,7 @@ async fn begin_sign_in(State(app): State<Arc<App>>) -> Result<Json<PasskeyChalle
 
 async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let client = client(request.headers(), request.extensions(), &app.live().trusted_proxies);
-    let PasskeyAssertion { state, credential } = body(request).await?;
+    let (state, credential) = assertion(request).await?;
     let begun = passkeys::sign_in(&app, &state, credential, client, false).await?;
     Ok(written(StatusCode::CREATED, begun, |begun| Session {
         token: begun.text.expose().to_owned(),
@@ -178,7 +191,7 @@ async fn prove(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let PasskeyAssertion { state, credential } = body(request).await?;
+    let (state, credential) = assertion(request).await?;
     let proven = passkeys::prove(&app, &caller, &state, credential).await?;
     Ok(written(StatusCode::OK, proven, |renewed| Proven {
         proven_until: renewed.proven_until,

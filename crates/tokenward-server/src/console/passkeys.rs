@@ -14,9 +14,7 @@ use super::page::{At, PageError, PageResult, own_path};
 use super::person::{SignedIn, SignedOut};
 use super::proof;
 use super::sessions::refused_sign_in;
-use super::view::{
-    ConfirmPage, DetailLine, FormField, Nav, PasskeyNewPage, PasskeyPage, PasskeyRow, PasskeysSection,
-};
+use super::view::{ConfirmPage, DetailLine, FormField, Nav, PasskeyNewPage, PasskeyPage, PasskeyRow, PasskeysSection};
 use crate::http;
 use crate::limits::{PASSKEY_BYTES, PASSKEY_TIME};
 use crate::service::passkeys::{self, Challenge};
@@ -52,7 +50,8 @@ fn refused(error: Error, csrf: String) -> Response {
 fn answered<'h>(headers: &'h HeaderMap, form: &Pairs) -> Result<(&'h str, Value)> {
     let answer = form.get(CREDENTIAL);
     if answer.is_empty() {
-        let detail = "Your browser did not ask for a passkey. That needs JavaScript, and a browser that knows passkeys.";
+        let detail =
+            "Your browser did not ask for a passkey. That needs JavaScript, and a browser that knows passkeys.";
         return Err(Error::conflict(detail));
     }
     if answer.len() > PASSKEY_BYTES.size() {
@@ -77,9 +76,7 @@ pub(super) async fn sign_in(
 ) -> PageResult {
     let next = own_path(form.get("next")).unwrap_or_default();
     let begun = match answered(&headers, &form) {
-        Ok((state, answer)) => {
-            passkeys::sign_in(&visitor.app, state, answer, visitor.client.clone(), true).await
-        }
+        Ok((state, answer)) => passkeys::sign_in(&visitor.app, state, answer, visitor.client.clone(), true).await,
         Err(error) => Err(error),
     };
     let mut response = match begun {

@@ -241,6 +241,7 @@ impl World {
         named.insert("name".into(), "shop".into());
         named.insert("key".into(), "corp".into());
         named.insert("decisionId".into(), "x".into());
+        named.insert("passkeyId".into(), "0193614c-2a00-7c41-9f3a-000000000001".into());
         let project = made(acme.path("project"), json!({ "name": "p" })).await;
         let cluster = json!({ "name": "c", "region": "r", "cloud_provider": "AWS" });
         named.insert("clusterId".into(), made(acme.path("cluster"), cluster).await.into());

@@ -102,10 +102,8 @@ pub struct SignInPage {
     pub next: String,
     /// Do passwords count?
     pub passwords: bool,
-    /// Do passkeys?
-    pub passkeys: bool,
-    /// Where they do.
-    pub address: String,
+    /// Where passkeys work, if they do.
+    pub passkeys: Option<String>,
     /// Can somebody who has forgotten the password choose a new one by mail?
     pub forgot: bool,
     /// The other ways to sign in.

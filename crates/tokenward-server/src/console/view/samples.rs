@@ -16,10 +16,12 @@ mod command_line;
 mod guides;
 mod insight;
 mod pages;
+mod passkeys;
 
 use command_line::command_line;
 use guides::guides;
 pub use pages::pages;
+use passkeys::{own_passkeys, passkeys};
 
 /// A name that must never work as markup.
 pub const NASTY: &str = "<script>alert(1)</script>";

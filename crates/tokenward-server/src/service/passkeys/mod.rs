@@ -9,6 +9,8 @@ mod relying_party;
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokenward_core::caller::Caller;
@@ -130,8 +132,7 @@ pub async fn begin_to_add(app: &Arc<App>, caller: &Caller) -> Result<Challenge> 
 
 /// The ids of passkeys, as options name them.
 fn named(all: &[Passkey]) -> Value {
-    use base64::Engine as _;
-    let id = |it: &Passkey| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&it.credential_id);
+    let id = |it: &Passkey| URL_SAFE_NO_PAD.encode(&it.credential_id);
     all.iter().map(|it| json!({ "type": "public-key", "id": id(it) })).collect()
 }
 
@@ -202,7 +203,8 @@ pub async fn add(
 fn kept(credential: &Credential) -> Result<(Vec<u8>, String, i64)> {
     let mut all = serde_json::to_value(credential).map_err(Error::internal)?;
     let counter = all.pointer_mut("/cred/counter").ok_or_else(|| Error::internal("a passkey without a counter"))?;
-    let counter = std::mem::replace(counter, json!(0)).as_i64().ok_or_else(|| Error::internal("a counter is no number"))?;
+    let counter =
+        std::mem::replace(counter, json!(0)).as_i64().ok_or_else(|| Error::internal("a counter is no number"))?;
     Ok((credential.cred_id().to_vec(), all.to_string(), counter))
 }
 
@@ -397,7 +399,8 @@ pub async fn remove(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<Written
             })
         })
         .await?;
-    tell(app, &removed.value, "was removed from your account", "opens it no more, and your other sessions have ended").await;
+    tell(app, &removed.value, "was removed from your account", "opens it no more, and your other sessions have ended")
+        .await;
     Ok(removed)
 }
 
@@ -455,7 +458,8 @@ fn gone() -> Error {
 }
 
 fn over() -> Error {
-    let detail = "This was not begun in this browser, or more than five minutes ago, or it is done already. Begin it again.";
+    let detail =
+        "This was not begun in this browser, or more than five minutes ago, or it is done already. Begin it again.";
     Error::new(Code::SignInFailed, detail)
 }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use webauthn_rs::prelude::{Url, Webauthn};
 use webauthn_rs::WebauthnBuilder;
+use webauthn_rs::prelude::{Url, Webauthn};
 
 use crate::limits::PASSKEY_TIME;
 
@@ -61,7 +61,9 @@ mod tests {
             assert_eq!(id(address, None), Ok(None), "{address}");
             assert!(id(address, Some("acme.example")).is_err(), "{address}");
         }
-        for other in ["example", "me.example", "other.example", "a.tokens.acme.example", ".example", "", "TOKENS.acme.example"] {
+        for other in
+            ["example", "me.example", "other.example", "a.tokens.acme.example", ".example", "", "TOKENS.acme.example"]
+        {
             assert!(id("https://tokens.acme.example", Some(other)).is_err(), "{other}");
         }
     }

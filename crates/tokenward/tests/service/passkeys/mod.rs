@@ -97,7 +97,10 @@ async fn a_passkey_is_added_signs_in_and_proves_who_sits_there() {
 
     let mut device = Authenticator { counter: 1, ..Authenticator::new(1) };
     let added = add(&server, &acme.owner, &mut device).await.expect(201);
-    assert_eq!((&added["rp_id"], &added["works"], &added["name"]), (&json!("localhost"), &json!(true), &json!("Laptop")));
+    assert_eq!(
+        (&added["rp_id"], &added["works"], &added["name"]),
+        (&json!("localhost"), &json!(true), &json!("Laptop"))
+    );
     assert_ne!(hex::encode(device.handle.as_ref().unwrap()), plain, "the handle says nothing about the account");
 
     let (options, _) = challenge(&server, "/session/passkey", "").await;
@@ -250,7 +253,12 @@ async fn what_is_too_much_or_not_understood_is_refused() {
         add(&server, &acme.owner, &mut Authenticator::new(id)).await.expect(201);
     }
     let full = server.call(Method::POST, "/account/passkey/challenge", &acme.owner, None).await;
-    assert_eq!((full.status.as_u16(), full.text.contains("the limit `passkeys` (20 count)")), (409, true), "{}", full.text);
+    assert_eq!(
+        (full.status.as_u16(), full.text.contains("the limit `passkeys` (20 count)")),
+        (409, true),
+        "{}",
+        full.text
+    );
 
     let (_, ada) = server.member(&acme, "ada@acme.example", "viewer").await;
     let twice = add(&server, &ada, &mut Authenticator::new(7)).await;
@@ -312,7 +320,11 @@ async fn the_last_way_in_stays_whoever_removes_them_at_once() {
 #[tokio::test]
 async fn another_address_leaves_passkeys_behind_and_a_parent_domain_does_not() {
     let (server, acme) = named(|config| config.public_url = Some("https://tokens.acme.example".into())).await;
-    let at = |host: &str| Authenticator { rp_id: host.into(), origin: "https://tokens.acme.example".into(), ..Authenticator::new(1) };
+    let at = |host: &str| Authenticator {
+        rp_id: host.into(),
+        origin: "https://tokens.acme.example".into(),
+        ..Authenticator::new(1)
+    };
     add(&server, &acme.owner, &mut at("tokens.acme.example")).await.expect(201);
     let works = async |server: &Server| {
         let all = server.get("/account/passkey", &acme.owner).await.expect(200);
@@ -368,7 +380,10 @@ async fn the_person_is_told_by_mail() {
     let (server, acme) = named(|config| config.smtp_url = Some(format!("smtp://{address}"))).await;
     let id = add(&server, &acme.owner, &mut Authenticator::new(1)).await.str("id");
     let mail = mailbox.mail_with("was added to your account").await;
-    assert!(mail.contains("To: owner@acme.example") && mail.contains("http://localhost:8080/console/account"), "{mail}");
+    assert!(
+        mail.contains("To: owner@acme.example") && mail.contains("http://localhost:8080/console/account"),
+        "{mail}"
+    );
     server.delete(&format!("/account/passkey/{id}"), &acme.owner).await.expect(204);
     mailbox.mail_with("was removed from your account").await;
 }

@@ -44,14 +44,6 @@ pub fn account() -> Vec<(String, String)> {
         expires: moment(10 * HOUR),
         current,
     };
-    let passkey = |n, works: bool| PasskeyRow {
-        id: id(n),
-        name: NASTY.into(),
-        rp_id: "tokens.acme.example".into(),
-        works,
-        added: moment(-2 * DAY),
-        used: works.then(|| moment(-2 * HOUR)),
-    };
     page!(
         "account",
         AccountPage {
@@ -72,7 +64,7 @@ pub fn account() -> Vec<(String, String)> {
                 linked: moment(-2 * DAY),
                 used: Some(moment(-2 * HOUR)),
             }],
-            passkeys: PasskeysSection { rows: vec![passkey(96, true), passkey(97, false)], stopped: 1, why_not: None },
+            passkeys: own_passkeys(),
             providers: vec![corp()],
             provers: vec![corp()],
             sessions: vec![session(90, "Firefox on Linux", true), session(91, "tokenward (command line)", false)],

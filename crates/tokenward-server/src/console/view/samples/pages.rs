@@ -153,8 +153,7 @@ pub fn pages() -> Vec<(String, String)> {
         email: FormField::default(),
         next: String::new(),
         passwords: true,
-        passkeys: true,
-        address: "https://tokens.acme.example".into(),
+        passkeys: Some("https://tokens.acme.example".into()),
         forgot: true,
         providers: Vec::new(),
         way_out: None,
@@ -167,7 +166,6 @@ pub fn pages() -> Vec<(String, String)> {
         "sign-in-providers",
         SignInPage {
             passwords: false,
-            passkeys: false,
             forgot: false,
             providers: vec![corp()],
             way_out: Some(ProviderLink { href: "https://login.acme.example/end".into(), ..corp() }),
@@ -205,8 +203,7 @@ pub fn pages() -> Vec<(String, String)> {
             error: None,
         }
     );
-    pages.extend(command_line());
-    pages.extend(guides());
+    pages.extend(command_line().into_iter().chain(passkeys()).chain(guides()));
     page!(
         "sign-in-refused",
         SignInPage {
@@ -472,18 +469,6 @@ pub fn pages() -> Vec<(String, String)> {
             description: FormField::default(),
             error: None
         }
-    );
-    let passkey_new = PasskeyNewPage {
-        shell: shell(Nav::Account),
-        name: FormField::new("Laptop"),
-        password: Some(FormField::default()),
-        address: "https://tokens.acme.example".into(),
-        error: None,
-    };
-    page!("passkey-new", passkey_new);
-    page!(
-        "passkey",
-        PasskeyPage { shell: shell(Nav::Account), id: id(96), name: FormField::new(NASTY), error: None }
     );
     pages.extend(account());
     let member_events = MemberEventsPage {
