@@ -3,9 +3,14 @@
 //! A snapshot struct for each kind of thing is an allow-list: what is not a field of it can never reach the
 //! log. None has a field for a token text, digest, link, password or the value of a variable.
 
+mod account;
+
 use serde::Serialize;
 use uuid::Uuid;
 
+pub use self::account::{
+    EmailChangeSnapshot, IdentitySnapshot, PasskeySnapshot, IdleSessionSnapshot, SessionSnapshot, SignInFailuresSnapshot, UserSnapshot,
+};
 pub use crate::actor::{Actor, ActorKind, By, Origin};
 use crate::label::Labels;
 use crate::life::{Attestation, DisabledBecause, OnReuse};
@@ -705,76 +710,6 @@ pub struct ApiSnapshot {
     pub allow_paths: Vec<Reading>,
     /// SHA-256 of the routes in their canonical form, in hexadecimal.
     pub sha256: String,
-}
-
-/// What a user was like.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct UserSnapshot {
-    pub email: String,
-    pub name: String,
-    /// The password was set or changed with this event.
-    pub password_changed: bool,
-    /// Whether somebody has proved to read what is sent to the address.
-    pub email_proven: bool,
-}
-
-/// A session began or ended.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct SessionSnapshot {
-    pub user_id: Uuid,
-    pub console: bool,
-    pub expires_at: Time,
-    /// How the user proved who it is.
-    pub methods: Vec<String>,
-    /// The one organization that it reaches.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub organization_id: Option<Uuid>,
-}
-
-/// Which address an account is to have.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct EmailChangeSnapshot {
-    pub email: String,
-}
-
-/// That sign-ins at an account failed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct SignInFailuresSnapshot {
-    /// How many since the event before.
-    pub count: i64,
-}
-
-/// A session that ended because nobody used it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct IdleSessionSnapshot {
-    pub user_id: Uuid,
-    pub last_used_at: Time,
-}
-
-/// An identity that opens an account.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct IdentitySnapshot {
-    pub issuer: String,
-    pub subject: String,
-    pub email: Option<String>,
-}
-
-/// A passkey that opens an account.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct PasskeySnapshot {
-    pub name: String,
-    /// For which host, or parent domain of it, it was made.
-    pub rp_id: String,
-    /// How often it said to have been used, where that is what the event is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub counter: Option<i64>,
 }
 
 /// What a thing was like, before or after.
