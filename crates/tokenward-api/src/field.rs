@@ -111,6 +111,10 @@ fields! {
     /// A password.
     Password =
         text("password_bytes").format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))).build().into();
+    /// A code of a second factor.
+    SecondFactorCode = text("code_characters").build().into();
+    /// What setting up an authenticator carries.
+    SecondFactorSetUp = text("second_factor_set_up_characters").build().into();
     /// The secret part of a one-time link.
     LinkSecret = text("link_secret_characters").build().into();
     /// By what people sign in.

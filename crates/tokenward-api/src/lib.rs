@@ -33,6 +33,7 @@ pub mod policy_tokens;
 pub mod projects;
 pub mod retention;
 pub mod roles;
+pub mod second_factor;
 pub mod sessions;
 pub mod sign_in_policy;
 pub mod sign_in_rules;

@@ -19,6 +19,13 @@ pub struct NewSession {
     /// Its password.
     #[cfg_attr(feature = "openapi", schema(value_type = field::Password))]
     pub password: String,
+    /// The code of the authenticator, where the account has one; or a recovery code in its place.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::SecondFactorCode>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otp: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::SecondFactorCode>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_code: Option<String>,
 }
 
 /// A session. The token is shown only here.
@@ -63,7 +70,8 @@ pub struct OwnSession {
     /// With which client, in its own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_agent: Option<String>,
-    /// How you proved who you are: `password`, `passkey`, `link`, `invitation`, `oidc:KEY` of a provider. None for a session that is older
+    /// How you proved who you are: `password`, `passkey`, `link`, `invitation`, `otp`, `recovery_code`, `oidc:KEY` of a provider, and
+    /// `mfa` beside it where that asked two factors. None for a session that is older
     /// than this field.
     #[serde(default)]
     pub methods: Vec<String>,
@@ -82,13 +90,21 @@ pub struct OwnSessionList {
     pub results: Vec<OwnSession>,
 }
 
-/// The password again.
-#[derive(Clone, Serialize, Deserialize)]
+/// The password again, and a code where the account has a second factor. An account without a password sends the code alone.
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Proof {
-    #[cfg_attr(feature = "openapi", schema(value_type = field::Password))]
-    pub password: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Password>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// The code of the authenticator, or a recovery code in its place.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::SecondFactorCode>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otp: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::SecondFactorCode>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_code: Option<String>,
 }
 
 /// Who sits at the session is proven. Its token is shown only here; the one that was sent is refused from now on.

@@ -32,6 +32,8 @@ pub enum Code {
     Denied(Reason),
     /// Wrong e-mail address or password.
     SignInFailed,
+    /// What was proved is right, and the account has a second factor, which was not shown.
+    SecondFactorRequired,
     /// Only a signed-in user may do this, not a token.
     UserRequired,
     /// This user may not make organizations on this server.
@@ -84,6 +86,7 @@ impl Code {
             Self::RequestUnknown => "request_unknown",
             Self::Denied(reason) => reason.as_str(),
             Self::SignInFailed => "sign_in_failed",
+            Self::SecondFactorRequired => "second_factor_required",
             Self::UserRequired => "user_required",
             Self::OrganizationCreationDenied => "organization_creation_denied",
             Self::ProofRequired => "proof_required",
@@ -238,6 +241,16 @@ impl Error {
             Some(Told::Proof { providers, .. }) => providers,
             _ => &[],
         }
+    }
+
+    /// What came first is right; a second factor is missing.
+    #[must_use]
+    pub fn second_factor_required() -> Self {
+        let problem = "is missing: send the code of your authenticator, or a recovery code as `recovery_code`";
+        let fault = Fault { field: "otp".into(), problem: problem.into() };
+        let detail =
+            "This account has an authenticator, too: send its code as `otp`, or a recovery code as `recovery_code`.";
+        Self { faults: Box::new([fault]), ..Self::new(Code::SecondFactorRequired, detail) }
     }
 
     /// The same error, said to be about a field of the request.

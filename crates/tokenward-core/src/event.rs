@@ -9,7 +9,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub use self::account::{
-    EmailChangeSnapshot, IdentitySnapshot, PasskeySnapshot, IdleSessionSnapshot, SessionSnapshot, SignInFailuresSnapshot, UserSnapshot,
+    EmailChangeSnapshot, IdentitySnapshot, IdleSessionSnapshot, PasskeySnapshot, SessionSnapshot,
+    SignInFailuresSnapshot, UserSnapshot,
 };
 pub use crate::actor::{Actor, ActorKind, By, Origin};
 use crate::label::Labels;
@@ -221,6 +222,14 @@ kinds! {
     PasskeyRemoved = "passkey.deleted", "DELETE", "MEMBERS_AND_ROLES", None;
     /// A passkey counted less than before, so that somebody may have a copy of it; it was refused.
     PasskeyCounterFell = "passkey.counter_fell", "UPDATE", "MEMBERS_AND_ROLES", None;
+    /// An account has an authenticator from now on: its sign-ins ask for a code.
+    SecondFactorAdded = "second_factor.created", "CREATE", "MEMBERS_AND_ROLES", None;
+    /// It has none any more, and no recovery codes.
+    SecondFactorRemoved = "second_factor.deleted", "DELETE", "MEMBERS_AND_ROLES", None;
+    /// It has other recovery codes; those until now are none.
+    RecoveryCodesReplaced = "recovery_codes.replaced", "UPDATE", "MEMBERS_AND_ROLES", None;
+    /// One of them stood for the second factor, and is spent.
+    RecoveryCodeUsed = "recovery_code.used", "ACCEPT", "MEMBERS_AND_ROLES", None;
     /// The log goes on at another place: after a failover, or in a database that was put back.
     LogMoved = "log.moved", "UPDATE", "ORGANIZATION", None;
     /// The log had forgotten what nodes know; what was taken away then is taken away again.
@@ -282,7 +291,11 @@ impl Kind {
             | Self::SessionProven
             | Self::IdentityMoved
             | Self::IdentityRemoved
-            | Self::PasskeyRemoved => true,
+            | Self::PasskeyRemoved
+            // What is spent or removed must be noted before anybody relies on it.
+            | Self::SecondFactorRemoved
+            | Self::RecoveryCodesReplaced
+            | Self::RecoveryCodeUsed => true,
             Self::OrganizationCreated
             | Self::OrganizationUpdated
             | Self::MemberAdded
@@ -339,6 +352,7 @@ impl Kind {
             | Self::PasswordResetUsed
             | Self::EmailChangeCreated
             | Self::EmailChangeUndone
+            | Self::SecondFactorAdded
             | Self::SignInLinkCreated
             | Self::SignInLinkUsed
             | Self::LogMoved

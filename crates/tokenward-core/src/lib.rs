@@ -40,6 +40,7 @@ pub mod right;
 pub mod role;
 pub mod routes;
 mod scope_line;
+pub mod second_factor;
 pub mod secret;
 pub mod sign_in;
 pub mod sync;

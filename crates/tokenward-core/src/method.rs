@@ -27,6 +27,9 @@ pub enum Method {
     Otp,
     /// A recovery code, in the place of the second factor.
     RecoveryCode,
+    /// The provider says that it asked two factors (RFC 8176 `mfa`), or the operator says that it always does. Stands beside the
+    /// provider.
+    Mfa,
 }
 
 impl Method {
@@ -41,6 +44,7 @@ impl Method {
             "passkey" => Some(Self::Passkey),
             "otp" => Some(Self::Otp),
             "recovery_code" => Some(Self::RecoveryCode),
+            "mfa" => Some(Self::Mfa),
             _ => word.strip_prefix(OIDC).filter(|key| is_provider_key(key)).map(|key| Self::Oidc(key.into())),
         }
     }
@@ -57,6 +61,7 @@ impl fmt::Display for Method {
             Self::Passkey => f.write_str("passkey"),
             Self::Otp => f.write_str("otp"),
             Self::RecoveryCode => f.write_str("recovery_code"),
+            Self::Mfa => f.write_str("mfa"),
         }
     }
 }
@@ -119,6 +124,12 @@ impl Methods {
         self.0.iter().any(|method| matches!(method, Method::Passkey | Method::Otp | Method::RecoveryCode))
     }
 
+    /// Were two factors asked, by us or by a provider whose word counts for that?
+    #[must_use]
+    pub fn are_strong(&self) -> bool {
+        self.two_factors() || self.has(&Method::Mfa)
+    }
+
     /// These, and this one too.
     #[must_use]
     pub fn and(&self, method: Method) -> Self {
@@ -159,7 +170,11 @@ mod tests {
         assert!(own("otp password") && own("passkey") && own("passkey password"));
         let two = |text: &str| Methods::parse(text).is_ok_and(|it| it.two_factors());
         assert!(two("passkey") && two("otp password") && two("password recovery_code"));
-        assert!(!two("") && !two("password") && !two("link") && !two("oidc:corp"));
+        assert!(!two("") && !two("password") && !two("link") && !two("oidc:corp") && !two("mfa oidc:corp"));
+        let strong = |text: &str| Methods::parse(text).is_ok_and(|it| it.are_strong());
+        assert!(
+            strong("mfa oidc:corp") && strong("link otp") && !strong("oidc:corp") && !strong("invitation password")
+        );
         assert!(!own("link") && !own("device oidc:corp") && !own("invitation oidc:corp") && !own("oidc:corp passkey"));
         assert_eq!(Methods::of([Method::Password]).and(Method::Device).to_string(), "password device");
         for wrong in ["oidc:", "oidc:Corp", "oidc:a-b", "oidc:1a", "passkeys", "password,link"] {

@@ -12,6 +12,8 @@ words! {
         Throttled = "sign_in.throttled",
         /// A password that was not the account's, typed in a session: to change it, or to prove who sits there.
         PasswordRefused = "password.refused",
+        /// A code of an authenticator, or a recovery code, that was wrong or used.
+        CodeRefused = "code.refused",
         /// A one-time link that is none, or was used, or has expired.
         LinkRefused = "link.refused",
     }
@@ -25,6 +27,7 @@ impl Notice {
             Self::SignInFailed => "Sign-in failed",
             Self::Throttled => "Sign-in slowed down",
             Self::PasswordRefused => "Password refused",
+            Self::CodeRefused => "Code refused",
             Self::LinkRefused => "Link refused",
         }
     }

@@ -95,9 +95,11 @@ pub fn status(code: Code) -> StatusCode {
     match code {
         Code::InvalidRequest => StatusCode::BAD_REQUEST,
         // Never what clients of the contract take for "gone" (RFC 9470 says the same).
-        Code::MissingCredentials | Code::AmbiguousCredentials | Code::SignInFailed | Code::ProofRequired => {
-            StatusCode::UNAUTHORIZED
-        }
+        Code::MissingCredentials
+        | Code::AmbiguousCredentials
+        | Code::SignInFailed
+        | Code::SecondFactorRequired
+        | Code::ProofRequired => StatusCode::UNAUTHORIZED,
         Code::OrganizationRequired | Code::RequestUnknown => StatusCode::FORBIDDEN,
         Code::Denied(reason) if reason.refuses_credential() => StatusCode::UNAUTHORIZED,
         // Of our own things nothing is said to who asks from elsewhere. With 403 a client of the contract would take them for
@@ -261,6 +263,7 @@ mod tests {
             Code::OrganizationRequired,
             Code::RequestUnknown,
             Code::SignInFailed,
+            Code::SecondFactorRequired,
             Code::UserRequired,
             Code::OrganizationCreationDenied,
             Code::ProofRequired,

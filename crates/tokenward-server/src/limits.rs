@@ -209,6 +209,20 @@ limits! {
         "The longest wait after failed attempts; the first one is a second, and each failure doubles it.";
     SIGN_IN_MEMORY = fixed "sign_in_memory" 262_144, Count,
         "Accounts, addresses and devices whose failed attempts are remembered: more than can be tried in the longest wait.";
+    CODE_ATTEMPTS = setting "code_attempts" 5, Count,
+        "Codes of a second factor in a row that are wrong at one account, on all nodes, before everybody waits there.";
+    CODE_PAUSE = setting "code_pause_ms" 900_000, Milliseconds,
+        "How long: since the last one of them; after as long without any, counting begins anew.";
+    CODE_TIME = fixed "code_ms" 300_000, Milliseconds,
+        "How long a browser that has shown the first factor may take to show the second.";
+    CODE_CHARACTERS = fixed "code_characters" 64, Characters,
+        "A code of a second factor, with blanks and hyphens.";
+    RECOVERY_CODES = fixed "recovery_codes" 10, Count,
+        "Recovery codes of one account.";
+    SECOND_FACTOR_SET_UP = fixed "second_factor_set_up_ms" 600_000, Milliseconds,
+        "How long setting up an authenticator may take, until its first code.";
+    SECOND_FACTOR_SET_UP_CHARACTERS = fixed "second_factor_set_up_characters" 1_024, Characters,
+        "What a client carries meanwhile, sealed.";
     KNOWN_DEVICE_TIME = setting "known_device_ms" 7_776_000_000, Milliseconds,
         "How long a browser, or the network of a program, is known for an account after a sign-in: 90 days.";
     KNOWN_PLACES = fixed "known_places" 65_536, Count,

@@ -16,6 +16,7 @@ use tokenward_core::token::{Cut, State, first_end};
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, by_ids, row, run};
+use crate::factors;
 use crate::restrictions::{self, Bound};
 use crate::role_rows;
 
@@ -173,7 +174,9 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Foun
         replaced: false,
         brownout: None,
     });
-    let proven_at = Some(proven_at);
+    // What was proved by less than the account can be proved by is no fresh proof.
+    let met = factors::of(conn.reborrow(), account).await?.are_met_by(&methods);
+    let proven_at = Some(proven_at).filter(|_| met);
     // One that is for another organization reaches nothing here.
     let reached = on.organization.filter(|id| organization_id.is_none_or(|only| only == *id));
     let Some(organization) = reached else {

@@ -8,7 +8,7 @@ use crate::tx::Tx;
 
 row! {
     /// A session at a provider.
-    #[derive(Clone, PartialEq, Eq, Debug)]
+    #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
     pub struct ProviderSession {
         /// The provider, by its key.
         pub provider: String,

@@ -5,6 +5,7 @@ use tokenward_core::secret::Digest;
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, by_ids, execute, row, run};
+use crate::factors;
 use crate::tx::Tx;
 
 row! {
@@ -186,9 +187,21 @@ pub async fn inherited(conn: Conn<'_>, account: Uuid, id: Uuid, now: Time) -> Re
     )).bind(id).bind(account).bind(now.0).fetch_optional(&mut *c))
 }
 
-/// When the user last proved to be at this session; `None` when it has ended.
-pub async fn proven_at(conn: Conn<'_>, id: Uuid) -> Result<Option<Time>> {
-    let at: Option<i64> = run!(conn, c => sqlx::query_scalar("SELECT proven_at FROM session WHERE id = $1")
-        .bind(id).fetch_optional(&mut *c))?;
-    Ok(at.map(Time))
+row! {
+    struct ProvenAt {
+        account_id: Uuid,
+        methods: Methods,
+        proven_at: Time,
+    }
+}
+
+/// When the user last proved to be at this session, as strongly as the account can be proved; `None` when it has ended, and
+/// where it was proved by less.
+pub async fn proven_at(mut conn: Conn<'_>, id: Uuid) -> Result<Option<Time>> {
+    let found: Option<ProvenAt> = run!(conn.reborrow(), c => sqlx::query_as(
+        "SELECT account_id, methods, proven_at FROM session WHERE id = $1"
+    ).bind(id).fetch_optional(&mut *c))?;
+    let Some(ProvenAt { account_id, methods, proven_at }) = found else { return Ok(None) };
+    let met = factors::of(conn, account_id).await?.are_met_by(&methods);
+    Ok(Some(proven_at).filter(|_| met))
 }

@@ -60,7 +60,7 @@ pub fn bearer<'a>(mut sent: impl Iterator<Item = &'a [u8]>) -> Result<&'a str> {
 #[must_use]
 pub fn challenge(code: Code) -> &'static str {
     match code {
-        Code::MissingCredentials | Code::SignInFailed => r#"Bearer realm="tokenward""#,
+        Code::MissingCredentials | Code::SignInFailed | Code::SecondFactorRequired => r#"Bearer realm="tokenward""#,
         Code::ProofRequired => r#"Bearer realm="tokenward", error="insufficient_user_authentication""#,
         _ => r#"Bearer realm="tokenward", error="invalid_token""#,
     }

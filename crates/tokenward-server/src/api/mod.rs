@@ -45,6 +45,7 @@ mod projects;
 mod receipts;
 mod right;
 mod roles;
+mod second_factor;
 mod sessions;
 mod sign_in_policy;
 mod sign_in_rules;
@@ -86,6 +87,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         health::endpoints(),
         docs::endpoints(),
         limits::endpoints(),
+        second_factor::endpoints(),
         sessions::endpoints(),
         command_line::endpoints(),
         accounts::endpoints(),

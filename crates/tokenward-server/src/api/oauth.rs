@@ -71,9 +71,7 @@ const OTHER_NAMES: [(&str, &str); 3] = [("aud", "audience"), ("resource", "audie
 fn check_name(name: &str) -> Result<()> {
     let other = OTHER_NAMES.iter().find(|(other, _)| *other == name).map(|(_, meant)| *meant);
     match other.or_else(|| nearest(name, PARAMETERS.into_iter())) {
-        Some(meant) => {
-            Err(Error::invalid(QUERY.shown(name), format!("is not known here; did you mean `{meant}`?")))
-        }
+        Some(meant) => Err(Error::invalid(QUERY.shown(name), format!("is not known here; did you mean `{meant}`?"))),
         None => Ok(()),
     }
 }
@@ -299,9 +297,12 @@ mod tests {
                 .map_err(|error| error.faults[0].field.clone())
         };
         assert_eq!(read("token=a%5Fb&audience=shop&client_id=x&more=1"), Ok(("a_b".into(), Some("shop".into()))));
-        for (text, field) in
-            [("", "token"), ("token=a&token=b", "token"), ("token=a&audience=b&audience=b", "audience"), ("token=a&aud=b", "aud")]
-        {
+        for (text, field) in [
+            ("", "token"),
+            ("token=a&token=b", "token"),
+            ("token=a&audience=b&audience=b", "audience"),
+            ("token=a&aud=b", "aud"),
+        ] {
             assert_eq!(read(text), Err(field.into()), "{text}");
         }
         assert!(Form::read(&HeaderMap::new(), b"token=a").is_err());

@@ -7,7 +7,6 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use tokenward_api::sessions::{NewSession, OwnSession, OwnSessionList, Proof, Proven, Session};
-use tokenward_core::Error;
 use tokenward_core::caller::Caller;
 use tokenward_core::error::Faults;
 use zeroize::Zeroizing;
@@ -15,6 +14,7 @@ use zeroize::Zeroizing;
 use super::endpoint::{Endpoint, delete, get, post};
 use super::error::ApiError;
 use super::extract::{Body, client, id, written, written_empty};
+use super::second_factor::given;
 use crate::limits::{EMAIL, PASSWORD};
 use crate::service::sessions::Listed;
 use crate::service::{App, proof, sessions};
@@ -23,7 +23,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/session", create)
             .public()
-            .about("Sessions", "Sign in with e-mail address and password.")
+            .about("Sessions", "Sign in with e-mail address and password; and with a code, where the account has a second factor (401 \
+                 `second_factor_required` says so once the password is right).")
             .takes::<NewSession>()
             .answers::<Session>(201)
             .errors(&[401, 429, 503]),
@@ -35,7 +36,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .user_at_all()
             .about(
                 "Sessions",
-                "Prove by the password who sits at the session: for what answers 401 `proof_required` without it. The session has \
+                "Prove by the password, and by a code where the account has a second factor, who sits at the session: for what answers 401 `proof_required` without it. The session has \
                  another token from then on, and the one that was sent ends.",
             )
             .takes::<Proof>()
@@ -63,8 +64,15 @@ async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Respons
     let mut faults = Faults::default();
     faults.check("email", EMAIL.check_text(&new.email));
     faults.check("password", PASSWORD.check_text(&new.password));
+    let second = given(new.otp.as_deref(), new.recovery_code.as_deref(), &mut faults);
     faults.finish()?;
-    let begun = sessions::sign_in(&app, &new.email, Zeroizing::new(new.password), client, None, false).await?;
+    let password = Zeroizing::new(new.password);
+    let (account, proof) = sessions::by_password(&app, &new.email, password, &client, None).await?;
+    let proof = match second {
+        Some(second) => proof.with(second),
+        None => proof,
+    };
+    let begun = sessions::begin(&app, account, proof, client, false).await?;
     Ok(written(StatusCode::CREATED, begun, |begun| Session {
         token: begun.text.expose().to_owned(),
         expires_at: begun.expires_at,
@@ -84,8 +92,14 @@ async fn prove(
     Extension(caller): Extension<Caller>,
     Body(body): Body<Proof>,
 ) -> Result<Response, ApiError> {
-    PASSWORD.check_text(&body.password).map_err(|problem| Error::invalid("password", problem))?;
-    let proven = proof::prove(&app, &caller, Zeroizing::new(body.password)).await?;
+    let mut faults = Faults::default();
+    if let Some(password) = &body.password {
+        faults.check("password", PASSWORD.check_text(password));
+    }
+    let second = given(body.otp.as_deref(), body.recovery_code.as_deref(), &mut faults);
+    faults.finish()?;
+    let given = proof::Given { password: body.password.map(Zeroizing::new), second };
+    let proven = proof::prove(&app, &caller, given).await?;
     Ok(written(StatusCode::OK, proven, |renewed| Proven {
         proven_until: renewed.proven_until,
         token: renewed.text.expose().to_owned(),

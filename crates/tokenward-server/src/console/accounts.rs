@@ -11,6 +11,7 @@ use super::page::{At, PageResult};
 use super::passkeys;
 use super::person::SignedIn;
 use super::proof;
+use super::second_factor;
 use super::sessions::password_field;
 use super::view::{
     AccountPage, ConfirmPage, EmailChangePage, FirstPasswordPage, FormField, IdentityRow, Nav, ProviderLink, SessionRow,
@@ -88,6 +89,7 @@ async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Pr
         new_password: password_field(&mut problems, "password"),
         password_rule: password::rule(),
         sessions,
+        second_factor: second_factor::part(person).await?,
         events: account_events::own(person).await?,
     };
     let mut shown = shown;

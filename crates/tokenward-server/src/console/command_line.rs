@@ -6,7 +6,7 @@ use axum::http::{HeaderName, HeaderValue};
 use tokenward_core::{Error, Result};
 use tokenward_store::device_sign_ins::DeviceSignIn;
 
-use super::form::{PASSWORD, Pairs, Problems, Query};
+use super::form::{Pairs, Problems, Query};
 use super::page::{PageResult, page};
 use super::person::SignedIn;
 use super::proof;
@@ -14,7 +14,7 @@ use super::view::{Choice, CommandLinePage, DevicePage, HandedPage, Nav, Provider
 use super::words::agent;
 use crate::limits::HOST_NAME;
 use crate::service::command_line::{HOURS, Terms, code, device};
-use crate::service::{accounts, proof as proofs};
+use crate::service::proof as proofs;
 
 /// Where `tokenward login` leads.
 const BROWSER: &str = "/console/command-line";
@@ -97,9 +97,8 @@ async fn asking(
         chosen: it == hours,
     };
     let fresh = proofs::is_fresh(&person.app, &person.caller).await?;
-    let has_password =
-        person.app.sign_in.takes_passwords() && accounts::has_password(&person.app, &person.caller).await?;
-    let field = problems.field(PASSWORD, "");
+    let fields = proof::fields(person, &mut problems).await?;
+    let provable = fields.password.is_some() || fields.code.is_some();
     let prover = |it: &crate::issuer::Provider| {
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
         let href = format!("/console/account/prove/{}?{query}", it.key);
@@ -120,7 +119,7 @@ async fn asking(
         cancel: None,
         organizations,
         hours: HOURS.into_iter().map(life).collect(),
-        password: Some(field).filter(|field| has_password && (!fresh || field.error.is_some())),
+        password: Some(fields).filter(|fields| provable && (!fresh || fields.is_wrong())),
         provers: if fresh { Vec::new() } else { person.app.providers.iter().map(prover).collect() },
         account: person.caller.by().actor.name().to_owned(),
         error: problems.rest(),

@@ -15,6 +15,9 @@ pub(super) const PASSKEY: &str = "__Host-tokenward-passkey";
 /// For which accounts this browser is known: see [`crate::service::known`].
 pub(super) const DEVICE: &str = "__Host-tokenward-device";
 
+/// What was proved by somebody whose second factor is missing: see [`crate::service::half_way`].
+pub(super) const HALF_WAY: &str = "__Host-tokenward-code";
+
 /// Every cookie of the request, by name and value.
 pub(super) fn all(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());

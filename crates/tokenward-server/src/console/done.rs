@@ -109,6 +109,7 @@ done! {
     PasskeyAdded = "passkey-added", Good, "The passkey is added. It signs you in from now on.";
     PasskeyRenamed = "passkey-renamed", Good, "The passkey has another name.";
     PasskeyRemoved = "passkey-removed", Good, "The passkey is removed. It opens this account no more, and your other sessions are signed out.";
+    SecondFactorRemoved = "second-factor-removed", Good, "The second factor is removed. All other sessions were signed out.";
     Proven = "proven", Good, "It is proven that you sit here. For a few minutes nothing more is asked.";
     DeviceRefused = "device-refused", Good, "That machine is refused. It is told so.";
     SessionEnded = "session-ended", Good, "That session is signed out.";

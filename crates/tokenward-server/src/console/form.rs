@@ -193,6 +193,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 
 /// The field in which a form asks for the password again.
 pub(super) const PASSWORD: &str = "password";
+/// The field of a code of the second factor.
+pub(super) const OTP: &str = "otp";
 
 /// What is wrong with what was typed, as the form shows it. The default is that nothing is.
 pub(super) struct Problems {
@@ -238,6 +240,10 @@ impl Problems {
             }
             // No password gives what another way to sign in is asked for.
             Code::ProofRequired if !error.providers().is_empty() => return Err(PageError(error)),
+            Code::SecondFactorRequired => {
+                let text = "Type the code of your authenticator, too, or a recovery code.";
+                problems.fields.push((OTP.into(), text.into()));
+            }
             Code::ProofRequired => {
                 let text = "For this, type your password again: it was longer ago than a few minutes.";
                 problems.fields.push((PASSWORD.into(), text.into()));
@@ -284,6 +290,11 @@ impl Problems {
     /// Adds a problem with one field.
     pub(super) fn add(&mut self, field: &str, problem: impl Into<String>) {
         self.fields.push((field.to_owned(), problem.into()));
+    }
+
+    /// Is there a problem with this field?
+    pub(super) fn concern(&self, field: &str) -> bool {
+        self.fields.iter().any(|(name, _)| name == field)
     }
 
     /// The problem with a field, which is then told.

@@ -19,8 +19,9 @@ use super::words::role_tag;
 use crate::issuer::Provider;
 use crate::service::App;
 use crate::service::acceptance::{self, Accepting, Opened, Standing};
+use crate::service::half_way;
 use crate::service::invitations::{self, Sent};
-use crate::service::sessions::{self, Proof};
+use crate::service::sessions::Proof;
 
 /// `GET …/members/invite`.
 pub(super) async fn new(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
@@ -175,9 +176,9 @@ pub(super) async fn accept(
     match &visitor.person {
         Some(person) => person.done(&home, Flashed::Joined),
         None => {
-            let begun =
-                sessions::begin(&visitor.app, account, Proof::invitation(), visitor.client.clone(), true).await?;
-            visitor.signed_in(&begun.value, &home, Some(Flashed::Joined)).await
+            let client = visitor.client.clone();
+            let entered = half_way::begin(&visitor.app, account, Proof::invitation(), &home, client).await?;
+            visitor.entered(&entered, &home, Some(Flashed::Joined)).await
         }
     }
 }

@@ -47,6 +47,7 @@ mod role_choices;
 mod role_page;
 mod role_trial;
 mod roles;
+mod second_factor;
 mod sessions;
 mod set_up;
 mod sign_in_trial;
@@ -83,6 +84,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/sign-in", get(sessions::sign_in_form).post(sessions::sign_in))
         .route("/sign-in/passkey", post(passkeys::sign_in))
         .route("/sign-in/passkey/begin", post(passkeys::begin_sign_in))
+        .route("/sign-in/code", get(second_factor::code_form).post(second_factor::take_code))
         .route("/sign-in/identity", get(providers::identity).post(providers::take))
         .route("/sign-in/with/{key}", get(providers::go))
         .route("/sign-in/with/{key}/callback", get(providers::back))
@@ -136,6 +138,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         )
         .merge(identity_routes())
         .merge(passkey_routes())
+        .merge(second_factor_routes())
         .route("/console/command-line", get(command_line::ask).post(command_line::give))
         .route("/console/guides", get(guides::list))
         .route("/console/guides/{name}", get(guides::show))
@@ -212,6 +215,15 @@ fn passkey_routes() -> Router<Arc<App>> {
         .route(&format!("{ALL}/prove/begin"), post(passkeys::begin_proof))
         .route(&format!("{ALL}/{{passkey}}"), get(passkeys::show).post(passkeys::rename))
         .route(&format!("{ALL}/{{passkey}}/remove"), get(passkeys::ask_remove).post(passkeys::remove))
+}
+
+/// The second factor of a person's account.
+fn second_factor_routes() -> Router<Arc<App>> {
+    const PAGE: &str = "/console/account/second-factor";
+    Router::new()
+        .route(PAGE, get(second_factor::ask).post(second_factor::turn_on))
+        .route(&format!("{PAGE}/codes"), get(second_factor::ask_codes).post(second_factor::new_codes))
+        .route(&format!("{PAGE}/remove"), get(second_factor::ask_remove).post(second_factor::remove))
 }
 
 /// Policy tokens.

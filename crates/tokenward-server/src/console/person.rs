@@ -21,6 +21,8 @@ use super::page::{PageResult, see_other};
 use super::view::{Flash, FlashKind, Moment, Nav, NavigationEntry, OrganizationLink, Shell};
 use super::words::role_name;
 use crate::http;
+use crate::limits::CODE_TIME;
+use crate::service::half_way::Entered;
 use crate::service::known::Guesser;
 use crate::service::proof::Renewed;
 use crate::service::sessions::Begun;
@@ -287,6 +289,19 @@ impl SignedOut {
     /// Counts a link that leads nowhere; the answer says so, or that there were too many.
     pub(super) fn dead_link(&self, dead: Error) -> Error {
         self.app.dead_link(self.client.address, dead)
+    }
+
+    /// Goes on as the person who has proved the first factor: signed in, or to the page that asks the second.
+    pub(super) async fn entered(&self, entered: &Entered, path: &str, done: Option<Flashed>) -> PageResult {
+        match entered {
+            Entered::In(begun) => self.signed_in(&begun.value, path, done).await,
+            Entered::HalfWay(carried) => {
+                let mut response = see_other("/sign-in/code")?;
+                let seconds = CODE_TIME.time().as_secs().cast_signed();
+                cookie::set(response.headers_mut(), cookie::HALF_WAY, carried, Some(seconds))?;
+                Ok(response)
+            }
+        }
     }
 
     /// Goes on as the person whose session has just begun. A session that the browser had before ends.

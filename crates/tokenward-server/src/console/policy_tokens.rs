@@ -93,7 +93,7 @@ async fn new_page(
         recipes: RECIPES.iter().map(recipe).collect(),
         editor,
         shown: person.app.now().0,
-        password: proof::field_if_asked(&mut problems),
+        password: proof::field_if_asked(person, &mut problems).await?,
         error: problems.rest(),
     };
     page(problems.status, &shown)
@@ -281,7 +281,7 @@ async fn edit_page(
         shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
         token: row,
         version: typed.get("version").to_owned(),
-        password: proof::field_if_asked(&mut problems),
+        password: proof::field_if_asked(person, &mut problems).await?,
         error: problems.rest(),
     };
     page(problems.status, &shown)

@@ -1,41 +1,69 @@
-//! The password again, on forms for what a forgotten session must not do.
+//! The password again, and a code where the account has a second factor, on forms for what a forgotten session must not do.
 
-use tokenward_core::Result;
+use tokenward_core::second_factor::SecondFactor;
+use tokenward_core::{Error, Result};
 use zeroize::Zeroizing;
 
-use super::form::{PASSWORD, Pairs, Problems};
+use super::form::{OTP, PASSWORD, Pairs, Problems};
 use super::person::SignedIn;
-use super::view::FormField;
-use crate::service::{accounts, proof};
+use super::view::{FormField, ProofFields};
+use crate::limits::CODE_CHARACTERS;
+use crate::service::{accounts, proof, second_factor};
 
-/// Takes the password that came with a form, if one did. The error is about its field.
+/// What was typed in the place of a second factor, of either kind; `None` where nothing was.
+pub(super) fn code(form: &Pairs) -> Result<Option<SecondFactor>> {
+    let typed = form.get(OTP);
+    if typed.is_empty() {
+        return Ok(None);
+    }
+    let read = CODE_CHARACTERS.check_text(typed).and_then(|()| SecondFactor::parse(typed));
+    read.map(Some).map_err(|problem| Error::invalid(OTP, problem))
+}
+
+/// Takes the password that came with a form, if one did, where its code is another thing.
+pub(super) async fn password_given(person: &SignedIn, form: &Pairs) -> Result<()> {
+    prove(person, form.get(PASSWORD), None).await
+}
+
+/// Takes the proof that came with a form, if one did. The error is about its fields.
 pub(super) async fn given(person: &SignedIn, form: &Pairs) -> Result<()> {
-    let password = form.get(PASSWORD);
-    if !password.is_empty() {
-        let proven = proof::prove(&person.app, &person.caller, Zeroizing::new(password.to_owned())).await?;
+    prove(person, form.get(PASSWORD), code(form)?).await
+}
+
+async fn prove(person: &SignedIn, password: &str, second: Option<SecondFactor>) -> Result<()> {
+    if !password.is_empty() || second.is_some() {
+        let password = Some(password).filter(|it| !it.is_empty()).map(|it| Zeroizing::new(it.to_owned()));
+        let proven = proof::prove(&person.app, &person.caller, proof::Given { password, second }).await?;
         person.renew(&proven.value);
     }
     Ok(())
 }
 
-/// The field, where the form needs it: without a fresh proof, or after what was typed was wrong.
-pub(super) async fn field(person: &SignedIn, problems: &mut Problems) -> Result<Option<FormField>> {
-    let mut field = problems.field(PASSWORD, "");
+/// The fields, where the form needs them: without a fresh proof, or after what was typed was wrong.
+pub(super) async fn field(person: &SignedIn, problems: &mut Problems) -> Result<Option<ProofFields>> {
     let fresh = proof::is_fresh(&person.app, &person.caller).await?;
-    let takes_passwords = person.app.sign_in.takes_passwords();
-    let has_password = takes_passwords && accounts::has_password(&person.app, &person.caller).await?;
-    if !fresh && !has_password {
-        field.error = Some(
-            "You have no password here. Prove who sits here with a passkey, or on your account page with your provider, \
-             and try again."
-                .into(),
-        );
+    let mut fields = fields(person, problems).await?;
+    if !fresh && fields.password.is_none() && fields.code.is_none() {
+        let text = "You have no password here. Prove who sits here with a passkey, or on your account page with your provider, \
+             and try again.";
+        fields.password = Some(FormField { value: String::new(), error: Some(text.into()) });
     }
-    let shown = field.error.is_some() || !fresh;
-    Ok(shown.then_some(field))
+    Ok(Some(fields).filter(|it| !fresh || it.is_wrong()))
 }
 
-/// The field, where a form was refused without it.
-pub(super) fn field_if_asked(problems: &mut Problems) -> Option<FormField> {
-    Some(problems.field(PASSWORD, "")).filter(|field| field.error.is_some())
+/// Those of what the account has.
+pub(super) async fn fields(person: &SignedIn, problems: &mut Problems) -> Result<ProofFields> {
+    let (password, code) = (problems.field(PASSWORD, ""), problems.field(OTP, ""));
+    let takes_passwords = person.app.sign_in.takes_passwords();
+    let has_password = takes_passwords && accounts::has_password(&person.app, &person.caller).await?;
+    let has_second = second_factor::is_asked(&person.app, &person.caller).await?;
+    Ok(ProofFields {
+        password: Some(password).filter(|field| has_password || field.error.is_some()),
+        code: Some(code).filter(|field| has_second || field.error.is_some()),
+    })
+}
+
+/// The fields, where a form was refused without them.
+pub(super) async fn field_if_asked(person: &SignedIn, problems: &mut Problems) -> Result<Option<ProofFields>> {
+    if problems.concern(PASSWORD) || problems.concern(OTP) { field(person, problems).await } else { Ok(None) }
 }

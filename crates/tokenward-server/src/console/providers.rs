@@ -156,9 +156,9 @@ pub(super) async fn back(
     let caller = visitor.person.as_ref().map(|person| &person.caller);
     let came = oidc::finish(&visitor.app, &key, &answer, carried, &visitor.client, caller).await?;
     let mut response = match came {
-        Came::SignedIn(begun, next) => visitor.signed_in(&begun.value, &next, None).await?,
-        Came::Joined(begun, organization) => {
-            visitor.signed_in(&begun.value, &format!("/console/{organization}"), Some(Flashed::Joined)).await?
+        Came::SignedIn(entered, next) => visitor.entered(&entered, &next, None).await?,
+        Came::Joined(entered, organization) => {
+            visitor.entered(&entered, &format!("/console/{organization}"), Some(Flashed::Joined)).await?
         }
         Came::ProvenAnew(next, renewed) => match &visitor.person {
             Some(person) => {
@@ -245,13 +245,15 @@ pub(super) async fn take(
     let pending = pending(&visitor.app, &headers)?;
     let (app, client) = (&visitor.app, &visitor.client);
     let taken = match form.id("invitation") {
-        Some(id) => oidc::accept(app, &pending, id, client).await.map(|(begun, to)| (begun, format!("/console/{to}"))),
+        Some(id) => {
+            oidc::accept(app, &pending, id, client).await.map(|(entered, to)| (entered, format!("/console/{to}")))
+        }
         None if form.on("take_over") => oidc::take_over(app, &pending, client).await.map(|it| (it, "/".to_owned())),
         None => Err(Error::conflict("Choose what is to be done.")),
     };
     match taken {
-        Ok((begun, to)) => {
-            let mut response = visitor.signed_in(&begun.value, &to, Some(Flashed::Joined)).await?;
+        Ok((entered, to)) => {
+            let mut response = visitor.entered(&entered, &to, Some(Flashed::Joined)).await?;
             cookie::clear(response.headers_mut(), IDENTITY);
             Ok(response)
         }

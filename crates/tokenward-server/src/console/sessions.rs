@@ -11,7 +11,7 @@ use super::person::{SignedIn, SignedOut};
 use super::providers;
 use super::view::{FormField, ProviderLink, SignInLinkPage, SignInPage};
 use crate::service::sessions::Proof;
-use crate::service::{accounts, passkeys, password_resets, sessions, set_up};
+use crate::service::{accounts, half_way, passkeys, password_resets, sessions, set_up};
 
 /// `GET /sign-in`.
 pub(super) async fn sign_in_form(Extension(visitor): Extension<SignedOut>, Query(query): Query) -> PageResult {
@@ -69,8 +69,13 @@ pub(super) async fn sign_in(Extension(visitor): Extension<SignedOut>, Extension(
     let next = own_path(form.get("next")).unwrap_or_default();
     let password = Zeroizing::new(form.get("password").to_owned());
     let (client, device) = (visitor.client.clone(), visitor.device.as_deref());
-    match sessions::sign_in(&visitor.app, &email, password, client, device, true).await {
-        Ok(begun) => visitor.signed_in(&begun.value, if next.is_empty() { "/" } else { next }, None).await,
+    let to = if next.is_empty() { "/" } else { next };
+    let entered = match sessions::by_password(&visitor.app, &email, password, &client, device).await {
+        Ok((account, proof)) => half_way::begin(&visitor.app, account, proof, to, client).await,
+        Err(error) => Err(error),
+    };
+    match entered {
+        Ok(entered) => visitor.entered(&entered, to, None).await,
         Err(error) => sign_in_page(&visitor, next, email, None, None, Problems::of(error)?),
     }
 }
@@ -128,8 +133,8 @@ pub(super) async fn take_link(
     match accounts::take_link(&visitor.app, &secret, taking, by).await {
         Ok(taken) => {
             let by = if visitor.app.sign_in.takes_passwords() { Proof::link() } else { Proof::break_glass() };
-            let begun = sessions::begin(&visitor.app, taken.value, by, visitor.client.clone(), true).await?;
-            visitor.signed_in(&begun.value, "/", None).await
+            let entered = half_way::begin(&visitor.app, taken.value, by, "/", visitor.client.clone()).await?;
+            visitor.entered(&entered, "/", None).await
         }
         Err(error) if matches!(error.code, Code::InvalidRequest | Code::Unavailable) => {
             link_page(&visitor, secret, Problems::of(error)?).await

@@ -69,7 +69,12 @@ pub(super) async fn create(
         let begun = sessions::begin(&visitor.app, owner, Proof::break_glass(), visitor.client.clone(), true).await?;
         return visitor.signed_in(&begun.value, "/console/account", Some(Flashed::SetUp)).await;
     }
-    match sessions::sign_in(&visitor.app, &email, password, visitor.client.clone(), None, true).await {
+    let client = visitor.client.clone();
+    let begun = match sessions::by_password(&visitor.app, &email, password, &client, None).await {
+        Ok((account, proof)) => sessions::begin(&visitor.app, account, proof, client, true).await,
+        Err(error) => Err(error),
+    };
+    match begun {
         Ok(begun) => visitor.signed_in(&begun.value, "/", Some(Flashed::SetUp)).await,
         // The organization exists; signing in can be tried again.
         Err(_) => see_other("/sign-in"),

@@ -128,7 +128,7 @@ async fn ask(
         expiry: token_form(person, grant, typed, &mut problems, None).await?.expiry,
         owners: owners.owners,
         owner_error: owners.owner_error,
-        password: proof::field_if_asked(&mut problems),
+        password: proof::field_if_asked(person, &mut problems).await?,
         error: problems.rest(),
     };
     page(problems.status, &shown)

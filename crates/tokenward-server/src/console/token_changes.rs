@@ -78,7 +78,7 @@ async fn edit_page(
         version: typed.get("version").to_owned(),
         use_so_far,
         effect,
-        password: proof::field_if_asked(&mut problems),
+        password: proof::field_if_asked(person, &mut problems).await?,
         error: problems.rest(),
     };
     page(problems.status, &shown)
@@ -252,7 +252,7 @@ pub(super) async fn rotate_page(
         choices: OVERLAPS.into_iter().filter(|(keep, ..)| overlap(&person.app, keep, false).is_ok()).collect(),
         chosen: chosen.to_owned(),
         when_silent,
-        password: proof::field_if_asked(&mut problems),
+        password: proof::field_if_asked(person, &mut problems).await?,
         error: problems.rest(),
     };
     page(problems.status, &shown)

@@ -59,7 +59,7 @@ async fn shown(
         fits: rows,
         more,
         sum,
-        password: proof::field_if_asked(&mut problems),
+        password: proof::field_if_asked(person, &mut problems).await?,
         error: problems.rest(),
     };
     page(status, &view)

@@ -148,7 +148,7 @@ pub(super) async fn new(
 async fn new_page(person: &SignedIn, grant: &Grant, typed: &Pairs, mut problems: Problems) -> PageResult {
     let form = token_form(person, grant, typed, &mut problems, None).await?;
     let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
-    let password = proof::field_if_asked(&mut problems);
+    let password = proof::field_if_asked(person, &mut problems).await?;
     let shown = person.app.now().0;
     let mut chosen = typed.clone();
     if typed.all("owner_id").next().is_none() {

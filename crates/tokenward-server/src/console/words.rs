@@ -185,6 +185,7 @@ pub(super) fn proven_how(methods: &Methods) -> String {
         Method::Passkey => "a passkey".to_owned(),
         Method::Otp => "a code".to_owned(),
         Method::RecoveryCode => "a recovery code".to_owned(),
+        Method::Mfa => "two factors there".to_owned(),
     };
     let all: Vec<String> = methods.iter().map(word).collect();
     if all.is_empty() { String::new() } else { format!("with {}", all.join(" and ")) }

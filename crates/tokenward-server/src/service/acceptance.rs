@@ -18,7 +18,7 @@ use tokenward_store::accounts::{self, Account};
 use tokenward_store::identities;
 use tokenward_store::invitations::{self, Held, Invitation};
 use tokenward_store::members::{self, Membership};
-use tokenward_store::{Conn, Tx};
+use tokenward_store::{Conn, Tx, factors};
 use tokenward_verify::server::Client;
 use zeroize::Zeroizing;
 
@@ -290,10 +290,16 @@ async fn join_as(
     let Held { invitation, mailed } = opened(tx.conn(), link, now).await?;
     let mut account = accounts::get(tx.conn(), account).await?.ok_or_else(|| Error::not_found("account"))?;
     require_same_address(&account, &invitation)?;
-    if let Some(hash) = hash
-        && accounts::password_hash(tx.conn(), account.id).await? != hash
-    {
-        return Err(not_theirs());
+    if let Some(hash) = hash {
+        if accounts::password_hash(tx.conn(), account.id).await? != hash {
+            return Err(not_theirs());
+        }
+        if factors::of(tx.conn(), account.id).await?.has_second() {
+            // A link and a password are not all that the account has; who is signed in accepts without either.
+            let detail =
+                "This account has a second factor, which is not asked here. Sign in first, and open the link again.";
+            return Err(Error::new(Code::SecondFactorRequired, detail));
+        }
     }
     let mut events = Vec::new();
     if mailed && account.email_proven_at.is_none() {

@@ -11,9 +11,10 @@ use tokenward_core::notice::Notice;
 use tokenward_core::right::Visitor;
 use tokenward_core::{Error, Result, Time, Uuid, password};
 use tokenward_store::accounts::{self, Account};
-use tokenward_store::{Tx, sessions};
+use tokenward_store::{Tx, second_factor, sessions};
 use zeroize::Zeroizing;
 
+use super::codes::{take_away, tell};
 use super::compare::{self, Tried};
 use super::known::{Guesser, Known};
 use super::links::{link_digest, link_secret};
@@ -192,9 +193,10 @@ pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> 
     } else {
         None
     };
-    app.write(Visitor::new(by), move |tx, _| {
+    let taken = app.write(Visitor::new(by), move |tx, _| {
         Box::pin(async move {
             let now = tx.now();
+            let resets = second_factor::link_resets(tx.conn(), &digest).await?;
             let id = accounts::take_link(tx, &digest, now).await?.ok_or_else(dead)?;
             let mut account = accounts::get(tx.conn(), id).await?.ok_or_else(dead)?;
             let before = snapshot(&account, false);
@@ -206,15 +208,22 @@ pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> 
             account.email_proven_at = account.email_proven_at.or(Some(now));
             let used = Event::new(Kind::SignInLinkUsed, None, id, &account.email);
             let mut events = vec![used, changed(&account, hash.is_some()).before(before)];
+            let removed = if resets { take_away(tx, id, &account.email).await? } else { Vec::new() };
+            let reset = !removed.is_empty();
+            events.extend(removed);
             if was_not_me && !proven {
                 events.extend(end_what_it_made(tx, &account).await?);
             } else {
                 sessions::delete_others(tx, id, None).await?;
             }
-            Ok((account, events))
+            Ok(((account, reset), events))
         })
-    })
-    .await
+    });
+    let Written { value: (account, reset), position, effect } = taken.await?;
+    if reset {
+        tell::removed(app, account.id).await;
+    }
+    Ok(Written { value: account, position, effect })
 }
 
 fn dead() -> Error {

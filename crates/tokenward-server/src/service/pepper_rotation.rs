@@ -8,8 +8,9 @@ use tokenward_core::secret::Pepper;
 use tokenward_core::token::{Revocation, RevokeReason};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::peppers::{self, KnownPepper, Left};
-use tokenward_store::{Store, nodes, tokens};
+use tokenward_store::{Store, nodes, second_factor, tokens};
 
+use super::codes::kept;
 use super::tokens::deleted;
 use super::variables::SEAL;
 use super::{registration, seal};
@@ -32,6 +33,8 @@ pub struct Standing {
     pub tokens: u64,
     /// How many sessions.
     pub sessions: u64,
+    /// How many seeds of authenticators and recovery codes.
+    pub second_factors: u64,
 }
 
 /// Each version that the database knows, the newest first.
@@ -46,6 +49,7 @@ pub async fn status(store: &Store) -> Result<Vec<Standing>> {
             retired_at,
             tokens: peppers::count_left(reader.conn(), version, store.now()).await?,
             sessions: peppers::count_sessions(reader.conn(), version, store.now()).await?,
+            second_factors: second_factor::count_sealed(reader.conn(), version).await?,
         });
     }
     Ok(all)
@@ -130,7 +134,7 @@ pub async fn retire(
             ));
         }
     }
-    retired.sealed = seal_anew(store, old, new).await?;
+    retired.sealed = seal_anew(store, old, new).await? + seal_second_factors_anew(store, old, new).await?;
     registration::seal_anew(store, old, new).await?;
     let mut tx = store.begin_unlogged().await?;
     peppers::keep_used(&mut tx, version).await?;
@@ -181,4 +185,43 @@ async fn seal_anew(store: &Store, old: &Pepper, new: &Pepper) -> Result<usize> {
         }
         tx.commit().await?;
     }
+}
+
+/// The same for what second factors are kept as. One that does not open under the pepper that retires would be lost: then it does
+/// not retire.
+async fn seal_second_factors_anew(store: &Store, old: &Pepper, new: &Pepper) -> Result<usize> {
+    let mut sealed = 0;
+    for purpose in [kept::SEEDS, kept::CODES] {
+        let (from, to) = (old.derive(purpose), new.derive(purpose));
+        loop {
+            let mut reader = store.read().await?;
+            let some = match purpose {
+                kept::SEEDS => second_factor::seeds_under(reader.conn(), old.version, SEALED_AT_ONCE).await?,
+                _ => second_factor::codes_under(reader.conn(), old.version, SEALED_AT_ONCE).await?,
+            };
+            drop(reader);
+            if some.is_empty() {
+                break;
+            }
+            let mut tx = store.begin_unlogged().await?;
+            for it in &some {
+                // One that must not work any more holds nothing.
+                let anew = match seal::open(&from, &it.sealed) {
+                    Some(plain) => seal::seal(&to, &plain, store.random())?,
+                    None if it.sealed.is_empty() => Vec::new(),
+                    None => {
+                        return Err(Error::conflict(format!(
+                            "A second factor of the account {} does not open under pepper {}: that is another pepper, or the row was \
+                             changed. Let the person sign in with `tokenward sign-in-link --reset-second-factor`.",
+                            it.account_id, old.version
+                        )));
+                    }
+                };
+                second_factor::reseal(&mut tx, it, &anew, new.version).await?;
+                sealed += 1;
+            }
+            tx.commit().await?;
+        }
+    }
+    Ok(sealed)
 }

@@ -1,4 +1,4 @@
-//! Proof that the person still sits at a session: the password, typed again.
+//! Proof that the person still sits at a session: the password, typed again, and a code where the account has a second factor.
 //!
 //! A session lasts for hours, and a stolen or forgotten one could hand an organization over or make a token that outlives
 //! it. So these ask for the password unless it was typed a moment ago. API tokens are no persons and are not asked: what
@@ -8,16 +8,19 @@ use std::sync::Arc;
 
 use tokenward_core::caller::{Caller, Person};
 use tokenward_core::event::{Event, Kind};
-use tokenward_core::method::Method;
+use tokenward_core::method::{Method, Methods};
 use tokenward_core::notice::Notice;
 use tokenward_core::right::Right as _;
+use tokenward_core::second_factor::SecondFactor;
 use tokenward_core::secret::PlainText;
 use tokenward_core::time::Micros;
 use tokenward_core::{Error, Result, Time};
 use tokenward_store::provider_sessions::{self, ProviderSession};
-use tokenward_store::{Tx, accounts, sessions};
+use tokenward_store::{Tx, accounts, factors, sessions};
 use zeroize::Zeroizing;
 
+use super::codes::check;
+use super::codes::tell;
 use super::compare::{self, Tried};
 use super::known::{Guesser, Known};
 use super::new_text::NewText;
@@ -49,22 +52,24 @@ pub(super) struct ProvenAt<'a> {
     pub absent_claim: Option<&'a str>,
 }
 
-/// Notes in the transaction that the person has proved to be at the session, in this way too, and gives it another text.
+/// Notes in the transaction that the person has proved to be at the session, in these ways too, and gives it another text.
 pub(super) async fn renew(
     tx: &mut Tx,
     person: &Person,
     new: &NewText,
-    (method, provider): (Method, ProvenAt<'_>),
+    (by, provider): (&[Method], ProvenAt<'_>),
     lifetime: Micros,
 ) -> Result<(Renewed, Vec<Event>)> {
     let (account, id, now) = (person.account(), person.session(), tx.now());
     let gone = || Error::not_found("session");
     let old = sessions::inherited(tx.conn(), account, id, now).await?.ok_or_else(gone)?;
-    if let (Method::Oidc(key), Some(name)) = (&method, provider.session) {
-        let there = ProviderSession { provider: key.to_string(), name: name.to_owned() };
-        provider_sessions::note(tx, id, &there).await?;
+    for method in by {
+        if let (Method::Oidc(key), Some(name)) = (method, provider.session) {
+            let there = ProviderSession { provider: key.to_string(), name: name.to_owned() };
+            provider_sessions::note(tx, id, &there).await?;
+        }
     }
-    let methods = old.methods.and(method);
+    let methods = Methods::of(old.methods.iter().chain(by).cloned());
     let NewText { text, digest, pepper_version } = new;
     let (digest, pepper_version) = (*digest, *pepper_version);
     let row = sessions::Renewed { digest, pepper_version, methods: &methods, absent_claim: provider.absent_claim };
@@ -76,32 +81,90 @@ pub(super) async fn renew(
     Ok((renewed, vec![event.related(account)]))
 }
 
-/// Proves who sits at the session, by the password.
-pub async fn prove(app: &Arc<App>, caller: &Caller, password: Zeroizing<String>) -> Result<Written<Renewed>> {
-    app.sign_in.require_passwords()?;
+/// What a person gives to prove it anew. What is asked depends on what the account has.
+#[derive(Default)]
+pub struct Given {
+    /// The password.
+    pub password: Option<Zeroizing<String>>,
+    /// A code of the authenticator, or a recovery code.
+    pub second: Option<SecondFactor>,
+}
+
+/// Proves who sits at the session, as strongly as the account can be proved: by the password, and by a code where there is a
+/// second factor; by the code alone where the account has no password, since the session has shown what came first.
+pub async fn prove(app: &Arc<App>, caller: &Caller, given: Given) -> Result<Written<Renewed>> {
     let account = people::get(app, caller).await?;
     let mut reader = app.store.read().await?;
     let hash = accounts::password_hash(reader.conn(), account.id).await?;
+    let has_second = factors::of(reader.conn(), account.id).await?.has_second();
     drop(reader);
-    // A stolen session must not be able to try passwords; what strangers try at the account holds nobody up here.
-    let guesser = Guesser::Known(Known::Account(account.id));
-    let tried = Tried { notice: Notice::PasswordRefused, account: Some(account.id), address: caller.by().address };
-    if !compare::is_right(app, &guesser, tried, Lane::from(&guesser), password, hash.clone()).await? {
-        return Err(wrong());
+    let Given { password, second } = given;
+    let address = caller.by().address;
+    if second.is_some() && !has_second {
+        return Err(Error::invalid("otp", "is of no use: this account has no authenticator; leave it out"));
     }
-    let (lifetime, new) = (lifetime(app), Arc::new(NewText::make(app)));
-    app.write(caller.at_own_session()?, move |tx, person| {
-        Box::pin(async move {
-            if accounts::password_hash(tx.conn(), person.account()).await? != hash {
+    let by_password = match password {
+        Some(password) => {
+            app.sign_in.require_passwords()?;
+            // A stolen session must not be able to try passwords; what strangers try at the account holds nobody up here.
+            let guesser = Guesser::Known(Known::Account(account.id));
+            let tried = Tried { notice: Notice::PasswordRefused, account: Some(account.id), address };
+            if !compare::is_right(app, &guesser, tried, Lane::from(&guesser), password, hash.clone()).await? {
                 return Err(wrong());
             }
-            renew(tx, person, &new, (Method::Password, ProvenAt::default()), lifetime).await
+            true
+        }
+        None if has_second && !(app.sign_in.takes_passwords() && hash.is_some()) => false,
+        None => return Err(Error::invalid("password", "is missing")),
+    };
+    if has_second {
+        if second.is_none() {
+            return Err(Error::second_factor_required());
+        }
+        check::attempt(app, account.id, address).await?;
+    }
+    let (lifetime, new, own, id) = (lifetime(app), Arc::new(NewText::make(app)), Arc::clone(app), account.id);
+    let proven = app.write(caller.at_own_session()?, move |tx, person| {
+        Box::pin(async move {
+            if by_password && accounts::password_hash(tx.conn(), person.account()).await? != hash {
+                return Err(wrong());
+            }
+            let (mut methods, mut told, mut left) = (Vec::new(), Vec::new(), None);
+            if by_password {
+                methods.push(Method::Password);
+            }
+            match &second {
+                Some(second) => {
+                    let peppers = own.verifier.peppers();
+                    let taken = check::take(tx, peppers, account.id, &account.email, second).await?;
+                    let taken = taken.ok_or_else(|| Error::invalid("otp", check::WRONG))?;
+                    methods.push(taken.method);
+                    (told, left) = (taken.events, taken.left);
+                }
+                // It may have been set up since.
+                None if factors::of(tx.conn(), account.id).await?.has_second() => {
+                    return Err(Error::second_factor_required());
+                }
+                None => {}
+            }
+            let (renewed, events) = renew(tx, person, &new, (&methods, ProvenAt::default()), lifetime).await?;
+            told.extend(events);
+            Ok(((renewed, left), told))
         })
-    })
-    .await
+    });
+    let proven = proven.await.inspect_err(|error| {
+        if error.faults.iter().any(|fault| fault.field == "otp" && fault.problem == check::WRONG) {
+            check::note(app, id, address);
+        }
+    })?;
+    let Written { value: (renewed, left), position, effect } = proven;
+    if let Some(left) = left {
+        tell::used(app, id, left).await;
+    }
+    Ok(Written { value: renewed, position, effect })
 }
 
-/// Was it proven a moment ago who sits at this session? What a person does with the own account asks it of the rows, in the
+/// Was it proven a moment ago who sits at this session, as strongly as the account can be proved? What a person does with the own account asks it of the rows, in the
 /// transaction.
 pub(super) async fn require(tx: &mut Tx, person: &Person, within: Micros) -> Result<()> {
     let at = sessions::proven_at(tx.conn(), person.session()).await?;

@@ -1,23 +1,28 @@
 //! Signing in and out. [`begin`] is the only way to a session, whatever door somebody comes through: a test in `tidy.rs` lists
 //! them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tokenward_core::caller::{Caller, Person};
 use tokenward_core::event::{Actor, Event, Kind, SessionSnapshot};
 use tokenward_core::method::{Method, Methods};
 use tokenward_core::notice::Notice;
 use tokenward_core::right::{Right as _, Visitor};
-use tokenward_core::secret::PlainText;
+use tokenward_core::second_factor::SecondFactor;
+use tokenward_core::secret::{InnerDigest, PlainText};
 use tokenward_core::time::{HOUR, MINUTE, Micros};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::accounts::{self, Account};
 use tokenward_store::provider_sessions::{self, ProviderSession};
 use tokenward_store::session_uses::{self, SessionUse};
 use tokenward_store::sessions::{self, NewSession, Session};
-use tokenward_store::{Tx, identities};
+use tokenward_store::{Tx, factors, identities};
 use zeroize::Zeroizing;
 
+use super::codes::check::{self, Taken};
+use super::codes::tell;
 use super::compare::{self, Tried};
 use super::handed::{Handed, Terms};
 use super::known::Guesser;
@@ -47,11 +52,12 @@ pub struct Begun {
 }
 
 /// How whoever begins a session has just proved who it is.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Proof {
+    #[serde(with = "words")]
     methods: Methods,
-    /// What a password was compared with: one that was changed since then opens nothing.
-    compared: Option<Option<String>>,
+    /// The digest of what a password was compared with: one that was changed since then opens nothing.
+    compared: Option<[u8; 32]>,
     /// In which session of its own a provider proved it.
     there: Vec<ProviderSession>,
     /// The identity that was proven, which must open the account still.
@@ -59,17 +65,64 @@ pub struct Proof {
     /// The claim that the provider was to say groups in, where it did not.
     absent_claim: Option<String>,
     /// The passkey that signed, which must be there still and count on.
+    #[serde(skip)]
     passkey: Option<Asserted>,
     /// How long the session lasts at most, where that is less than any.
     most: Option<Micros>,
     /// What another session hands over, whose proof it is then.
+    #[serde(skip)]
     handed: Option<Handed>,
+    /// Did a password come from a device that is not known for the account?
+    #[serde(skip)]
+    new_device: bool,
+    /// The second factor, where it was given.
+    #[serde(skip)]
+    second: Option<SecondFactor>,
+    /// What was carried since the first factor, by its digest, and until when: it begins one session.
+    #[serde(skip)]
+    once: Option<([u8; 32], Time)>,
+}
+
+/// Methods as their words.
+mod words {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use tokenward_core::method::Methods;
+
+    pub(super) fn serialize<S: Serializer>(methods: &Methods, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(methods)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Methods, D::Error> {
+        Methods::parse(&String::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
+
+/// What stands for the hash of a password, or for none, where it is only to be seen whether it is the same still.
+fn mark(hash: Option<&str>) -> [u8; 32] {
+    InnerDigest::of(hash.unwrap_or_default()).to_bytes()
 }
 
 impl Proof {
     /// By a password that fits this hash.
-    fn password(hash: Option<String>) -> Self {
-        Self { compared: Some(hash), ..Self::of([Method::Password]) }
+    fn password(hash: Option<&str>) -> Self {
+        Self { compared: Some(mark(hash)), ..Self::of([Method::Password]) }
+    }
+
+    /// The same with what was given in the place of a second factor.
+    #[must_use]
+    pub fn with(self, second: SecondFactor) -> Self {
+        Self { second: Some(second), ..self }
+    }
+
+    /// The same where it was carried since the first factor: what has this digest begins one session.
+    pub(super) fn once(self, digest: [u8; 32], ends_at: Time) -> Self {
+        Self { once: Some((digest, ends_at)), ..self }
+    }
+
+    /// Is a second factor asked where the account has one? Not where another session has shown it, or two were.
+    fn asks_second(&self) -> bool {
+        self.handed.is_none() && !self.methods.are_strong()
     }
 
     /// By a one-time link of the operator's.
@@ -135,6 +188,9 @@ impl Proof {
             passkey: None,
             most: None,
             handed: None,
+            new_device: false,
+            second: None,
+            once: None,
         }
     }
 }
@@ -144,15 +200,14 @@ fn there(key: &str, name: Option<&str>) -> Vec<ProviderSession> {
     name.map(|name| ProviderSession { provider: key.to_owned(), name: name.to_owned() }).into_iter().collect()
 }
 
-/// Signs in with e-mail address and password. `device` is what the browser kept of earlier times, if it is one.
-pub async fn sign_in(
+/// Whose e-mail address and password these are. `device` is what the browser kept of earlier times, if it is one.
+pub async fn by_password(
     app: &Arc<App>,
     email: &str,
     password: Zeroizing<String>,
-    client: Client,
+    client: &Client,
     device: Option<&str>,
-    console: bool,
-) -> Result<Written<Begun>> {
+) -> Result<(Account, Proof)> {
     app.sign_in.require_passwords()?;
     let guesser = app.devices.guesser(email, device, client.address, app.now());
     // Whoever has to wait is told so before anything is looked up.
@@ -172,15 +227,11 @@ pub async fn sign_in(
     // A program keeps no cookie: it is known by its network.
     let known = matches!(app.devices.guesser(email, device, client.address, app.now()), Guesser::Known(_));
     app.devices.remember(email, client.address, app.now());
-    let from = client.clone();
-    let begun = begin(app, account, Proof::password(hash), client, console).await?;
-    if !console && !known {
-        person_mail::tell_of_new_device(app, &begun.value, &from);
-    }
-    Ok(begun)
+    Ok((account, Proof { new_device: !known, ..Proof::password(hash.as_deref()) }))
 }
 
-/// Begins a session for somebody who has just proved who it is.
+/// Begins a session for somebody who has just proved who it is. Where the account has a second factor, and neither it was given
+/// nor two were shown, none begins ([`Code::SecondFactorRequired`]).
 pub async fn begin(
     app: &Arc<App>,
     account: Account,
@@ -191,19 +242,31 @@ pub async fn begin(
     let NewText { text, digest, pepper_version } = NewText::make(app);
     let most = app.limits.get(&SESSIONS);
     let lifetime = app.session_limits.lifetime.min(proof.most.unwrap_or(Micros::MAX));
+    let (who, address) = (account.id, client.address);
+    ask_second(app, &account, &proof, address).await?;
+    let own = Arc::clone(app);
+    // The console knows more of the device: it tells by itself.
+    let told = (proof.new_device && !console).then(|| client.clone());
     let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
     let begun = app.write(visitor, move |tx, _| {
         Box::pin(async move {
-            if let Some(hash) = proof.compared
-                && accounts::password_hash(tx.conn(), account.id).await? != hash
+            if let Some(compared) = proof.compared
+                && mark(accounts::password_hash(tx.conn(), account.id).await?.as_deref()) != compared
             {
                 return Err(wrong());
+            }
+            if let Some((digest, ends_at)) = &proof.once
+                && !identities::spend_with(tx, digest, *ends_at).await?
+            {
+                return Err(over());
             }
             if let Some(asserted) = &proof.passkey
                 && let Some(event) = passkeys::take(tx, account.id, asserted).await?
             {
                 return Ok((Err(passkeys::fell()), vec![event]));
             }
+            // Asked again: it may have been set up, or removed, since.
+            let second = second_factor(tx, &own, &account, &proof).await?;
             let (id, now) = (tx.new_id(), tx.now());
             if let Some((issuer, subject)) = &proof.identity {
                 let identity = identities::find(tx.conn(), issuer, subject).await?;
@@ -223,6 +286,10 @@ pub async fn begin(
                 },
             };
             let Terms { methods, proven_at, there, absent_claim, organization, expires_at } = terms;
+            let (methods, mut events, left) = match second {
+                Some(taken) => (methods.and(taken.method), taken.events, taken.left),
+                None => (methods, Vec::new(), None),
+            };
             let new = NewSession {
                 id,
                 account: account.id,
@@ -241,7 +308,6 @@ pub async fn begin(
             for it in &there {
                 provider_sessions::note(tx, id, it).await?;
             }
-            let mut events = Vec::new();
             // A browser that never signs out must not keep its person out for good: the oldest gives way.
             for oldest in sessions::beyond(tx.conn(), account.id, most).await? {
                 sessions::delete(tx, account.id, oldest).await?;
@@ -253,10 +319,55 @@ pub async fn begin(
             // Of a new account nobody knows a device, and what another session hands over it had proved.
             let is_told = proof.handed.is_none() && now.0 - account.created_at.0 > NEW_ACCOUNT;
             events.push(Event::new(Kind::SessionCreated, None, id, account.email).related(account.id).after(snapshot));
-            Ok((Ok(Begun { email, text, expires_at, is_told }), events))
+            Ok((Ok((Begun { email, text, expires_at, is_told }, left)), events))
         })
     });
-    begun.await?.granted()
+    let begun = begun.await.inspect_err(|error| {
+        if error.code == Code::SignInFailed && error.field == Some("otp") {
+            check::note(app, who, address);
+        }
+    })?;
+    let Written { value: (value, left), position, effect } = begun.granted()?;
+    if let Some(from) = told {
+        person_mail::tell_of_new_device(app, &value, &from);
+    }
+    if let Some(left) = left {
+        tell::used(app, who, left).await;
+    }
+    Ok(Written { value, position, effect })
+}
+
+/// What is missing or too much of a second factor, before anything is written; one that is given is counted as an attempt.
+async fn ask_second(app: &App, account: &Account, proof: &Proof, address: Option<IpAddr>) -> Result<()> {
+    if !proof.asks_second() {
+        return Ok(());
+    }
+    let mut reader = app.store.read().await?;
+    let has_second = factors::of(reader.conn(), account.id).await?.has_second();
+    drop(reader);
+    match (has_second, &proof.second) {
+        (true, None) => Err(Error::second_factor_required()),
+        (true, Some(_)) => check::attempt(app, account.id, address).await,
+        (false, Some(_)) => Err(Error::invalid("otp", "is of no use: this account has no authenticator; leave it out")),
+        (false, None) => Ok(()),
+    }
+}
+
+/// Takes the second factor, where the account has one and it is asked.
+async fn second_factor(tx: &mut Tx, app: &App, account: &Account, proof: &Proof) -> Result<Option<Taken>> {
+    if !proof.asks_second() || !factors::of(tx.conn(), account.id).await?.has_second() {
+        return Ok(None);
+    }
+    let given = proof.second.as_ref().ok_or_else(Error::second_factor_required)?;
+    let taken = check::take(tx, app.verifier.peppers(), account.id, &account.email, given).await?;
+    let wrong = || Error::new(Code::SignInFailed, format!("The code {}.", check::WRONG)).about("otp");
+    taken.map(Some).ok_or_else(wrong)
+}
+
+/// What is said where what was carried since the first factor begins no session.
+pub(super) fn over() -> Error {
+    let detail = "This sign-in is over: it waits for five minutes, in the browser in which it began, and works once. Sign in again.";
+    Error::new(Code::Conflict, detail)
 }
 
 fn wrong() -> Error {

@@ -22,7 +22,9 @@ use tokenward_core::time::{DAY, HOUR};
 use tokenward_core::{Error, Result, Time, Uuid, password};
 use tokenward_store::identities::Identity;
 use tokenward_store::members::Membership;
-use tokenward_store::{Store, Tx, accounts, identities, members, organizations, roles, sessions, tokens};
+use tokenward_store::{
+    Store, Tx, accounts, factors, identities, members, organizations, roles, second_factor, sessions, tokens,
+};
 use zeroize::Zeroizing;
 
 use super::identities::{ByProvider, linked, removed};
@@ -341,16 +343,37 @@ pub struct SignInLink {
     pub secret: Zeroizing<String>,
     /// Had somebody proved to read what is sent to the address of the account?
     pub email_proven: bool,
+    /// Has the account a second factor?
+    pub second_factor: bool,
 }
 
-/// A new sign-in link for an account, for the offline `sign-in-link`. `None` when nobody has that address.
+/// A new sign-in link for an account, for the offline `sign-in-link`. `None` when nobody has that address. Where the account has a
+/// second factor, that is asked too.
 pub async fn sign_in_link(store: &Store, operator: &Operator, email: &str) -> Result<Option<SignInLink>> {
+    new_link(store, operator, email, false).await
+}
+
+/// The same, where the link takes the second factor away when it is used.
+pub async fn resetting_link(store: &Store, operator: &Operator, email: &str) -> Result<Option<SignInLink>> {
+    new_link(store, operator, email, true).await
+}
+
+async fn new_link(
+    store: &Store,
+    operator: &Operator,
+    email: &str,
+    resets_second_factor: bool,
+) -> Result<Option<SignInLink>> {
     let (mut tx, _) = store.begin(operator).await?;
     let Some(account) = accounts::by_email(tx.conn(), email).await? else { return Ok(None) };
     let expires_at = tx.now().plus(DAY);
     let (secret, event) = people::insert_link(&mut tx, account.id, &account.email, expires_at).await?;
+    if resets_second_factor {
+        second_factor::let_link_reset(&mut tx, event.target).await?;
+    }
+    let second_factor = factors::of(tx.conn(), account.id).await?.has_second();
     tx.commit(&[event]).await?;
-    Ok(Some(SignInLink { secret, email_proven: account.email_proven_at.is_some() }))
+    Ok(Some(SignInLink { secret, email_proven: account.email_proven_at.is_some(), second_factor }))
 }
 
 /// The identities that open accounts, with the address of each account: of all, or of one.

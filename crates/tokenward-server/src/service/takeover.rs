@@ -6,15 +6,18 @@ use tokenward_store::accounts::Account;
 use tokenward_store::identities::Identity;
 use tokenward_store::{Tx, identities, sessions, tokens};
 
+use super::codes::take_away;
 use super::invitations::end_all_sent_by;
 use super::passkeys;
 
-/// Ends all that whoever used an account until now could go on with: its sessions, identities and passkeys, the tokens that it made, those that
+/// Ends all that whoever used an account until now could go on with: its sessions, identities, passkeys and second factor, the tokens
+/// that it made, those that
 /// were made with them, and the invitations that any of these have sent. Memberships stay: they are for the address.
 pub(super) async fn end_what_it_made(tx: &mut Tx, account: &Account) -> Result<Vec<Event>> {
     let now = tx.now();
     sessions::delete_others(tx, account.id, None).await?;
     let mut events = end_all_sent_by(tx, account.id).await?;
+    events.extend(take_away(tx, account.id, &account.email).await?);
     for identity in identities::of_account(tx.conn(), account.id).await? {
         identities::delete(tx, account.id, identity.id).await?;
         let removed = Event::new(Kind::IdentityRemoved, None, identity.id, &identity.subject).related(account.id);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::sign_in_rules::{self, Asked};
-use tokenward_store::{Conn, Tx, accounts, identities, passkeys};
+use tokenward_store::{Conn, Tx, accounts, factors, identities, passkeys};
 
 use super::App;
 
@@ -107,8 +107,8 @@ pub(super) async fn of(mut conn: Conn<'_>, doors: &Doors, account: Uuid) -> Resu
 }
 
 /// Does a second factor stand beside the first one? A mailed link never gets past it.
-pub(super) async fn has_second_factor(_: Conn<'_>, _: Uuid) -> Result<bool> {
-    Ok(false)
+pub(super) async fn has_second_factor(conn: Conn<'_>, account: Uuid) -> Result<bool> {
+    Ok(factors::of(conn, account).await?.has_second())
 }
 
 /// After one of the ways that there were before was taken away, in the same transaction: an error where none is left that works,

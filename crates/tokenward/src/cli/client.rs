@@ -16,7 +16,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use tokenward_api::error::{ErrorBody, Fault};
 use tokenward_api::organizations;
-use tokenward_api::sessions::Proven;
+use tokenward_api::sessions::{Proof, Proven};
 use tokenward_core::secret::Kind;
 use tokenward_core::sync::lock;
 use uuid::Uuid;
@@ -280,8 +280,15 @@ impl Client {
         let again = request.try_clone();
         match (self.send_once(request).await, again) {
             (Err(refusal), Some(again)) if refusal.asks_for_proof && self.may_ask => {
-                let proof = self.request(Method::POST, "/session/proof").json(&proof::ask(refusal)?);
-                let proven: Versioned<Proven> = self.send_once(proof).await?;
+                let mut proof = proof::ask(refusal)?;
+                let sent = |proof: &Proof| self.request(Method::POST, "/session/proof").json(proof);
+                let proven: Versioned<Proven> = match self.send_once(sent(&proof)).await {
+                    Err(refusal) if refusal.asks_for_code => {
+                        proof::ask_code(&mut proof)?;
+                        self.send_once(sent(&proof)).await?
+                    }
+                    answered => answered?,
+                };
                 self.renew(&proven.answer)?;
                 let mut again = again.build().map_err(|cause| self.unreachable(&cause))?;
                 again.headers_mut().insert(AUTHORIZATION, authorization(&proven.answer.token)?);
@@ -503,6 +510,7 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
         let _ = write!(detail, " Missing permission: {missing}.");
     }
     let failure = Failure {
+        asks_for_code: body.code == "second_factor_required",
         asks_for_proof: body.code == "proof_required" && !names_a_provider(headers),
         undone: status.is_client_error(),
         ..Failure::new(exit, detail)

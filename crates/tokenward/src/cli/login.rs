@@ -12,6 +12,7 @@ use tokenward_api::accounts::Account;
 use tokenward_api::command_line::{AUTHORIZATION_CODE, AccessToken, DEVICE_CODE, DeviceAuthorization};
 use tokenward_api::sessions::{NewSession, Session};
 use tokenward_core::Time;
+use tokenward_core::second_factor::SecondFactor;
 use tokenward_core::secret::random_text;
 use tokenward_verify::server::random::OsRandom;
 
@@ -108,9 +109,23 @@ async fn by_password(client: &Client, email: Option<String>) -> Result<Login> {
         None => return Err(Failure::usage("Say who you are with --email; the password is read from standard input.")),
     };
     let password = prompt::secret("Password: ")?;
-    let new = NewSession { email: email.clone(), password: password.to_string() };
-    let session = client.post::<Session>("/session", &new).await?.into_read();
+    let new = NewSession { email: email.clone(), password: password.to_string(), otp: None, recovery_code: None };
+    let session = match client.post::<Session>("/session", &new).await {
+        // The password is right. A pipe brings the code in its second line.
+        Err(refusal) if refusal.asks_for_code => client.post::<Session>("/session", &with_code(new)?).await?,
+        answered => answered?,
+    };
+    let session = session.into_read();
     Ok(Login { token: session.token, email, expires_at: session.expires_at.to_string(), organization: None })
+}
+
+/// The same with a code, which is asked for: of either kind.
+fn with_code(new: NewSession) -> Result<NewSession> {
+    let code = prompt::secret("Code of your authenticator, or a recovery code: ")?;
+    Ok(match SecondFactor::parse(&code) {
+        Ok(SecondFactor::Recovery(_)) => NewSession { recovery_code: Some(code.to_string()), ..new },
+        _ => NewSession { otp: Some(code.to_string()), ..new },
+    })
 }
 
 /// Whose session it is: the browser knew, and the command line did not.

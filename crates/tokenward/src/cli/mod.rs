@@ -481,7 +481,9 @@ pub fn run_status(args: &StatusArgs, global: &Global) -> ExitCode {
     let asked = async {
         check_environment()?;
         if args.data.is_given() {
-            return Err(Failure::usage("--data-dir, --database and --config go with --size: what stands there is asked of no server"));
+            return Err(Failure::usage(
+                "--data-dir, --database and --config go with --size: what stands there is asked of no server",
+            ));
         }
         status::run(&Context::open(global)?).await
     };

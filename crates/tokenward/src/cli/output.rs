@@ -40,6 +40,8 @@ pub struct Failure {
     pub exit: Exit,
     /// Empty when the command has said all there is to say.
     pub lines: Vec<String>,
+    /// The password was right, and the account has a second factor.
+    pub asks_for_code: bool,
     /// The server wants the password first; see [`super::proof`].
     pub asks_for_proof: bool,
     /// Is it certain that nothing was done: the server said no, or was never reached?
@@ -51,7 +53,7 @@ pub type Result<T = ()> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub fn new(exit: Exit, line: impl Into<String>) -> Self {
-        Self { exit, lines: vec![line.into()], asks_for_proof: false, undone: false }
+        Self { exit, lines: vec![line.into()], asks_for_code: false, asks_for_proof: false, undone: false }
     }
 
     pub fn error(line: impl Into<String>) -> Self {
@@ -68,7 +70,7 @@ impl Failure {
 
     /// An exit code alone: the answer on standard output has said it all.
     pub fn silent(exit: Exit) -> Self {
-        Self { exit, lines: Vec::new(), asks_for_proof: false, undone: false }
+        Self { exit, lines: Vec::new(), asks_for_code: false, asks_for_proof: false, undone: false }
     }
 
     /// Adds what to do about it.

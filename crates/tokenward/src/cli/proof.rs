@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use tokenward_api::sessions::Proof;
+use tokenward_core::second_factor::SecondFactor;
 
 use super::output::{Failure, Result};
 use super::prompt;
@@ -14,5 +15,15 @@ pub fn ask(refusal: Failure) -> Result<Proof> {
         return Err(refusal.hint("Run it at a terminal, or sign in anew with `tokenward login`, and try again."));
     }
     note("The server wants to know that it is you: it was a while ago that you typed your password.");
-    Ok(Proof { password: prompt::secret("Password: ")?.to_string() })
+    Ok(Proof { password: Some(prompt::secret("Password: ")?.to_string()), ..Proof::default() })
+}
+
+/// Asks for a code, too, of either kind.
+pub fn ask_code(proof: &mut Proof) -> Result {
+    let code = prompt::secret("Code of your authenticator, or a recovery code: ")?;
+    match SecondFactor::parse(&code) {
+        Ok(SecondFactor::Recovery(_)) => proof.recovery_code = Some(code.to_string()),
+        _ => proof.otp = Some(code.to_string()),
+    }
+    Ok(())
 }

@@ -128,7 +128,7 @@ async fn status(store: &Store, as_json: bool) -> Result<()> {
             .map(|it| {
                 json!({
                     "version": it.version, "state": word(it), "since": it.since, "retired_at": it.retired_at,
-                    "tokens": it.tokens, "sessions": it.sessions,
+                    "tokens": it.tokens, "sessions": it.sessions, "second_factors": it.second_factors,
                 })
             })
             .collect();
@@ -146,9 +146,14 @@ async fn status(store: &Store, as_json: bool) -> Result<()> {
     }
     for it in &all {
         let (version, tokens, sessions) = (it.version, it.tokens, it.sessions);
+        let second = it.second_factors;
         print(&match it.retired_at {
             Some(at) => format!("pepper {version}: retired at {at}"),
-            None => format!("pepper {version}: {}, since {}, {tokens} tokens, {sessions} sessions", word(it), it.since),
+            None => format!(
+                "pepper {version}: {}, since {}, {tokens} tokens, {sessions} sessions, {second} seeds and recovery codes",
+                word(it),
+                it.since
+            ),
         })?;
     }
     for (version, it) in &left {

@@ -16,6 +16,9 @@ pub struct SignInLinkArgs {
     /// The e-mail address of the user
     #[arg(value_name = "EMAIL")]
     pub email: String,
+    /// Take the second factor of the account away when the link is used; without, its code is asked then
+    #[arg(long)]
+    pub reset_second_factor: bool,
     /// Where the data is.
     #[command(flatten)]
     pub data: DataArgs,
@@ -30,7 +33,11 @@ pub async fn run(args: SignInLinkArgs) -> Result<()> {
     let config = config(&args.data, Flags::default().with("public_url", args.public_url))?;
     must_exist(&config)?;
     let store = open_store(&config).await?;
-    let link = set_up::sign_in_link(&store, &Operator::at_this_machine(), &args.email).await;
+    let operator = Operator::at_this_machine();
+    let link = match args.reset_second_factor {
+        true => set_up::resetting_link(&store, &operator, &args.email).await,
+        false => set_up::sign_in_link(&store, &operator, &args.email).await,
+    };
     let at = public_url(&config, &store).await;
     store.close().await;
     let Some(link) = link? else { bail!("nobody has the address {}", args.email) };
@@ -39,6 +46,11 @@ pub async fn run(args: SignInLinkArgs) -> Result<()> {
         args.email
     ));
     print_once(&format!("{}/sign-in/{}", at?, *link.secret))?;
+    if link.second_factor && args.reset_second_factor {
+        note("\nIts second factor and its recovery codes are removed when the link is used.");
+    } else if link.second_factor {
+        note("\nThe account has a second factor, which is asked after the link. To remove it: --reset-second-factor.");
+    }
     if !link.email_proven {
         note(
             "\nNobody has proved the address of this account: it was made by an invitation whose link was passed on. The \

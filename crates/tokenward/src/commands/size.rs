@@ -94,7 +94,8 @@ pub async fn run(data: DataArgs, as_json: bool) -> Result<()> {
         let tables = sizes
             .iter()
             .map(|it| json!({ "name": it.name, "rows": it.rows, "bytes": it.bytes, "bounded_by": bound(it) }));
-        let files = files.iter().map(|(name, bytes, bound)| json!({ "name": name, "bytes": bytes, "bounded_by": bound }));
+        let files =
+            files.iter().map(|(name, bytes, bound)| json!({ "name": name, "bytes": bytes, "bounded_by": bound }));
         return print_answer(&json!({ "tables": tables.collect::<Vec<_>>(), "files": files.collect::<Vec<_>>() }));
     }
     println!("{:<18} {:>12} {:>12} {:>6}  bounded by", "table", "rows, about", "KiB", "bytes");

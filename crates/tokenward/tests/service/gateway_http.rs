@@ -118,11 +118,9 @@ async fn a_batch_of_introspections_is_answered_in_its_order() {
     let results = answer["results"].as_array().unwrap();
     assert_eq!((results.len(), &results[1]), (4, &json!({ "active": false })));
     // Each as it would be alone.
-    for (at, body) in [
-        (0, format!("token={reader}")),
-        (2, format!("token={reader}&audience=shop")),
-        (3, format!("token={narrowed}")),
-    ] {
+    for (at, body) in
+        [(0, format!("token={reader}")), (2, format!("token={reader}&audience=shop")), (3, format!("token={narrowed}"))]
+    {
         let alone = form(&server, "/introspect", &basic(&verifier), &body).await.expect(200);
         assert_eq!(results[at], alone, "{body}");
     }

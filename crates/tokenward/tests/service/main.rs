@@ -68,6 +68,7 @@ mod requests;
 mod retention;
 mod run;
 mod sdk;
+mod second_factor;
 mod security;
 mod session_limits;
 mod session_proof;

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{FormField, Moment, PasskeysSection, ProviderLink, Shell};
+use super::{FormField, Moment, PasskeysSection, ProofFields, ProviderLink, SecondFactorView, Shell};
 
 /// A session of the person.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,7 +55,7 @@ pub struct LinkIdentityPage {
     /// The account here.
     pub account: String,
     /// The password again, where it is asked for; its value is never sent back.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// What was wrong.
     pub error: Option<String>,
 }
@@ -130,6 +130,8 @@ pub struct AccountPage {
     pub providers: Vec<ProviderLink>,
     /// The providers that can prove anew who sits here.
     pub provers: Vec<ProviderLink>,
+    /// The second factor.
+    pub second_factor: SecondFactorView,
     /// What happened to the account lately, the newest first.
     pub events: Vec<AccountEventRow>,
 }
@@ -145,7 +147,7 @@ pub struct EmailChangePage {
     /// The new one.
     pub email: FormField,
     /// The password again, where it is asked for; its value is never sent back.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// What was wrong.
     pub error: Option<String>,
 }
@@ -163,7 +165,7 @@ pub struct FirstPasswordPage {
     /// What a password must be like, in one sentence.
     pub password_rule: String,
     /// What is said where the person must prove first who sits there.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// What was wrong.
     pub error: Option<String>,
 }

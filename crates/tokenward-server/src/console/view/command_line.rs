@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Choice, FormField, ProviderLink, Shell};
+use super::{Choice, FormField, ProofFields, ProviderLink, Shell};
 
 /// From where a machine asks, beside where the person is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,7 +39,7 @@ pub struct CommandLinePage {
     /// For how long.
     pub hours: Vec<Choice>,
     /// The password again, where it is asked for; its value is never sent back.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// The providers that can prove anew who sits here, where that is asked for.
     pub provers: Vec<ProviderLink>,
     /// As whom.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Choice, FormField, Moment, Pager, RoleChoices, RoleTag, Shell};
+use super::{Choice, FormField, Moment, Pager, ProofFields, RoleChoices, RoleTag, Shell};
 
 /// A member.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -216,7 +216,7 @@ pub struct TransferPage {
     /// The organization's name, typed to confirm.
     pub typed: FormField,
     /// The password again, where it is asked for; its value is never sent back.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }

@@ -24,7 +24,8 @@ mod resources;
 mod role_page;
 mod roles;
 #[cfg(test)]
-mod samples;
+pub(super) mod samples;
+mod second_factor;
 mod settings;
 mod shell;
 mod sign_in_trial;
@@ -73,6 +74,7 @@ pub use roles::{
     BuiltInRolePage, ClusterCell, OwnPermissionCell, ProjectCell, RoleChange, RoleEditorPage, RoleForm, RoleRow,
     RolesPage, cluster_levels, environment_levels, mode_label,
 };
+pub use second_factor::{RecoveryCodesPage, SecondFactorPage, SecondFactorView, SignInCodePage};
 pub use settings::{OrganizationNewPage, RetentionForm, RolePolicyRow, SettingsForm, SettingsPage, TokenPolicyPage};
 pub use shell::{Flash, FlashKind, Nav, NavigationEntry, OrganizationLink, Shell};
 pub use sign_in_trial::SignInTrialPage;
@@ -108,6 +110,23 @@ impl FormField {
     pub fn refused(mut self, error: impl Into<String>) -> Self {
         self.error = Some(error.into());
         self
+    }
+}
+
+/// What proves anew who sits at a session: nothing of it is ever sent back.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct ProofFields {
+    /// The password; none where the account has none.
+    pub password: Option<FormField>,
+    /// A code of the authenticator, or a recovery code; none where the account has no second factor.
+    pub code: Option<FormField>,
+}
+
+impl ProofFields {
+    /// Was something wrong with what was typed?
+    #[must_use]
+    pub fn is_wrong(&self) -> bool {
+        [&self.password, &self.code].into_iter().flatten().any(|field| field.error.is_some())
     }
 }
 
@@ -183,7 +202,7 @@ pub struct ConfirmPage {
     /// The roles of which those who had the one that goes get one.
     pub roles: Option<RoleChoices>,
     /// The password again, where it is asked for; its value is never sent back.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// Why it did not happen, with what to do.
     pub error: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Choice, FormField, Shell};
+use super::{Choice, FormField, ProofFields, Shell};
 
 /// A rule in the form; the last ones are empty.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,7 +54,7 @@ pub struct SignInOnlyPage {
     /// Whom it keeps out.
     pub kept_out: Vec<KeptOutRow>,
     /// The password again, where it is asked for; its value is never sent back.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// Why it did not happen, with what to do.
     pub error: Option<String>,
 }
@@ -76,7 +76,7 @@ pub struct OrganizationSignInPage {
     /// By what people sign in, for those who may say so.
     pub policy: Option<SignInChoice>,
     /// The password again, where it is asked for; its value is never sent back.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }

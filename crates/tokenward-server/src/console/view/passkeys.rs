@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{FormField, Moment, Shell};
+use super::{FormField, Moment, ProofFields, Shell};
 
 /// A passkey of the person.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,7 +41,7 @@ pub struct PasskeyNewPage {
     /// What the person calls it.
     pub name: FormField,
     /// The password again, where it is asked for; its value is never sent back.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// Where passkeys can be made.
     pub address: String,
     /// What was wrong.

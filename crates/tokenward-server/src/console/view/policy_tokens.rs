@@ -3,7 +3,8 @@
 use askama::Template;
 
 use super::{
-    Choice, FormField, Outcome, Pager, Shell, TokenForm, TokenRow, TokenState, TokenUsage, VersionRow, Wanted,
+    Choice, FormField, Outcome, Pager, ProofFields, Shell, TokenForm, TokenRow, TokenState, TokenUsage, VersionRow,
+    Wanted,
 };
 
 /// `…/policy-tokens`.
@@ -102,7 +103,7 @@ pub struct PolicyTokenNewPage {
     /// When the form was shown, in microseconds; what it made is younger.
     pub shown: i64,
     /// The password again, where it is asked for; its value is never sent back.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }
@@ -124,7 +125,7 @@ pub struct PolicyTokenEditPage {
     /// The version that the form was made from.
     pub version: String,
     /// The password again, where it is asked for.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }

@@ -17,11 +17,13 @@ mod guides;
 mod insight;
 mod pages;
 mod passkeys;
+mod second_factor;
 
 use command_line::command_line;
 use guides::guides;
 pub use pages::pages;
 use passkeys::{own_passkeys, passkeys};
+use second_factor::second_factor;
 
 /// A name that must never work as markup.
 pub const NASTY: &str = "<script>alert(1)</script>";
@@ -36,6 +38,11 @@ fn moment(from_now: Micros) -> Moment {
 
 fn id(n: u32) -> String {
     format!("0193614c-2a00-7c41-9f3a-{n:012x}")
+}
+
+/// The password again.
+fn proof_fields() -> Option<ProofFields> {
+    Some(ProofFields { password: Some(FormField::default()), code: None })
 }
 
 fn organization(n: u32, name: &str, role: &str) -> OrganizationLink {
@@ -538,7 +545,7 @@ fn organization_sign_in() -> OrganizationSignInPage {
             only: vec!["Corp".into()],
             providers: vec![("corp".into(), "Corp".into()), ("partner".into(), "Partner".into())],
         }),
-        password: Some(FormField::default()),
+        password: proof_fields(),
         error: None,
     }
 }
@@ -565,7 +572,7 @@ fn sign_in_only() -> SignInOnlyPage {
         prove: None,
         version: "1".into(),
         kept_out: vec![row("devops@acme.example", false), row("owner@acme.example", true)],
-        password: Some(FormField::default()),
+        password: proof_fields(),
         error: None,
     }
 }

@@ -6,8 +6,8 @@ use askama::Template;
 use tokenward_core::network::NotedNetwork;
 
 use super::{
-    Bars, Chip, Choice, DecisionRow, FormField, GrantedView, Moment, Outcome, Pager, RoleChoices, RoleTag, Shell,
-    Wanted,
+    Bars, Chip, Choice, DecisionRow, FormField, GrantedView, Moment, Outcome, Pager, ProofFields, RoleChoices, RoleTag,
+    Shell, Wanted,
 };
 
 /// What a token is in, as the list shows it.
@@ -158,7 +158,7 @@ pub struct TokenBulkPage {
     /// What is wrong with that.
     pub owner_error: Option<String>,
     /// The password again, where it is asked for.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }
@@ -202,7 +202,7 @@ pub struct TokenImportPage {
     /// Are there more?
     pub more: bool,
     /// The password again, where it is asked for.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }
@@ -226,7 +226,7 @@ pub struct TokenRevokeAllPage {
     /// The name of the organization, typed.
     pub typed: FormField,
     /// The password again, where it is asked for.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }
@@ -355,7 +355,7 @@ pub struct TokenNewPage {
     /// When the form was shown, in microseconds; what it made is younger.
     pub shown: i64,
     /// The password again, where it is asked for; its value is never sent back.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }
@@ -390,7 +390,7 @@ pub struct TokenEditPage {
     /// What the chosen role would take from it; saving needs a second click then.
     pub effect: Option<TokenEffect>,
     /// The password again, where it is asked for.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }
@@ -504,7 +504,7 @@ pub struct TokenRotatePage {
     /// Does it end sooner, once it was silent for an hour?
     pub when_silent: bool,
     /// The password again, where it is asked for.
-    pub password: Option<FormField>,
+    pub password: Option<ProofFields>,
     /// What was wrong.
     pub error: Option<String>,
 }

@@ -11,23 +11,24 @@ use std::sync::Arc;
 
 use tokenward_core::caller::Caller;
 use tokenward_core::event::Actor;
-use tokenward_core::method::Method;
+use tokenward_core::method::{Method, Methods};
 use tokenward_core::name::fold_email;
 use tokenward_core::right::Visitor;
 use tokenward_core::secret::random_text;
 use tokenward_core::time::{MINUTE, SECOND};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::accounts::{self, Account};
-use tokenward_store::identities;
 use tokenward_store::invitations::{self, Invitation};
+use tokenward_store::{factors, identities};
 use tokenward_verify::server::Client;
 
 use super::acceptance::{self, Accepting};
+use super::half_way::{self, Entered};
 use super::identities::{ByProvider, linked};
 use super::links::link_digest;
 use super::new_text::NewText;
 use super::proof::{self, ProvenAt, Renewed};
-use super::sessions::{self, Begun, Proof};
+use super::sessions::Proof;
 use super::sign_in_rules as rules;
 use super::takeover::end_what_it_made;
 use super::{App, Written, accounts as people};
@@ -63,10 +64,10 @@ pub struct Answer<'a> {
 
 /// What became of somebody who came back.
 pub enum Came {
-    /// A session began; go on to this path of ours.
-    SignedIn(Written<Begun>, String),
-    /// The invitation was accepted, and a session began.
-    Joined(Written<Begun>, Uuid),
+    /// Somebody known; go on to this path of ours.
+    SignedIn(Entered, String),
+    /// The invitation was accepted.
+    Joined(Entered, Uuid),
     /// It was proven anew who sits at the session, which has another text; go on to this path of ours.
     ProvenAnew(String, Renewed),
     /// Nobody's account: what the browser carries to the page that says what can be done.
@@ -173,11 +174,13 @@ pub async fn finish(
         Purpose::SignIn(next) => match account_of(app, &pending).await? {
             Some(account) => {
                 let absent = rules::follow(app, &account, &by(&pending), (&pending.key, &groups), client).await?;
-                Ok(Came::SignedIn(sign_in(app, account, &pending, absent, client).await?, next))
+                Ok(Came::SignedIn(sign_in(app, account, &pending, (absent, next.as_str()), client).await?, next))
             }
             None => match may_be_made(app, &pending).await? {
                 true => match rules::first(app, &by(&pending), (&pending.key, &groups), client).await? {
-                    Some(account) => Ok(Came::SignedIn(sign_in(app, account, &pending, None, client).await?, next)),
+                    Some(account) => {
+                        Ok(Came::SignedIn(sign_in(app, account, &pending, (None, next.as_str()), client).await?, next))
+                    }
                     None => Ok(Came::Unknown(close(app, &pending)?)),
                 },
                 false => Ok(Came::Unknown(close(app, &pending)?)),
@@ -188,8 +191,9 @@ pub async fn finish(
             let (invitation, account) = acceptance::accept(app, None, id, &secret, accepting).await?.value;
             let absent = rules::follow(app, &account, &by(&pending), (&pending.key, &groups), client).await?;
             let proof = Proof::invitation_by(&pending.key, pending.session.as_deref()).without(absent);
-            let begun = sessions::begin(app, account, proof, client.clone(), true).await?;
-            Ok(Came::Joined(begun, invitation.organization_id))
+            let next = format!("/console/{}", invitation.organization_id);
+            let entered = half_way::begin(app, account, proof, &next, client.clone()).await?;
+            Ok(Came::Joined(entered, invitation.organization_id))
         }
         Purpose::Try(organization, session) => {
             let said = (groups, claims);
@@ -253,16 +257,16 @@ async fn account_of(app: &App, pending: &Pending) -> Result<Option<Account>> {
     }
 }
 
-/// Signs somebody in. `absent` is the claim that the provider did not say, or was not asked for.
+/// Signs somebody in, who goes on to `next`. `absent` is the claim that the provider did not say, or was not asked for.
 async fn sign_in(
     app: &Arc<App>,
     account: Account,
     pending: &Pending,
-    absent: Option<String>,
+    (absent, next): (Option<String>, &str),
     client: &Client,
-) -> Result<Written<Begun>> {
+) -> Result<Entered> {
     let proof = Proof::provider(&pending.key, pending.session.as_deref(), &pending.issuer, &pending.subject);
-    sessions::begin(app, account, proof.without(absent), client.clone(), true).await
+    half_way::begin(app, account, proof.without(absent), next, client.clone()).await
 }
 
 /// Notes that the person of the session was at the provider just now.
@@ -291,8 +295,16 @@ async fn prove(
                 ));
             }
             let provider = ProvenAt { session: pending.session.as_deref(), absent_claim: absent.as_deref() };
-            let by = (Method::Oidc(pending.key.as_str().into()), provider);
-            proof::renew(tx, person, &new, by, lifetime).await
+            let by = [Method::Oidc(pending.key.as_str().into())];
+            // One factor is no proof of an account that has two.
+            if !factors::of(tx.conn(), person.account()).await?.are_met_by(&Methods::of(by.clone())) {
+                return Err(Error::new(
+                    Code::SignInFailed,
+                    "Your account has a second factor, and the provider does not say that it asked for two. Prove who you are by a \
+                     code of your authenticator instead: nothing else is needed where you have no password here.",
+                ));
+            }
+            proof::renew(tx, person, &new, (&by, provider), lifetime).await
         })
     })
     .await
@@ -323,24 +335,20 @@ pub async fn first(app: &App, pending: &Pending) -> Result<First> {
 }
 
 /// Accepts an invitation for the address that the provider proves.
-pub async fn accept(
-    app: &Arc<App>,
-    pending: &Pending,
-    invitation: Uuid,
-    client: &Client,
-) -> Result<(Written<Begun>, Uuid)> {
+pub async fn accept(app: &Arc<App>, pending: &Pending, invitation: Uuid, client: &Client) -> Result<(Entered, Uuid)> {
     let accepted = acceptance::accept_by_address(app, invitation, by(pending), client).await?;
     let (invitation, account) = accepted.value;
     // What it said of groups is not kept until the click: no rule is followed in this session.
     let absent = app.providers.get(&pending.key)?.groups_claim().map(str::to_owned);
     let proof = Proof::invitation_by(&pending.key, pending.session.as_deref()).without(absent);
-    let begun = sessions::begin(app, account, proof, client.clone(), true).await?;
-    Ok((begun, invitation.organization_id))
+    let next = format!("/console/{}", invitation.organization_id);
+    let entered = half_way::begin(app, account, proof, &next, client.clone()).await?;
+    Ok((entered, invitation.organization_id))
 }
 
 /// Takes over the account of the address that the provider proves, of which nobody has shown that it is the person's: what was
 /// done with it ends, and its password.
-pub async fn take_over(app: &Arc<App>, pending: &Pending, client: &Client) -> Result<Written<Begun>> {
+pub async fn take_over(app: &Arc<App>, pending: &Pending, client: &Client) -> Result<Entered> {
     let identity = by(pending);
     let email = pending.email.clone().filter(|_| pending.email_proven).ok_or_else(not_begun)?;
     let visitor = Visitor::new(client.by(Actor::Visitor));
@@ -361,7 +369,7 @@ pub async fn take_over(app: &Arc<App>, pending: &Pending, client: &Client) -> Re
         })
     });
     let absent = app.providers.get(&pending.key)?.groups_claim().map(str::to_owned);
-    sign_in(app, taken.await?.value, pending, absent, client).await
+    sign_in(app, taken.await?.value, pending, (absent, "/"), client).await
 }
 
 /// Can an account be made for them, where a rule says so? Not where something else is offered: an invitation, or an account that

@@ -315,7 +315,7 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, state: &str, answer: Value) 
             if let Some(event) = take(tx, person.account(), &asserted).await? {
                 return Ok((Err(fell()), vec![event]));
             }
-            let by = (Method::Passkey, ProvenAt::default());
+            let by = (&[Method::Passkey][..], ProvenAt::default());
             let (renewed, events) = proof::renew(tx, person, &new, by, lifetime).await?;
             Ok((Ok(renewed), events))
         })

@@ -68,6 +68,11 @@ pub fn account() -> Vec<(String, String)> {
             providers: vec![corp()],
             provers: vec![corp()],
             sessions: vec![session(90, "Firefox on Linux", true), session(91, "tokenward (command line)", false)],
+            second_factor: SecondFactorView {
+                since: Some(moment(-20 * DAY)),
+                used: Some(moment(-2 * HOUR)),
+                codes_left: 2,
+            },
             events: account_events(),
         }
     );
@@ -77,7 +82,7 @@ pub fn account() -> Vec<(String, String)> {
             shell: shell(Nav::Account),
             present: "owner@acme.example".into(),
             email: FormField::new("new@acme.example").refused("It is the address that your account has."),
-            password: Some(FormField::default()),
+            password: proof_fields(),
             error: None,
         }
     );

@@ -14,7 +14,7 @@ pub fn command_line() -> Vec<(String, String)> {
         cancel: Some("http://127.0.0.1:41234/?error=access_denied&state=s".into()),
         organizations: vec![choice("", "All of mine", true), choice(&id(1), "Acme", false)],
         hours: vec![choice("1", "1 hour", false), choice("12", "12 hours", true)],
-        password: Some(FormField::default()),
+        password: proof_fields(),
         provers: vec![ProviderLink { name: "Acme Login".into(), href: "/console/account/prove/acme?next=%2F".into() }],
         account: "owner@acme.example".into(),
         error: None,

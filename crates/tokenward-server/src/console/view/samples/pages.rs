@@ -199,11 +199,11 @@ pub fn pages() -> Vec<(String, String)> {
             provider: "Acme Login".into(),
             identity: "ada@acme.example".into(),
             account: "owner@acme.example".into(),
-            password: Some(FormField::default()),
+            password: proof_fields(),
             error: None,
         }
     );
-    pages.extend(command_line().into_iter().chain(passkeys()).chain(guides()));
+    pages.extend(command_line().into_iter().chain(passkeys()).chain(guides()).chain(second_factor()));
     page!(
         "sign-in-refused",
         SignInPage {
@@ -303,7 +303,10 @@ pub fn pages() -> Vec<(String, String)> {
         .refused("A token of this name exists. Choose another name, or delete that one first.");
     refused.form.roles.error = Some("Choose a role.".into());
     refused.form.roles.chosen = String::new();
-    refused.password = Some(FormField::default().refused("For this, type your password again."));
+    refused.password = Some(ProofFields {
+        password: Some(FormField::default().refused("For this, type your password again.")),
+        code: Some(FormField::default()),
+    });
     refused.form.expiry.chosen = "date".into();
     refused.form.expiry.date = FormField::new("2020-01-01").refused("This day is over.");
     refused.form.networks = FormField::new("10.0.0.1/8 office")
@@ -572,7 +575,7 @@ pub fn pages() -> Vec<(String, String)> {
             candidates: members().into_iter().skip(1).map(candidate).collect(),
             chosen: id(31),
             typed: FormField::new("acme").refused("Write it as it is: Acme."),
-            password: Some(FormField::default()),
+            password: proof_fields(),
             error: None
         }
     );

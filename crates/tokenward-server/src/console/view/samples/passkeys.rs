@@ -19,7 +19,7 @@ pub fn passkeys() -> Vec<(String, String)> {
     let new = PasskeyNewPage {
         shell: shell(Nav::Account),
         name: FormField::new("Laptop"),
-        password: Some(FormField::default()),
+        password: proof_fields(),
         address: "https://tokens.acme.example".into(),
         error: None,
     };

@@ -1,0 +1,33 @@
+//! The pages of the second factor.
+
+use super::*;
+use crate::service::codes::Qr;
+
+pub fn second_factor() -> Vec<(String, String)> {
+    let code = SignInCodePage { csrf: "c5rf".into(), recovery: false, otp: FormField::default(), error: None };
+    let wrong = FormField::default().refused("The code is wrong, or was used already.");
+    let set_up = SecondFactorPage {
+        shell: shell(Nav::Account),
+        seed: "GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ".into(),
+        otpauth: "otpauth://totp/Tokenward:owner%40acme%2Eexample?secret=GEZDGNBVGY3TQOJQ".into(),
+        qr: Qr { side: 53, path: "M4 4h7v1h-7zM12 4h2v1h-2z".into() },
+        set_up: "5ea1ed".into(),
+        next: String::new(),
+        otp: FormField::default(),
+        password: proof_fields(),
+        error: None,
+    };
+    let codes = RecoveryCodesPage {
+        shell: shell(Nav::Account),
+        codes: vec!["abcd-efgh-ijkl-mnop".into(); 10],
+        first: true,
+        next: "/console/account".into(),
+    };
+    let name = |name: &str, html: askama::Result<String>| (name.to_owned(), html.unwrap());
+    vec![
+        name("sign-in-code", code.render()),
+        name("sign-in-recovery-code", SignInCodePage { recovery: true, otp: wrong, ..code.clone() }.render()),
+        name("second-factor", set_up.render()),
+        name("recovery-codes", codes.render()),
+    ]
+}

@@ -1,0 +1,45 @@
+//! Mail to a person about the own second factor, where mail is set up: whoever did not do it learns of it. How many there can be
+//! follows from what each takes: a fresh proof, or one of ten codes.
+
+use tokenward_core::Uuid;
+use tokenward_store::accounts;
+
+use super::super::App;
+
+/// One was set up.
+pub(in crate::service) async fn added(app: &App, account: Uuid) {
+    let text = "An authenticator was set up for your account: signing in asks for its code from now on.";
+    tell(app, account, "A second factor was set up", text).await;
+}
+
+/// It was removed.
+pub(in crate::service) async fn removed(app: &App, account: Uuid) {
+    let text = "The authenticator of your account and its recovery codes were removed. All other sessions have ended.";
+    tell(app, account, "Your second factor was removed", text).await;
+}
+
+/// A recovery code was used; so many are left.
+pub(in crate::service) async fn used(app: &App, account: Uuid, left: u64) {
+    let text = format!(
+        "A recovery code was used in the place of the code of your authenticator. {left} are left; make new ones on your account \
+         page."
+    );
+    tell(app, account, "A recovery code was used", &text).await;
+}
+
+async fn tell(app: &App, account: Uuid, subject: &str, what: &str) {
+    let Some(mailer) = app.live().mailer.clone() else { return };
+    let told = async {
+        let mut reader = app.store.read().await?;
+        let Some(account) = accounts::get(reader.conn(), account).await? else { return Ok(()) };
+        let to = account.communication_email.unwrap_or(account.email);
+        let text = format!(
+            "{what}\n\nIf you did not do this, change your password and look at your sessions:\n\n{}/console/account\n",
+            app.public_url
+        );
+        mailer.tell_person(&to, subject, text)
+    };
+    if let Err(error) = told.await {
+        tracing::warn!(%error, subject, "a mail about a second factor was not sent");
+    }
+}

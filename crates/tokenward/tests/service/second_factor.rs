@@ -1,0 +1,290 @@
+//! The second factor: what asks for it, that each code counts once on all nodes, and how it comes and goes.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use tokenward_core::Clock as _;
+use tokenward_core::right::Operator;
+use tokenward_core::time::{MINUTE, SECOND};
+use tokenward_server::service::set_up;
+use totp_rs::{Builder, Secret};
+
+use crate::console::Person;
+use crate::nodes::{database, node, node_config};
+use crate::support::{Answer, OWNER, Organization, PASSWORD, Server};
+
+const AUTHENTICATOR: &str = "/account/secondFactor/authenticator";
+/// How long a code is the one that is shown.
+const STEP: i64 = 30;
+
+/// What shows codes.
+#[derive(Clone)]
+pub struct Authenticator([u8; 20]);
+
+impl Authenticator {
+    /// With a seed as it is typed.
+    pub fn of(seed: &str) -> Self {
+        let (mut bytes, mut held, mut bits) = (Vec::new(), 0u32, 0);
+        for letter in seed.bytes() {
+            let value = match letter {
+                b'A'..=b'Z' => letter - b'A',
+                b'2'..=b'7' => letter - b'2' + 26,
+                _ => continue,
+            };
+            held = held << 5 | u32::from(value);
+            bits += 5;
+            if bits >= 8 {
+                bits -= 8;
+                bytes.push((held >> bits & 255) as u8);
+            }
+        }
+        Self(bytes.try_into().unwrap())
+    }
+
+    /// The code at this second.
+    pub fn at(&self, second: i64) -> String {
+        let generator = Builder::new().with_secret(Secret::new_stack(self.0)).build_noncompliant();
+        generator.generate(second.try_into().unwrap()).to_string()
+    }
+
+    /// The code that a server takes now, so many steps from its time.
+    pub fn code(&self, server: &Server, steps: i64) -> String {
+        self.at(server.clock.now().seconds() + steps * STEP)
+    }
+}
+
+/// A second factor that was set up in a session: what shows codes, the recovery codes, and the session from then on.
+pub async fn set_up(server: &Server, session: &str) -> (Authenticator, Vec<String>, String) {
+    let begun = server.post(AUTHENTICATOR, session, json!({})).await.expect(200);
+    let authenticator = Authenticator::of(begun["seed"].as_str().unwrap());
+    let body = json!({ "set_up": begun["set_up"], "otp": authenticator.code(server, 0) });
+    let on = server.put(AUTHENTICATOR, session, body).await.expect(200);
+    let codes = on["recovery_codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned());
+    (authenticator, codes.collect(), on["token"].as_str().unwrap().to_owned())
+}
+
+pub async fn sign_in(server: &Server, more: Value) -> Answer {
+    let mut body = json!({ "email": OWNER, "password": PASSWORD });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    server.post("/session", "", body).await
+}
+
+fn missing() -> (u16, String) {
+    (401, "second_factor_required".to_owned())
+}
+
+fn refused() -> (u16, String) {
+    (401, "sign_in_failed".to_owned())
+}
+
+fn next(server: &Server) {
+    server.clock.advance(STEP * SECOND);
+}
+
+#[tokio::test]
+async fn signing_in_asks_for_a_code_and_each_counts_once() {
+    let (server, acme) = Server::frozen().await;
+    let begun = server.post(AUTHENTICATOR, &acme.owner, json!({})).await.expect(200);
+    let authenticator = Authenticator::of(begun["seed"].as_str().unwrap());
+    assert!(begun["otpauth"].as_str().unwrap().starts_with("otpauth://totp/Tokenward"), "{begun}");
+    let wrong = json!({ "set_up": begun["set_up"], "otp": authenticator.code(&server, 5) });
+    let answer = server.put(AUTHENTICATOR, &acme.owner, wrong).await.expect(400);
+    assert_eq!(answer["faults"][0]["field"], "otp");
+    assert_eq!(sign_in(&server, json!({})).await.status, 201, "it is on only after one right code");
+
+    let code = authenticator.code(&server, 0);
+    let right = json!({ "set_up": begun["set_up"], "otp": code });
+    let on = server.put(AUTHENTICATOR, &acme.owner, right.clone()).await.expect(200);
+    assert_eq!(on["recovery_codes"].as_array().unwrap().len(), 10);
+    let owner = on["token"].as_str().unwrap().to_owned();
+    assert_eq!(server.put(AUTHENTICATOR, &owner, right).await.status, 409);
+    let state = server.get("/account/secondFactor", &owner).await.expect(200);
+    assert_eq!(state["recovery_codes_left"], 10);
+
+    let answer = sign_in(&server, json!({})).await;
+    assert_eq!(answer.outcome(), missing());
+    assert_eq!(answer.json()["faults"][0]["field"], "otp", "{}", answer.text);
+    let stranger = json!({ "email": OWNER, "password": "four quiet lamps" });
+    assert_eq!(server.post("/session", "", stranger).await.outcome(), refused(), "only after the right password");
+
+    assert_eq!(sign_in(&server, json!({ "otp": code })).await.outcome(), refused(), "it set the authenticator up");
+    next(&server);
+    let code = authenticator.code(&server, 0);
+    let typed = format!("{} {}", &code[..3], &code[3..]);
+    let session = sign_in(&server, json!({ "otp": typed })).await.expect(201)["token"].as_str().unwrap().to_owned();
+    let own = server.get("/account/session", &session).await.expect(200);
+    let own = own["results"].as_array().unwrap().iter().find(|it| it["current"] == true).unwrap().clone();
+    assert_eq!(own["methods"], json!(["otp", "password"]));
+    assert_eq!(sign_in(&server, json!({ "otp": code })).await.outcome(), refused(), "a replay");
+    assert_eq!(sign_in(&server, json!({ "otp": authenticator.code(&server, -1) })).await.outcome(), refused());
+    assert_eq!(sign_in(&server, json!({ "otp": authenticator.code(&server, 2) })).await.outcome(), refused());
+    assert_eq!(sign_in(&server, json!({ "otp": authenticator.code(&server, 1) })).await.status, 201, "a fast clock");
+    for odd in ["123-456", "12345a", "1234567", ""] {
+        let answer = sign_in(&server, json!({ "otp": odd })).await.expect(400);
+        assert_eq!(answer["faults"][0]["field"], "otp", "{odd}");
+    }
+    let both = json!({ "otp": code, "recovery_code": "abcd-efgh-ijkl-mnop" });
+    assert_eq!(sign_in(&server, both).await.status, 400);
+}
+
+#[tokio::test]
+async fn after_five_wrong_codes_everybody_waits() {
+    let (server, acme) = Server::frozen().await;
+    let (authenticator, codes, _) = set_up(&server, &acme.owner).await;
+    next(&server);
+    for _ in 0..4 {
+        assert_eq!(sign_in(&server, json!({ "otp": authenticator.code(&server, 9) })).await.outcome(), refused());
+    }
+    let answer = sign_in(&server, json!({ "otp": authenticator.code(&server, 0) })).await;
+    assert_eq!(answer.status, 201, "success forgives: {}", answer.text);
+    next(&server);
+    for _ in 0..5 {
+        assert_eq!(sign_in(&server, json!({ "otp": authenticator.code(&server, 9) })).await.outcome(), refused());
+    }
+    for body in [json!({ "otp": authenticator.code(&server, 0) }), json!({ "recovery_code": codes[0] })] {
+        let answer = sign_in(&server, body).await;
+        assert_eq!(answer.outcome(), (429, "throttled".to_owned()));
+        assert!(answer.text.contains("code_attempts"), "{}", answer.text);
+        assert!(answer.header("retry-after").unwrap().parse::<u32>().unwrap() > 890);
+    }
+    server.clock.advance(15 * MINUTE);
+    assert_eq!(sign_in(&server, json!({ "otp": authenticator.code(&server, 0) })).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_recovery_code_works_once_and_a_new_set_replaces_the_old() {
+    let (server, acme) = Server::frozen().await;
+    let (_, codes, owner) = set_up(&server, &acme.owner).await;
+    let typed = codes[0].to_uppercase().replace('-', " ");
+    assert_eq!(sign_in(&server, json!({ "recovery_code": typed })).await.status, 201);
+    assert_eq!(sign_in(&server, json!({ "recovery_code": codes[0] })).await.outcome(), refused());
+    let left = server.get("/account/secondFactor", &owner).await.expect(200);
+    assert_eq!(left["recovery_codes_left"], 9);
+    let new = server.post("/account/secondFactor/recoveryCodes", &owner, json!({})).await.expect(201);
+    assert_eq!(sign_in(&server, json!({ "recovery_code": codes[1] })).await.outcome(), refused());
+    assert_eq!(sign_in(&server, json!({ "recovery_code": new["recovery_codes"][3] })).await.status, 201);
+    let events = server.get("/account/events", &owner).await.expect(200).to_string();
+    assert!(events.contains("recovery_code.used") && events.contains("code.refused"), "{events}");
+    assert!(!codes.iter().any(|code| events.contains(code.as_str())));
+}
+
+#[tokio::test]
+async fn a_fresh_proof_takes_a_code_too_and_removing_ends_the_other_sessions() {
+    let (server, acme) = Server::frozen().await;
+    // Somebody else holds a session that began a moment ago, by the password.
+    let stolen = server.sign_in(OWNER, PASSWORD).await;
+    let (authenticator, _, owner) = set_up(&server, &acme.owner).await;
+    let required = (401, "proof_required".to_owned());
+    assert_eq!(server.delete(AUTHENTICATOR, &stolen).await.outcome(), required, "it proves less than the account has");
+    let admin = json!({ "name": "x", "role_id": null });
+    assert_eq!(server.post(&acme.path("apiToken"), &stolen, admin.clone()).await.outcome(), required);
+    let proof = server.post("/session/proof", &stolen, json!({ "password": PASSWORD })).await;
+    assert_eq!(proof.outcome(), missing());
+    server.post(&acme.path("apiToken"), &owner, admin.clone()).await.expect(201);
+
+    server.clock.advance(5 * MINUTE);
+    assert_eq!(server.delete(AUTHENTICATOR, &owner).await.outcome(), required);
+    let body = json!({ "otp": authenticator.code(&server, 0) });
+    assert_eq!(server.post("/session/proof", &owner, body).await.status, 400, "the password is missing");
+    let body = json!({ "password": PASSWORD, "otp": authenticator.code(&server, 0) });
+    let owner = server.post("/session/proof", &owner, body).await.expect(200)["token"].as_str().unwrap().to_owned();
+    assert_eq!(server.delete(AUTHENTICATOR, &owner).await.status, 204);
+    assert_eq!(server.get("/account", &stolen).await.status, 401, "the other sessions have ended");
+    assert_eq!(server.get("/account", &owner).await.status, 200);
+    assert_eq!(sign_in(&server, json!({})).await.status, 201);
+    assert_eq!(sign_in(&server, json!({ "otp": "123456" })).await.status, 400, "a code is of no use");
+}
+
+#[tokio::test]
+async fn the_console_has_no_session_before_the_code_and_what_it_carries_works_once() {
+    let (server, acme) = Server::frozen().await;
+    let (authenticator, codes, _) = set_up(&server, &acme.owner).await;
+    next(&server);
+    let mut person = Person::at(&server);
+    let path = format!("/console/{}/tokens", acme.id);
+    person.get(&path).await;
+    let form = [("email", OWNER), ("password", PASSWORD), ("next", path.as_str())];
+    person.get("/sign-in").await;
+    person.post("/sign-in", &form).await.leads_to("/sign-in/code");
+    assert!(!person.cookies.contains_key("__Host-tokenward"), "no session");
+    let carried = person.cookies["__Host-tokenward-code"].clone();
+    let page = person.get("/sign-in/code").await.says(200, "one-time-code");
+    assert!(page.html.contains("Use a recovery code"), "{}", page.html);
+    person.post("/sign-in/code", &[("otp", &authenticator.code(&server, 9))]).await.says(401, "The code is wrong");
+    person.post("/sign-in/code", &[("otp", "12 34")]).await.says(400, "six digits");
+    person.post("/sign-in/code", &[("otp", &authenticator.code(&server, 0))]).await.leads_to(&path);
+    person.get(&path).await.says(200, "");
+
+    // The same in another browser, with a code that is good.
+    let mut thief = Person::at(&server);
+    thief.cookies.insert("__Host-tokenward-code".into(), carried);
+    thief.get("/sign-in/code").await;
+    thief.post("/sign-in/code", &[("otp", &codes[0])]).await.says(409, "works once");
+    let mut late = Person::at(&server);
+    late.get("/sign-in").await;
+    late.post("/sign-in", &form).await.leads_to("/sign-in/code");
+    late.get("/sign-in/code?recovery=1").await.says(200, "Recovery code");
+    server.clock.advance(5 * MINUTE);
+    late.post("/sign-in/code", &[("otp", &codes[0])]).await.says(409, "five minutes");
+    late.get("/sign-in/code").await.leads_to("/sign-in");
+}
+
+#[tokio::test]
+async fn the_operators_link_asks_for_the_code_unless_it_takes_the_factor_away() {
+    let (server, acme) = Server::frozen().await;
+    let (_, codes, _) = set_up(&server, &acme.owner).await;
+    let (store, operator) = (&server.running.app.store, Operator::at_this_machine());
+    let form = [("password", PASSWORD)];
+    for (reset, leads_to) in [(false, "/sign-in/code"), (true, "/")] {
+        let link = match reset {
+            true => set_up::resetting_link(store, &operator, OWNER).await,
+            false => set_up::sign_in_link(store, &operator, OWNER).await,
+        };
+        let link = link.unwrap().unwrap();
+        assert!(link.second_factor);
+        let path = format!("/sign-in/{}", *link.secret);
+        let mut person = Person::at(&server);
+        person.get(&path).await;
+        person.post(&path, &form).await.leads_to(leads_to);
+    }
+    assert_eq!(sign_in(&server, json!({})).await.status, 201, "none is asked any more");
+    assert_eq!(sign_in(&server, json!({ "recovery_code": codes[0] })).await.status, 400);
+}
+
+/// Seconds, by the clock that a database has too.
+fn seconds() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_one_code_at_three_nodes_one_wins_and_guesses_count_on_all_on_postgres() {
+    let url = database().await;
+    let kept = tempfile::tempdir().unwrap();
+    let (a, acme): (Server, Organization) =
+        Server::with_owner_and(tempfile::tempdir().unwrap(), node_config(kept.path(), "a", &url)).await;
+    let (b, c) = (node("b", &url).await, node("c", &url).await);
+    let (authenticator, codes, _) = set_up(&a, &acme.owner).await;
+    let code = authenticator.at(seconds() + STEP);
+    let all = [&a, &b, &c];
+    for body in [json!({ "otp": code }), json!({ "recovery_code": codes[0] })] {
+        let (one, two, three) =
+            tokio::join!(sign_in(all[0], body.clone()), sign_in(all[1], body.clone()), sign_in(all[2], body.clone()));
+        let mut said = [one.status.as_u16(), two.status.as_u16(), three.status.as_u16()];
+        said.sort_unstable();
+        assert_eq!(said, [201, 401, 401], "{body}");
+    }
+    // Two were wrong each time, and the right one forgave them or not, whichever came first; now fifteen at once.
+    let wrong = json!({ "otp": authenticator.at(seconds() + 100 * STEP) });
+    let mut compared = 0;
+    for _ in 0..5 {
+        for server in all {
+            let answer = sign_in(server, wrong.clone()).await;
+            compared += usize::from(answer.outcome() == refused());
+        }
+    }
+    assert!((1..=5).contains(&compared), "{compared} guesses were compared");
+    let good = json!({ "recovery_code": codes[1] });
+    for server in all {
+        assert_eq!(sign_in(server, good.clone()).await.status, 429);
+    }
+}
