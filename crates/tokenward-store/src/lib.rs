@@ -57,7 +57,7 @@ pub mod variables;
 
 pub use db::gave_way;
 pub use db::{Conn, Connections, Feed, Heard, Listener, Look, OpenError, Places, Reader, SQLITE_AT_LEAST, Store};
-pub use log::{NotCommitted, Position};
+pub use log::{Appended, NotCommitted, Position};
 pub use tx::{Tx, UnloggedTx};
 
 /// The target under which each statement that was carried out is told of, at the level of debugging.

@@ -19,8 +19,8 @@ use crate::db::{Conn, row, run};
 
 mod append;
 
-pub use append::NotCommitted;
 use append::payload_digest;
+pub use append::{Appended, NotCommitted};
 
 /// Most hashes that a checkpoint's tree is over.
 const CHECKPOINT_EVENTS: usize = EVENTS_MAX as usize;

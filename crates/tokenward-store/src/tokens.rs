@@ -27,8 +27,8 @@ pub use swept::{
 };
 
 pub use many::{
-    allowances_of, hand_over, insert_all, living_of, networks_of, owners_of, revoke_all, revoke_policy_token, set_ends,
-    switch_all, used,
+    Maker, hand_over, insert_all, living_of, makers, owners_of, revoke_all, revoke_policy_token, set_ends, switch_all,
+    used,
 };
 
 /// How the database names an API token.

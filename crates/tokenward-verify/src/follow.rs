@@ -36,6 +36,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::described::Descriptions;
+use crate::fed::Feeding;
 use crate::journal::Journal;
 use crate::policy::held::{self, Policies};
 use crate::registry::Registry;
@@ -71,6 +72,8 @@ pub(crate) struct Followed {
     pub(crate) journal: Arc<Journal>,
     /// Tells the follower to look now.
     pub(crate) nudge: Notify,
+    /// What this process has committed itself.
+    pub(crate) feeding: Feeding,
     /// When somebody last sought what is not here yet.
     sought: Mutex<Option<Instant>>,
     /// Tells whoever waits for other nodes that one has come further.
@@ -103,6 +106,7 @@ impl Default for Followed {
             line: Mutex::default(),
             journal: Arc::new(Journal::in_memory()),
             nudge: Notify::new(),
+            feeding: Feeding::default(),
             sought: Mutex::default(),
             applied: Notify::new(),
             registry: Registry::default(),
@@ -223,7 +227,7 @@ impl Followed {
     }
 
     /// The name under which an event at this position is written.
-    fn name_at(&self, position: i64) -> Uuid {
+    pub(crate) fn name_at(&self, position: i64) -> Uuid {
         let line = lock(&self.line);
         let part = line.iter().rev().find(|part| part.after_position < position).or(line.first());
         part.map(|part| part.incarnation).unwrap_or_default()
@@ -474,15 +478,12 @@ async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target
     Ok(match keeps {
         Keeps::Token => {
             let rows = tokens::index_rows(feed.conn()?, &[target]).await?;
-            let ends = rows.iter().filter_map(|row| Some((row.version, row.secret_expires_at?))).collect();
             // A copy from before it was made would not know that its digests were used.
             let used = match rows.first().and_then(|row| row.revoked_at) {
                 Some(_) => ended::used_of(feed.conn()?, target).await?,
                 None => Vec::new(),
             };
-            let of_token =
-                |row: &IndexRow| After::Token { revoked_at: row.revoked_at, disabled_at: row.disabled_at, ends, used };
-            rows.first().map(of_token)
+            after_token(rows.iter(), used)
         }
         Keeps::Sessions => {
             let living = sessions::of_accounts(feed.conn()?, &[target]).await?;
@@ -503,6 +504,13 @@ async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target
         }
         Keeps::Nothing => None,
     })
+}
+
+/// The state of a token whose secrets these are, and what is kept of their digests where it was taken back.
+pub(super) fn after_token<'r>(rows: impl Iterator<Item = &'r IndexRow> + Clone, used: Vec<String>) -> Option<After> {
+    let ends = rows.clone().filter_map(|row| Some((row.version, row.secret_expires_at?))).collect();
+    let mut rows = rows;
+    rows.next().map(|row| After::Token { revoked_at: row.revoked_at, disabled_at: row.disabled_at, ends, used })
 }
 
 /// Puts what these events are about into the index, as the rows say it.
@@ -656,7 +664,7 @@ fn put_environment(directory: &mut Directory, place: &environments::EnvironmentP
 
 /// A token whose organization is not in the directory was made later than it: its event is still to come. One whose role is not
 /// there got that later: until its event comes it is refused, and not left with the role that it had.
-fn put_token(index: &Index, directory: &Directory, row: &IndexRow, now: Time) {
+pub(super) fn put_token(index: &Index, directory: &Directory, row: &IndexRow, now: Time) {
     let Some(number) = directory.number(row.organization_id) else { return };
     let Some(organization) = directory.numbered(number) else { return };
     let state = Cut::state_of(organization.cut, row.token_id, State::of(row.revoked_at, row.disabled_at));

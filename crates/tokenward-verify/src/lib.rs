@@ -5,6 +5,7 @@ mod compare;
 pub mod credential;
 mod described;
 mod embedded;
+mod fed;
 mod follow;
 mod gateway;
 mod guard;

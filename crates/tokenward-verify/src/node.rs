@@ -190,9 +190,13 @@ impl Follower {
     pub(crate) async fn run(mut self, followed: impl AsRef<Followed>) {
         let followed = followed.as_ref();
         loop {
-            // A hint that something was written, or time to look for what nobody hinted at; or more is to be read.
+            // What this process has written, a hint that somebody has, or time to look for what nobody hinted at; or more is to be
+            // read.
             let pause = if self.unread.is_some() && self.loaded { UNREAD } else { self.pause(followed) };
-            let _ = tokio::time::timeout(pause, followed.nudge.notified()).await;
+            let looks = tokio::select! {
+                () = followed.feeding.told.notified() => false,
+                _ = tokio::time::timeout(pause, followed.nudge.notified()) => true,
+            };
             if followed.is_outgrown() {
                 // Nobody waits for one that does not decide. It answers why until it is stopped.
                 self.take_leave().await;
@@ -203,7 +207,10 @@ impl Follower {
                 self.take_leave().await;
                 return;
             }
-            if let Err(error) = self.turn(followed).await {
+            let fed = self.take_fed(followed).await;
+            let turned =
+                if looks || !fed || self.is_due() { self.turn(followed).await } else { self.tell(followed).await };
+            if let Err(error) = turned {
                 tracing::error!(%error, cause = ?error.cause, "cannot follow the log; trying again");
                 tokio::time::sleep(AGAIN).await;
             }
@@ -253,12 +260,39 @@ impl Follower {
             self.compare(followed).await?;
             self.load(followed).await?;
         }
-        let now = self.clock.steady();
-        // What is written here is looked at again and again; that one was here is written less often.
-        let renew = now.saturating_sub(self.renewed) >= self.terms.renews_every();
-        self.look(followed, renew).await?;
+        self.look(followed, self.is_due()).await?;
         self.tell(followed).await?;
         Ok(())
+    }
+
+    /// Is it time to write that one was here? What is written here is looked at again and again; that less often.
+    fn is_due(&self) -> bool {
+        self.clock.steady().saturating_sub(self.renewed) >= self.terms.renews_every()
+    }
+
+    /// Applies what this process has committed itself, where that goes on from what is applied. Was there something, and is
+    /// nothing of it left to be read?
+    async fn take_fed(&mut self, followed: &Followed) -> bool {
+        let mut all = followed.feeding.take();
+        let was_there = !all.is_empty();
+        // What a look has found meanwhile.
+        all.retain(|fed| fed.end().0 > self.position);
+        for fed in all {
+            if !self.loaded || !fed.follows(self.position, &self.hash) {
+                return false;
+            }
+            let noted = match self.terms.kind {
+                NodeKind::Server => note(followed, fed.entries(followed)).await,
+                NodeKind::Embedded => Ok(()),
+            };
+            let (position, hash) = fed.end();
+            if let Some(last) = fed.events.last() {
+                self.clock.not_before(last.time);
+            }
+            fed.put(followed, self.store.now());
+            self.goes_on(followed, (position, hash), noted);
+        }
+        was_there
     }
 
     /// Writes the own row, before anything is decided that others could rely on.
@@ -505,14 +539,19 @@ impl Follower {
         self.clock.not_before(time);
         self.cut |= new.iter().any(|row| Event::parse(&row.kind) == Some(Event::TokensRevoked));
         follow::apply(followed, &mut self.feed, new, self.store.now()).await?;
-        (self.position, self.hash) = (position, hash);
+        self.goes_on(followed, (position, hash), noted);
+        Ok(i64::try_from(new.len()).unwrap_or(BATCH))
+    }
+
+    /// All up to this position and its hash is applied, and noted, unless that failed.
+    fn goes_on(&mut self, followed: &Followed, end: (i64, Vec<u8>), noted: Result<()>) {
+        (self.position, self.hash) = end;
         self.store.is_known_to(self.position);
         match noted {
             Ok(()) => self.kept = (self.position, self.hash.clone()),
             Err(error) => tracing::error!(%error, "what was taken away is refused here, and not noted yet"),
         }
         followed.position.send_replace(self.position);
-        Ok(i64::try_from(new.len()).unwrap_or(BATCH))
     }
 
     /// The log is not the one that was followed. Nothing is decided until everything has been read anew; what is known to

@@ -6,6 +6,7 @@
 mod ended;
 mod keeping;
 mod policies;
+mod reached;
 mod reuse;
 
 use std::collections::HashMap;
@@ -286,14 +287,6 @@ impl Verifier {
     #[must_use]
     pub fn position(&self) -> i64 {
         self.0.followed.position()
-    }
-
-    /// Waits a while until the change at `position` counts here. Does it?
-    pub async fn reached(&self, position: Position) -> bool {
-        self.0.followed.nudge.notify_one();
-        let mut seen = self.0.followed.position.subscribe();
-        let reached = tokio::time::timeout(CATCH_UP, seen.wait_for(|at| self.0.followed.counts(position, *at))).await;
-        matches!(reached, Ok(Ok(_)))
     }
 
     /// Waits at most so long until what stands at `position` counts here. Does it?

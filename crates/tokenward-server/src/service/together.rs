@@ -20,8 +20,8 @@ use tokenward_core::right::Right;
 use tokenward_core::sync::lock;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::idempotency::{self, Claim};
-use tokenward_store::{NotCommitted, Position, gave_way};
-use tokenward_verify::server::SPANS;
+use tokenward_store::{Appended, NotCommitted, Position, gave_way};
+use tokenward_verify::server::{Fed, SPANS};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
@@ -239,11 +239,18 @@ async fn write(app: &Arc<App>, batch: &[Request]) -> Result<Vec<Outcome>, NotCom
     } else if !idempotency::spend_all(&mut tx, &claims).await? {
         return Err(Error::internal("one of several claims was lost").into());
     }
+    let after = batches::rows(&mut tx, &made).await?;
     let appends = app.store.clock().steady();
     let last = match told.len() {
         // Nothing to commit: what they were refused for was committed before.
         0 => None,
-        _ => Some(tx.commit_shared(&told).await?),
+        _ => {
+            let Appended { position, events } = tx.commit_shared(&told).await?;
+            if let Some((rows, described, used)) = after {
+                app.verifier.feed(Fed { events, rows, described, used });
+            }
+            Some(position)
+        }
     };
     let ends = app.store.clock().steady();
     let mut left = i64::try_from(told.len()).map_err(Error::internal)?;

@@ -122,6 +122,16 @@ impl From<Error> for NotCommitted {
     }
 }
 
+/// What was committed.
+#[derive(Clone, Debug)]
+pub struct Appended {
+    /// The position of the last event.
+    pub position: Position,
+    /// The events, behind one another; none where nobody confirmed the commit, or where the log begins another part of its line
+    /// with them: then they are to be read.
+    pub events: Vec<Skeleton>,
+}
+
 impl Tx {
     /// Appends the events of the change and commits. Answers the position of the last one.
     ///
@@ -130,23 +140,24 @@ impl Tx {
     pub async fn commit(self, events: &[Event]) -> Result<Position> {
         let by = self.by.clone();
         let events: Vec<(&By, &Event)> = events.iter().map(|event| (&by, event)).collect();
-        Ok(self.commit_shared(&events).await?)
+        Ok(self.commit_shared(&events).await?.position)
     }
 
     /// The same for the changes of several: each event with the one in whose name it is. They stand in this order, one
-    /// behind the other. Answers the position of the last one.
-    pub async fn commit_shared(mut self, events: &[(&By, &Event)]) -> Result<Position, NotCommitted> {
+    /// behind the other.
+    pub async fn commit_shared(mut self, events: &[(&By, &Event)]) -> Result<Appended, NotCommitted> {
         if events.is_empty() {
             return Err(Error::internal("a change without an event").into());
         }
-        let (mut told, mut last) = (Vec::with_capacity(events.len() + 1), Uuid::nil());
+        let (mut told, mut rows) = (Vec::with_capacity(events.len() + 1), Vec::with_capacity(events.len() + 1));
+        let mut certain = self.begins.is_none();
         if let Some(why) = self.begins {
             let begun = lineage::begin(&mut self, why).await?;
             let by = self.by.clone();
-            told.push(self.tell(&by, &begun, &mut last)?);
+            told.push(self.tell(&by, &begun, &mut rows)?);
         }
         for (by, event) in events {
-            told.push(self.tell(by, event, &mut last)?);
+            told.push(self.tell(by, event, &mut rows)?);
         }
         self.append(&told).await?;
         let Head { incarnation, position, hash, .. } = self.head.clone();
@@ -156,13 +167,17 @@ impl Tx {
         match self.end().await {
             Ok(()) => {}
             Err(Uncommitted::Aborted(error)) => return Err(NotCommitted::Nothing(error)),
-            Err(Uncommitted::Unknown) => look_up(&store, last).await?,
+            Err(Uncommitted::Unknown) => {
+                look_up(&store, rows.last().map_or_else(Uuid::nil, |row: &Skeleton| row.id)).await?;
+                certain = false;
+            }
         }
-        Ok(Position { incarnation, number: position })
+        let events = if certain { rows } else { Vec::new() };
+        Ok(Appended { position: Position { incarnation, number: position }, events })
     }
 
-    /// Gives an event its place behind the last one. Its id is `last` then.
-    fn tell(&mut self, by: &By, event: &Event, last: &mut Uuid) -> Result<Told> {
+    /// Gives an event its place behind the last one, and puts what stays of it for ever behind the other rows.
+    fn tell(&mut self, by: &By, event: &Event, rows: &mut Vec<Skeleton>) -> Result<Told> {
         let payload = payload(by, event)?;
         let mut salt = [0u8; 16];
         self.random().fill(&mut salt);
@@ -195,8 +210,8 @@ impl Tx {
             project_id: event.project.as_ref().map(|(id, _)| hex_id(*id)),
             environment_id: event.environment.as_ref().map(|(id, _)| hex_id(*id)),
         };
-        *last = row.id;
-        (self.head.position, self.head.hash) = (row.position, row.hash);
+        (self.head.position, self.head.hash) = (row.position, row.hash.clone());
+        rows.push(row);
         Ok(told)
     }
 

@@ -10,7 +10,7 @@ use tokenward_core::ended::{RETENTION, SHORTEST_RETENTION};
 use tokenward_core::time::Micros;
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, Many, execute, hex_bytes, hex_id, many, row, run};
+use crate::db::{Conn, Many, by_ids, execute, hex_bytes, hex_id, many, row, run};
 use crate::tx::{Tx, UnloggedTx};
 
 row! {
@@ -51,6 +51,20 @@ pub async fn used_of(conn: Conn<'_>, token: Uuid) -> Result<Vec<String>> {
         "SELECT coalesce(used, substr(digest, 1, 16)) FROM token_secret WHERE token_id = $1 ORDER BY version"
     ).bind(token).fetch_all(&mut *c))?;
     Ok(used.iter().map(|used| hex_bytes(used)).collect())
+}
+
+row! {
+    struct UsedRow {
+        token_id: Uuid,
+        used: Vec<u8>,
+    }
+}
+
+/// The same of several tokens, each with its own.
+pub async fn used_of_all(conn: Conn<'_>, tokens: &[Uuid]) -> Result<Vec<(Uuid, String)>> {
+    let select = "SELECT token_id, coalesce(used, substr(digest, 1, 16)) AS used FROM token_secret WHERE token_id IN";
+    let rows: Vec<UsedRow> = by_ids(conn, select, tokens).await?;
+    Ok(rows.iter().map(|row| (row.token_id, hex_bytes(&row.used))).collect())
 }
 
 /// Keeps for ever that these were used: for whoever brings back what a log has forgotten. What is no digest is left out.

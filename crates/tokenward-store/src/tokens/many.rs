@@ -8,7 +8,7 @@ use super::{
     ActorKind, Allowance, Code, Conn, Digest, Error, Grant, Kind, Management, NewToken, NotedNetwork, Places, Result,
     Revocation, Token, TokenRow, Tx, Uuid, by_ids, labels_text, managing, restrictions, write_policy,
 };
-use crate::db::{Many, hex_bytes, hex_id, many};
+use crate::db::{Many, hex_bytes, hex_id, many, row};
 
 /// A token and its first secret, on their way.
 #[derive(Serialize)]
@@ -371,24 +371,44 @@ pub async fn living_of(conn: Conn<'_>, wanted: &[(&Grant, Uuid)]) -> Result<Hash
     Ok(own.map(|token| (token.id, token)).collect())
 }
 
-/// The networks that each of these tokens is bound to.
-pub async fn networks_of(conn: Conn<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<NotedNetwork>>> {
-    let rows: Vec<(Uuid, Option<String>)> =
-        by_ids(conn, "SELECT id, networks FROM token WHERE networks IS NOT NULL AND id IN", ids).await?;
-    let unreadable = || Error::internal("the networks of a token cannot be read");
-    let read = |(id, text): (Uuid, Option<String>)| {
-        restrictions::networks(text.as_deref()).map(|it| (id, it)).ok_or_else(unreadable)
-    };
-    rows.into_iter().map(read).collect()
+/// What a token hands on to those that it makes, and what it keeps them within.
+#[derive(Clone, Debug)]
+pub struct Maker {
+    /// The networks that it is bound to.
+    pub networks: Vec<NotedNetwork>,
+    /// How fast and how much it may be used.
+    pub allowance: Allowance,
+    /// Who is accountable for it, with the e-mail address.
+    pub owner: Option<(Uuid, String)>,
 }
 
-/// How fast and how much each of these tokens may be used; those without limits are left out.
-pub async fn allowances_of(conn: Conn<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, Allowance>> {
-    let rows: Vec<(Uuid, Option<String>)> =
-        by_ids(conn, "SELECT id, allowance FROM token WHERE allowance IS NOT NULL AND id IN", ids).await?;
-    let unreadable = || Error::internal("the allowance of a token cannot be read");
-    let read = |(id, text): (Uuid, Option<String>)| {
-        restrictions::allowance(text.as_deref()).map(|it| (id, it)).ok_or_else(unreadable)
+row! {
+    struct MakerRow {
+        id: Uuid,
+        networks: Option<String>,
+        allowance: Option<String>,
+        owner_id: Option<Uuid>,
+        owner_email: Option<String>,
+    }
+}
+
+/// These tokens, as makers of others.
+pub async fn makers(conn: Conn<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, Maker>> {
+    let rows: Vec<MakerRow> = by_ids(
+        conn,
+        "SELECT t.id, t.networks, t.allowance, a.id AS owner_id, a.email AS owner_email \
+         FROM token t LEFT JOIN account a ON a.id = t.owner_id WHERE t.id IN",
+        ids,
+    )
+    .await?;
+    let read = |row: MakerRow| {
+        let unreadable = |what: &str| Error::internal(format!("the {what} of a token cannot be read"));
+        let maker = Maker {
+            networks: restrictions::networks(row.networks.as_deref()).ok_or_else(|| unreadable("networks"))?,
+            allowance: restrictions::allowance(row.allowance.as_deref()).ok_or_else(|| unreadable("allowance"))?,
+            owner: row.owner_id.zip(row.owner_email),
+        };
+        Ok((row.id, maker))
     };
     rows.into_iter().map(read).collect()
 }

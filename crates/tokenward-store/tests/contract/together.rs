@@ -87,8 +87,12 @@ async fn who_is_in_one_commit_with_others_acts_by_the_own_right_and_name(world: 
     let told: Vec<Option<_>> = rights.iter().map(|right| right.as_ref().err().map(|error| error.code)).collect();
     assert_eq!(told, [None, Some(Code::Denied(Reason::Revoked)), None]);
     let events = [&one, &two].map(|it| Event::new(Kind::TokenUpdated, Some(acme.id), it.id, ""));
-    let last = tx.commit_shared(&[(grants[0].by(), &events[0]), (grants[2].by(), &events[1])]).await.unwrap();
-    assert_eq!(last.number, before + 2);
+    let appended = tx.commit_shared(&[(grants[0].by(), &events[0]), (grants[2].by(), &events[1])]).await.unwrap();
+    assert_eq!(appended.position.number, before + 2);
+    let mut rows = log::after(world.reader().await.conn(), before, 10).await.unwrap();
+    // A reader counts what is kept; the rows are told as they are kept.
+    rows.truncate(2);
+    assert_eq!(appended.events, rows);
     let mut reader = world.reader().await;
     for (position, who) in [(before + 1, one.id), (before + 2, two.id)] {
         assert_eq!(events::actor_at(reader.conn(), position).await.unwrap(), Some(who));

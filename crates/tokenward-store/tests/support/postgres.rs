@@ -22,6 +22,8 @@ use tempfile::TempDir;
 /// Where Debian puts the server's programs; `TOKENWARD_TEST_POSTGRES` names another folder.
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 const PATIENCE: Duration = Duration::from_secs(30);
+/// For data that nobody needs afterwards.
+const QUICK: &[&str] = &["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
 
 /// Runs the server until standard input closes, then removes its folder; SIGQUIT, because nobody needs the data.
 /// When the server ends by itself, so does this, and the folder stays for whoever asks why.
@@ -50,12 +52,21 @@ impl Postgres {
     /// Starts a server of one's own, for a test that wants to stop it or to count what it does.
     pub fn start() -> Self {
         // Between finding a free port and binding it another process may take it; then the server ends, and we retry.
-        let server = Self::attempt().or_else(|_| Self::attempt());
+        Self::start_with(QUICK)
+    }
+
+    /// The same with all that a server does so that nothing is lost, for what is measured.
+    pub fn start_durable() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(settings: &[&str]) -> Self {
+        let server = Self::attempt(settings).or_else(|_| Self::attempt(settings));
         server.unwrap_or_else(|log| panic!("PostgreSQL does not start; its log:\n{log}"))
     }
 
     /// A server that accepts connections, or the log of one that does not.
-    fn attempt() -> Result<Self, String> {
+    fn attempt(settings: &[&str]) -> Result<Self, String> {
         let user = Unprivileged::find();
         let dir = tempfile::Builder::new().prefix("tokenward-postgres-").tempdir().expect("temporary folder");
         if let Some(user) = &user {
@@ -66,18 +77,18 @@ impl Postgres {
         initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
         initdb.args(["--locale-provider=icu", "--icu-locale=en-US", "--pgdata"]).arg(&data);
         run(initdb);
-        Self::launch(dir, user.as_ref())
+        Self::launch(dir, user.as_ref(), settings)
     }
 
     /// Starts the server whose data are in this folder.
-    fn launch(dir: TempDir, user: Option<&Unprivileged>) -> Result<Self, String> {
+    fn launch(dir: TempDir, user: Option<&Unprivileged>, settings: &[&str]) -> Result<Self, String> {
         let data = dir.path().join("data");
         let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("free port").port();
         let log = File::create(dir.path().join("log")).expect("log file");
         let mut owner = as_user(Command::new("sh"), user, dir.path());
         owner.args(["-c", OWNER, "sh"]).arg(dir.path()).arg(program("postgres")).arg("-D").arg(&data);
         owner.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
-        owner.args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]);
+        owner.args(settings.iter().flat_map(|setting| ["-c", setting]));
         owner.args(["-c", "max_connections=200"]);
         owner.stdin(Stdio::piped()).stdout(log.try_clone().expect("log file")).stderr(log);
         // A group of its own: an interrupt at the terminal ends the test, and the closing pipe then ends the server.
@@ -113,7 +124,8 @@ impl Postgres {
         run(copy);
         let signal = data.join("standby.signal");
         File::create(&signal).expect("make it a standby");
-        Self::launch(dir, user.as_ref()).unwrap_or_else(|log| panic!("the standby does not start; its log:\n{log}"))
+        Self::launch(dir, user.as_ref(), QUICK)
+            .unwrap_or_else(|log| panic!("the standby does not start; its log:\n{log}"))
     }
 
     /// A standby takes over: it can be written from then on.
@@ -214,7 +226,8 @@ impl Unprivileged {
     }
 }
 
-fn program(name: &str) -> PathBuf {
+/// Where one of the server's programs is.
+pub fn program(name: &str) -> PathBuf {
     let bin = std::env::var_os("TOKENWARD_TEST_POSTGRES").map_or_else(|| PathBuf::from(BIN), PathBuf::from);
     let program = bin.join(name);
     assert!(program.exists(), "{} is missing: `./scripts/test --install` installs it", program.display());

@@ -249,6 +249,63 @@ async fn a_write_has_a_span_and_its_statements_too_on_postgres() {
     a_write_has_its_statements(&["--data-dir", text(files.path()), "--database", &url]).await;
 }
 
+/// Creates at once in one test: one that is alone, and a full batch.
+const AT_ONCE: u8 = 65;
+
+async fn a_full_batch_has_few_statements(data: &[&str], url: &str) {
+    let (collector, to, _serving) = Collector::start().await;
+    let bootstrapped = bootstrap(data);
+    let service = traced(data, to, &[("OTEL_BSP_MAX_QUEUE_SIZE", "65536")]);
+    let client = service.client(&bootstrapped);
+    let role = client.role("viewer").await;
+    let clock = std::sync::Arc::new(tokenward_verify::server::clock::SystemClock::default());
+    let random = std::sync::Arc::new(tokenward_verify::server::random::OsRandom);
+    let store = tokenward_store::Store::open(url, clock, random).await.unwrap();
+    // Whoever comes while somebody else writes waits, and is in one batch with the others.
+    let mut alone = store.begin_unlogged().await.unwrap();
+    alone.alone().await.unwrap();
+    let mut running = tokio::task::JoinSet::new();
+    for number in 1..=AT_ONCE {
+        let (parent, ..) = traceparent(number);
+        let path = format!("{}/organization/{}/apiToken", client.url, client.organization);
+        let request = client.http.post(path).bearer_auth(&client.token).header("traceparent", &parent);
+        let request = request.json(&json!({ "name": format!("made-{number}"), "role_id": role }));
+        running.spawn(async move { request.send().await.unwrap().status() });
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(alone);
+    store.close().await;
+    while let Some(status) = running.join_next().await {
+        assert_eq!(status.unwrap(), 201);
+    }
+    service.terminate();
+    assert!(service.wait().0.success());
+    let traces: Vec<String> = (1..=AT_ONCE).map(|number| traceparent(number).1).collect();
+    let all = collector.all();
+    let statements: Vec<_> = all.iter().filter(|it| it.span.kind == 3 && traces.contains(&it.trace())).collect();
+    assert!(statements.iter().any(|it| it.attribute("db.query.text").starts_with("INSERT INTO token ")));
+    let each = statements.len() as f64 / f64::from(AT_ONCE);
+    assert!(each <= 1.5, "{each} statements a create: {:?}", {
+        let mut texts: Vec<_> = statements.iter().map(|it| it.attribute("db.query.text")).collect();
+        texts.sort();
+        texts
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_statements_are_enough_for_two_tokens_of_a_full_batch() {
+    let files = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", files.path().join("tokenward.db").display());
+    a_full_batch_has_few_statements(&["--data-dir", text(files.path())], &url).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_statements_are_enough_for_two_tokens_of_a_full_batch_on_postgres() {
+    let url = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();
+    let files = tempfile::tempdir().unwrap();
+    a_full_batch_has_few_statements(&["--data-dir", text(files.path()), "--database", &url], &url).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_no_collector_is_named_there_is_no_trace() {
     let files = tempfile::tempdir().unwrap();

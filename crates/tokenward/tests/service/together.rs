@@ -2,11 +2,19 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_core::event::Kind;
+use tokenward_core::Uuid;
+use tokenward_core::caller::Grant;
+use tokenward_core::event::{By, Event, Kind};
+use tokenward_core::permission::Management;
+use tokenward_core::right::{Operator, Right as _};
+use tokenward_core::token::{Revocation, RevokeReason};
 use tokenward_store::log::{self, Chain};
+use tokenward_store::tokens;
+use tokenward_verify::server::Fed;
 use tokio::task::JoinSet;
 
 use crate::nodes::{database, node_config};
@@ -94,4 +102,156 @@ async fn at_once(server: Server, acme: Organization) {
     // All of one commit have one time.
     let commits: HashSet<i64> = of(Kind::TokenCreated).chain(of(Kind::TokenDeleted)).map(|row| row.time.0).collect();
     assert!(commits.len() < 22 + 30, "{} commits of 60 writes at once", commits.len() - 22);
+}
+
+/// Long enough for requests to come to where they wait for the log; that they do is no condition of any test.
+const ON_THEIR_WAY: Duration = Duration::from_millis(500);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_token_is_taken_back_while_the_batch_waits_is_refused_alone_on_sqlite() {
+    let (server, acme) = Server::with_owner().await;
+    taken_back_meanwhile(server, acme).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_token_is_taken_back_while_the_batch_waits_is_refused_alone_on_postgres() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = node_config(directory.path(), "a", &database().await);
+    let (server, acme) = Server::with_owner_and(directory, config).await;
+    taken_back_meanwhile(server, acme).await;
+}
+
+async fn taken_back_meanwhile(server: Server, acme: Organization) {
+    let viewer = server.role(&acme, "viewer").await;
+    let admin = server.role(&acme, "admin").await;
+    let (gone, doomed) = server.new_token(&acme, json!({ "name": "doomed", "role_id": admin })).await;
+    let gone: Uuid = gone.parse().unwrap();
+    let (server, acme) = (Arc::new(server), Arc::new(acme));
+    let store = server.running.app.store.clone();
+    // Nobody else writes until this is committed.
+    let (mut tx, operator) = store.begin(&Operator::at_this_machine()).await.unwrap();
+    let mut running = JoinSet::new();
+    for n in 0..20 {
+        let (server, acme, doomed) = (Arc::clone(&server), Arc::clone(&acme), doomed.clone());
+        let new = json!({ "name": format!("made-{n}"), "role_id": viewer });
+        running.spawn(async move {
+            let of_doomed = n % 4 == 0;
+            let credential = if of_doomed { &doomed } else { &acme.owner };
+            (of_doomed, server.post(&acme.path("apiToken"), credential, new).await)
+        });
+    }
+    tokio::time::sleep(ON_THEIR_WAY).await;
+    let organization = acme.id.parse().unwrap();
+    let grant = Grant::operator(&operator, organization, Management::TokenManage);
+    let why = Revocation {
+        at: tx.now(),
+        reason: RevokeReason::Unspecified,
+        note: None,
+        by_name: None,
+        by_kind: None,
+        by_id: None,
+    };
+    assert_eq!(tokens::revoke_all(&mut tx, &[(&grant, gone, &why)]).await.unwrap().len(), 1);
+    tx.commit(&[Event::new(Kind::TokenDeleted, Some(organization), gone, "doomed")]).await.unwrap();
+    let (mut made, mut refused) = (0, 0);
+    while let Some(done) = running.join_next().await {
+        match done.unwrap() {
+            (true, answer) => {
+                assert_eq!(answer.outcome(), (401, "revoked".to_owned()));
+                refused += 1;
+            }
+            (false, answer) => {
+                answer.expect(201);
+                made += 1;
+            }
+        }
+    }
+    assert_eq!((made, refused), (15, 5));
+    let mut reader = store.read().await.unwrap();
+    assert!(matches!(log::verify(reader.conn()).await.unwrap(), Chain::Intact { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_with_the_same_name_one_is_made() {
+    let (server, acme) = Server::with_owner().await;
+    let viewer = server.role(&acme, "viewer").await;
+    let (server, acme) = (Arc::new(server), Arc::new(acme));
+    let mut running = JoinSet::new();
+    for _ in 0..32 {
+        let (server, acme) = (Arc::clone(&server), Arc::clone(&acme));
+        let new = json!({ "name": "same", "role_id": viewer });
+        running.spawn(async move { server.post(&acme.path("apiToken"), &acme.owner, new).await });
+    }
+    let mut made = 0;
+    while let Some(done) = running.join_next().await {
+        let answer = done.unwrap();
+        match answer.status.as_u16() {
+            201 => made += 1,
+            _ => assert_eq!(answer.outcome(), (409, "name_taken".to_owned())),
+        }
+    }
+    assert_eq!(made, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_committed_here_is_applied_as_it_was_told_and_read_where_that_does_not_go_on_sqlite() {
+    let (server, acme) = Server::with_owner().await;
+    fed(server, acme).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_committed_here_is_applied_as_it_was_told_and_read_where_that_does_not_go_on_postgres() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = node_config(directory.path(), "a", &database().await);
+    // Nothing else looks while this is tried out.
+    config.hints = false;
+    let (server, acme) = Server::with_owner_and(directory, config).await;
+    fed(server, acme).await;
+}
+
+/// Tells the follower of commits in which nothing changed, with rows that no database has: so it shows which ones it took.
+async fn fed(server: Server, acme: Organization) {
+    let viewer = server.role(&acme, "viewer").await;
+    let (id, text) = server.new_token(&acme, json!({ "name": "as-kept", "role_id": viewer })).await;
+    let asking = server.token(&acme, "asking", "admin").await;
+    let (id, organization): (Uuid, Uuid) = (id.parse().unwrap(), acme.id.parse().unwrap());
+    let (store, verifier) = (server.running.app.store.clone(), server.running.app.verifier.clone());
+    let commit = async || {
+        let operator = Operator::at_this_machine();
+        let (tx, operator) = store.begin(&operator).await.unwrap();
+        let by: By = operator.by().clone();
+        let event = Event::new(Kind::TokenUpdated, Some(organization), id, "as-kept");
+        tx.commit_shared(&[(&by, &event)]).await.unwrap()
+    };
+    let rows = async |name: &str| {
+        let mut reader = store.read().await.unwrap();
+        let mut rows = tokens::index_rows(reader.conn(), &[id]).await.unwrap();
+        rows.iter_mut().for_each(|row| name.clone_into(&mut row.name));
+        rows
+    };
+    let name =
+        async || server.post("/verify", &asking, json!({ "token": text })).await.expect(200)["token"]["name"].clone();
+    assert_eq!(name().await, "as-kept");
+
+    let told = rows("as-told").await;
+    let first = commit().await;
+    verifier.feed(Fed { events: first.events, rows: told, described: Vec::new(), used: Vec::new() });
+    assert!(verifier.reached(first.position).await);
+    assert_eq!(name().await, "as-told", "it was read");
+
+    // One was missed before it: what is told does not count, and both are read.
+    let told = rows("never").await;
+    commit().await;
+    let second = commit().await;
+    verifier.feed(Fed { events: second.events, rows: told, described: Vec::new(), used: Vec::new() });
+    assert!(verifier.reached(second.position).await);
+    assert_eq!(name().await, "as-kept");
+
+    // Its hash is another one.
+    let told = rows("never").await;
+    let mut third = commit().await;
+    third.events[0].hash[0] ^= 1;
+    verifier.feed(Fed { events: third.events, rows: told, described: Vec::new(), used: Vec::new() });
+    assert!(verifier.reached(third.position).await);
+    assert_eq!(name().await, "as-kept");
 }

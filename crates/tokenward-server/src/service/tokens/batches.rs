@@ -8,12 +8,11 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind};
 use tokenward_core::life::Life;
-use tokenward_core::meter::Allowance;
-use tokenward_core::network::NotedNetwork;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::secret::{self, Digest};
 use tokenward_core::token::{self, Token, TokenVersion};
 use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_store::tokens::{DescriptionRow, IndexRow};
 use tokenward_store::{Tx, members, roles, token_policies, tokens};
 
 use super::super::token_places::{self, PlacesWanted};
@@ -68,7 +67,7 @@ impl From<Error> for Refused {
     }
 }
 
-type Made = Result<(Done, Event), Refused>;
+pub(in crate::service) type Made = Result<(Done, Event), Refused>;
 /// The same with the right by which it is done.
 type Judged = Result<(Grant, (Done, Event)), Refused>;
 
@@ -78,13 +77,10 @@ struct Around {
     /// The role admin of each organization where it is needed.
     admins: HashMap<Uuid, Arc<Role>>,
     organizations: HashMap<Uuid, token_policies::Around>,
-    /// Those of the tokens that make others.
-    networks: HashMap<Uuid, Vec<NotedNetwork>>,
-    /// Who is accountable for each of those.
-    owners: HashMap<Uuid, (Uuid, String)>,
+    /// The tokens that make others.
+    makers: HashMap<Uuid, tokens::Maker>,
     /// The members who are named as owners or successors, by organization and account.
     members: HashMap<(Uuid, Uuid), String>,
-    allowances: HashMap<Uuid, Allowance>,
     /// The projects and environments that are named.
     places: token_places::Known,
 }
@@ -130,6 +126,35 @@ pub(in crate::service) async fn make(
     insert(tx, &mut judged).await?;
     take_back(tx, &mut judged).await?;
     Ok(judged.into_iter().map(|made| made.map(|(_, made)| made)).collect())
+}
+
+/// Rows of tokens, the labels of those that have some, and what is kept of the digests of those that were taken back.
+type Told = (Vec<IndexRow>, Vec<DescriptionRow>, Vec<(Uuid, String)>);
+
+/// What the tokens that were made and taken back are by now, for the follower. `None` where it has to read more than their
+/// rows: policies.
+pub(in crate::service) async fn rows(tx: &mut Tx, made: &[Made]) -> Result<Option<Told>> {
+    let (mut ids, mut described, mut revoked) = (Vec::with_capacity(made.len()), Vec::new(), Vec::new());
+    for (done, _) in made.iter().flatten() {
+        match done {
+            Done::Revoked(token) => {
+                ids.push(token.id);
+                revoked.push(token.id);
+            }
+            Done::Created { created: Created { token, .. }, .. } => {
+                ids.push(token.id);
+                if !token.labels.is_empty() || token.metadata.is_some() {
+                    described.push(token.id);
+                }
+            }
+        }
+    }
+    let rows = tokens::index_rows(tx.conn(), &ids).await?;
+    if rows.iter().any(|row| row.kind == secret::Kind::PolicyToken) {
+        return Ok(None);
+    }
+    let used = tokens::ended::used_of_all(tx.conn(), &revoked).await?;
+    Ok(Some((rows, tokens::descriptions(tx.conn(), Some(&described)).await?, used)))
 }
 
 /// Those of the tokens that are to be taken back that can be.
@@ -233,13 +258,10 @@ impl Around {
         let roles = roles::compiled(tx.conn(), Some(&wanted)).await?;
         let roles = roles.into_iter().map(|(organization, role)| (role.id, (organization, Arc::new(role)))).collect();
         let organizations = token_policies::of_all(tx.conn(), &ids(organizations)).await?;
-        let makers = ids(makers);
-        let networks = tokens::networks_of(tx.conn(), &makers).await?;
-        let allowances = tokens::allowances_of(tx.conn(), &makers).await?;
-        let owners = tokens::owners_of(tx.conn(), &makers).await?;
+        let makers = tokens::makers(tx.conn(), &ids(makers)).await?;
         let members = members::emails(tx.conn(), &ids(accountable)).await?;
         let places = token_places::Known::read(tx.conn(), &places).await?;
-        Ok(Self { roles, admins, organizations, networks, owners, members, allowances, places })
+        Ok(Self { roles, admins, organizations, makers, members, places })
     }
 
     /// Who is accountable for a new token, with the e-mail address: who is named, who makes it, or the owner of the token
@@ -254,7 +276,7 @@ impl Around {
         };
         let owner = match new.owner_id {
             Some(named) => named.and_then(|id| member("owner_id", id)),
-            None => token_owners::usual(grant, |token| self.owners.get(&token).cloned()),
+            None => token_owners::usual(grant, |token| self.makers.get(&token).and_then(|it| it.owner.clone())),
         };
         if let Some(successor) = new.successor_id {
             member("successor_id", successor);
@@ -296,8 +318,10 @@ impl Around {
         let expires_at = rules.end(new.end, begin);
         rules.check_end(expires_at, begin).map_err(|problem| Error::invalid("expires_at", problem))?;
         if let Some((own, _)) = grant.token() {
-            token_networks::within(self.networks.get(&own).map_or(&[], Vec::as_slice), &new.networks)?;
-            token_allowance::within(&self.allowances.get(&own).copied().unwrap_or_default(), &new.allowance)?;
+            // The right was asked from its row.
+            let maker = self.makers.get(&own).ok_or_else(|| Error::not_found("token"))?;
+            token_networks::within(&maker.networks, &new.networks)?;
+            token_allowance::within(&maker.allowance, &new.allowance)?;
         }
         if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
             grant.require_proof(proof::lifetime(app), now)?;

@@ -1,0 +1,35 @@
+//! From where on a change counts here, for those who have made it.
+
+use std::time::Duration;
+
+use tokenward_store::Position;
+use tokio::time::timeout;
+
+use super::{CATCH_UP, Verifier};
+use crate::fed::Fed;
+
+/// How long it may take at most to apply what was fed, before it is read.
+const FED: Duration = Duration::from_millis(20);
+
+impl Verifier {
+    /// Has the follower apply what this process has committed, where it has applied all before it; otherwise it reads it.
+    pub fn feed(&self, fed: Fed) {
+        self.0.followed.feeding.put(fed);
+    }
+
+    /// Waits a while until the change at `position` counts here. Does it?
+    pub async fn reached(&self, position: Position) -> bool {
+        let followed = &self.0.followed;
+        let mut seen = followed.position.subscribe();
+        if followed.feeding.reaches(position.number) {
+            let counts = seen.wait_for(|at| followed.counts(position, *at));
+            let counts = timeout(FED, counts).await.map(|counts| counts.is_ok());
+            if let Ok(counts) = counts {
+                return counts;
+            }
+        }
+        followed.nudge.notify_one();
+        let reached = timeout(CATCH_UP, seen.wait_for(|at| followed.counts(position, *at))).await;
+        matches!(reached, Ok(Ok(_)))
+    }
+}
