@@ -11,8 +11,11 @@ mod changes;
 mod envoy;
 mod http;
 mod page;
+#[path = "../../../tokenward-store/tests/support/postgres.rs"]
+mod postgres;
 mod result;
 mod start;
+mod volume;
 mod world;
 
 // As in the binary, for the servers that decide nothing.
@@ -22,12 +25,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// How a section is measured.
 type Measure = fn() -> result::Section;
 
-const SECTIONS: [(&str, Measure); 5] = [
+const SECTIONS: [(&str, Measure); 6] = [
     ("http", http::measure),
     ("envoy", envoy::measure),
     ("changes", changes::measure),
     ("start", start::measure),
     ("large", start::measure_large),
+    ("volume", volume::measure),
 ];
 
 fn main() {

@@ -84,6 +84,49 @@ fn at(tokens: u64, rounds: usize) -> (Growth, f64) {
     (Growth { tokens, seconds_to_ready: ready, bytes_a_token: found[0].2 }, reading)
 }
 
+/// Seconds to be ready with so many living tokens, beside so many that have ended and without them.
+pub fn beside_ended(living: u64, ended: u64) -> (f64, f64) {
+    let world = World::empty();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        fill(&world.directory, living + ended).await;
+        let ready = async || {
+            one(&world.directory).await;
+            let mut found = Vec::new();
+            for _ in 0..ROUNDS {
+                found.push(one(&world.directory).await.1);
+            }
+            median(found)
+        };
+        // A moment ago: what ended long ago is forgotten.
+        end(&world.directory, living).await;
+        let with = ready().await;
+        forget(&world.directory).await;
+        (with, ready().await)
+    })
+}
+
+async fn database(directory: &TempDir) -> SqliteConnection {
+    use sqlx::ConnectOptions;
+    SqliteConnectOptions::new().filename(directory.path().join("tokenward.db")).connect().await.unwrap()
+}
+
+/// Takes all of the filled tokens back but so many.
+async fn end(directory: &TempDir, living: u64) {
+    let end = format!(
+        "UPDATE token SET revoked_at = CAST(unixepoch('subsec') * 1000000 AS INTEGER) \
+         WHERE name LIKE 'terraform-%' AND name > printf('terraform-%010d', {living})"
+    );
+    database(directory).await.execute(sqlx::AssertSqlSafe(end)).await.unwrap();
+}
+
+/// Takes the rows of those out that were taken back.
+async fn forget(directory: &TempDir) {
+    let forget = "DELETE FROM token_secret WHERE token_id IN (SELECT id FROM token WHERE revoked_at IS NOT NULL); \
+                  DELETE FROM token WHERE revoked_at IS NOT NULL";
+    database(directory).await.execute(forget).await.unwrap();
+}
+
 fn row(growth: Growth, reading: f64) -> Row {
     Row {
         what: format!("start to ready, {} tokens", grouped(growth.tokens)),

@@ -94,7 +94,7 @@ pub fn terms(poll: Duration) -> NodeTerms {
 }
 
 /// The binary, without any setting of the environment that the benchmark runs in.
-fn binary() -> Command {
+pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TOKENWARD_")) {
         command.env_remove(name);
@@ -157,11 +157,16 @@ impl World {
         command.envs(variables.iter().copied());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(self.directory.path());
         command.env("TOKENWARD_ENVOY_LISTEN", &envoy).env("TOKENWARD_LOG", "warn");
-        let process = Process::start(&mut command);
-        let rest = process.said.strip_prefix("Tokenward listens on ").unwrap();
-        let url = rest.split(' ').next().unwrap().to_owned();
+        let (process, url) = served(Process::start(&mut command));
         (process, url, format!("http://{envoy}"))
     }
+}
+
+/// A server, with its address.
+pub fn served(process: Process) -> (Process, String) {
+    let rest = process.said.strip_prefix("Tokenward listens on ").unwrap();
+    let url = rest.split(' ').next().unwrap().to_owned();
+    (process, url)
 }
 
 /// Adds tokens of a role. Answers their ids and texts.

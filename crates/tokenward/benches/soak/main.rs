@@ -12,6 +12,7 @@ mod attacks;
 mod neighbour;
 mod observe;
 mod report;
+mod volume;
 #[path = "../service/world.rs"]
 mod world;
 
@@ -40,19 +41,26 @@ struct Arguments {
     write: Option<PathBuf>,
     /// Only the attacks whose name contains this.
     only: String,
+    /// For so long short-lived tokens instead of attacks.
+    minutes: Option<f64>,
 }
 
 fn arguments() -> Arguments {
-    let mut given = Arguments { seconds: 600, write: None, only: String::new() };
+    let mut given = Arguments { seconds: 600, write: None, only: String::new(), minutes: None };
     let mut all = std::env::args().skip(1);
     while let Some(argument) = all.next() {
         match argument.as_str() {
             "--seconds" => given.seconds = all.next().and_then(|text| text.parse().ok()).expect("--seconds NUMBER"),
+            "--minutes" => {
+                given.minutes = Some(all.next().and_then(|text| text.parse().ok()).expect("--minutes NUMBER"));
+            }
             "--write" => given.write = Some(all.next().expect("--write FILE").into()),
             "--only" => given.only = all.next().expect("--only NAME"),
             // Cargo says it to every benchmark.
             "--bench" => {}
-            other => panic!("unknown argument {other}; there are --seconds NUMBER, --only NAME and --write FILE"),
+            other => panic!(
+                "unknown argument {other}; there are --seconds NUMBER, --minutes NUMBER, --only NAME and --write FILE"
+            ),
         }
     }
     given
@@ -60,6 +68,14 @@ fn arguments() -> Arguments {
 
 fn main() {
     let given = arguments();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    if let Some(minutes) = given.minutes {
+        let world = World::with_tokens(volume::tokens_for(minutes));
+        let (mut process, url, _) = world.serve();
+        runtime.block_on(volume::run(minutes, &world, &url, process.child.id()));
+        assert!(process.child.try_wait().unwrap().is_none(), "the server has ended");
+        return;
+    }
     let world = World::with_tokens(TOKENS);
     let variables = [
         // The neighbour asks as a gateway does, the attackers come from other addresses.
@@ -68,7 +84,6 @@ fn main() {
         ("TOKENWARD_LIMITS_ANSWER_STALL_MS", "10000"),
     ];
     let (mut process, url, _) = world.serve_with(&variables);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let report = runtime.block_on(run(&given, &world, &url, process.child.id()));
     assert!(process.child.try_wait().unwrap().is_none(), "the server has ended");
     println!("{report}");
