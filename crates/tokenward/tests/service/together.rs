@@ -204,7 +204,7 @@ async fn what_was_committed_here_is_applied_as_it_was_told_and_read_where_that_d
     let directory = tempfile::tempdir().unwrap();
     let mut config = node_config(directory.path(), "a", &database().await);
     // Nothing else looks while this is tried out.
-    config.hints = false;
+    (config.hints, config.max_staleness) = (false, Duration::from_secs(60));
     let (server, acme) = Server::with_owner_and(directory, config).await;
     fed(server, acme).await;
 }
