@@ -202,12 +202,13 @@ async fn tokens(server: &Server, acme: &mut Organization, begin: Time, end: Time
         // Only an admin hands out the role of admins.
         let kind = [0, 0, 3, 4, 1, 5, 6, 7, 2, 8, 9, 10][n % 12];
         let role = &roles[if maker == acme.owner || kind != 2 { kind } else { 0 }];
+        let team = ["shop", "platform", "data"][n % 3];
         let body = json!({
             "name": name,
             "description": (n % 4 != 0).then(|| format!("Made for {} by {}", name, people.len())),
             "role_id": role,
             "expires_at": ends,
-            "labels": { "team": ["shop", "platform", "data"][n % 3] },
+            "labels": { "team": team },
         });
         let made = server.post(&acme.path("apiToken"), &maker, body).await;
         assert_eq!(made.status, 201, "{name}: {}", made.text);
