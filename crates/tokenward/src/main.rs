@@ -1,9 +1,12 @@
 //! The `tokenward` binary: parse, dispatch.
 
 mod at_start;
+mod browser;
 mod cli;
 mod commands;
+mod jq;
 mod note;
+mod pick;
 
 use std::future::Future;
 use std::process::ExitCode;

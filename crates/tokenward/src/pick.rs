@@ -8,8 +8,19 @@ use serde_json::{Map, Value};
 use tokenward_core::nearest::nearest;
 use tokenward_server::api::fields_beside;
 
-use super::output::{Failure, Result};
-use super::{Global, jq};
+use crate::jq;
+use crate::note::clean;
+
+/// Why an answer cannot be shown as somebody wants it.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Unshown {
+    /// Was it asked for wrongly?
+    pub is_usage: bool,
+    /// What is wrong, and what to do.
+    pub lines: Vec<String>,
+}
+
+type Result<T> = std::result::Result<T, Unshown>;
 
 /// What was asked for.
 struct Pick {
@@ -38,11 +49,10 @@ pub fn fields(text: &str) -> std::result::Result<String, String> {
 }
 
 /// Looks so from now on.
-pub fn choose(global: &Global) {
-    let fields = global.fields.as_deref().and_then(names);
-    let ids = global.quiet && global.fields.is_none() && global.jq.is_none();
+pub fn choose(fields: Option<&str>, jq: Option<&str>, quiet: bool) {
+    let ids = quiet && fields.is_none() && jq.is_none();
     // A second choice cannot be: there is one command line.
-    let _ = PICK.set(Pick { fields, jq: global.jq.clone(), ids });
+    let _ = PICK.set(Pick { fields: fields.and_then(names), jq: jq.map(str::to_owned), ids });
 }
 
 /// Is only the shortest wanted of an answer?
@@ -67,7 +77,8 @@ fn as_chosen(answer: &Value, whole: fn(&Value) -> String) -> Result<Option<Strin
         None => Cow::Borrowed(answer),
     };
     let lines = match &pick.jq {
-        Some(expression) => jq::run(expression, &answer)?,
+        Some(expression) => jq::run(expression, &answer)
+            .map_err(|why| Unshown { is_usage: false, lines: vec![format!("--jq: {why}")] })?,
         None if pick.ids => ids(&answer),
         None => return Ok(Some(whole(&answer))),
     };
@@ -118,11 +129,12 @@ fn only(answer: &Value, fields: &[String]) -> Result<Value> {
     Ok(answer)
 }
 
-fn no_field(unknown: &str, known: &BTreeSet<String>) -> Failure {
+fn no_field(unknown: &str, known: &BTreeSet<String>) -> Unshown {
     let meant = nearest(unknown, known.iter().map(String::as_str));
     let meant = meant.map(|meant| format!(" Did you mean `{meant}`?")).unwrap_or_default();
     let all = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    Failure::usage(format!("The answer has no field `{unknown}`.{meant}")).hint(format!("It has: {all}"))
+    let lines = vec![format!("The answer has no field `{unknown}`.{meant}"), format!("It has: {all}")];
+    Unshown { is_usage: true, lines }
 }
 
 /// The id of each thing, or its name where it has no id. What has neither needs no word: the exit code has said it.
@@ -130,7 +142,7 @@ fn ids(answer: &Value) -> Vec<String> {
     let mut answer = answer.clone();
     let name = |thing: &Map<String, Value>| {
         let text = |key: &str| thing.get(key).and_then(Value::as_str);
-        text("id").or_else(|| text("name")).map(super::output::clean)
+        text("id").or_else(|| text("name")).map(clean)
     };
     things(&mut answer).into_iter().filter_map(|thing| name(thing)).collect()
 }

@@ -1,11 +1,11 @@
 //! The guides, which are the pages in `docs/`: compiled in, made HTML once, and searched in memory.
 
+use std::fmt;
 use std::sync::LazyLock;
 
+use askama::filters::HtmlSafe;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
-
-use super::view::GuideHtml;
 
 macro_rules! guide {
     ($name:literal, $about:literal) => {
@@ -42,6 +42,19 @@ const TEXTS: [(&str, &str, &str); 18] = [
 const FOUND: usize = 30;
 const WORDS: usize = 8;
 const EXCERPT: usize = 180;
+
+/// A guide as HTML. It is made of a page that is compiled in, by what escapes every text in it; nothing that anybody types comes
+/// near it, which is why it goes into a page as it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GuideHtml(pub String);
+
+impl HtmlSafe for GuideHtml {}
+
+impl fmt::Display for GuideHtml {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// A guide.
 pub(super) struct Guide {

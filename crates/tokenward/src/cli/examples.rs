@@ -348,8 +348,8 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
     (
         "event check-proof",
         [
-            "tokenward event check-proof proof.json --public-key KEY",
-            "tokenward event check-proof - --public-key KEY --json < proof.json",
+            "tokenward event check-proof proof.json --public-key 5f0c6e1d9a7b48c2e3f1a0b9d8c7e6f5041322314f5e6d7c8b9aa0b1c2d3e4f5",
+            "tokenward event check-proof - --public-key 5f0c6e1d9a7b48c2e3f1a0b9d8c7e6f5041322314f5e6d7c8b9aa0b1c2d3e4f5 --json < proof.json",
         ],
     ),
     ("event verify", ["tokenward event verify", "tokenward event verify --from 1000 --json"]),

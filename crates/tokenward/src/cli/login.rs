@@ -18,9 +18,10 @@ use tokenward_verify::server::random::OsRandom;
 
 use super::client::{self, Client};
 use super::credentials::{self, Credentials, Login};
-use super::loopback::{self, Loopback};
+use super::loopback::Loopback;
 use super::output::{self, Exit, Failure, Result, moment};
 use super::{Global, prompt};
+use crate::browser;
 use crate::note::note;
 
 /// What this program calls itself.
@@ -65,7 +66,7 @@ impl Way {
             let say = "Say who you are with --email; the password is read from standard input.";
             return Err(Failure::usage(say).hint("Or sign in by a browser: with --device, or with --no-browser."));
         }
-        Ok(if loopback::can_open() { Self::Browser { open: true } } else { Self::Device })
+        Ok(if browser::can_open() { Self::Browser { open: true } } else { Self::Device })
     }
 }
 
@@ -151,7 +152,7 @@ async fn by_browser(client: &Client, global: &Global, open: bool) -> Result<Logi
         .append_pair("host", &host())
         .finish();
     let address = format!("{}/console/command-line?{query}", client.base());
-    if open && loopback::open(&address) {
+    if open && browser::open(&address) {
         note(format!("Go on in the browser. If none has opened, open this on the same machine:\n  {address}"));
     } else {
         note(format!("Open this in a browser on this machine:\n  {address}"));

@@ -1,7 +1,5 @@
-//! The browser on this machine: opening it, and taking from it what the server gave it for us (RFC 8252 §7.3).
+//! What the browser on this machine brings: it was given by the server for us (RFC 8252 §7.3).
 
-use std::env;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -16,30 +14,6 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const REQUEST: Duration = Duration::from_secs(5);
 /// The largest head of one: the code is a few hundred characters.
 const HEAD: usize = 16 * 1024;
-
-/// Is there a browser on this machine that whoever sits at the terminal sees?
-pub fn can_open() -> bool {
-    let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-    if set("BROWSER") {
-        return true;
-    }
-    !set("SSH_CONNECTION") && (cfg!(target_os = "macos") || set("DISPLAY") || set("WAYLAND_DISPLAY"))
-}
-
-/// Opens an address. `false` where nothing could be started.
-pub fn open(address: &str) -> bool {
-    let usual = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    let program = env::var_os("BROWSER").filter(|program| !program.is_empty()).unwrap_or_else(|| usual.into());
-    let started = Command::new(program)
-        .arg(address)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        // A browser has no business with it.
-        .env_remove("TOKENWARD_TOKEN")
-        .spawn();
-    started.is_ok()
-}
 
 /// A port of this machine alone, which a browser brings the code to.
 pub struct Loopback {

@@ -8,8 +8,7 @@ use super::Context;
 use super::answer::ApiAnswer;
 use super::client::ChosenOrganization;
 use super::effect::WaitArgs;
-use super::output::{Exit, Failure, Result, clean};
-use super::token_bulk::count;
+use super::output::{Exit, Failure, Result, clean, token_count as count};
 use crate::note::{note, say};
 
 /// The tokens that a member has made and that have not ended.

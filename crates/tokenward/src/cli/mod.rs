@@ -21,7 +21,6 @@ mod event_list;
 mod examples;
 mod find;
 mod health;
-mod jq;
 mod limits;
 mod log;
 mod login;
@@ -32,7 +31,6 @@ mod node;
 mod org;
 mod output;
 mod own_secret;
-mod pick;
 mod pipeline;
 mod policy_token;
 mod project;
@@ -82,13 +80,12 @@ use crate::commands::serve::ServeArgs;
 use crate::commands::sign_in_link::SignInLinkArgs;
 use crate::commands::size::StatusArgs;
 use crate::note::be_quiet;
+use crate::{jq, pick};
 use client::Client;
 pub use complete::answer_a_shell;
 pub use log::{LogCommand, OnlineLog};
-pub use loopback::{can_open as can_open_browser, open as open_in_browser};
-use output::Result;
-pub use output::{Exit, Failure};
-pub use pick::{shown, shown_in_a_line};
+pub use output::Exit;
+use output::{Failure, Result};
 use run::RunArgs;
 pub use run::run as run_command;
 
@@ -315,7 +312,8 @@ impl<'a> Context<'a> {
 pub fn parse() -> Cli {
     let typed: Vec<OsString> = std::env::args_os().collect();
     let cli = read(&typed).unwrap_or_else(|error| error.exit());
-    pick::choose(&cli.global);
+    let Global { fields, jq, quiet, .. } = &cli.global;
+    pick::choose(fields.as_deref(), jq.as_deref(), *quiet);
     if cli.global.quiet {
         be_quiet();
     }
@@ -737,10 +735,6 @@ mod tests {
             for example in both {
                 let words = words(example);
                 assert!(example.starts_with(&format!("tokenward {path}")), "{example}");
-                // A key of checkpoints is what no example shows.
-                if words.iter().any(|word| word == "KEY") {
-                    continue;
-                }
                 parsed(&words[1..].iter().map(String::as_str).collect::<Vec<_>>())
                     .unwrap_or_else(|error| panic!("{example}: {error}"));
             }

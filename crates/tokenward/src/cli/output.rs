@@ -9,9 +9,9 @@ use comfy_table::{Attribute, Cell, ContentArrangement, presets};
 use serde_json::Value;
 use tokenward_core::Time;
 
-use super::pick;
 pub use crate::note::clean;
 use crate::note::{note, say};
+use crate::pick::{self, Unshown};
 
 /// How a command ended. The numbers are part of the interface and never change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,6 +80,13 @@ impl Failure {
     }
 }
 
+impl From<Unshown> for Failure {
+    fn from(why: Unshown) -> Self {
+        let exit = if why.is_usage { Exit::Usage } else { Exit::Error };
+        Self { lines: why.lines, ..Self::silent(exit) }
+    }
+}
+
 /// Tells a failure on standard error and turns the outcome into an exit code.
 pub fn finish(outcome: Result) -> ExitCode {
     let Err(failure) = outcome else { return Exit::Ok.into() };
@@ -144,7 +151,7 @@ pub fn once(text: &str, answer: &Value, for_programs: bool, lost: &str) -> Resul
         Ok(shown) => shown.map_or(Ok(()), |shown| printed(&shown)),
         Err(failure) => {
             printed(&format!("{answer:#}"))?;
-            Err(failure.hint("All of the answer is printed, so that nothing of it is lost."))
+            Err(Failure::from(failure).hint("All of the answer is printed, so that nothing of it is lost."))
         }
     }
 }
@@ -312,6 +319,11 @@ pub fn fields(list: &[(&str, String)]) -> Result {
         .map(|(label, value)| format!("{label:width$}  {}", clean(value)))
         .collect();
     print(&lines.join("\n"))
+}
+
+/// So many tokens, in words.
+pub fn token_count(tokens: u64) -> String {
+    if tokens == 1 { "1 token".to_owned() } else { format!("{tokens} tokens") }
 }
 
 /// A text that may be absent; then it is empty.

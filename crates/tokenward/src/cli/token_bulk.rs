@@ -8,7 +8,7 @@ use tokenward_core::token::RevokeReason;
 
 use super::answer::ApiAnswer;
 use super::effect::WaitArgs;
-use super::output::{self, Failure, Result, moment};
+use super::output::{self, Failure, Result, moment, token_count as count};
 use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
 use super::{Context, member, prompt, when};
 use crate::note::note;
@@ -200,10 +200,6 @@ pub async fn run(command: BulkCommand, context: &Context<'_>) -> Result {
     let counts = if takes_away { format!(" {}", done.refused) } else { String::new() };
     note(output::clean(&format!("{told} {} of {}.{counts}", done.answer.done, count(done.answer.count))));
     if context.global.json { output::json(&done.answer.raw) } else { Ok(()) }
-}
-
-pub(super) fn count(tokens: u64) -> String {
-    if tokens == 1 { "1 token".to_owned() } else { format!("{tokens} tokens") }
 }
 
 /// Which tokens they are, for people.

@@ -18,8 +18,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::answer::ApiAnswer;
-use super::output::{self, Failure, Result};
-use super::token_bulk::count as tokens;
+use super::output::{self, Failure, Result, token_count as tokens};
 use super::token_filter::tokens_of;
 use super::{Context, find, member, prompt, role, token_places, when};
 use crate::note::note;

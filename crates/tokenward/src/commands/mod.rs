@@ -31,7 +31,7 @@ use tokenward_server::service::set_up::FirstOrganization;
 use tokenward_store::Store;
 use tokenward_store::address::DatabaseAddress;
 
-use crate::cli::{Failure, shown, shown_in_a_line};
+use crate::pick::{Unshown, shown, shown_in_a_line};
 
 /// Where the data is.
 #[derive(Args, Clone, Default, Debug)]
@@ -118,7 +118,7 @@ fn print_indented_answer(answer: &Value) -> Result<()> {
     print_chosen(shown(answer))
 }
 
-fn print_chosen(chosen: std::result::Result<Option<String>, Failure>) -> Result<()> {
+fn print_chosen(chosen: std::result::Result<Option<String>, Unshown>) -> Result<()> {
     match chosen {
         Ok(Some(text)) => writeln!(std::io::stdout(), "{text}").context("cannot write to standard output"),
         Ok(None) => Ok(()),

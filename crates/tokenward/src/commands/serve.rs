@@ -11,7 +11,7 @@ use tokenward_server::serve;
 use tokenward_server::signals::Signals;
 
 use super::{DataArgs, load};
-use crate::cli::{can_open_browser, open_in_browser};
+use crate::browser;
 use crate::note::note;
 
 /// `tokenward serve`.
@@ -73,7 +73,7 @@ pub async fn run(args: ServeArgs) -> Result<()> {
     let opens = !args.no_open && has_somebody();
     // Where it does not open, the link stands at the terminal all the same.
     let offer = |link: &str| {
-        if opens && open_in_browser(link) {
+        if opens && browser::open(link) {
             note("It has been opened in your browser; --no-open leaves that out.");
         }
     };
@@ -82,5 +82,5 @@ pub async fn run(args: ServeArgs) -> Result<()> {
 
 /// Does somebody sit at this terminal, with a desktop around it?
 fn has_somebody() -> bool {
-    std::io::stdin().is_terminal() && std::io::stdout().is_terminal() && can_open_browser()
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal() && browser::can_open()
 }

@@ -1,24 +1,9 @@
 //! The guides.
 
-use std::fmt;
-
 use askama::Template;
-use askama::filters::HtmlSafe;
 
 use super::Shell;
-
-/// A guide as HTML. It is made of a page that is compiled in, by what escapes every text in it; nothing that anybody types comes
-/// near it, which is why it goes into a page as it is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct GuideHtml(pub String);
-
-impl HtmlSafe for GuideHtml {}
-
-impl fmt::Display for GuideHtml {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use crate::console::guide_text::GuideHtml;
 
 /// A guide in the list.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -51,7 +51,7 @@ pub use gate::{
     ErrorInsidePage, ErrorPage, IdentityPage, IdentityStep, InvitationPage, InvitationStep, InvitedTo, NeedsTlsPage,
     ProviderLink, SetUpPage, SignInLinkPage, SignInPage,
 };
-pub use guides::{GuideHit, GuideHtml, GuideLink, GuidePage, GuideSection, GuidesPage};
+pub use guides::{GuideHit, GuideLink, GuidePage, GuideSection, GuidesPage};
 pub use members::{
     Heirs, InvitationCreatedPage, InvitationRow, InvitePage, MemberPage, MemberRemovePage, MemberRow, MemberToken,
     MembersPage, TransferCandidate, TransferPage,
