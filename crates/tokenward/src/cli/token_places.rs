@@ -50,7 +50,7 @@ pub async fn named(wanted: &[String], environments: &[String], context: &Context
 }
 
 /// Of a merge patch: nothing said, taken out, or these.
-type Change = Option<Option<Vec<Uuid>>>;
+pub type Change = Option<Option<Vec<Uuid>>>;
 
 /// What an edit says: where some are named they are all, and what is not named of the two is none.
 pub fn changed(everywhere: bool, named: Named) -> (Change, Change) {

@@ -201,16 +201,45 @@ pub struct Api {
     pub unknown_route: Option<String>,
 }
 
+fn text(about: &str) -> Value {
+    json!({ "type": "string", "description": about })
+}
+
+fn texts(about: &str) -> Value {
+    json!({ "type": "array", "items": { "type": "string" }, "description": about })
+}
+
+fn list(fields: Value, required: &[&str]) -> Value {
+    json!({
+        "type": "array",
+        "items": { "type": "object", "properties": fields, "required": required, "additionalProperties": false },
+    })
+}
+
+/// What editors know of a token.
+fn tokens_schema() -> Value {
+    list(
+        json!({
+            "name": text("Its name."),
+            "role": text("The role that it acts as, by name."),
+            "description": text("What it is for."),
+            "expires": text("A date-time or a date; never; or a length such as 90d, which counts when it is made."),
+            "owner": text("The member who is accountable for it, by e-mail address."),
+            "labels": { "type": "object", "additionalProperties": { "type": "string" } },
+            "networks": texts("The networks from which it is accepted."),
+            "permissions": texts("The permissions of its role that it is narrowed to; an empty list is all of them."),
+            "projects": texts("The projects that it is narrowed to, by name."),
+            "environments": texts("The environments that it is narrowed to besides, as project/environment."),
+            "secret_file": text("Where the secret is written that is made for it. It must not be there yet."),
+            "sha256": text("The SHA-256 of a secret that is there, in hexadecimal digits."),
+            "last_four": text("The last four characters of that secret."),
+        }),
+        &["name", "role"],
+    )
+}
+
 /// What editors know of the file: JSON Schema.
 pub fn schema() -> Value {
-    let text = |about: &str| json!({ "type": "string", "description": about });
-    let texts = |about: &str| json!({ "type": "array", "items": { "type": "string" }, "description": about });
-    let list = |fields: Value, required: &[&str]| {
-        json!({
-            "type": "array",
-            "items": { "type": "object", "properties": fields, "required": required, "additionalProperties": false },
-        })
-    };
     let rules = |about: &str, more: Value| {
         let mut fields = json!({
             "max_lifetime": text("The longest that a token may live, such as 90d."),
@@ -249,21 +278,7 @@ pub fn schema() -> Value {
                 "email": text("The e-mail address. Who is no member yet is invited."),
                 "role": text("The role, by name."),
             }), &["email", "role"]),
-            "tokens": list(json!({
-                "name": text("Its name."),
-                "role": text("The role that it acts as, by name."),
-                "description": text("What it is for."),
-                "expires": text("A date-time or a date; never; or a length such as 90d, which counts when it is made."),
-                "owner": text("The member who is accountable for it, by e-mail address."),
-                "labels": { "type": "object", "additionalProperties": { "type": "string" } },
-                "networks": texts("The networks from which it is accepted."),
-                "permissions": texts("The permissions of its role that it is narrowed to; an empty list is all of them."),
-                "projects": texts("The projects that it is narrowed to, by name."),
-                "environments": texts("The environments that it is narrowed to besides, as project/environment."),
-                "secret_file": text("Where the secret is written that is made for it. It must not be there yet."),
-                "sha256": text("The SHA-256 of a secret that is there, in hexadecimal digits."),
-                "last_four": text("The last four characters of that secret."),
-            }), &["name", "role"]),
+            "tokens": tokens_schema(),
             "token_policy": rules("What is asked of the lives of tokens; what it does not say is not asked.", json!({
                 "on_reuse": {
                     "enum": ["mark", "disable"],

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::find::find;
 use super::super::output::Result;
-use super::super::token_places;
+use super::super::token_places::{self, Change};
 use super::{Survey, change, file, wrong};
 
 /// The projects and environments that the file names for a token; of what it says nothing there is nothing. Projects may be made
@@ -57,13 +57,12 @@ impl Survey<'_> {
         self.check_projects(&it.name, it.projects.as_deref().unwrap_or_default()).await?;
         let environments = it.environments.as_deref().unwrap_or_default();
         token_places::named(&[], environments, self.context).await?;
-        let mut said = String::new();
-        for (what, named) in [("only ", &it.permissions), ("in ", &it.projects), ("in ", &it.environments)] {
-            if let Some(named) = named.as_deref().filter(|named| !named.is_empty()) {
-                said.push_str(&format!(", {what}{}", named.join(", ")));
-            }
-        }
-        Ok(said)
+        let part = |(what, named): (&str, &Option<Vec<String>>)| {
+            let named = named.as_deref().filter(|named| !named.is_empty())?;
+            Some(format!(", {what} {}", named.join(", ")))
+        };
+        let parts = [("only", &it.permissions), ("in", &it.projects), ("in", &it.environments)];
+        Ok(parts.into_iter().filter_map(part).collect())
     }
 
     /// What is different about them, added to an edit and to what is told of it. What the file does not name stays as it is; an empty
@@ -106,10 +105,7 @@ impl Survey<'_> {
     }
 
     /// The ids of places, once they are there. A list that is empty says that there are none.
-    pub(super) async fn placed(
-        &self,
-        places: &Places,
-    ) -> Result<(Option<Option<Vec<Uuid>>>, Option<Option<Vec<Uuid>>>)> {
+    pub(super) async fn placed(&self, places: &Places) -> Result<(Change, Change)> {
         let of = |it: &Option<Vec<String>>| it.clone().unwrap_or_default();
         let named = token_places::named(&of(&places.projects), &of(&places.environments), self.context).await?;
         Ok((places.projects.as_ref().map(|_| named.projects), places.environments.as_ref().map(|_| named.environments)))
