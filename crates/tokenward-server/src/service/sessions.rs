@@ -27,7 +27,7 @@ use super::compare::{self, Tried};
 use super::handed::{Handed, Terms};
 use super::known::Guesser;
 use super::new_text::NewText;
-use super::passkeys::{self, Asserted};
+use super::passkey_use::{self, Asserted};
 use super::turns::Lane;
 use super::{App, Written, person_mail};
 use crate::limits::SESSIONS;
@@ -261,9 +261,9 @@ pub async fn begin(
                 return Err(over());
             }
             if let Some(asserted) = &proof.passkey
-                && let Some(event) = passkeys::take(tx, account.id, asserted).await?
+                && let Some(event) = passkey_use::take(tx, account.id, asserted).await?
             {
-                return Ok((Err(passkeys::fell()), vec![event]));
+                return Ok((Err(passkey_use::fell()), vec![event]));
             }
             // Asked again: it may have been set up, or removed, since.
             let second = second_factor(tx, &own, &account, &proof).await?;

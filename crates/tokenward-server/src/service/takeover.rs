@@ -8,7 +8,7 @@ use tokenward_store::{Tx, identities, sessions, tokens};
 
 use super::codes::take_away;
 use super::invitations::end_all_sent_by;
-use super::passkeys;
+use super::passkey_use;
 
 /// Ends all that whoever used an account until now could go on with: its sessions, identities, passkeys and second factor, the tokens
 /// that it made, those that
@@ -24,7 +24,7 @@ pub(super) async fn end_what_it_made(tx: &mut Tx, account: &Account) -> Result<V
         let Identity { issuer, subject, email, .. } = identity;
         events.push(removed.before(IdentitySnapshot { issuer, subject, email }));
     }
-    events.extend(passkeys::remove_all(tx, account).await?);
+    events.extend(passkey_use::remove_all(tx, account).await?);
     for token in tokens::revoke_made_by(tx, account.id, now).await? {
         events.extend(end_all_sent_by(tx, token.id).await?);
         events.push(Event::new(Kind::TokenDeleted.of(token.kind), Some(token.organization_id), token.id, token.name));

@@ -66,7 +66,7 @@ impl Doors {
         Self {
             passwords: app.sign_in.takes_passwords(),
             providers: app.providers.iter().map(|it| (it.issuer().to_owned(), it.key.clone())).collect(),
-            rp_id: super::passkeys::relying_party(app).ok().map(|own| own.id.clone()),
+            rp_id: super::relying_party::relying_party(app).ok().map(|own| own.id.clone()),
         }
     }
 }

@@ -133,7 +133,8 @@ if (!document.documentElement.dataset.passkeys) {
         problem.hidden = false;
       }
     };
-    let busy = false;
+    // After one was refused only the button asks: what was chosen once would be chosen again.
+    let busy = location.pathname === form.getAttribute("action");
     const again = () => { if (!busy && !document.hidden) wait().catch(() => {}); };
     again();
     setInterval(again, 240000);

@@ -5,7 +5,6 @@
 //! was removed, or is another account's the same is said.
 
 mod attempt;
-mod relying_party;
 
 use std::sync::Arc;
 
@@ -15,14 +14,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokenward_core::caller::Caller;
 use tokenward_core::error::Faults;
-use tokenward_core::event::{Event, Kind, PasskeySnapshot};
+use tokenward_core::event::Kind;
 use tokenward_core::method::Method;
 use tokenward_core::name::check_name;
 use tokenward_core::notice::Notice;
-use tokenward_core::{Code, Error, Result, Time, Uuid};
-use tokenward_store::accounts::{self, Account};
+use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_store::accounts;
 use tokenward_store::passkeys::{self, Passkey};
-use tokenward_store::{Tx, identities};
 use tokenward_verify::server::Client;
 use webauthn_rs::prelude::{
     DiscoverableAuthentication, Passkey as Credential, PublicKeyCredential, RegisterPublicKeyCredential, WebauthnError,
@@ -30,14 +28,15 @@ use webauthn_rs::prelude::{
 
 use super::mail::unlinked;
 use super::new_text::NewText;
+use super::passkey_use::{Asserted, about, fell, over, removed_event, snapshot, spend, take, unknown};
 use super::proof::{self, ProvenAt, Renewed};
+pub use super::relying_party::{RelyingParty, relying_party, works};
 use super::sessions::{self, Begun, Proof};
 use super::ways::{self, Doors};
 use super::{App, Written, person_mail};
 use crate::heavy;
 use crate::limits::PASSKEYS;
 use attempt::Purpose;
-pub use relying_party::RelyingParty;
 
 /// A question to an authenticator.
 pub struct Challenge {
@@ -45,34 +44,6 @@ pub struct Challenge {
     pub options: Value,
     /// What the client carries until it is answered.
     pub state: String,
-}
-
-/// A passkey that has just signed the answer to a question of ours.
-#[derive(Clone)]
-pub(super) struct Asserted {
-    passkey: Uuid,
-    counter: i64,
-    /// By what the question is remembered as answered, and until when.
-    spent_as: ([u8; 32], Time),
-}
-
-/// This server, as passkeys know it; the error says why it takes none.
-pub fn relying_party(app: &App) -> Result<&RelyingParty> {
-    app.sign_in.require_passkeys()?;
-    app.passkeys.as_ref().ok_or_else(|| {
-        let detail = format!(
-            "Browsers make passkeys for a name and not for an address, and this server is known as {}. Whoever runs it sets \
-             public_url to a name; on this machine, http://localhost with the port.",
-            app.public_url
-        );
-        Error::conflict(detail)
-    })
-}
-
-/// Does it open the account here? Not one that was made for another host.
-#[must_use]
-pub fn works(app: &App, passkey: &Passkey) -> bool {
-    relying_party(app).is_ok_and(|own| own.id == passkey.rp_id)
 }
 
 /// How many do not, since this server has another address than when they were made.
@@ -343,26 +314,6 @@ async fn check(
     Ok(counter.map(|counter| Asserted { passkey: passkey.id, counter, spent_as }))
 }
 
-/// Takes what a passkey has signed, in the transaction in which it counts: its question is answered, it is still there, and it counts
-/// on. Where it counts less than before there may be a copy of it: then it answers the event, and what was asked is refused ([`fell`]).
-pub(super) async fn take(tx: &mut Tx, account: Uuid, by: &Asserted) -> Result<Option<Event>> {
-    spend(tx, &by.spent_as).await?;
-    let passkey = passkeys::get(tx.conn(), account, by.passkey).await?.ok_or_else(unknown)?;
-    if (by.counter > 0 || passkey.counter > 0) && by.counter <= passkey.counter {
-        let event = about(Kind::PasskeyCounterFell, &passkey);
-        let event = event.before(snapshot(&passkey, Some(passkey.counter)));
-        return Ok(Some(event.after(snapshot(&passkey, Some(by.counter)))));
-    }
-    let now = tx.now();
-    passkeys::used(tx, passkey.id, by.counter, now).await?;
-    Ok(None)
-}
-
-/// Each question is answered once, on whichever node.
-async fn spend(tx: &mut Tx, (digest, until): &([u8; 32], Time)) -> Result<()> {
-    if identities::spend_with(tx, digest, *until).await? { Ok(()) } else { Err(over()) }
-}
-
 /// Calls one of the caller's own something else.
 pub async fn rename(app: &Arc<App>, caller: &Caller, id: Uuid, name: String) -> Result<Written<Passkey>> {
     let mut faults = Faults::default();
@@ -404,29 +355,6 @@ pub async fn remove(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<Written
     Ok(removed)
 }
 
-/// Removes all of an account that gets to be another person's, and what authenticators called it.
-pub(super) async fn remove_all(tx: &mut Tx, account: &Account) -> Result<Vec<Event>> {
-    let mut events = Vec::new();
-    for passkey in passkeys::of_account(tx.conn(), account.id).await? {
-        passkeys::delete(tx, account.id, passkey.id).await?;
-        events.push(removed_event(&passkey));
-    }
-    passkeys::forget_handle(tx, account.id).await?;
-    Ok(events)
-}
-
-fn removed_event(passkey: &Passkey) -> Event {
-    about(Kind::PasskeyRemoved, passkey).before(snapshot(passkey, None))
-}
-
-fn about(kind: Kind, passkey: &Passkey) -> Event {
-    Event::new(kind, None, passkey.id, &passkey.name).related(passkey.account_id)
-}
-
-fn snapshot(passkey: &Passkey, counter: Option<i64>) -> PasskeySnapshot {
-    PasskeySnapshot { name: passkey.name.clone(), rp_id: passkey.rp_id.clone(), counter }
-}
-
 /// Tells the person by mail, where mail is set up. What was done is done, whatever becomes of the mail.
 async fn tell(app: &App, passkey: &Passkey, what: &str, follows: &str) {
     let recipient = async {
@@ -455,22 +383,4 @@ fn read<T: DeserializeOwned>(answer: Value) -> Result<T> {
 
 fn gone() -> Error {
     Error::not_found("passkey")
-}
-
-fn over() -> Error {
-    let detail =
-        "This was not begun in this browser, or more than five minutes ago, or it is done already. Begin it again.";
-    Error::new(Code::SignInFailed, detail)
-}
-
-/// The same for a passkey that is not known, was removed, is another account's or another server's, and has not verified its user.
-fn unknown() -> Error {
-    Error::new(Code::SignInFailed, "This passkey opens no account here. Sign in in another way.")
-}
-
-/// The refusal of a passkey whose counter fell.
-pub(super) fn fell() -> Error {
-    let detail = "This passkey has counted less than before, so that there may be a copy of it. It was refused. Sign in in another \
-                  way, and remove it on your account page.";
-    Error::new(Code::SignInFailed, detail)
 }

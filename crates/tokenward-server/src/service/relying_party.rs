@@ -4,9 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokenward_core::{Error, Result};
+use tokenward_store::passkeys::Passkey;
 use webauthn_rs::WebauthnBuilder;
 use webauthn_rs::prelude::{Url, Webauthn};
 
+use super::App;
 use crate::limits::PASSKEY_TIME;
 
 /// What authenticators call this server.
@@ -24,7 +27,7 @@ pub struct RelyingParty {
 impl RelyingParty {
     /// That of a server that people reach at `public_url`. `None` where that names an address instead of a host: browsers make
     /// passkeys for names alone. The error says what is wrong with the `id`, where one is given.
-    pub fn new(public_url: &str, id: Option<&str>) -> Result<Option<Self>, String> {
+    pub fn new(public_url: &str, id: Option<&str>) -> std::result::Result<Option<Self>, String> {
         let url = Url::parse(public_url).map_err(|error| error.to_string())?;
         let Some(host) = url.domain().map(str::to_owned) else {
             return match id {
@@ -43,6 +46,25 @@ impl RelyingParty {
         let webauthn = Arc::new(built.build().map_err(|error| error.to_string())?);
         Ok(Some(Self { id: id.to_owned(), webauthn }))
     }
+}
+
+/// This server, as passkeys know it; the error says why it takes none.
+pub fn relying_party(app: &App) -> Result<&RelyingParty> {
+    app.sign_in.require_passkeys()?;
+    app.passkeys.as_ref().ok_or_else(|| {
+        let detail = format!(
+            "Browsers make passkeys for a name and not for an address, and this server is known as {}. Whoever runs it sets \
+             public_url to a name; on this machine, http://localhost with the port.",
+            app.public_url
+        );
+        Error::conflict(detail)
+    })
+}
+
+/// Does it open the account here? Not one that was made for another host.
+#[must_use]
+pub fn works(app: &App, passkey: &Passkey) -> bool {
+    relying_party(app).is_ok_and(|own| own.id == passkey.rp_id)
 }
 
 #[cfg(test)]
