@@ -36,8 +36,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .user_at_all()
             .about(
                 "Sessions",
-                "Prove by the password, and by a code where the account has a second factor, who sits at the session: for what answers 401 `proof_required` without it. The session has \
-                 another token from then on, and the one that was sent ends.",
+                "Prove by the password, and by a code where the account has a second factor, who sits at the session: for what answers \
+                 401 `proof_required` without it. The session has another token from then on, and the one that was sent ends.",
             )
             .takes::<Proof>()
             .answers::<Proven>(200)

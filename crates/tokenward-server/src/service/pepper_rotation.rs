@@ -212,7 +212,7 @@ async fn seal_second_factors_anew(store: &Store, old: &Pepper, new: &Pepper) -> 
                     None => {
                         return Err(Error::conflict(format!(
                             "A second factor of the account {} does not open under pepper {}: that is another pepper, or the row was \
-                             changed. Let the person sign in with `tokenward sign-in-link --reset-second-factor`.",
+                             changed. Let the person sign in with `tokenward sign-in-link --reset-second-factor EMAIL`.",
                             it.account_id, old.version
                         )));
                     }

@@ -23,7 +23,6 @@ use command_line::command_line;
 use guides::guides;
 pub use pages::pages;
 use passkeys::{own_passkeys, passkeys};
-use second_factor::second_factor;
 
 /// A name that must never work as markup.
 pub const NASTY: &str = "<script>alert(1)</script>";

@@ -68,11 +68,7 @@ pub fn account() -> Vec<(String, String)> {
             providers: vec![corp()],
             provers: vec![corp()],
             sessions: vec![session(90, "Firefox on Linux", true), session(91, "tokenward (command line)", false)],
-            second_factor: SecondFactorView {
-                since: Some(moment(-20 * DAY)),
-                used: Some(moment(-2 * HOUR)),
-                codes_left: 2,
-            },
+            second_factor: second_factor::of_account(),
             events: account_events(),
         }
     );

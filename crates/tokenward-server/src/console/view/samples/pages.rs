@@ -203,7 +203,7 @@ pub fn pages() -> Vec<(String, String)> {
             error: None,
         }
     );
-    pages.extend(command_line().into_iter().chain(passkeys()).chain(guides()).chain(second_factor()));
+    pages.extend(command_line().into_iter().chain(passkeys()).chain(guides()).chain(second_factor::second_factor()));
     page!(
         "sign-in-refused",
         SignInPage {
@@ -303,10 +303,7 @@ pub fn pages() -> Vec<(String, String)> {
         .refused("A token of this name exists. Choose another name, or delete that one first.");
     refused.form.roles.error = Some("Choose a role.".into());
     refused.form.roles.chosen = String::new();
-    refused.password = Some(ProofFields {
-        password: Some(FormField::default().refused("For this, type your password again.")),
-        code: Some(FormField::default()),
-    });
+    refused.password = second_factor::refused_proof();
     refused.form.expiry.chosen = "date".into();
     refused.form.expiry.date = FormField::new("2020-01-01").refused("This day is over.");
     refused.form.networks = FormField::new("10.0.0.1/8 office")

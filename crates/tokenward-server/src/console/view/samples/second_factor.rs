@@ -31,3 +31,14 @@ pub fn second_factor() -> Vec<(String, String)> {
         name("recovery-codes", codes.render()),
     ]
 }
+
+/// The part of the account page.
+pub fn of_account() -> SecondFactorView {
+    SecondFactorView { since: Some(moment(-20 * DAY)), used: Some(moment(-2 * HOUR)), codes_left: 2 }
+}
+
+/// A password that was asked, and a code.
+pub fn refused_proof() -> Option<ProofFields> {
+    let password = FormField::default().refused("For this, type your password again.");
+    Some(ProofFields { password: Some(password), code: Some(FormField::default()) })
+}
