@@ -60,6 +60,26 @@ pub enum After {
         /// When those that were proven anew last were: then each got another text, and an older one opens nothing.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         proven: BTreeMap<Uuid, Time>,
+        /// The sign-in links that worked still, and no others. An entry of an older version does not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        links: Option<Vec<Uuid>>,
+    },
+    /// A user, who had this authenticator and these recovery codes, and no others.
+    SecondFactor {
+        /// The authenticator.
+        authenticator: Option<Uuid>,
+        /// The codes.
+        codes: Vec<Uuid>,
+    },
+    /// A user, whose account these identities opened, and no others.
+    Identities {
+        /// Their ids.
+        living: Vec<Uuid>,
+    },
+    /// An organization that asked one of these providers to prove its sessions.
+    SignIn {
+        /// Their keys; none where any session did.
+        providers: Vec<String>,
     },
     /// Members of an organization: somebody and the role, or none any more.
     Member {
@@ -82,8 +102,14 @@ pub enum After {
 pub enum Keeps {
     /// That of the token.
     Token,
-    /// The sessions of the user.
+    /// The sessions of the user, and the sign-in links.
     Sessions,
+    /// The second factor of the user.
+    SecondFactor,
+    /// The identities of the user.
+    Identities,
+    /// What the organization asks of sessions.
+    SignIn,
     /// That of the member.
     Member,
     /// That the organization is gone.
@@ -109,7 +135,21 @@ impl Keeps {
                 | Kind::PolicyTokenRotated
                 | Kind::PolicyTokenDeleted,
             ) => Self::Token,
-            Some(Kind::SessionEnded | Kind::SessionProven | Kind::UserUpdated) => Self::Sessions,
+            Some(
+                Kind::SessionEnded
+                | Kind::SessionProven
+                | Kind::UserUpdated
+                | Kind::SignInLinkCreated
+                | Kind::SignInLinkUsed,
+            ) => Self::Sessions,
+            Some(
+                Kind::SecondFactorAdded
+                | Kind::SecondFactorRemoved
+                | Kind::RecoveryCodesReplaced
+                | Kind::RecoveryCodeUsed,
+            ) => Self::SecondFactor,
+            Some(Kind::IdentityLinked | Kind::IdentityRemoved) => Self::Identities,
+            Some(Kind::SignInPolicyUpdated) => Self::SignIn,
             Some(Kind::MemberUpdated | Kind::MemberRemoved | Kind::OwnershipTransferred | Kind::InvitationAccepted) => {
                 Self::Member
             }
@@ -136,6 +176,9 @@ pub fn net<'e>(lost: impl IntoIterator<Item = &'e Entry>) -> BTreeMap<(Option<Uu
             Some(After::Member { .. }) => 2,
             Some(After::Gone) => 3,
             Some(After::Cut { .. }) => 4,
+            Some(After::SecondFactor { .. }) => 5,
+            Some(After::Identities { .. }) => 6,
+            Some(After::SignIn { .. }) => 7,
             None => continue,
         };
         last.insert((entry.organization, entry.target, what), entry);

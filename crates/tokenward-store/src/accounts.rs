@@ -167,6 +167,11 @@ pub async fn find_link(conn: Conn<'_>, digest: &[u8; 32], now: Time) -> Result<O
         .bind(&digest[..]).bind(now.0).fetch_optional(&mut *c))
 }
 
+/// The sign-in links of an account.
+pub async fn links_of(conn: Conn<'_>, account: Uuid) -> Result<Vec<Uuid>> {
+    run!(conn, c => sqlx::query_scalar("SELECT id FROM sign_in_link WHERE account_id = $1").bind(account).fetch_all(&mut *c))
+}
+
 /// Spends a sign-in link: of two at once, one gets the account and the other nothing.
 pub async fn take_link(tx: &mut Tx, digest: &[u8; 32], now: Time) -> Result<Option<Uuid>> {
     run!(tx.conn(), c => sqlx::query_scalar("DELETE FROM sign_in_link WHERE digest = $1 AND expires_at > $2 RETURNING account_id")

@@ -1,5 +1,7 @@
 //! A log that has forgotten: what a node's journal knows beyond it is taken away again, and what else was lost is noted.
 
+mod credentials;
+
 use std::collections::HashSet;
 
 use tokenward_core::event::{Event, Kind};
@@ -120,7 +122,7 @@ async fn take_away(
                 }
             }
         }
-        After::Sessions { living, proven } => {
+        After::Sessions { living, proven, links } => {
             let all = sessions::of_accounts(tx.conn(), &[target]).await?;
             // One that was proven anew since has its older text in the copy: whoever got hold of that would be in again.
             let ended =
@@ -129,7 +131,15 @@ async fn take_away(
                 execute!(tx.conn(), sqlx::query("DELETE FROM session WHERE id = $1").bind(id))?;
                 events.push(Event::new(Kind::SessionEnded, None, id, "").related(target));
             }
+            if let Some(links) = links {
+                credentials::links(tx, target, links, events).await?;
+            }
         }
+        After::SecondFactor { authenticator, codes } => {
+            credentials::second_factor(tx, target, *authenticator, codes, events).await?;
+        }
+        After::Identities { living } => credentials::identities(tx, target, living, events).await?,
+        After::SignIn { providers } => credentials::sign_in(tx, target, providers, events).await?,
         After::Member { role } => {
             let Some(organization) = organization else { return Ok(()) };
             member(tx, organization, target, *role, events).await?;

@@ -29,8 +29,8 @@ use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::ended::{self, EndedRow};
 use tokenward_store::tokens::{IndexRow, PolicyRow};
 use tokenward_store::{
-    Feed, Places, Position, apis, clusters, cuts, environments, members, organizations, projects, quotas, restrictions,
-    roles, sessions, sign_in_rules, tokens,
+    Feed, Places, Position, accounts, apis, clusters, cuts, environments, identities, members, organizations, projects,
+    quotas, restrictions, roles, second_factor, sessions, sign_in_rules, tokens,
 };
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
@@ -454,7 +454,7 @@ pub(super) async fn entries(followed: &Followed, feed: &mut Feed, rows: &[Skelet
     for row in rows.iter().rev() {
         let keeps = Keeps::of(&row.kind);
         let target = match keeps {
-            Keeps::Sessions => row.related_id.unwrap_or(row.target_id),
+            Keeps::Sessions | Keeps::SecondFactor | Keeps::Identities => row.related_id.unwrap_or(row.target_id),
             Keeps::Member if row.kind == Event::InvitationAccepted.as_str() => row.related_id.unwrap_or(row.target_id),
             _ => row.target_id,
         };
@@ -489,7 +489,23 @@ async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target
             let living = sessions::of_accounts(feed.conn()?, &[target]).await?;
             let anew = living.iter().filter(|it| it.proven_at > it.created_at);
             let proven = anew.map(|it| (it.id, it.proven_at)).collect();
-            Some(After::Sessions { living: living.iter().map(|it| it.id).collect(), proven })
+            let links = accounts::links_of(feed.conn()?, target).await?;
+            let living = living.iter().map(|it| it.id).collect();
+            Some(After::Sessions { living, proven, links: Some(links) })
+        }
+        Keeps::SecondFactor => {
+            let authenticator = second_factor::authenticator(feed.conn()?, target).await?.map(|it| it.id);
+            let codes = second_factor::recovery_codes(feed.conn()?, target).await?;
+            Some(After::SecondFactor { authenticator, codes: codes.into_iter().map(|it| it.id).collect() })
+        }
+        Keeps::Identities => {
+            let living = identities::of_account(feed.conn()?, target).await?;
+            Some(After::Identities { living: living.into_iter().map(|it| it.id).collect() })
+        }
+        Keeps::SignIn => {
+            let asked = sign_in_rules::asked(feed.conn()?, Some(&[target])).await?.pop();
+            let keys = |words: String| words.split_whitespace().map(str::to_owned).collect();
+            Some(After::SignIn { providers: asked.map(|(_, words)| keys(words)).unwrap_or_default() })
         }
         Keeps::Member => match organization {
             Some(organization) => {

@@ -30,7 +30,6 @@ async fn session(world: &World, email: &str) -> (tokenward_core::Uuid, tokenward
         user_agent: None,
         methods: &Methods::default(),
         proven_at: now,
-        provider_session: None,
         absent_claim: None,
         organization: None,
     };

@@ -11,7 +11,8 @@ use totp_rs::{Builder, Secret};
 
 use crate::console::Person;
 use crate::nodes::{database, node, node_config};
-use crate::support::{Answer, OWNER, Organization, PASSWORD, Server};
+use crate::other_log::copy_database;
+use crate::support::{Answer, OWNER, Organization, PASSWORD, Server, config};
 
 const AUTHENTICATOR: &str = "/account/secondFactor/authenticator";
 /// How long a code is the one that is shown.
@@ -287,4 +288,37 @@ async fn of_one_code_at_three_nodes_one_wins_and_guesses_count_on_all_on_postgre
     for server in all {
         assert_eq!(sign_in(server, good.clone()).await.status, 429);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_brings_back_no_spent_code_and_no_removed_seed() {
+    let (server, acme) = Server::with_owner().await;
+    let (authenticator, codes, owner) = set_up(&server, &acme.owner).await;
+    let directory = server.stop().await;
+    let copy = tempfile::tempdir().unwrap();
+    copy_database(directory.path(), copy.path());
+
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    assert_eq!(sign_in(&server, json!({ "recovery_code": codes[0] })).await.status, 201);
+    let directory = server.stop().await;
+    copy_database(copy.path(), directory.path());
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    assert_eq!(sign_in(&server, json!({ "recovery_code": codes[0] })).await.outcome(), refused(), "it was spent");
+    assert_eq!(sign_in(&server, json!({ "recovery_code": codes[1] })).await.status, 201, "this one was not");
+
+    let directory = server.stop().await;
+    copy_database(directory.path(), copy.path());
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    // It was proved when it was set up.
+    assert_eq!(server.delete(AUTHENTICATOR, &owner).await.status, 204);
+    let directory = server.stop().await;
+    copy_database(copy.path(), directory.path());
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    let code = json!({ "otp": authenticator.at(seconds()) });
+    assert_eq!(sign_in(&server, code).await.status, 400, "the seed was removed");
+    assert_eq!(sign_in(&server, json!({})).await.status, 201);
 }

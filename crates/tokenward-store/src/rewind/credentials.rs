@@ -1,0 +1,87 @@
+//! What people sign in with, and what an organization asks of that: what was spent, removed or tightened is so again.
+
+use tokenward_core::event::{Event, Kind};
+use tokenward_core::{Result, Uuid};
+
+use crate::db::{execute, run};
+use crate::second_factor as factor;
+use crate::tx::Tx;
+use crate::{accounts, identities as kept, sign_in_rules};
+
+/// Ends the sign-in links of an account that are none of these.
+pub(super) async fn links(tx: &mut Tx, account: Uuid, living: &[Uuid], events: &mut Vec<Event>) -> Result<()> {
+    for id in accounts::links_of(tx.conn(), account).await?.into_iter().filter(|id| !living.contains(id)) {
+        execute!(tx.conn(), sqlx::query("DELETE FROM sign_in_link WHERE id = $1").bind(id))?;
+        events.push(Event::new(Kind::SignInLinkUsed, None, account, ""));
+    }
+    Ok(())
+}
+
+/// Takes an authenticator and recovery codes away that are not these. Where the account had another authenticator since, whose
+/// seed is lost, the one that is there stays and shows no code any more: a password alone must not be enough.
+pub(super) async fn second_factor(
+    tx: &mut Tx,
+    account: Uuid,
+    authenticator: Option<Uuid>,
+    codes: &[Uuid],
+    events: &mut Vec<Event>,
+) -> Result<()> {
+    for code in factor::recovery_codes(tx.conn(), account).await?.into_iter().filter(|it| !codes.contains(&it.id)) {
+        factor::spend_recovery_code(tx, account, code.id).await?;
+        events.push(Event::new(Kind::RecoveryCodeUsed, None, code.id, "").related(account));
+    }
+    let Some(held) = factor::authenticator(tx.conn(), account).await? else { return Ok(()) };
+    match authenticator {
+        Some(id) if id == held.id => return Ok(()),
+        Some(id) => {
+            execute!(
+                tx.conn(),
+                sqlx::query("UPDATE authenticator SET id = $2, sealed = $3 WHERE account_id = $1")
+                    .bind(account)
+                    .bind(id)
+                    .bind(Vec::<u8>::new())
+            )?;
+        }
+        None => {
+            factor::remove(tx, account).await?;
+        }
+    }
+    events.push(Event::new(Kind::SecondFactorRemoved, None, held.id, "").related(account));
+    Ok(())
+}
+
+/// Unlinks the identities of an account that are none of these.
+pub(super) async fn identities(tx: &mut Tx, account: Uuid, living: &[Uuid], events: &mut Vec<Event>) -> Result<()> {
+    for identity in kept::of_account(tx.conn(), account).await?.into_iter().filter(|it| !living.contains(&it.id)) {
+        kept::delete(tx, account, identity.id).await?;
+        events.push(Event::new(Kind::IdentityRemoved, None, identity.id, identity.subject).related(account));
+    }
+    Ok(())
+}
+
+/// Asks again for one of these providers. Where none was asked for, what is asked now stays: it is not less.
+pub(super) async fn sign_in(
+    tx: &mut Tx,
+    organization: Uuid,
+    providers: &[String],
+    events: &mut Vec<Event>,
+) -> Result<()> {
+    let words = providers.join(" ");
+    let asked = sign_in_rules::asked(tx.conn(), Some(&[organization])).await?.pop().map(|(_, words)| words);
+    let living: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(
+        "SELECT id FROM organization WHERE id = $1 AND deleted_at IS NULL"
+    ).bind(organization).fetch_optional(&mut *c))?;
+    if providers.is_empty() || living.is_none() || asked.as_deref() == Some(words.as_str()) {
+        return Ok(());
+    }
+    let now = tx.now();
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE organization SET sign_in_providers = $2, updated_at = $3 WHERE id = $1")
+            .bind(organization)
+            .bind(words)
+            .bind(now.0)
+    )?;
+    events.push(Event::new(Kind::SignInPolicyUpdated, Some(organization), organization, ""));
+    Ok(())
+}
