@@ -76,6 +76,11 @@ pub enum After {
         /// Their ids.
         living: Vec<Uuid>,
     },
+    /// A user, whose account these passkeys opened, and no others.
+    Passkeys {
+        /// Their ids.
+        living: Vec<Uuid>,
+    },
     /// An organization that asked one of these providers to prove its sessions.
     SignIn {
         /// Their keys; none where any session did.
@@ -108,6 +113,8 @@ pub enum Keeps {
     SecondFactor,
     /// The identities of the user.
     Identities,
+    /// The passkeys of the user.
+    Passkeys,
     /// What the organization asks of sessions.
     SignIn,
     /// That of the member.
@@ -149,6 +156,7 @@ impl Keeps {
                 | Kind::RecoveryCodeUsed,
             ) => Self::SecondFactor,
             Some(Kind::IdentityLinked | Kind::IdentityRemoved) => Self::Identities,
+            Some(Kind::PasskeyAdded | Kind::PasskeyRemoved) => Self::Passkeys,
             Some(Kind::SignInPolicyUpdated) => Self::SignIn,
             Some(Kind::MemberUpdated | Kind::MemberRemoved | Kind::OwnershipTransferred | Kind::InvitationAccepted) => {
                 Self::Member
@@ -179,6 +187,7 @@ pub fn net<'e>(lost: impl IntoIterator<Item = &'e Entry>) -> BTreeMap<(Option<Uu
             Some(After::SecondFactor { .. }) => 5,
             Some(After::Identities { .. }) => 6,
             Some(After::SignIn { .. }) => 7,
+            Some(After::Passkeys { .. }) => 8,
             None => continue,
         };
         last.insert((entry.organization, entry.target, what), entry);

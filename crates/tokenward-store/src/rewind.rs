@@ -139,6 +139,7 @@ async fn take_away(
             credentials::second_factor(tx, target, *authenticator, codes, events).await?;
         }
         After::Identities { living } => credentials::identities(tx, target, living, events).await?,
+        After::Passkeys { living } => credentials::passkeys(tx, target, living, events).await?,
         After::SignIn { providers } => credentials::sign_in(tx, target, providers, events).await?,
         After::Member { role } => {
             let Some(organization) = organization else { return Ok(()) };

@@ -29,8 +29,8 @@ use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::ended::{self, EndedRow};
 use tokenward_store::tokens::{IndexRow, PolicyRow};
 use tokenward_store::{
-    Feed, Places, Position, accounts, apis, clusters, cuts, environments, identities, members, organizations, projects,
-    quotas, restrictions, roles, second_factor, sessions, sign_in_rules, tokens,
+    Feed, Places, Position, accounts, apis, clusters, cuts, environments, identities, members, organizations, passkeys,
+    projects, quotas, restrictions, roles, second_factor, sessions, sign_in_rules, tokens,
 };
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
@@ -454,7 +454,9 @@ pub(super) async fn entries(followed: &Followed, feed: &mut Feed, rows: &[Skelet
     for row in rows.iter().rev() {
         let keeps = Keeps::of(&row.kind);
         let target = match keeps {
-            Keeps::Sessions | Keeps::SecondFactor | Keeps::Identities => row.related_id.unwrap_or(row.target_id),
+            Keeps::Sessions | Keeps::SecondFactor | Keeps::Identities | Keeps::Passkeys => {
+                row.related_id.unwrap_or(row.target_id)
+            }
             Keeps::Member if row.kind == Event::InvitationAccepted.as_str() => row.related_id.unwrap_or(row.target_id),
             _ => row.target_id,
         };
@@ -501,6 +503,10 @@ async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target
         Keeps::Identities => {
             let living = identities::of_account(feed.conn()?, target).await?;
             Some(After::Identities { living: living.into_iter().map(|it| it.id).collect() })
+        }
+        Keeps::Passkeys => {
+            let living = passkeys::of_account(feed.conn()?, target).await?;
+            Some(After::Passkeys { living: living.into_iter().map(|it| it.id).collect() })
         }
         Keeps::SignIn => {
             let asked = sign_in_rules::asked(feed.conn()?, Some(&[target])).await?.pop();

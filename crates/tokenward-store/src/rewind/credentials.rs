@@ -6,7 +6,7 @@ use tokenward_core::{Result, Uuid};
 use crate::db::{execute, run};
 use crate::second_factor as factor;
 use crate::tx::Tx;
-use crate::{accounts, identities as kept, sign_in_rules};
+use crate::{accounts, identities as kept, passkeys as passkey, sign_in_rules};
 
 /// Ends the sign-in links of an account that are none of these.
 pub(super) async fn links(tx: &mut Tx, account: Uuid, living: &[Uuid], events: &mut Vec<Event>) -> Result<()> {
@@ -55,6 +55,15 @@ pub(super) async fn identities(tx: &mut Tx, account: Uuid, living: &[Uuid], even
     for identity in kept::of_account(tx.conn(), account).await?.into_iter().filter(|it| !living.contains(&it.id)) {
         kept::delete(tx, account, identity.id).await?;
         events.push(Event::new(Kind::IdentityRemoved, None, identity.id, identity.subject).related(account));
+    }
+    Ok(())
+}
+
+/// Removes the passkeys of an account that are none of these.
+pub(super) async fn passkeys(tx: &mut Tx, account: Uuid, living: &[Uuid], events: &mut Vec<Event>) -> Result<()> {
+    for passkey in passkey::of_account(tx.conn(), account).await?.into_iter().filter(|it| !living.contains(&it.id)) {
+        passkey::delete(tx, account, passkey.id).await?;
+        events.push(Event::new(Kind::PasskeyRemoved, None, passkey.id, passkey.name).related(account));
     }
     Ok(())
 }
