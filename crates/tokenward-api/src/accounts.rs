@@ -135,7 +135,7 @@ pub struct EmailChange {
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
-pub struct LinkSecret {
+pub struct MailedLink {
     /// The last part of it.
     #[cfg_attr(feature = "openapi", schema(value_type = field::LinkSecret))]
     pub secret: String,

@@ -6,7 +6,7 @@ use axum::extract::{Extension, FromRequest, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::de::DeserializeOwned;
-use tokenward_api::accounts::{EmailChange, LinkSecret, PasswordChange, PasswordReset, PasswordResetRequest};
+use tokenward_api::accounts::{EmailChange, MailedLink, PasswordChange, PasswordReset, PasswordResetRequest};
 use tokenward_core::caller::Caller;
 use tokenward_core::error::Faults;
 use tokenward_core::{Error, Result as Checked};
@@ -66,13 +66,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         post("/account/email/confirm", confirm_email)
             .public()
             .about("Account", "Give an account its new address, by the link that was mailed there.")
-            .takes::<LinkSecret>()
+            .takes::<MailedLink>()
             .answers_empty(204)
             .errors(&[409, 429, 503]),
         post("/account/email/undo", undo_email)
             .public()
             .about("Account", "Give an account its old address back, by the link that was mailed there. All sessions end.")
-            .takes::<LinkSecret>()
+            .takes::<MailedLink>()
             .answers_empty(204)
             .errors(&[409, 429, 503]),
     ]
@@ -144,14 +144,14 @@ async fn ask_email(
 }
 
 async fn confirm_email(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let (client, LinkSecret { secret }) = read(&app, request).await?;
+    let (client, MailedLink { secret }) = read(&app, request).await?;
     check_secret(&secret)?;
     let confirmed = email_changes::confirm(&app, &secret, set_up::visitor(&client)).await?;
     Ok(written_empty(StatusCode::NO_CONTENT, &confirmed))
 }
 
 async fn undo_email(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let (client, LinkSecret { secret }) = read(&app, request).await?;
+    let (client, MailedLink { secret }) = read(&app, request).await?;
     check_secret(&secret)?;
     let undone = email_changes::undo(&app, &secret, set_up::visitor(&client)).await?;
     Ok(written_empty(StatusCode::NO_CONTENT, &undone))
