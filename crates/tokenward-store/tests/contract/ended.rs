@@ -68,10 +68,10 @@ async fn a_token_whose_time_is_over_is_counted_no_more_and_its_row_stays_until_n
     assert_eq!(count(&world, &acme).await, 2);
     world.revoke(&acme, taken).await;
     assert_eq!(count(&world, &acme).await, 2, "it had ended before");
-    world.clock.pass(RETENTION - 1);
+    world.clock.pass(RETENTION - HOUR);
     assert_eq!(remove(&world).await, 0);
     assert!(found(&world, &acme, short).await);
-    world.clock.pass(1);
+    world.clock.pass(HOUR);
     assert!(!found(&world, &acme, short).await, "also before its row is gone");
     assert_eq!((remove(&world).await, remove(&world).await), (2, 0));
     assert_eq!(world.number("SELECT count(*) FROM token").await, 2);
@@ -155,7 +155,7 @@ async fn a_clock_that_was_set_back_writes_no_earlier_time(world: World) {
     world.clock.pass(-2 * HOUR);
     if !world.store.is_shared() {
         let tx = world.begin().await;
-        assert_eq!(tx.now(), world.now().plus(2 * HOUR));
+        assert!(tx.now() > world.now().plus(HOUR), "{}", tx.now());
         drop(tx);
         assert_eq!(mark(&world).await, 1, "{first} has ended");
     }
