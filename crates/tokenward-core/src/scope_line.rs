@@ -6,9 +6,12 @@ use std::sync::OnceLock;
 /// A line that is longer is made for each answer: an organization with many routes and many roles must not fill the memory.
 const KEPT: usize = 16 * 1_024;
 
+/// A line, once it was asked for; nothing where it is none to keep.
+type Line = OnceLock<Option<Box<str>>>;
+
 /// The lines of an organization's roles, by the numbers of the roles. A copy has none: it is made to be changed.
 #[derive(Default, Debug)]
-pub(crate) struct ScopeLines(OnceLock<Box<[OnceLock<Option<Box<str>>>]>>);
+pub(crate) struct ScopeLines(OnceLock<Box<[Line]>>);
 
 impl Clone for ScopeLines {
     fn clone(&self) -> Self {

@@ -53,9 +53,9 @@ row! {
 
 /// The authenticator of an account.
 pub async fn authenticator(conn: Conn<'_>, account: Uuid) -> Result<Option<Authenticator>> {
-    run!(conn, c => sqlx::query_as(concat!(
+    run!(conn, c => sqlx::query_as(
         "SELECT id, sealed, pepper_version, last_step, created_at, last_used_at FROM authenticator WHERE account_id = $1"
-    )).bind(account).fetch_optional(&mut *c))
+    ).bind(account).fetch_optional(&mut *c))
 }
 
 /// Adds one, of which the code of this step was taken.

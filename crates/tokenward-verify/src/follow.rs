@@ -36,7 +36,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::described::Descriptions;
-use crate::fed::Feeding;
+use crate::feeding::Feeding;
 use crate::journal::Journal;
 use crate::policy::held::{self, Policies};
 use crate::registry::Registry;

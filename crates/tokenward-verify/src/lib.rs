@@ -6,6 +6,7 @@ pub mod credential;
 mod described;
 mod embedded;
 mod fed;
+mod feeding;
 mod follow;
 mod gateway;
 mod guard;

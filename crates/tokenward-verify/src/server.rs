@@ -2,7 +2,7 @@
 //! operator may look at. It changes with the server, and promises nothing to anybody else.
 
 pub use crate::described::Description;
-pub use crate::fed::Fed;
+pub use crate::feeding::Fed;
 pub use crate::pending::{DenialTerms, Lost};
 pub use crate::policy::{AskedRequest, PolicyDenied, PolicyPass};
 pub use crate::question::{SPANS, TraceId};

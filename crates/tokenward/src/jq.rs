@@ -157,8 +157,8 @@ mod tests {
     fn texts_stand_as_they_are_and_the_rest_is_json() {
         assert_eq!(lines(".results[].name").unwrap(), ["ci \"1\"", "web"]);
         assert_eq!(
-            lines(".results | length, map(.n), .[0]").unwrap(),
-            ["2", "[1,2.5]", r#"{"n":1,"name":"ci \"1\""}"#]
+            lines(".results | length, map(.n), (.[0] | {name})").unwrap(),
+            ["2", "[1,2.5]", r#"{"name":"ci \"1\""}"#]
         );
         assert_eq!(lines("[.results[] | select(.n > 1).name] | join(\", \")").unwrap(), ["web"]);
         assert_eq!(lines("empty").unwrap(), Vec::<String>::new());

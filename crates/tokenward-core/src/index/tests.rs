@@ -1,3 +1,5 @@
+//! Tests of the index: what is found, what it takes in memory, and that nobody can make records cluster.
+
 use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};

@@ -19,7 +19,7 @@ use super::view::{
 use super::words::{agent, proven_how};
 use crate::issuer::Provider;
 use crate::service::sessions::Listed;
-use crate::service::{accounts, email_changes, identities, sessions};
+use crate::service::{accounts, email_changes, identities, own_passwords, sessions};
 use tokenward_store::identities::Identity;
 
 /// Where the page is.
@@ -189,7 +189,7 @@ pub(super) async fn set_password(
     Extension(form): Extension<Pairs>,
 ) -> PageResult {
     let new = Zeroizing::new(form.get("new_password").to_owned());
-    match accounts::set_first_password(&person.app, &person.caller, new).await {
+    match own_passwords::set_first_password(&person.app, &person.caller, new).await {
         Ok(saved) => person.done_at(ACCOUNT, Flashed::PasswordSaved, saved.position),
         Err(error) => {
             let refused = error.code == Code::InvalidRequest;
@@ -235,7 +235,7 @@ pub(super) async fn remove_password(
     Extension(form): Extension<Pairs>,
 ) -> PageResult {
     let removed = match proof::given(&person, &form).await {
-        Ok(()) => accounts::remove_password(&person.app, &person.caller).await,
+        Ok(()) => own_passwords::remove_password(&person.app, &person.caller).await,
         Err(error) => Err(error),
     };
     match removed {

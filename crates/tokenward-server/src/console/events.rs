@@ -245,8 +245,20 @@ mod tests {
     #[test]
     fn every_kind_of_an_organization_is_found_by_what_it_is_about() {
         for kind in Kind::ALL.iter().copied() {
-            let outside =
-                ["user", "session", "sign_in_link", "identity"].contains(&kind.as_str().split('.').next().unwrap());
+            let of_accounts = [
+                "user",
+                "session",
+                "sign_in_link",
+                "sign_in_failures",
+                "identity",
+                "passkey",
+                "second_factor",
+                "recovery_codes",
+                "recovery_code",
+                "password_reset",
+                "email_change",
+            ];
+            let outside = of_accounts.contains(&kind.as_str().split('.').next().unwrap());
             assert_eq!(target_of(kind).is_empty(), outside, "{}", kind.as_str());
         }
         let of = [Kind::TokenSecretEnded, Kind::ProjectSecretDeleted, Kind::TokenPolicyUpdated].map(target_of);

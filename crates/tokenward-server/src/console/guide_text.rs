@@ -14,7 +14,7 @@ macro_rules! guide {
 }
 
 /// All of them, in the order in which they are listed: what each is called in its address, what it is about, and its text.
-const TEXTS: [(&str, &str, &str); 18] = [
+const TEXTS: [(&str, &str, &str); 29] = [
     guide!("tokens", "The life of a token: make it, change it, rotate it, switch it off, take it back and undo that"),
     guide!(
         "verification",
@@ -26,6 +26,17 @@ const TEXTS: [(&str, &str, &str); 18] = [
     guide!("embedding", "Decide inside your own Rust service"),
     guide!("policies", "Policy tokens: a policy in Rego says which requests a token may make"),
     guide!("sign-in", "Signing in by a provider of identities"),
+    guide!("sign-in/keycloak", "Keycloak as the provider: what to enter on both sides, groups, logout"),
+    guide!("sign-in/authentik", "Authentik as the provider"),
+    guide!("sign-in/authelia", "Authelia as the provider"),
+    guide!("sign-in/zitadel", "Zitadel as the provider"),
+    guide!("sign-in/google", "Google as the provider"),
+    guide!("sign-in/entra", "Microsoft Entra ID as the provider"),
+    guide!("sign-in/okta", "Okta as the provider"),
+    guide!("sign-in/github", "GitHub, through a broker"),
+    guide!("sign-in/move-a-team", "Move a team from passwords to a provider"),
+    guide!("passkeys", "Passkeys: sign in with what unlocks your device"),
+    guide!("second-factor", "A code of an authenticator as the second factor, and recovery codes"),
     guide!("people", "Accounts, invitations, passwords, and who may make organizations"),
     guide!("as-code", "An organization as a file, and tokens in Terraform and OpenTofu"),
     guide!("qovery-cli", "The published command line, pointed here"),

@@ -320,8 +320,8 @@ impl SignedOut {
         let seconds = begun.expires_at.seconds() - now.seconds();
         cookie::set(response.headers_mut(), cookie::SESSION, begun.text.expose(), Some(seconds))?;
         let known = app.devices.guesser(&begun.email, self.device.as_deref(), None, now);
-        if !matches!(known, Guesser::Known(_)) {
-            person_mail::tell_of_new_device(app, begun, &self.client);
+        if begun.is_told && !matches!(known, Guesser::Known(_)) {
+            person_mail::tell_of_new_device(app, &begun.email, &self.client);
         }
         let device = app.devices.marked(&begun.email, self.device.as_deref(), now, app.store.random());
         cookie::set(response.headers_mut(), cookie::DEVICE, &device, Some(app.devices.seconds()))?;

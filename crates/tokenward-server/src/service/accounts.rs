@@ -20,8 +20,7 @@ use super::known::{Guesser, Known};
 use super::links::{link_digest, link_secret};
 use super::takeover::end_what_it_made;
 use super::turns::Lane;
-use super::ways::{self, Doors};
-use super::{App, Written, password_resets, proof};
+use super::{App, Written};
 
 /// The caller's own account. Tokens have none: `user_required`.
 pub async fn get(app: &Arc<App>, caller: &Caller) -> Result<Account> {
@@ -107,53 +106,7 @@ pub async fn change_password(
     .await
 }
 
-/// Sets the password of the caller's account, which has none, by a fresh proof; and ends all other sessions.
-pub async fn set_first_password(app: &Arc<App>, caller: &Caller, new: Zeroizing<String>) -> Result<Written<()>> {
-    app.sign_in.require_passwords()?;
-    let account = get(app, caller).await?;
-    check_password(app, &account, &new)?;
-    let hash = app.passwords.turn(Lane::Known(Known::Account(account.id))).await?.hash(new).await?;
-    let within = proof::lifetime(app);
-    let written = app.write(caller.person()?, move |tx, person| {
-        Box::pin(async move {
-            proof::require(tx, person, within).await?;
-            let account = own_account(tx, person).await?;
-            if accounts::password_hash(tx.conn(), account.id).await?.is_some() {
-                return Err(Error::invalid("present_password", "is missing; your account has a password"));
-            }
-            let now = tx.now();
-            accounts::set_password(tx, account.id, &hash, now).await?;
-            sessions::delete_others(tx, account.id, Some(person.session())).await?;
-            Ok(((), vec![changed(&account, true)]))
-        })
-    });
-    let written = written.await?;
-    password_resets::tell_of_password(app, &account.email);
-    Ok(written)
-}
-
-/// Takes the password of the caller's account away, by a fresh proof; and ends all other sessions. The last way to sign in stays.
-pub async fn remove_password(app: &Arc<App>, caller: &Caller) -> Result<Written<()>> {
-    let (within, doors) = (proof::lifetime(app), Doors::of(app));
-    app.write(caller.person()?, move |tx, person| {
-        Box::pin(async move {
-            proof::require(tx, person, within).await?;
-            let account = own_account(tx, person).await?;
-            if accounts::password_hash(tx.conn(), account.id).await?.is_none() {
-                return Err(Error::not_found("password"));
-            }
-            let before = ways::of(tx.conn(), &doors, account.id).await?;
-            let now = tx.now();
-            accounts::remove_password(tx, account.id, now).await?;
-            ways::require_left(tx, &doors, account.id, &before).await?;
-            sessions::delete_others(tx, account.id, Some(person.session())).await?;
-            Ok(((), vec![changed(&account, true)]))
-        })
-    })
-    .await
-}
-
-async fn own_account(tx: &mut Tx, person: &Person) -> Result<Account> {
+pub(super) async fn own_account(tx: &mut Tx, person: &Person) -> Result<Account> {
     accounts::get(tx.conn(), person.account()).await?.ok_or_else(|| Error::not_found("account"))
 }
 

@@ -37,6 +37,7 @@ pub mod oidc;
 pub mod old_secrets;
 pub mod organization_creators;
 pub mod organizations;
+pub mod own_passwords;
 mod passkey_use;
 pub mod passkeys;
 pub mod password_resets;

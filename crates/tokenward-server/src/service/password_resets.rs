@@ -202,18 +202,8 @@ pub async fn take(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> Resul
         })
     });
     let written = written.await?;
-    tell_of_password(app, &written.value.email);
+    person_mail::tell_of_password(app, &written.value.email);
     Ok(written)
-}
-
-/// Tells a person that the account has another password.
-pub(super) fn tell_of_password(app: &App, address: &str) {
-    let text = format!(
-        "Your account has another password. All other sessions were signed out.\n\nIf that was not you, ask for a new one \
-         at once:\n\n{}/sign-in/forgot\n",
-        app.public_url
-    );
-    person_mail::tell(app, address, "Your password was changed", text);
 }
 
 /// A link for an account: its secret and the event.

@@ -5,13 +5,9 @@ use tokenward_verify::server::Client;
 
 use super::App;
 use super::mail::unlinked;
-use super::sessions::Begun;
 
-/// Tells whose session has just begun with a device that is not known, where mail is sent and that is to be told.
-pub(crate) fn tell_of_new_device(app: &App, begun: &Begun, client: &Client) {
-    if !begun.is_told {
-        return;
-    }
+/// Tells whose session has just begun with a device that is not known, where mail is sent.
+pub(crate) fn tell_of_new_device(app: &App, email: &str, client: &Client) {
     let at = app.now();
     let from = client.address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
     let with = client.user_agent.as_deref().map_or_else(|| "an unknown client".to_owned(), said);
@@ -21,7 +17,17 @@ pub(crate) fn tell_of_new_device(app: &App, begun: &Begun, client: &Client) {
          {}/console/account\n",
         app.public_url
     );
-    tell(app, &begun.email, "A sign-in with a new device", text);
+    tell(app, email, "A sign-in with a new device", text);
+}
+
+/// Tells a person that the account has another password.
+pub(super) fn tell_of_password(app: &App, address: &str) {
+    let text = format!(
+        "Your account has another password. All other sessions were signed out.\n\nIf that was not you, ask for a new one \
+         at once:\n\n{}/sign-in/forgot\n",
+        app.public_url
+    );
+    tell(app, address, "Your password was changed", text);
 }
 
 /// Sends a notice, where mail is sent. The log says where none could be.

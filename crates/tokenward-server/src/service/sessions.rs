@@ -328,8 +328,8 @@ pub async fn begin(
         }
     })?;
     let Written { value: (value, left), position, effect } = begun.granted()?;
-    if let Some(from) = told {
-        person_mail::tell_of_new_device(app, &value, &from);
+    if let Some(from) = told.filter(|_| value.is_told) {
+        person_mail::tell_of_new_device(app, &value.email, &from);
     }
     if let Some(left) = left {
         tell::used(app, who, left).await;

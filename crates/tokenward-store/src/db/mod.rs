@@ -17,6 +17,7 @@ mod postgres;
 mod row;
 mod served;
 mod sqlite;
+mod table_size;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -35,7 +36,6 @@ use tokenward_core::{Clock, Random, Time, Uuid};
 use tokio::time::timeout;
 
 use crate::address::DatabaseAddress;
-use crate::sizes::TableSize;
 
 pub use error::OpenError;
 use error::cause_of;
@@ -54,6 +54,7 @@ pub use postgres::{Lease, Session};
 pub(crate) use row::{Column, Joined, column, row};
 pub(crate) use sqlite::LIVING_SECRETS;
 pub use sqlite::SQLITE_AT_LEAST;
+pub use table_size::TableSize;
 
 /// Runs one expression on either kind of connection and maps its error. `$c` is the connection in `$body`.
 macro_rules! run {

@@ -15,7 +15,7 @@ use sqlx::sqlite::{
 use tokenward_core::Time;
 use tokenward_core::error::{Error, Result};
 
-use crate::sizes::TableSize;
+use crate::db::TableSize;
 
 use super::error::{OpenError, cause_text, fail, migrate_error, readable_steps, same_steps};
 use super::head::Head;

@@ -6,7 +6,7 @@ use tokenward_store::Position;
 use tokio::time::timeout;
 
 use super::{CATCH_UP, Verifier};
-use crate::fed::Fed;
+use crate::feeding::Fed;
 
 /// How long it may take at most to apply what was fed, before it is read.
 const FED: Duration = Duration::from_millis(20);

@@ -63,7 +63,7 @@ impl Site {
     fn on(runtime: &tokio::runtime::Runtime, files: Vec<TempDir>, database: Option<&str>) -> Self {
         let with = |command: &mut Command, files: &TempDir| {
             command.arg("--data-dir").arg(files.path()).env("TOKENWARD_PEPPER", PEPPER);
-            command.env("TOKENWARD_LIMITS_TOKENS", "100000000").env("TOKENWARD_LOG", "warn");
+            command.env("TOKENWARD_LIMITS_MAX_TOKENS", "100000000").env("TOKENWARD_LOG", "warn");
             if let Some(database) = database {
                 command.args(["--database", database]);
             }

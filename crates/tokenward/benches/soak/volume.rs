@@ -177,7 +177,7 @@ impl Run<'_> {
             if self.is_over() {
                 return;
             }
-            let ends = Utc::now() + chrono::TimeDelta::seconds(60 + (n as i64 * 37 + worker as i64) % (14 * 60));
+            let ends = now() + chrono::TimeDelta::seconds(60 + (n as i64 * 37 + worker as i64) % (14 * 60));
             let new = json!({
                 "name": format!("run-{worker}-{n}"), "role_id": self.viewer,
                 "expires_at": ends.to_rfc3339_opts(SecondsFormat::Micros, true),
@@ -237,7 +237,7 @@ impl Run<'_> {
                 let living = self.living.lock().unwrap();
                 // Of the oldest some are being taken back.
                 let made = living.get(living.len() / 2 + n.checked_rem(living.len().div_ceil(2))?)?;
-                (made.ends > Utc::now() + NEAR).then(|| (made.text.clone(), true))
+                (made.ends > now() + NEAR).then(|| (made.text.clone(), true))
             }
         }
     }
@@ -349,4 +349,9 @@ fn sizes(data: &Path) -> String {
         }
     }
     text
+}
+
+#[expect(clippy::disallowed_methods, reason = "ends are told to a server that goes by the clock of the system")]
+fn now() -> chrono::DateTime<Utc> {
+    Utc::now()
 }

@@ -11,6 +11,7 @@ use tokenward_api::apis::ApiItem;
 use tokenward_api::clusters::Cluster;
 use tokenward_api::members::Member;
 use tokenward_api::organizations::Organization;
+use tokenward_api::policy_tokens::PolicyApiToken;
 use tokenward_api::projects::Project;
 use tokenward_api::roles::AvailableRole;
 use tokenward_api::tokens::ApiToken;
@@ -35,6 +36,7 @@ const OFFERED: usize = 200;
 enum Names {
     Tokens,
     TokensAndRoles,
+    PolicyTokens,
     Roles,
     Projects,
     Apis,
@@ -71,6 +73,7 @@ fn of(noun: &str, argument: &str) -> Option<Names> {
         ("can", "subject") => Names::TokensAndRoles,
         ("api", "name") | ("verify", "api") => Names::Apis,
         ("token" | "usage", "token") => Names::Tokens,
+        ("policy-token", "token") => Names::PolicyTokens,
         (_, "role" | "move_to") => Names::Roles,
         ("project" | "environment" | "token" | "can", "project" | "projects") => Names::Projects,
         ("environment" | "cluster" | "can", "cluster") => Names::Clusters,
@@ -130,6 +133,10 @@ async fn ask(names: Names, typed: &str, global: &Global) -> Result<Vec<(String, 
     Ok(match names {
         Names::Tokens => tokens.await?,
         Names::TokensAndRoles => [tokens.await?, roles.await?].concat(),
+        Names::PolicyTokens => {
+            let all = client.get::<List<PolicyApiToken>>(&path("policyApiToken")).await?;
+            listed(&all.results, |token| &token.role_name)?
+        }
         Names::Roles => roles.await?,
         Names::Projects => listed(&client.get::<List<Project>>(&path("project")).await?.results, |_| "project")?,
         Names::Clusters => listed(&client.get::<List<Cluster>>(&path("cluster")).await?.results, |it| &it.region)?,

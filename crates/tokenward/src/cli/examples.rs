@@ -171,6 +171,43 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
         ["tokenward token delete ci-deploys", "tokenward token delete ci-deploys --reason key_compromise --yes"],
     ),
     (
+        "account email",
+        [
+            "tokenward account email ada@acme.example",
+            "tokenward account email ada@new.acme.example --url https://tokens.acme.example",
+        ],
+    ),
+    ("account show", ["tokenward account show", "tokenward account show --json email"]),
+    ("account sessions list", ["tokenward account sessions list", "tokenward account sessions list -q"]),
+    (
+        "account sessions end",
+        [
+            "tokenward account sessions end 0199d5a2-8c1e-7d3b-9f10-6a5b4c3d2e1f",
+            "tokenward account sessions end --others",
+        ],
+    ),
+    (
+        "policy-token create",
+        [
+            "tokenward policy-token create reader --policy reader.rego --role viewer",
+            "tokenward policy-token create reader --policy - --role viewer --expires 90d --local",
+        ],
+    ),
+    ("policy-token list", ["tokenward policy-token list", "tokenward policy-token list --json id,name"]),
+    ("policy-token show", ["tokenward policy-token show reader", "tokenward policy-token show reader --policy"]),
+    (
+        "policy-token edit",
+        [
+            "tokenward policy-token edit reader --policy reader.rego",
+            "tokenward policy-token edit reader --name auditor --expires never",
+        ],
+    ),
+    (
+        "policy-token rotate",
+        ["tokenward policy-token rotate reader --keep 24h", "tokenward policy-token rotate reader --keep 0 --local"],
+    ),
+    ("policy-token delete", ["tokenward policy-token delete reader", "tokenward policy-token delete reader --yes"]),
+    (
         "token bulk delete",
         [
             "tokenward token bulk delete --unused 90d --dry-run",

@@ -197,7 +197,7 @@ async fn the_session_is_a_cookie_of_the_console_alone_and_new_at_each_sign_in() 
     assert!(cookie.ends_with("; Path=/; Secure; HttpOnly; SameSite=Lax"), "{cookie}");
     let page = owner.post("/sign-in", &[("email", OWNER), ("password", PASSWORD)]).await.leads_to("/");
     let cookie = set_cookie(&page, SESSION);
-    assert!(cookie.contains("; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=43"), "{cookie}");
+    assert!(cookie.contains("; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=604"), "{cookie}");
     let first = owner.cookies[SESSION].clone();
     owner.get(&format!("{base}/tokens")).await.says(200, "No token yet");
 

@@ -101,7 +101,7 @@ async fn a_batch_of_introspections_is_answered_in_its_order() {
     let (server, organization, verifier, reader) = acme().await;
     let routes = json!({ "routes": [{ "method": "GET", "path": "/invoices", "permission": "invoices:read" }] });
     server.put(&organization.path("api/shop"), &organization.owner, routes).await.expect(200);
-    let narrowed = json!({ "name": "narrowed", "permissions": ["invoices:read"] });
+    let narrowed = json!({ "name": "narrowed", "role_id": null, "permissions": ["invoices:read"] });
     let narrowed = server.new_token(&organization, narrowed).await.1;
     let ask = async |tokens: serde_json::Value| {
         server.post("/introspect/batch", &verifier, json!({ "tokens": tokens })).await

@@ -215,13 +215,13 @@ async fn a_hangup_reads_the_settings_again_and_a_faulty_file_changes_nothing() {
             client.http.get(format!("{}/limits", service.url)).send().await.unwrap().json().await.unwrap();
         limits["limits"].as_array().unwrap().iter().find(|it| it["name"] == name).unwrap()["value"].as_u64().unwrap()
     };
-    assert_eq!(limit("tokens").await, 100_000);
-    let limits = "[limits]\ntokens = 1\nhashes = 7\n";
+    assert_eq!(limit("max_tokens").await, 1_000_000);
+    let limits = "[limits]\nmax_tokens = 1\nhashes = 7\n";
     std::fs::write(&config, format!("{}poll_interval_ms = 900\n{limits}", header("x-two"))).unwrap();
     signal(&service, "HUP");
     until("the new header", || accepted("x-two")).await;
     assert!(!accepted("x-one").await);
-    assert_eq!((limit("tokens").await, limit("hashes").await), (1, 2));
+    assert_eq!((limit("max_tokens").await, limit("hashes").await), (1, 2));
     let role = client.role("viewer").await;
     let body = serde_json::json!({ "name": "one too many", "role_id": role });
     let path = format!("{}/organization/{}/apiToken", service.url, made.organization);
@@ -232,7 +232,7 @@ async fn a_hangup_reads_the_settings_again_and_a_faulty_file_changes_nothing() {
     assert!(status.success(), "{err}");
     let line = |words: &[&str]| err.lines().any(|line| words.iter().all(|word| line.contains(word)));
     assert!(line(&["nothing was changed", "tokenward.toml, line 2", "tokenward.toml, line 3"]), "{err}");
-    assert!(line(&["count from now on", "credential_header", "limits.tokens"]), "{err}");
+    assert!(line(&["count from now on", "credential_header", "limits.max_tokens"]), "{err}");
     assert!(line(&["need a restart", "poll_interval_ms", "limits.hashes"]), "{err}");
 }
 

@@ -19,7 +19,7 @@ use super::Conn;
 use super::error::{OpenError, cause_text, fail, is_lock_timeout, migrate_error, readable_steps, same_steps};
 use super::head::{Head, Places};
 use crate::address::server;
-use crate::sizes::TableSize;
+use crate::db::TableSize;
 pub(super) use feed::Feed;
 use hosts::Hosts;
 pub(super) use listen::{Listener, PUT_APPLIED, PUT_HEAD, say_to};

@@ -151,7 +151,7 @@ async fn a_sign_in_that_cannot_be_read_says_why() {
         (json!({ "email": OWNER }), [("password", "is missing")]),
         (
             json!({ "email": OWNER, "password": "x", "remember": true }),
-            [("remember", "is not known here; known are `email`, `password`")],
+            [("remember", "is not known here; known are `email`, `password`, `otp`, `recovery_code`")],
         ),
     ] {
         assert_eq!(server.post("/session", "", body).await.pair(), invalid(&faults));

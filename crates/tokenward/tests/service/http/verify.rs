@@ -313,7 +313,7 @@ async fn a_session_tells_whose_it_is() {
     let user = server.get("/account", &acme.owner).await.str("id");
     let expected = json!({
         "id": user, "name": OWNER, "kind": "session", "permissions": [], "reads_everywhere": [],
-        "expires_at": "2026-09-02T00:00:00.000000Z",
+        "expires_at": "2026-09-08T12:00:00.000000Z",
     });
     assert_eq!(server.get("/token/self", &acme.owner).await.pair(), (200, expected));
     assert_eq!(NOW, "2026-09-01T12:00:00.000000Z");

@@ -38,7 +38,7 @@ async fn rules_and_the_policy_of_sign_ins_stand_in_a_file() {
         ("sign_in_rules:\n  - { provider: corp, value: a, role: boss }\n", "boss"),
         ("sign_in_rules:\n  - { provider: corp, value: a }\n", "missing field `role`"),
         ("sign_in: { provider: corp }\n", "unknown field `provider`"),
-        ("sign_in: { providers: [nobody] }\n", "nobody"),
+        ("sign_in: { providers: [nobody] }\n", "no provider of this server"),
     ] {
         fs::write(&file, yaml).unwrap();
         let refused = tokenward(&acme.owner, &["plan"]);

@@ -1,0 +1,60 @@
+//! The password of the own account, where it gets its first one or loses it: both by a fresh proof.
+
+use std::sync::Arc;
+
+use tokenward_core::caller::Caller;
+use tokenward_core::{Error, Result};
+use tokenward_store::{accounts, sessions};
+use zeroize::Zeroizing;
+
+use super::accounts::{self as people, changed, check_password, own_account};
+use super::known::Known;
+use super::turns::Lane;
+use super::ways::{self, Doors};
+use super::{App, Written, person_mail, proof};
+
+/// Sets the password of the caller's account, which has none, by a fresh proof; and ends all other sessions.
+pub async fn set_first_password(app: &Arc<App>, caller: &Caller, new: Zeroizing<String>) -> Result<Written<()>> {
+    app.sign_in.require_passwords()?;
+    let account = people::get(app, caller).await?;
+    check_password(app, &account, &new)?;
+    let hash = app.passwords.turn(Lane::Known(Known::Account(account.id))).await?.hash(new).await?;
+    let within = proof::lifetime(app);
+    let written = app.write(caller.person()?, move |tx, person| {
+        Box::pin(async move {
+            proof::require(tx, person, within).await?;
+            let account = own_account(tx, person).await?;
+            if accounts::password_hash(tx.conn(), account.id).await?.is_some() {
+                return Err(Error::invalid("present_password", "is missing; your account has a password"));
+            }
+            let now = tx.now();
+            accounts::set_password(tx, account.id, &hash, now).await?;
+            sessions::delete_others(tx, account.id, Some(person.session())).await?;
+            Ok(((), vec![changed(&account, true)]))
+        })
+    });
+    let written = written.await?;
+    person_mail::tell_of_password(app, &account.email);
+    Ok(written)
+}
+
+/// Takes the password of the caller's account away, by a fresh proof; and ends all other sessions. The last way to sign in stays.
+pub async fn remove_password(app: &Arc<App>, caller: &Caller) -> Result<Written<()>> {
+    let (within, doors) = (proof::lifetime(app), Doors::of(app));
+    app.write(caller.person()?, move |tx, person| {
+        Box::pin(async move {
+            proof::require(tx, person, within).await?;
+            let account = own_account(tx, person).await?;
+            if accounts::password_hash(tx.conn(), account.id).await?.is_none() {
+                return Err(Error::not_found("password"));
+            }
+            let before = ways::of(tx.conn(), &doors, account.id).await?;
+            let now = tx.now();
+            accounts::remove_password(tx, account.id, now).await?;
+            ways::require_left(tx, &doors, account.id, &before).await?;
+            sessions::delete_others(tx, account.id, Some(person.session())).await?;
+            Ok(((), vec![changed(&account, true)]))
+        })
+    })
+    .await
+}
