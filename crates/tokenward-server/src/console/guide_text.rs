@@ -9,12 +9,18 @@ use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, 
 
 macro_rules! guide {
     ($name:literal, $about:literal) => {
-        ($name, $about, include_str!(concat!("../../../../docs/", $name, ".md")))
+        guide!($name at $name, $about)
+    };
+    ($name:literal at $path:literal, $about:literal) => {
+        ($name, $path, $about, include_str!(concat!("../../../../docs/", $path, ".md")))
     };
 }
 
-/// All of them, in the order in which they are listed: what each is called in its address, what it is about, and its text.
-const TEXTS: [(&str, &str, &str); 29] = [
+/// What a guide is called in its address, where it stands in `docs/`, what it is about, and its text.
+type Text = (&'static str, &'static str, &'static str, &'static str);
+
+/// All of them, in the order in which they are listed.
+const TEXTS: [Text; 29] = [
     guide!("tokens", "The life of a token: make it, change it, rotate it, switch it off, take it back and undo that"),
     guide!(
         "verification",
@@ -26,15 +32,15 @@ const TEXTS: [(&str, &str, &str); 29] = [
     guide!("embedding", "Decide inside your own Rust service"),
     guide!("policies", "Policy tokens: a policy in Rego says which requests a token may make"),
     guide!("sign-in", "Signing in by a provider of identities"),
-    guide!("sign-in/keycloak", "Keycloak as the provider: what to enter on both sides, groups, logout"),
-    guide!("sign-in/authentik", "Authentik as the provider"),
-    guide!("sign-in/authelia", "Authelia as the provider"),
-    guide!("sign-in/zitadel", "Zitadel as the provider"),
-    guide!("sign-in/google", "Google as the provider"),
-    guide!("sign-in/entra", "Microsoft Entra ID as the provider"),
-    guide!("sign-in/okta", "Okta as the provider"),
-    guide!("sign-in/github", "GitHub, through a broker"),
-    guide!("sign-in/move-a-team", "Move a team from passwords to a provider"),
+    guide!("sign-in-keycloak" at "sign-in/keycloak", "Keycloak as the provider: what to enter on both sides, groups, logout"),
+    guide!("sign-in-authentik" at "sign-in/authentik", "Authentik as the provider"),
+    guide!("sign-in-authelia" at "sign-in/authelia", "Authelia as the provider"),
+    guide!("sign-in-zitadel" at "sign-in/zitadel", "Zitadel as the provider"),
+    guide!("sign-in-google" at "sign-in/google", "Google as the provider"),
+    guide!("sign-in-entra" at "sign-in/entra", "Microsoft Entra ID as the provider"),
+    guide!("sign-in-okta" at "sign-in/okta", "Okta as the provider"),
+    guide!("sign-in-github" at "sign-in/github", "GitHub, through a broker"),
+    guide!("sign-in-move-a-team" at "sign-in/move-a-team", "Move a team from passwords to a provider"),
     guide!("passkeys", "Passkeys: sign in with what unlocks your device"),
     guide!("second-factor", "A code of an authenticator as the second factor, and recovery codes"),
     guide!("people", "Accounts, invitations, passwords, and who may make organizations"),
@@ -148,8 +154,9 @@ fn excerpt(text: &str, words: &[String]) -> String {
 }
 
 /// Makes a page of a text. What is HTML in it is text here.
-fn read((name, about, text): (&'static str, &'static str, &'static str)) -> Guide {
-    let mut page = Page { sections: vec![Section::begin(String::new(), String::new(), false)], ..Page::default() };
+fn read((name, path, about, text): Text) -> Guide {
+    let sections = vec![Section::begin(String::new(), String::new(), false)];
+    let mut page = Page { path, sections, ..Page::default() };
     let events: Vec<Event<'_>> = Parser::new_ext(text, Options::ENABLE_TABLES).collect();
     let mut at = 0;
     while let Some(event) = events.get(at) {
@@ -181,6 +188,8 @@ impl Section {
 /// A page that is being made.
 #[derive(Default)]
 struct Page<'a> {
+    /// Where it stands: its links go on from there.
+    path: &'static str,
     title: String,
     sections: Vec<Section>,
     made: Vec<Event<'a>>,
@@ -216,7 +225,7 @@ impl<'a> Page<'a> {
                 self.made.push(markup("</div>\n"));
             }
             Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
-                let shown = address(dest_url);
+                let shown = address(dest_url, self.path);
                 self.links.push(shown.is_some());
                 if let Some(shown) = shown {
                     let (title, id) = (title.clone(), id.clone());
@@ -328,8 +337,8 @@ fn slug(title: &str) -> String {
     title.to_lowercase().chars().filter_map(letter).collect()
 }
 
-/// Where a link leads from here; nowhere where it leads to a file that is not in this program.
-fn address(link: &str) -> Option<String> {
+/// Where a link of the page at this path leads; nowhere where it leads to a file that is not in this program.
+fn address(link: &str, from: &str) -> Option<String> {
     if link.starts_with("https://") || link.starts_with("http://") {
         return Some(link.to_owned());
     }
@@ -338,7 +347,16 @@ fn address(link: &str) -> Option<String> {
     if page.is_empty() {
         return Some(heading);
     }
-    let name = page.strip_suffix(".md").filter(|name| TEXTS.iter().any(|(known, ..)| known == name))?;
+    let page = page.strip_suffix(".md")?;
+    let directory = from.rsplit_once('/').map(|(directory, _)| directory);
+    let path = match (directory, page.strip_prefix("../")) {
+        (None, None) => page.to_owned(),
+        (Some(directory), None) => format!("{directory}/{page}"),
+        // Pages stand one directory deep at most.
+        (Some(_), Some(above)) => above.to_owned(),
+        (None, Some(_)) => return None,
+    };
+    let (name, ..) = TEXTS.iter().find(|(_, known, ..)| *known == path)?;
     Some(format!("/console/guides/{}{heading}", utf8_percent_encode(name, NAME)))
 }
 
@@ -354,16 +372,18 @@ mod tests {
     use super::*;
 
     fn made(text: &'static str) -> Guide {
-        read(("x", "y", text))
+        read(("x", "x", "y", text))
     }
 
     #[test]
     fn every_page_in_docs_is_a_guide() {
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
-        let files: BTreeSet<String> = fs::read_dir(docs)
-            .unwrap()
-            .filter_map(|file| Some(file.unwrap().file_name().to_str()?.strip_suffix(".md")?.to_owned()))
-            .collect();
+        let pages = |directory: &str, before: &str| -> Vec<String> {
+            let files = fs::read_dir(docs.join(directory)).unwrap().map(|file| file.unwrap().file_name());
+            let names = files.filter_map(|name| Some(name.to_str()?.strip_suffix(".md")?.to_owned()));
+            names.map(|name| format!("{before}{name}")).collect()
+        };
+        let files: BTreeSet<String> = pages("", "").into_iter().chain(pages("sign-in", "sign-in-")).collect();
         let guides: BTreeSet<String> = all().iter().map(|guide| guide.name.to_owned()).collect();
         assert_eq!(guides, files);
         assert!(all().iter().all(|guide| !guide.title.is_empty() && guide.html.0.len() > 200));
