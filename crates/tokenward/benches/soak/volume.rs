@@ -265,7 +265,7 @@ impl Run<'_> {
 
     async fn read(&self) {
         let mut tick = ticks(READ_EVERY);
-        for path in ["apiToken?limit=100", "events?limit=100", "apiToken?limit=100&state=revoked"].iter().cycle() {
+        for path in ["apiToken?limit=100", "events?pageSize=100", "apiToken?limit=100&state=revoked"].iter().cycle() {
             tick.tick().await;
             if self.is_over() {
                 return;
