@@ -1,6 +1,7 @@
 //! Links that are mailed to the person of an account: to choose a new password, to prove a new address, to undo a change of it. Of
 //! each a digest is kept.
 
+use tokenward_core::name::fold_email;
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, execute, row, run};
@@ -81,8 +82,8 @@ pub async fn insert_change(tx: &mut Tx, change: &EmailChange, digest: &[u8; 32],
     execute!(
         tx.conn(),
         sqlx::query(concat!(
-            "INSERT INTO email_change (id, account_id, old_email, new_email, digest, expires_at) ",
-            "VALUES ($1, $2, $3, $4, $5, $6)"
+            "INSERT INTO email_change (id, account_id, old_email, old_email_fold, new_email, digest, expires_at) ",
+            "VALUES ($1, $2, $3, $7, $4, $5, $6)"
         ))
         .bind(id)
         .bind(account_id)
@@ -90,6 +91,7 @@ pub async fn insert_change(tx: &mut Tx, change: &EmailChange, digest: &[u8; 32],
         .bind(new_email)
         .bind(&digest[..])
         .bind(expires_at.0)
+        .bind(fold_email(old_email))
     )?;
     Ok(())
 }
@@ -111,6 +113,15 @@ pub async fn finish_change(tx: &mut Tx, id: Uuid, undo: &[u8; 32], until: Time, 
             .bind(until.0)
     )?;
     Ok(())
+}
+
+/// Is this the address that another account may still take back? Nobody else gets it before that.
+pub async fn is_reserved(conn: Conn<'_>, email: &str, own: Uuid, now: Time) -> Result<bool> {
+    let held: Option<Uuid> = run!(conn, c => sqlx::query_scalar(concat!(
+        "SELECT id FROM email_change WHERE done_at IS NOT NULL AND expires_at > $1 AND old_email_fold = $2 ",
+        "AND account_id <> $3 LIMIT 1"
+    )).bind(now.0).bind(fold_email(email)).bind(own).fetch_optional(&mut *c))?;
+    Ok(held.is_some())
 }
 
 /// Forgets a change that is undone, and those of the account that came after it.

@@ -1,7 +1,7 @@
 //! Accounts: users, known by e-mail address. An account belongs to no organization; memberships do.
 
 use tokenward_core::name::fold_email;
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::account_links;
 use crate::db::{Conn, execute, name_conflict, row, run};
@@ -37,6 +37,7 @@ pub async fn insert(
     password_hash: Option<&str>,
     now: Time,
 ) -> Result<()> {
+    refuse_reserved(tx, email, id, now).await?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
@@ -51,6 +52,16 @@ pub async fn insert(
         .bind(now.0)
     )
     .map_err(name_conflict("account", email))?;
+    Ok(())
+}
+
+/// Whoever got the old address of an account could keep its person from taking it back.
+async fn refuse_reserved(tx: &mut Tx, email: &str, own: Uuid, now: Time) -> Result<()> {
+    if account_links::is_reserved(tx.conn(), email, own, now).await? {
+        let detail =
+            "An account that had this address until a moment ago may still take it back. Try again in three days.";
+        return Err(Error::conflict(detail));
+    }
     Ok(())
 }
 
@@ -100,6 +111,7 @@ pub async fn prove_email(tx: &mut Tx, id: Uuid, now: Time) -> Result<()> {
 
 /// Gives it another address, which its person has just proved to read. One that another account has is a conflict.
 pub async fn set_email(tx: &mut Tx, id: Uuid, email: &str, now: Time) -> Result<()> {
+    refuse_reserved(tx, email, id, now).await?;
     execute!(
         tx.conn(),
         sqlx::query(

@@ -131,6 +131,12 @@ async fn take_away(
                 execute!(tx.conn(), sqlx::query("DELETE FROM session WHERE id = $1").bind(id))?;
                 events.push(Event::new(Kind::SessionEnded, None, id, "").related(target));
             }
+            // Those that are mailed live for an hour at most: one that was spent since must not count again.
+            execute!(tx.conn(), sqlx::query("DELETE FROM password_reset WHERE account_id = $1").bind(target))?;
+            execute!(
+                tx.conn(),
+                sqlx::query("DELETE FROM email_change WHERE account_id = $1 AND done_at IS NULL").bind(target)
+            )?;
             if let Some(links) = links {
                 credentials::links(tx, target, links, events).await?;
             }

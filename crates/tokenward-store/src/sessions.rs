@@ -157,6 +157,8 @@ pub struct Renewed<'a> {
     pub methods: &'a Methods,
     /// The claim that it was to say groups in, and did not. What was absent once stays so until the next sign-in.
     pub absent_claim: Option<&'a str>,
+    /// When it ends.
+    pub expires_at: Time,
 }
 
 /// Notes that the user proved to be at this session, which has another text from now on. `false` when it has ended.
@@ -165,7 +167,7 @@ pub async fn prove(tx: &mut Tx, account: Uuid, id: Uuid, renewed: &Renewed<'_>, 
         tx.conn(),
         sqlx::query(concat!(
             "UPDATE session SET proven_at = $3, digest = $4, pepper_version = $5, methods = $6, ",
-            "absent_claim = COALESCE($7, absent_claim) ",
+            "absent_claim = COALESCE($7, absent_claim), expires_at = $8 ",
             "WHERE id = $1 AND account_id = $2"
         ))
         .bind(id)
@@ -175,6 +177,7 @@ pub async fn prove(tx: &mut Tx, account: Uuid, id: Uuid, renewed: &Renewed<'_>, 
         .bind(renewed.pepper_version)
         .bind(renewed.methods.to_string())
         .bind(renewed.absent_claim)
+        .bind(renewed.expires_at.0)
     )?;
     Ok(proven > 0)
 }

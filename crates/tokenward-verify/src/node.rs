@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokenward_core::ended::SHORTEST_RETENTION;
 use tokenward_core::event::{self, Kind as Event};
 use tokenward_core::journal::Entry;
 use tokenward_core::lease::{self, Comparison};
@@ -255,6 +256,13 @@ impl Follower {
     async fn turn(&mut self, followed: &Followed) -> Result<()> {
         if self.may_register && self.own.is_none() {
             self.register(followed).await?;
+        }
+        // What ended while this node was away for so long may have no row any more that says so.
+        let away =
+            self.renewed != lease::NEVER && self.clock.steady().saturating_sub(self.renewed) > SHORTEST_RETENTION / 2;
+        if self.loaded && away && !self.store.is_alone() {
+            followed.stop_deciding();
+            self.loaded = false;
         }
         if !self.loaded {
             self.compare(followed).await?;

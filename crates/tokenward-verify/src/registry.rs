@@ -23,6 +23,9 @@ struct Reading {
 /// The name of those whose rows a server may have lost that took over.
 pub const FORGOTTEN: &str = "whoever the database may have forgotten";
 
+/// How long one reading of the rows may take.
+const READING: Duration = Duration::from_millis(250);
+
 /// What is known of the other nodes.
 pub(crate) struct Registry {
     read: watch::Sender<Reading>,
@@ -111,7 +114,8 @@ impl Registry {
     pub(crate) async fn everywhere(&self, this: This, position: i64, since: Micros, patience: Duration) -> Reached {
         let _waiting = Waiting::begin(self);
         let mut read = self.read.subscribe();
-        let deadline = Instant::now() + patience;
+        let begun = Instant::now();
+        let deadline = begun + patience;
         loop {
             let Reading { asked, nodes, speaks_for_all } = read.borrow_and_update().clone();
             // This node's own row too: what is said here is what any other node says when it is asked.
@@ -120,7 +124,9 @@ impl Registry {
                 // One whose row others have just taken out still counts as itself.
                 return Reached::Everywhere { nodes: nodes.len().max(1) };
             }
-            if !matches!(timeout_at(deadline, read.changed()).await, Ok(Ok(()))) {
+            // Who is missing is known from a reading after the change alone: also whoever does not wait is told it.
+            let until = if is_after { deadline } else { deadline.max(begun + READING) };
+            if !matches!(timeout_at(until, read.changed()).await, Ok(Ok(()))) {
                 // What this node has applied it need not have told by now.
                 let missing = || nodes.iter().filter(|it| it.position < position && Some(it.id) != this.id);
                 if is_after && speaks_for_all && missing().next().is_none() {

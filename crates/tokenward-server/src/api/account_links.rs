@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::extract::{Body, client, written_empty};
 use crate::limits::{LINK_SECRET, PASSWORD};
 use crate::service::accounts::Taking;
-use crate::service::{App, accounts, email_changes, own_passwords, password_resets, set_up};
+use crate::service::{App, email_changes, own_passwords, password_resets, set_up};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -120,7 +120,7 @@ async fn set_password(
     faults.finish()?;
     let password = Zeroizing::new(password);
     let written = match present_password {
-        Some(present) => accounts::change_password(&app, &caller, Zeroizing::new(present), password).await?,
+        Some(present) => own_passwords::change_password(&app, &caller, Zeroizing::new(present), password).await?,
         None => own_passwords::set_first_password(&app, &caller, password).await?,
     };
     Ok(written_empty(StatusCode::NO_CONTENT, &written))

@@ -115,7 +115,7 @@ pub(super) async fn save_password(
 ) -> PageResult {
     let text = |key: &str| Zeroizing::new(form.get(key).to_owned());
     let (present, new) = (text("current_password"), text("new_password"));
-    match accounts::change_password(&person.app, &person.caller, present, new).await {
+    match own_passwords::change_password(&person.app, &person.caller, present, new).await {
         Ok(saved) => person.done_at(ACCOUNT, Flashed::PasswordSaved, saved.position),
         Err(error) => account_page(&person, None, Problems::of(error)?).await,
     }

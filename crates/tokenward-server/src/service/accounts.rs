@@ -7,7 +7,6 @@ use tokenward_core::email;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{By, Event, Kind, UserSnapshot};
 use tokenward_core::name::{check_actor_name, check_email};
-use tokenward_core::notice::Notice;
 use tokenward_core::right::Visitor;
 use tokenward_core::{Error, Result, Time, Uuid, password};
 use tokenward_store::accounts::{self, Account};
@@ -15,8 +14,7 @@ use tokenward_store::{Tx, second_factor, sessions};
 use zeroize::Zeroizing;
 
 use super::codes::{take_away, tell};
-use super::compare::{self, Tried};
-use super::known::{Guesser, Known};
+use super::known::Known;
 use super::links::{link_digest, link_secret};
 use super::takeover::end_what_it_made;
 use super::turns::Lane;
@@ -70,48 +68,8 @@ pub async fn update(
     .await
 }
 
-/// Changes the caller's own password and ends all other sessions. The present one must be given.
-pub async fn change_password(
-    app: &Arc<App>,
-    caller: &Caller,
-    present: Zeroizing<String>,
-    new: Zeroizing<String>,
-) -> Result<Written<()>> {
-    app.sign_in.require_passwords()?;
-    let account = get(app, caller).await?;
-    let mut reader = app.store.read().await?;
-    let hash = accounts::password_hash(reader.conn(), account.id).await?;
-    drop(reader);
-    // A stolen session must not be able to try passwords either; but strangers at the same account hold nobody up here.
-    let known = Known::Account(account.id);
-    let guesser = Guesser::Known(known.clone());
-    let tried = Tried { notice: Notice::PasswordRefused, account: Some(account.id), address: caller.by().address };
-    if !compare::is_right(app, &guesser, tried, Lane::from(&guesser), present, hash.clone()).await? {
-        return Err(wrong());
-    }
-    check_password(app, &account, &new)?;
-    let new = app.passwords.turn(Lane::Known(known)).await?.hash(new).await?;
-    app.write(caller.person()?, move |tx, person| {
-        Box::pin(async move {
-            let account = own_account(tx, person).await?;
-            if accounts::password_hash(tx.conn(), account.id).await? != hash {
-                return Err(wrong());
-            }
-            let now = tx.now();
-            accounts::set_password(tx, account.id, &new, now).await?;
-            sessions::delete_others(tx, account.id, Some(person.session())).await?;
-            Ok(((), vec![changed(&account, true)]))
-        })
-    })
-    .await
-}
-
 pub(super) async fn own_account(tx: &mut Tx, person: &Person) -> Result<Account> {
     accounts::get(tx.conn(), person.account()).await?.ok_or_else(|| Error::not_found("account"))
-}
-
-fn wrong() -> Error {
-    Error::invalid("present_password", "is not your present password")
 }
 
 /// Whose sign-in link is this? `None` for one that is spent, expired or never was.
@@ -156,6 +114,8 @@ pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> 
             let proven = account.email_proven_at.is_some();
             if let Some(hash) = &hash {
                 accounts::set_password(tx, id, hash, now).await?;
+            } else if was_not_me && !proven {
+                accounts::remove_password(tx, id, now).await?;
             }
             accounts::prove_email(tx, id, now).await?;
             account.email_proven_at = account.email_proven_at.or(Some(now));

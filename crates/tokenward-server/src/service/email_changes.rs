@@ -8,16 +8,21 @@ use tokenward_core::caller::Caller;
 use tokenward_core::event::{By, EmailChangeSnapshot, Event, Kind};
 use tokenward_core::name::{check_email, fold_email};
 use tokenward_core::right::Visitor;
+use tokenward_core::time::DAY;
 use tokenward_core::{Code, Error, Result, Time, email};
 use tokenward_store::account_links::{self, EmailChange};
 use tokenward_store::accounts::{self, Account};
-use tokenward_store::{Tx, identities, invitations, sessions};
+use tokenward_store::{Tx, identities, invitations, passkeys, second_factor, sessions};
 use zeroize::Zeroizing;
 
 use super::accounts::{self as people, changed, snapshot};
+use super::codes::take_away;
 use super::identities::removed;
+use super::known::Known;
 use super::links::{link_digest, link_secret};
 use super::mail::Mailer;
+use super::passkey_use::removed_event;
+use super::turns::Lane;
 use super::{App, Written, password_resets, proof};
 use crate::limits::{EMAIL, EMAIL_CHANGE_TIME, EMAIL_UNDO_TIME, PASSWORD_RESET_TIME};
 
@@ -135,13 +140,17 @@ pub struct Undone {
 }
 
 /// Gives an account the address back that it had, by the link that was mailed there, whatever came after. All sessions and links end,
-/// and so do the identities that were linked since: they would be a way back in.
+/// and so do the password, and the identities, passkeys and authenticator that came since or on the day before: each would be a way
+/// back in.
 pub async fn undo(app: &Arc<App>, secret: &str, by: By) -> Result<Written<Undone>> {
     let Some(Linked::Undoes(_)) = find(app, secret).await? else {
         return Err(app.dead_link(by.address, dead()));
     };
     let (digest, lifetime) = (link_digest(secret), app.limits.micros(&PASSWORD_RESET_TIME));
     let passwords = app.sign_in.takes_passwords();
+    // Nobody knows it: whoever changed the address may know the one until now. There is one still, so that it can be forgotten.
+    let unusable = link_secret(app.store.random());
+    let unusable = app.passwords.turn(Lane::Known(Known::Link(digest))).await?.hash(unusable).await?;
     app.write(Visitor::new(by), move |tx, _| {
         Box::pin(async move {
             let now = tx.now();
@@ -155,13 +164,27 @@ pub async fn undo(app: &Arc<App>, secret: &str, by: By) -> Result<Written<Undone
             sessions::delete_others(tx, account.id, None).await?;
             let undone = Event::new(Kind::EmailChangeUndone, None, change.id, &account.email).related(account.id);
             let mut events = vec![undone, changed(&account, false).before(snapshot(&before, false))];
+            // Whatever was prepared for a way back in, also on the day before.
+            let since = done_at.plus(-DAY);
             for identity in identities::of_account(tx.conn(), account.id).await? {
-                if identity.created_at >= done_at {
+                if identity.created_at >= since {
                     identities::delete(tx, account.id, identity.id).await?;
                     events.push(removed(&identity));
                 }
             }
+            for passkey in passkeys::of_account(tx.conn(), account.id).await? {
+                if passkey.created_at >= since {
+                    passkeys::delete(tx, account.id, passkey.id).await?;
+                    events.push(removed_event(&passkey));
+                }
+            }
+            if second_factor::authenticator(tx.conn(), account.id).await?.is_some_and(|it| it.created_at >= since) {
+                events.extend(take_away(tx, account.id, &account.email).await?);
+            }
             let has_password = accounts::password_hash(tx.conn(), account.id).await?.is_some();
+            if has_password {
+                accounts::set_password(tx, account.id, &unusable, now).await?;
+            }
             let reset = if passwords && has_password {
                 let (secret, event) = password_resets::insert(tx, &account, lifetime).await?;
                 events.push(event);

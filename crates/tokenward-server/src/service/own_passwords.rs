@@ -1,17 +1,62 @@
-//! The password of the own account, where it gets its first one or loses it: both by a fresh proof.
+//! The password of the own account: where it gets another one, its first one, or loses it.
 
 use std::sync::Arc;
 
 use tokenward_core::caller::Caller;
+use tokenward_core::notice::Notice;
 use tokenward_core::{Error, Result};
-use tokenward_store::{accounts, sessions};
+use tokenward_store::{accounts, factors, sessions};
 use zeroize::Zeroizing;
 
 use super::accounts::{self as people, changed, check_password, own_account};
-use super::known::Known;
+use super::compare::{self, Tried};
+use super::known::{Guesser, Known};
 use super::turns::Lane;
 use super::ways::{self, Doors};
 use super::{App, Written, person_mail, proof};
+
+/// Changes the caller's own password and ends all other sessions. The present one must be given; and
+/// where the account has a second factor, a fresh proof.
+pub async fn change_password(
+    app: &Arc<App>,
+    caller: &Caller,
+    present: Zeroizing<String>,
+    new: Zeroizing<String>,
+) -> Result<Written<()>> {
+    app.sign_in.require_passwords()?;
+    let account = people::get(app, caller).await?;
+    let mut reader = app.store.read().await?;
+    let hash = accounts::password_hash(reader.conn(), account.id).await?;
+    drop(reader);
+    // A stolen session must not be able to try passwords either; but strangers at the same account hold nobody up here.
+    let known = Known::Account(account.id);
+    let guesser = Guesser::Known(known.clone());
+    let tried = Tried { notice: Notice::PasswordRefused, account: Some(account.id), address: caller.by().address };
+    if !compare::is_right(app, &guesser, tried, Lane::from(&guesser), present, hash.clone()).await? {
+        return Err(wrong());
+    }
+    check_password(app, &account, &new)?;
+    let new = app.passwords.turn(Lane::Known(known)).await?.hash(new).await?;
+    let within = proof::lifetime(app);
+    let written = app.write(caller.person()?, move |tx, person| {
+        Box::pin(async move {
+            let account = own_account(tx, person).await?;
+            if accounts::password_hash(tx.conn(), account.id).await? != hash {
+                return Err(wrong());
+            }
+            if factors::of(tx.conn(), account.id).await?.has_second() {
+                proof::require(tx, person, within).await?;
+            }
+            let now = tx.now();
+            accounts::set_password(tx, account.id, &new, now).await?;
+            sessions::delete_others(tx, account.id, Some(person.session())).await?;
+            Ok(((), vec![changed(&account, true)]))
+        })
+    });
+    let written = written.await?;
+    person_mail::tell_of_password(app, &account.email);
+    Ok(written)
+}
 
 /// Sets the password of the caller's account, which has none, by a fresh proof; and ends all other sessions.
 pub async fn set_first_password(app: &Arc<App>, caller: &Caller, new: Zeroizing<String>) -> Result<Written<()>> {
@@ -57,4 +102,8 @@ pub async fn remove_password(app: &Arc<App>, caller: &Caller) -> Result<Written<
         })
     })
     .await
+}
+
+fn wrong() -> Error {
+    Error::invalid("present_password", "is not your present password")
 }

@@ -24,6 +24,7 @@ use super::codes::tell;
 use super::compare::{self, Tried};
 use super::known::{Guesser, Known};
 use super::new_text::NewText;
+use super::session_limits::BY_PROVIDER;
 use super::turns::Lane;
 use super::{App, Written, accounts as people};
 use crate::limits::PROOF_TIME;
@@ -72,11 +73,14 @@ pub(super) async fn renew(
     let methods = Methods::of(old.methods.iter().chain(by).cloned());
     let NewText { text, digest, pepper_version } = new;
     let (digest, pepper_version) = (*digest, *pepper_version);
-    let row = sessions::Renewed { digest, pepper_version, methods: &methods, absent_claim: provider.absent_claim };
+    let by_provider = by.iter().any(|method| matches!(method, Method::Oidc(_)));
+    let expires_at = if by_provider { old.expires_at.min(now.plus(BY_PROVIDER)) } else { old.expires_at };
+    let absent_claim = provider.absent_claim;
+    let row = sessions::Renewed { digest, pepper_version, methods: &methods, absent_claim, expires_at };
     if !sessions::prove(tx, account, id, &row, now).await? {
         return Err(gone());
     }
-    let renewed = Renewed { proven_until: now.plus(lifetime), text: Arc::clone(text), expires_at: old.expires_at };
+    let renewed = Renewed { proven_until: now.plus(lifetime), text: Arc::clone(text), expires_at };
     let event = Event::new(Kind::SessionProven, None, id, person.by().actor.name());
     Ok((renewed, vec![event.related(account)]))
 }

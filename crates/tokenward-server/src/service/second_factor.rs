@@ -26,6 +26,7 @@ use super::codes::kept::{SEED, Seed};
 use super::codes::{check, kept, take_away, tell, totp};
 use super::new_text::NewText;
 use super::proof::{self, ProvenAt, Renewed};
+use super::sessions::end_other;
 use super::{App, Written, seal};
 use crate::limits::{RECOVERY_CODES, SECOND_FACTOR_SET_UP};
 
@@ -170,6 +171,8 @@ pub async fn turn_on(app: &Arc<App>, caller: &Caller, sealed: &str, code: OneTim
             let mut events = vec![Event::new(Kind::SecondFactorAdded, None, id, &name).related(account)];
             let (codes, event) = replace_codes(tx, &own, person).await?;
             events.push(event);
+            // What a password alone has opened ends: whoever has that would be in for as long as it lasts.
+            events.extend(end_other(tx, person, |it| !it.methods.are_strong()).await?);
             let (renewed, proven) =
                 proof::renew(tx, person, &new, (&[Method::Otp], ProvenAt::default()), within).await?;
             events.extend(proven);
@@ -204,7 +207,7 @@ fn new_code(random: &dyn Random) -> RecoveryCode {
 /// Makes other recovery codes, by a fresh proof; those until now are none any more.
 pub async fn new_codes(app: &Arc<App>, caller: &Caller) -> Result<Written<Codes>> {
     let (within, own) = (proof::lifetime(app), Arc::clone(app));
-    app.write(caller.person()?, move |tx, person| {
+    let written = app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
             proof::require(tx, person, within).await?;
             if store::authenticator(tx.conn(), person.account()).await?.is_none() {
@@ -213,8 +216,10 @@ pub async fn new_codes(app: &Arc<App>, caller: &Caller) -> Result<Written<Codes>
             let (codes, event) = replace_codes(tx, &own, person).await?;
             Ok((codes, vec![event]))
         })
-    })
-    .await
+    });
+    let written = written.await?;
+    tell::replaced(app, caller.require_user()?).await;
+    Ok(written)
 }
 
 /// Takes the authenticator and the recovery codes of the caller away, by a fresh proof, which takes a code. All other sessions

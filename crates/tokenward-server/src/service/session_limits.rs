@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokenward_core::event::{Event, IdleSessionSnapshot, Kind};
 use tokenward_core::right::Keeper;
-use tokenward_core::time::{DAY, MINUTE, Micros, length, length_text};
+use tokenward_core::time::{DAY, HOUR, MINUTE, Micros, length, length_text};
 use tokenward_core::{Code, Error, Result};
 use tokenward_store::session_uses::{self, Idle};
 use tokenward_store::sessions;
@@ -21,6 +21,9 @@ const EVERY: Duration = Duration::from_secs(60);
 const AT_ONCE: i64 = 100;
 /// How much later than the limit: the last uses are written once a minute, and may be on their way.
 const GRACE: Micros = 2 * MINUTE;
+
+/// How long one lasts at most that a provider proved: none tells of every account that is shut there.
+pub(super) const BY_PROVIDER: Micros = 12 * HOUR;
 
 /// What a length can be.
 pub struct Bounds {

@@ -28,13 +28,11 @@ use super::handed::{Handed, Terms};
 use super::known::Guesser;
 use super::new_text::NewText;
 use super::passkey_use::{self, Asserted};
+use super::session_limits::BY_PROVIDER;
 use super::turns::Lane;
 use super::{App, Written, person_mail};
 use crate::limits::SESSIONS;
 use tokenward_verify::server::Client;
-
-/// How long one lasts at most that a provider proved: none tells of every account that is shut there.
-const BY_PROVIDER: Micros = 12 * HOUR;
 
 /// How long after an account was made its first sign-in is none to tell of.
 const NEW_ACCOUNT: Micros = 10 * MINUTE;
@@ -226,7 +224,6 @@ pub async fn by_password(
     let account = account.filter(|_| right).ok_or_else(wrong)?;
     // A program keeps no cookie: it is known by its network.
     let known = matches!(app.devices.guesser(email, device, client.address, app.now()), Guesser::Known(_));
-    app.devices.remember(email, client.address, app.now());
     Ok((account, Proof { new_device: !known, ..Proof::password(hash.as_deref()) }))
 }
 
@@ -244,7 +241,7 @@ pub async fn begin(
     let lifetime = app.session_limits.lifetime.min(proof.most.unwrap_or(Micros::MAX));
     let (who, address) = (account.id, client.address);
     ask_second(app, &account, &proof, address).await?;
-    let own = Arc::clone(app);
+    let (own, by_password) = (Arc::clone(app), proof.compared.is_some());
     // The console knows more of the device: it tells by itself.
     let told = (proof.new_device && !console).then(|| client.clone());
     let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
@@ -328,6 +325,10 @@ pub async fn begin(
         }
     })?;
     let Written { value: (value, left), position, effect } = begun.granted()?;
+    if by_password {
+        // Now that all that is asked was given: a password alone makes no network a known one.
+        app.devices.remember(&value.email, address, app.now());
+    }
     if let Some(from) = told.filter(|_| value.is_told) {
         person_mail::tell_of_new_device(app, &value.email, &from);
     }

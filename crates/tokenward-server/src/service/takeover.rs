@@ -4,7 +4,7 @@ use tokenward_core::Result;
 use tokenward_core::event::{Event, IdentitySnapshot, Kind};
 use tokenward_store::accounts::Account;
 use tokenward_store::identities::Identity;
-use tokenward_store::{Tx, identities, sessions, tokens};
+use tokenward_store::{Tx, accounts, identities, sessions, tokens};
 
 use super::codes::take_away;
 use super::invitations::end_all_sent_by;
@@ -18,6 +18,8 @@ pub(super) async fn end_what_it_made(tx: &mut Tx, account: &Account) -> Result<V
     sessions::delete_others(tx, account.id, None).await?;
     let mut events = end_all_sent_by(tx, account.id).await?;
     events.extend(take_away(tx, account.id, &account.email).await?);
+    // The other address was that of whoever was there before.
+    accounts::update(tx, account.id, &account.name, None, now).await?;
     for identity in identities::of_account(tx.conn(), account.id).await? {
         identities::delete(tx, account.id, identity.id).await?;
         let removed = Event::new(Kind::IdentityRemoved, None, identity.id, &identity.subject).related(account.id);

@@ -13,9 +13,11 @@ CREATE TABLE email_change (
     id UUID NOT NULL PRIMARY KEY,
     account_id UUID NOT NULL REFERENCES account (id),
     old_email TEXT NOT NULL,
+    old_email_fold TEXT NOT NULL,
     new_email TEXT NOT NULL,
     digest BYTEA NOT NULL UNIQUE,
     done_at BIGINT,
     expires_at BIGINT NOT NULL
 );
 CREATE INDEX email_change_account ON email_change (account_id);
+CREATE INDEX email_change_reserved ON email_change (old_email_fold);

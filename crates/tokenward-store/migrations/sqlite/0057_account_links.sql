@@ -13,9 +13,11 @@ CREATE TABLE email_change (
     id BLOB NOT NULL PRIMARY KEY,
     account_id BLOB NOT NULL REFERENCES account (id),
     old_email TEXT NOT NULL,
+    old_email_fold TEXT NOT NULL,
     new_email TEXT NOT NULL,
     digest BLOB NOT NULL UNIQUE,
     done_at INTEGER,
     expires_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX email_change_account ON email_change (account_id);
+CREATE INDEX email_change_reserved ON email_change (old_email_fold);

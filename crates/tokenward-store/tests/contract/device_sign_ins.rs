@@ -172,7 +172,8 @@ async fn a_proof_gives_a_session_another_text(world: World) {
     let before = sessions::of_accounts(world.reader().await.conn(), &[ada]).await.unwrap().pop().unwrap();
     world.clock.pass(MINUTE);
     let (digest, methods) = (Digest(unique()), before.methods.and(Method::Password));
-    let renewed = Renewed { digest, pepper_version: 1, methods: &methods, absent_claim: None };
+    let expires_at = before.expires_at;
+    let renewed = Renewed { digest, pepper_version: 1, methods: &methods, absent_claim: None, expires_at };
     let mut tx = world.begin().await;
     assert!(!sessions::prove(&mut tx, Uuid::from_u128(1), id, &renewed, world.now()).await.unwrap());
     assert!(sessions::prove(&mut tx, ada, id, &renewed, world.now()).await.unwrap());

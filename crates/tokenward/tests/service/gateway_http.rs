@@ -506,7 +506,7 @@ async fn bad_input_is_refused_clearly() {
     let own = format!("Authorization: Token {reader}\r\n");
     assert!(raw(&server, &ask(own.as_bytes())).await.contains(" 200 "));
     let flood: String = (0..1_000).map(|n| format!("X-Flood-{n}: 1\r\n")).collect();
-    assert!(raw(&server, &ask((own.clone() + &flood).as_bytes())).await.contains(" 431 "));
+    assert!(raw(&server, &ask(format!("{own}{flood}").as_bytes())).await.contains(" 431 "));
     let long = format!("Authorization: Token {}\r\n", "a".repeat(1_000_000));
     let answer = raw(&server, &ask(long.as_bytes())).await;
     assert!(answer.is_empty() || answer.contains(" 431 "), "{answer}");

@@ -21,6 +21,12 @@ async fn three_nodes() -> (Server, Organization, Server, Server) {
     (a, acme, b, c)
 }
 
+/// What a node does after a change is over: one that is cut off in the middle of it holds others up until its transaction is ended
+/// for it, which other tests are about.
+async fn quiet() {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+}
+
 fn effective(answer: &Answer) -> &str {
     assert!(answer.status.is_success(), "{}", answer.text);
     answer.header("tokenward-effective").unwrap_or("nothing")
@@ -69,6 +75,7 @@ async fn a_node_that_is_cut_off_is_named_until_it_has_surely_stopped() {
     while says(&b, &asking, &text).await.1 != "valid" {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    quiet().await;
     proxy.set(Flow::Stall);
     let prefers = [("prefer", "wait=0")];
     let path = acme.path(&format!("apiToken/{id}"));
@@ -103,6 +110,7 @@ async fn a_write_waits_no_longer_than_it_was_told_to() {
     for n in 0..2 {
         tokens.push(a.new_token(&acme, json!({ "name": format!("t{n}"), "role_id": viewer })).await.0);
     }
+    quiet().await;
     proxy.set(Flow::Stall);
     // A second, where nothing is said.
     for (token, prefers, least, most) in [(&tokens[0], "respond-async", 900, 1_900), (&tokens[1], "wait=0", 0, 900)] {

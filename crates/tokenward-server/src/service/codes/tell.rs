@@ -4,7 +4,7 @@
 use tokenward_core::Uuid;
 use tokenward_store::accounts;
 
-use super::super::App;
+use super::super::{App, person_mail};
 
 /// One was set up.
 pub(in crate::service) async fn added(app: &App, account: Uuid) {
@@ -27,19 +27,26 @@ pub(in crate::service) async fn used(app: &App, account: Uuid, left: u64) {
     tell(app, account, "A recovery code was used", &text).await;
 }
 
+/// Other recovery codes were made.
+pub(in crate::service) async fn replaced(app: &App, account: Uuid) {
+    let text = "The recovery codes of your account were replaced: those until now open nothing any more.";
+    tell(app, account, "Your recovery codes were replaced", text).await;
+}
+
 async fn tell(app: &App, account: Uuid, subject: &str, what: &str) {
-    let Some(mailer) = app.live().mailer.clone() else { return };
-    let told = async {
+    let found = async {
         let mut reader = app.store.read().await?;
-        let Some(account) = accounts::get(reader.conn(), account).await? else { return Ok(()) };
-        let to = account.communication_email.unwrap_or(account.email);
-        let text = format!(
-            "{what}\n\nIf you did not do this, change your password and look at your sessions:\n\n{}/console/account\n",
-            app.public_url
-        );
-        mailer.tell_person(&to, subject, text)
+        accounts::get(reader.conn(), account).await
     };
-    if let Err(error) = told.await {
-        tracing::warn!(%error, subject, "a mail about a second factor was not sent");
+    match found.await {
+        Ok(Some(account)) => {
+            let text = format!(
+                "{what}\n\nIf you did not do this, change your password and look at your sessions:\n\n{}/console/account\n",
+                app.public_url
+            );
+            person_mail::tell(app, &account.email, subject, text);
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, subject, "a mail about a second factor was not sent"),
     }
 }

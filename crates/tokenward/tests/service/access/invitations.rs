@@ -269,7 +269,7 @@ async fn a_new_sign_in_link_and_a_new_password_end_the_link_before() {
         &tokenward_verify::server::Client { address: None, user_agent: None, origin: Origin::Api, policy: None },
     );
     let caller = caller.unwrap();
-    let changed = tokenward_server::service::accounts::change_password(
+    let changed = tokenward_server::service::own_passwords::change_password(
         app,
         &caller,
         PASSWORD.to_owned().into(),
