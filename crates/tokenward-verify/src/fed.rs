@@ -15,16 +15,7 @@ impl Fed {
             let used = self.used.iter().filter(|(token, _)| *token == row.target_id).map(|(_, used)| used.clone());
             let is_kept = Keeps::of(&row.kind) == Keeps::Token;
             let after = if is_kept { follow::after_token(rows, used.collect()) } else { None };
-            Entry {
-                log: followed.name_at(row.position),
-                position: row.position,
-                hash: row.hash.clone(),
-                time: row.time,
-                kind: row.kind.clone(),
-                organization: row.organization_id,
-                target: row.target_id,
-                after,
-            }
+            followed.entry(row, row.target_id, after)
         };
         self.events.iter().map(entry).collect()
     }

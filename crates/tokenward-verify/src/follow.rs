@@ -226,8 +226,22 @@ impl Followed {
         lock(&self.line).last().map(|part| part.incarnation).unwrap_or_default()
     }
 
+    /// What is noted of an event, with the state of what it is about.
+    pub(crate) fn entry(&self, row: &Skeleton, target: Uuid, after: Option<After>) -> Entry {
+        Entry {
+            log: self.name_at(row.position),
+            position: row.position,
+            hash: row.hash.clone(),
+            time: row.time,
+            kind: row.kind.clone(),
+            organization: row.organization_id,
+            target,
+            after,
+        }
+    }
+
     /// The name under which an event at this position is written.
-    pub(crate) fn name_at(&self, position: i64) -> Uuid {
+    fn name_at(&self, position: i64) -> Uuid {
         let line = lock(&self.line);
         let part = line.iter().rev().find(|part| part.after_position < position).or(line.first());
         part.map(|part| part.incarnation).unwrap_or_default()
@@ -461,16 +475,8 @@ pub(super) async fn entries(followed: &Followed, feed: &mut Feed, rows: &[Skelet
             _ => row.target_id,
         };
         let new = keeps != Keeps::Nothing && seen.insert((row.organization_id, target, std::mem::discriminant(&keeps)));
-        entries.push(Entry {
-            log: followed.name_at(row.position),
-            position: row.position,
-            hash: row.hash.clone(),
-            time: row.time,
-            kind: row.kind.clone(),
-            organization: row.organization_id,
-            target,
-            after: if new { after(feed, keeps, row.organization_id, target).await? } else { None },
-        });
+        let after = if new { after(feed, keeps, row.organization_id, target).await? } else { None };
+        entries.push(followed.entry(row, target, after));
     }
     entries.reverse();
     Ok(entries)

@@ -25,7 +25,7 @@ use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, id, tagged, written, written_empty};
 use super::pieces::{self, Piece};
 use super::right::On;
-use super::tokens::{api_version, overlap, registration};
+use super::tokens::{api_version, given, overlap, registration};
 use super::understood::QueryKind;
 use crate::limits::POLICY_CHARACTERS;
 use crate::service::policy_tokens::{
@@ -266,22 +266,14 @@ async fn update(
 ) -> Result<Response, ApiError> {
     let token = id("policyApiTokenId", &token)?;
     let mut faults = Faults::default();
-    let nulls = [
-        ("name", sent.name == Some(None)),
-        ("opa_policy", sent.opa_policy == Some(None)),
-        ("role_id", sent.role_id == Some(None)),
-    ];
-    for (field, _) in nulls.into_iter().filter(|(_, null)| *null) {
-        faults.push(field, "cannot be null; leave it out to keep it as it is");
-    }
-    faults.finish()?;
     let change = PolicyTokenChange {
-        name: sent.name.flatten(),
+        name: given("name", sent.name, &mut faults),
         description: sent.description,
-        role_id: sent.role_id.flatten(),
+        policy: given("opa_policy", sent.opa_policy, &mut faults),
+        role_id: given("role_id", sent.role_id, &mut faults),
         expires_at: sent.expires_at,
-        policy: sent.opa_policy.flatten(),
     };
+    faults.finish()?;
     let (_, usage) = found(&app, &grant, token).await?;
     let changed = policy_tokens::update(&app, grant, token, change, if_match).await?;
     let version = changed.value.token.updated_at;

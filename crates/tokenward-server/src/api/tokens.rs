@@ -670,7 +670,7 @@ fn quota(sent: &ApiTokenQuota, faults: &mut Faults) -> Option<Quota> {
 }
 
 /// A field that was sent and must not be null.
-fn given<T>(field: &'static str, sent: Option<Option<T>>, faults: &mut Faults) -> Option<T> {
+pub(super) fn given<T>(field: &'static str, sent: Option<Option<T>>, faults: &mut Faults) -> Option<T> {
     if matches!(sent, Some(None)) {
         faults.push(field, "cannot be null; leave it out to keep it as it is");
     }

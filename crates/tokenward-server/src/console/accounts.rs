@@ -1,12 +1,12 @@
 //! A person's own account: profile, ways to sign in, sessions.
 
 use axum::Extension;
-use tokenward_core::{Code, Uuid, password};
+use tokenward_core::{Code, Error, Uuid, password};
 use zeroize::Zeroizing;
 
 use super::account_events;
 use super::done::Flashed;
-use super::form::{Pairs, Problems};
+use super::form::{OTP, Pairs, Problems};
 use super::page::{At, PageResult};
 use super::passkeys;
 use super::person::SignedIn;
@@ -72,6 +72,7 @@ async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Pr
         person.app.providers.iter().map(link).collect()
     };
     let name = typed.map_or(account.name, |typed| typed.line("name"));
+    let second_factor = second_factor::part(person).await?;
     let shown = AccountPage {
         shell: person.shell(person.first_organization(), Nav::Account).await?,
         name: problems.field("name", name),
@@ -89,7 +90,8 @@ async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Pr
         new_password: password_field(&mut problems, "password"),
         password_rule: password::rule(),
         sessions,
-        second_factor: second_factor::part(person).await?,
+        code: second_factor.since.is_some().then(|| problems.field(OTP, "")),
+        second_factor,
         events: account_events::own(person).await?,
     };
     let mut shown = shown;
@@ -115,8 +117,20 @@ pub(super) async fn save_password(
 ) -> PageResult {
     let text = |key: &str| Zeroizing::new(form.get(key).to_owned());
     let (present, new) = (text("current_password"), text("new_password"));
+    if let Err(error) = proof::code_given(&person, &form, "current_password").await {
+        let mut problems = Problems::of(error)?;
+        if let Some(text) = problems.take("password") {
+            problems.add("present_password", text);
+        }
+        return account_page(&person, None, problems).await;
+    }
     match own_passwords::change_password(&person.app, &person.caller, present, new).await {
         Ok(saved) => person.done_at(ACCOUNT, Flashed::PasswordSaved, saved.position),
+        // The password was right: what the proof lacks is the code.
+        Err(error) if error.code == Code::ProofRequired => {
+            let problems = Problems::of(Error::second_factor_required())?;
+            account_page(&person, None, problems).await
+        }
         Err(error) => account_page(&person, None, Problems::of(error)?).await,
     }
 }

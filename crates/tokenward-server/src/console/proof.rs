@@ -30,6 +30,14 @@ pub(super) async fn given(person: &SignedIn, form: &Pairs) -> Result<()> {
     prove(person, form.get(PASSWORD), code(form)?).await
 }
 
+/// Takes the code that came with a form, if one did, beside the password in this field of it.
+pub(super) async fn code_given(person: &SignedIn, form: &Pairs, password: &str) -> Result<()> {
+    match code(form)? {
+        Some(second) => prove(person, form.get(password), Some(second)).await,
+        None => Ok(()),
+    }
+}
+
 async fn prove(person: &SignedIn, password: &str, second: Option<SecondFactor>) -> Result<()> {
     if !password.is_empty() || second.is_some() {
         let password = Some(password).filter(|it| !it.is_empty()).map(|it| Zeroizing::new(it.to_owned()));

@@ -244,22 +244,6 @@ impl Mailer {
         self.send(organization, recipient, format!("A member has left {name}"), text, now)
     }
 
-    /// Tells a person about the own account, in a task of its own. Who can cause it is bounded elsewhere: a budget that others
-    /// can spend would keep a warning from whom it is for.
-    pub fn tell_person(&self, recipient: &str, subject: &str, text: String) -> Result<()> {
-        let to = recipient.parse().map_err(|_| Error::internal("an address cannot be written into a mail"))?;
-        let message = Message::builder().from(self.0.from.clone()).to(Mailbox::new(None, to));
-        let message = message.subject(subject).body(text).map_err(Error::internal)?;
-        let (mailer, subject) = (Arc::clone(&self.0), subject.to_owned());
-        tokio::spawn(async move {
-            if let Err(problem) = mailer.transport.send(message).await {
-                let problem = problem.to_string();
-                tracing::error!(subject, problem, "a mail could not be sent");
-            }
-        });
-        Ok(())
-    }
-
     /// Sends it in a task of its own, where the budgets of the organization and of the recipient have one left.
     fn send(&self, organization: Uuid, recipient: &str, subject: String, text: String, now: Time) -> Result<()> {
         let budgets = [

@@ -15,7 +15,7 @@ use tokenward_core::sync::lock;
 use tokenward_core::time::Micros;
 use tokenward_core::{Code, Error, Result, email};
 use tokenward_store::accounts::{self, Account};
-use tokenward_store::{Tx, account_links, sessions};
+use tokenward_store::{Tx, account_links, factors, sessions};
 use tokenward_verify::server::Client;
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
@@ -121,7 +121,7 @@ async fn mail(app: &Arc<App>, asked: &Asked) -> Result<()> {
     let mut reader = app.store.read().await?;
     let Some(account) = accounts::by_email(reader.conn(), &asked.email).await? else { return Ok(()) };
     let ways = ways::of(reader.conn(), &Doors::of(app), account.id).await?;
-    let second_factor = ways::has_second_factor(reader.conn(), account.id).await?;
+    let second_factor = factors::of(reader.conn(), account.id).await?.has_second();
     drop(reader);
     mailer.pay_for_reset(&account.email, app.now())?;
     let from = asked.client.address.map_or_else(String::new, |address| format!(" from {address}"));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::sign_in_rules::{self, Asked};
-use tokenward_store::{Conn, Tx, accounts, factors, identities, passkeys};
+use tokenward_store::{Conn, Tx, accounts, identities, passkeys};
 
 use super::App;
 
@@ -104,11 +104,6 @@ pub(super) async fn of(mut conn: Conn<'_>, doors: &Doors, account: Uuid) -> Resu
     let key_of = |issuer: &str| doors.providers.iter().find(|(known, _)| known == issuer).map(|(_, key)| key.clone());
     let providers = identities.iter().filter_map(|identity| key_of(&identity.issuer)).collect();
     Ok(Ways { password, providers, passkey })
-}
-
-/// Does a second factor stand beside the first one? A mailed link never gets past it.
-pub(super) async fn has_second_factor(conn: Conn<'_>, account: Uuid) -> Result<bool> {
-    Ok(factors::of(conn, account).await?.has_second())
 }
 
 /// After one of the ways that there were before was taken away, in the same transaction: an error where none is left that works,

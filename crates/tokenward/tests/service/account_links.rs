@@ -11,6 +11,7 @@ use tokenward_server::service::set_up;
 use crate::console::Person;
 use crate::mailbox::Mailbox;
 use crate::oidc;
+use crate::second_factor;
 use crate::support::{Answer, OWNER, Organization, PASSWORD, Server, config};
 
 const OTHER_PASSWORD: &str = "four quiet lamps";
@@ -186,6 +187,37 @@ async fn a_stolen_session_does_not_change_the_address_and_a_change_can_be_taken_
     assert!(events.contains("email_change.created") && events.contains("email_change.undone"), "{events}");
     let body = json!({ "secret": undo });
     assert_eq!(server.post("/account/email/undo", "", body).await.status, 409, "it works once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undone_change_leaves_no_way_back_in_and_nobody_else_gets_the_old_address() {
+    let (server, acme, mailbox) = with_mail().await;
+    // Whoever has the session and the password prepares a way back in, and moves the address.
+    let (_, codes, own) = second_factor::set_up(&server, &acme.owner).await;
+    server.post("/account/email", &own, json!({ "email": NEW_ADDRESS })).await.expect(202);
+    let new = secret(&mailbox, "Subject: Your new address", "/sign-in/email/").await;
+    assert_eq!(server.post("/account/email/confirm", "", json!({ "secret": new })).await.status, 204);
+    // Another account with the old address would stand in the way of whoever takes it back.
+    let acme = Organization { owner: own, ..acme };
+    let invite = json!({ "email": OWNER, "role_id": server.role(&acme, "viewer").await });
+    let invited = server.post(&acme.path("inviteMember"), &acme.owner, invite).await.expect(201);
+    let link = invited["invitation_link"].as_str().unwrap().rsplit('/').next().unwrap();
+    let path = acme.path(&format!("inviteMember/{}", invited["id"].as_str().unwrap()));
+    let squatted = server.post(&path, "", json!({ "secret": link, "password": OTHER_PASSWORD })).await;
+    assert_eq!(squatted.outcome(), (409, "conflict".to_owned()), "{}", squatted.text);
+
+    let undo = secret(&mailbox, "Subject: Your account has another address", "/sign-in/email/").await;
+    let undone = server.post("/account/email/undo", "", json!({ "secret": undo })).await;
+    assert!(undone.status.is_success(), "{}", undone.text);
+    for more in [json!({}), json!({ "recovery_code": codes[0] })] {
+        assert_ne!(second_factor::sign_in(&server, more).await.status, 201, "the password of before opens nothing");
+    }
+    // By mail the person gets in again, and no code is asked any more.
+    assert_eq!(ask(&server, OWNER).await.status, 202);
+    let reset = secret(&mailbox, "Subject: A new password", "/sign-in/reset/").await;
+    let body = json!({ "secret": reset, "password": OTHER_PASSWORD });
+    assert!(server.put("/account/password/reset", "", body).await.status.is_success());
+    server.sign_in(OWNER, OTHER_PASSWORD).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -229,6 +229,29 @@ async fn the_console_has_no_session_before_the_code_and_what_it_carries_works_on
 }
 
 #[tokio::test]
+async fn a_password_is_changed_beside_a_code_where_none_was_typed_a_moment_ago() {
+    let (server, acme) = Server::frozen().await;
+    let (authenticator, codes, _) = set_up(&server, &acme.owner).await;
+    next(&server);
+    let mut person = Person::at(&server);
+    person.get("/sign-in").await;
+    person.post("/sign-in", &[("email", OWNER), ("password", PASSWORD)]).await.leads_to("/sign-in/code");
+    person.get("/sign-in/code").await;
+    person.post("/sign-in/code", &[("otp", &authenticator.code(&server, 0))]).await.leads_to("/");
+    server.clock.advance(30 * MINUTE);
+    person.get("/console/account").await.says(200, "one-time-code");
+    let page = "/console/account/password";
+    let changed = [("current_password", PASSWORD), ("new_password", "four quiet lamps")];
+    person.post(page, &changed).await.says(401, "Type the code of your authenticator, too");
+    let wrong = [("current_password", "no quiet lamp"), ("new_password", "four quiet lamps"), ("otp", &codes[0])];
+    person.post(page, &wrong).await.says(400, "is not your password");
+    let right = [("current_password", PASSWORD), ("new_password", "four quiet lamps"), ("otp", &codes[0])];
+    assert_eq!(person.post(page, &right).await.status, 303);
+    let body = json!({ "email": OWNER, "password": "four quiet lamps", "recovery_code": codes[1] });
+    assert_eq!(server.post("/session", "", body).await.status, 201);
+}
+
+#[tokio::test]
 async fn the_operators_link_asks_for_the_code_unless_it_takes_the_factor_away() {
     let (server, acme) = Server::frozen().await;
     let (_, codes, _) = set_up(&server, &acme.owner).await;

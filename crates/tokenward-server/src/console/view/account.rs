@@ -95,7 +95,7 @@ pub struct MemberEventsPage {
     pub older: Option<String>,
 }
 
-/// `/console/account`. Posts below it: `name` to `name`, `current_password` and `new_password` to `password`;
+/// `/console/account`. Posts below it: `name` to `name`, `current_password`, `new_password` and `otp` to `password`;
 /// `sessions/<id>/end` and `sessions/end-others` sign out.
 #[derive(Template, Clone, Debug)]
 #[template(path = "account.html")]
@@ -118,6 +118,8 @@ pub struct AccountPage {
     pub current_password: FormField,
     /// The new one; its value is never sent back.
     pub new_password: FormField,
+    /// A code beside it, where the account has a second factor.
+    pub code: Option<FormField>,
     /// What a password must be like, in one sentence.
     pub password_rule: String,
     /// The person's sessions, the current one first.

@@ -56,6 +56,7 @@ pub fn account() -> Vec<(String, String)> {
             has_password: true,
             current_password: FormField::new("correct horse").refused("This is not your current password."),
             new_password: FormField::default(),
+            code: Some(FormField::default()),
             password_rule: password_rule(),
             identities: vec![IdentityRow {
                 id: id(95),
