@@ -6,7 +6,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -37,6 +38,8 @@ pub struct Proxy {
     deaf: bool,
     /// Connections that carry nothing any more, whatever flows later.
     pub swallowed: Arc<AtomicU64>,
+    /// How many connections wait for an answer of PostgreSQL, or are inside a transaction.
+    busy: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -50,7 +53,7 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let flow = Arc::new(watch::Sender::new(Flow::Pass));
         let server = Arc::new(watch::Sender::new(server));
-        let proxy = Self { port, flow, server, deaf, swallowed: Arc::default() };
+        let proxy = Self { port, flow, server, deaf, swallowed: Arc::default(), busy: Arc::default() };
         tokio::spawn(proxy.clone().serve(listener));
         proxy
     }
@@ -78,6 +81,23 @@ impl Proxy {
         self.flow.send_replace(flow);
     }
 
+    /// [`Flow::Stall`] from a moment on when none of its connections holds a lock in PostgreSQL: whoever is cut off in a
+    /// transaction holds others up until it is ended for it.
+    pub async fn stall_between_transactions(&self) {
+        loop {
+            if self.busy.load(Ordering::SeqCst) == 0 {
+                self.set(Flow::Stall);
+                // What had passed before that was seen is counted by now.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                if self.busy.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+                self.set(Flow::Pass);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// New connections lead there from now on; those that are open stay where they are.
     pub fn lead_to(&self, server: SocketAddr) {
         self.server.send_replace(server);
@@ -100,8 +120,9 @@ impl Proxy {
         let (from_server, to_server) = server.into_split();
         // What is swallowed on the way there says so on the way back.
         let dead = Arc::new(watch::Sender::new(false));
-        let there = self.clone().pump(from_client, to_server, Arc::clone(&dead), true);
-        let back = self.clone().pump(from_server, to_client, dead, false);
+        let busy = Busy { all: Arc::clone(&self.busy), this: AtomicUsize::new(0) };
+        let there = self.clone().pump(from_client, to_server, Arc::clone(&dead), &busy, true);
+        let back = self.clone().pump(from_server, to_client, dead, &busy, false);
         let mut flow = self.flow.subscribe();
         tokio::select! {
             () = async { tokio::join!(there, back); } => {}
@@ -109,7 +130,14 @@ impl Proxy {
         }
     }
 
-    async fn pump(self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, dead: Arc<watch::Sender<bool>>, there: bool) {
+    async fn pump(
+        self,
+        mut from: OwnedReadHalf,
+        mut to: OwnedWriteHalf,
+        dead: Arc<watch::Sender<bool>>,
+        busy: &Busy,
+        there: bool,
+    ) {
         let mut flow = self.flow.subscribe();
         let mut buffer = vec![0; 16 * 1_024];
         let mut asked = (self.deaf && !there).then(Asked::default);
@@ -126,6 +154,9 @@ impl Proxy {
             if flow.wait_for(|flow| matches!(flow, Flow::Pass | Flow::Swallow(_))).await.is_err() {
                 break;
             }
+            if there {
+                busy.set(1);
+            }
             let written = match &mut asked {
                 Some(asked) => to.write_all(&asked.only(&buffer[..read])).await,
                 None => to.write_all(&buffer[..read]).await,
@@ -133,8 +164,32 @@ impl Proxy {
             if written.is_err() {
                 break;
             }
+            // ReadyForQuery, idle: the last thing that PostgreSQL says before it waits, outside of a transaction.
+            if !there && buffer[..read].ends_with(b"Z\0\0\0\x05I") {
+                busy.set(0);
+            }
         }
         let _ = to.shutdown().await;
+    }
+}
+
+/// Whether a connection is busy, counted with all others as long as it stands.
+struct Busy {
+    all: Arc<AtomicUsize>,
+    this: AtomicUsize,
+}
+
+impl Busy {
+    fn set(&self, busy: usize) {
+        let before = self.this.swap(busy, Ordering::SeqCst);
+        self.all.fetch_add(busy, Ordering::SeqCst);
+        self.all.fetch_sub(before, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 

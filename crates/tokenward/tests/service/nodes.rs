@@ -122,7 +122,7 @@ async fn a_node_that_is_cut_off_decides_no_longer_than_its_bound_and_then_fails_
     while says(&b, &living, &text).await != (200, "valid".to_owned()) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    proxy.set(Flow::Stall);
+    proxy.stall_between_transactions().await;
     assert_eq!(a.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.status, 204);
     let revoked = Instant::now();
     let mut last_yes = Duration::ZERO;

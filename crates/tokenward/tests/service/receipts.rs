@@ -8,7 +8,6 @@ use tokenward_core::Time;
 
 use crate::console::Person;
 use crate::nodes::{BOUND, asking, database, node, node_config, says, two_nodes};
-use crate::proxy::Flow;
 use crate::support::{Answer, Organization, Server};
 
 /// Three nodes on one database.
@@ -19,12 +18,6 @@ async fn three_nodes() -> (Server, Organization, Server, Server) {
     let (a, acme) = Server::with_owner_and(directory, config).await;
     let (b, c) = tokio::join!(node("b", &url), node("c", &url));
     (a, acme, b, c)
-}
-
-/// What a node does after a change is over: one that is cut off in the middle of it holds others up until its transaction is ended
-/// for it, which other tests are about.
-async fn quiet() {
-    tokio::time::sleep(Duration::from_millis(300)).await;
 }
 
 fn effective(answer: &Answer) -> &str {
@@ -75,8 +68,7 @@ async fn a_node_that_is_cut_off_is_named_until_it_has_surely_stopped() {
     while says(&b, &asking, &text).await.1 != "valid" {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    quiet().await;
-    proxy.set(Flow::Stall);
+    proxy.stall_between_transactions().await;
     let prefers = [("prefer", "wait=0")];
     let path = acme.path(&format!("apiToken/{id}"));
     let deleted = a.call_with(Method::DELETE, &path, &acme.owner, None, &prefers).await;
@@ -110,8 +102,7 @@ async fn a_write_waits_no_longer_than_it_was_told_to() {
     for n in 0..2 {
         tokens.push(a.new_token(&acme, json!({ "name": format!("t{n}"), "role_id": viewer })).await.0);
     }
-    quiet().await;
-    proxy.set(Flow::Stall);
+    proxy.stall_between_transactions().await;
     // A second, where nothing is said.
     for (token, prefers, least, most) in [(&tokens[0], "respond-async", 900, 1_900), (&tokens[1], "wait=0", 0, 900)] {
         let begun = Instant::now();
@@ -249,7 +240,7 @@ async fn people_read_on_which_nodes_it_counts_and_which_nodes_there_are() {
         .await
         .says(200, "The token is deleted. It is refused from now on. All 2 nodes have confirmed it.");
 
-    proxy.set(Flow::Stall);
+    proxy.stall_between_transactions().await;
     let off = command(&a, &admin, &["token", "disable", "t2", "--wait", "0"]).await;
     assert!(off.contains("Not confirmed by b: it may still accept it until 20"), "{off}");
     owner.get(&format!("{tokens}/{}/delete", ids[3])).await;
