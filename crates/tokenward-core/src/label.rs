@@ -59,6 +59,18 @@ impl Wanted {
         text.split(',').map(one).collect()
     }
 
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The value, where one is wanted.
+    #[must_use]
+    pub fn value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
+
     /// Is it among these?
     #[must_use]
     pub fn is_in(&self, labels: &Labels) -> bool {

@@ -73,6 +73,13 @@ impl TokenPolicy {
     pub fn exceeded_by(&self, token: &Token, now: Time) -> bool {
         self.of_role(token.role_id).check_end(token.expires_at, token.begin(now)).is_err()
     }
+
+    /// No token that ends until then goes beyond it at this moment, whatever its role and beginning.
+    #[must_use]
+    pub fn harmless_end(&self, now: Time) -> Time {
+        let rules = std::iter::once(&self.all).chain(self.roles.iter().map(|(_, rules)| rules));
+        rules.filter_map(|rules| rules.max_lifetime).min().map_or(Time(i64::MAX - 1), |most| now.plus(most))
+    }
 }
 
 impl Rules {

@@ -338,8 +338,12 @@ pub enum Those {
     Living,
     /// Those that were not taken back.
     NotTakenBack,
-    /// Those that were taken back, as long as tombstones are kept.
+    /// Those whose end has come, as long as it is told.
+    Expired,
+    /// Those that were taken back, as long as it is told.
     TakenBack,
+    /// Those that have ended in either way.
+    Ended,
     /// All of these.
     All,
 }

@@ -11,7 +11,7 @@ use tokenward_core::secret::Kind;
 use tokenward_core::token::{Token, TokenFilter};
 use tokenward_core::token_policy::TokenPolicy;
 use tokenward_core::{Result, Time, Uuid};
-use tokenward_store::tokens::pages::{self, Part, Sieve};
+use tokenward_store::tokens::pages::{self, Only, Part, Sieve};
 use tokenward_store::tokens::{self, Those};
 
 use super::App;
@@ -61,7 +61,7 @@ pub struct Filter {
 
 impl Filter {
     /// What of it the database knows by itself.
-    fn sieve(&self) -> Sieve {
+    fn sieve(&self, now: Time) -> Sieve {
         Sieve {
             role: self.role,
             creator: self.creator,
@@ -71,8 +71,19 @@ impl Filter {
             ends_before: self.ends_before,
             restricted: self.restricted,
             unused_since: self.unused_since,
-            disabled: self.state == TokenFilter::Disabled,
+            only: match self.state {
+                TokenFilter::Disabled => Some(Only::Disabled),
+                TokenFilter::NotYetValid => Some(Only::NotYetValid),
+                TokenFilter::Active => Some(Only::Active),
+                _ => None,
+            },
             name: self.name.as_ref().map(|part| part.to_lowercase()),
+            creator_name: self.creator_name.as_ref().map(|part| part.to_lowercase()),
+            creator_left: self.maker_left,
+            owner_left: self.owner_left,
+            asked: self.attestation.map(|wanted| wanted != Attestation::Confirmed),
+            label: self.labels.first().map(as_json),
+            ends_after: self.exceeding.as_ref().map(|policy| policy.harmless_end(now)),
         }
     }
 
@@ -100,6 +111,12 @@ impl Filter {
             && self.ends_before.is_none_or(|end| token.expires_at.is_some_and(|at| at < end))
             && self.restricted.is_none_or(|wanted| is_restricted == wanted)
     }
+}
+
+/// How a label stands among others in the database: JSON without blanks.
+fn as_json(wanted: &Wanted) -> String {
+    let text = |text: &str| serde_json::Value::from(text).to_string();
+    format!("{}:{}", text(wanted.key()), wanted.value().map(text).unwrap_or_default())
 }
 
 /// Was the token made by a user who is no member any more? One who was erased has left too.
@@ -167,12 +184,14 @@ async fn look(
     let now = app.now();
     let those = match filter.state {
         TokenFilter::Living | TokenFilter::Active | TokenFilter::NotYetValid | TokenFilter::Disabled => Those::Living,
-        TokenFilter::Expired | TokenFilter::Kept => Those::NotTakenBack,
+        TokenFilter::Kept => Those::NotTakenBack,
+        TokenFilter::Expired => Those::Expired,
         TokenFilter::Revoked => Those::TakenBack,
-        TokenFilter::Ended | TokenFilter::All => Those::All,
+        TokenFilter::Ended => Those::Ended,
+        TokenFilter::All => Those::All,
     };
     let wanted_part = Part { those, by: order.by, descending: order.descending, after, limit };
-    let places = pages::places(reader.conn(), grant, &wanted_part, &filter.sieve(), now).await?;
+    let places = pages::places(reader.conn(), grant, &wanted_part, &filter.sieve(now), now).await?;
     let ids: Vec<Uuid> = places.iter().map(|place| place.id).collect();
     let part = pages::in_order(reader.conn(), grant, &ids).await?;
     drop(reader);

@@ -57,10 +57,33 @@ pub struct Sieve {
     pub restricted: Option<bool>,
     /// Only those that were there then, and were not presented after it.
     pub unused_since: Option<Time>,
-    /// Only those that are switched off.
-    pub disabled: bool,
+    /// Of living ones, only those that are so.
+    pub only: Option<Only>,
     /// Only those with this in their name, in small letters.
     pub name: Option<String>,
+    /// Only those whose maker's name has this in it, in small letters. Letters beyond ASCII are not looked at.
+    pub creator_name: Option<String>,
+    /// Only those whose maker is no member.
+    pub creator_left: bool,
+    /// Only those whose owner is no member.
+    pub owner_left: bool,
+    /// Only those whose owners are asked about them now, or have answered and are not asked.
+    pub asked: Option<bool>,
+    /// Only those whose labels, as JSON, have this in them.
+    pub label: Option<String>,
+    /// Only those that never end, or end later.
+    pub ends_after: Option<Time>,
+}
+
+/// What a living token can be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Only {
+    /// It is switched off.
+    Disabled,
+    /// Its time has not begun.
+    NotYetValid,
+    /// Neither of them.
+    Active,
 }
 
 /// A part of an order.
@@ -78,7 +101,7 @@ pub struct Part<'a> {
     pub limit: usize,
 }
 
-/// Of `$3` it depends what has ended, or did long ago.
+/// Of `$3` it depends what has ended, or did long ago; `$17` is now.
 macro_rules! living {
     () => {
         "t.revoked_at IS NULL AND t.name_freed_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $3)"
@@ -87,6 +110,16 @@ macro_rules! living {
 macro_rules! not_taken_back {
     () => {
         "t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $3)"
+    };
+}
+macro_rules! expired {
+    () => {
+        "t.revoked_at IS NULL AND t.end_key > $3 AND t.end_key <= $17"
+    };
+}
+macro_rules! ended {
+    () => {
+        "((t.revoked_at IS NULL AND t.end_key > $3 AND t.end_key <= $17) OR t.revoked_at > $3)"
     };
 }
 macro_rules! taken_back {
@@ -117,8 +150,18 @@ macro_rules! page {
             " AND ($13 <> 1 OR t.networks IS NOT NULL OR t.not_before IS NOT NULL OR t.permissions IS NOT NULL OR t.allowance IS NOT NULL)",
             " AND ($13 <> 0 OR (t.networks IS NULL AND t.not_before IS NULL AND t.permissions IS NULL AND t.allowance IS NULL))",
             " AND ($14 IS NULL OR (t.used_at <= $14 AND t.created_at <= $14))",
-            " AND ($15 = 0 OR t.disabled_at IS NOT NULL)",
+            " AND ($15 <> 1 OR t.disabled_at IS NOT NULL) AND ($15 <> 2 OR t.not_before > $17)",
+            " AND ($15 <> 3 OR (t.disabled_at IS NULL AND (t.not_before IS NULL OR t.not_before <= $17)))",
             " AND ($16 IS NULL OR t.name_lower LIKE $16 ESCAPE '!')",
+            // What is not ASCII may be written in another case, of which SQLite knows nothing.
+            " AND ($18 IS NULL OR lower(t.creator_name) LIKE $18 ESCAPE '!' OR octet_length(t.creator_name) <> length(t.creator_name))",
+            " AND ($19 <> 1 OR t.creator_name IS NULL OR (t.creator_kind = 'user' AND NOT EXISTS (",
+            "SELECT 1 FROM member m WHERE m.organization_id = $1 AND m.account_id = t.creator_id)))",
+            " AND ($20 <> 1 OR (t.owner_id IS NOT NULL AND NOT EXISTS (",
+            "SELECT 1 FROM member m WHERE m.organization_id = $1 AND m.account_id = t.owner_id)))",
+            " AND ($21 <> 1 OR t.attest_since IS NOT NULL) AND ($21 <> 0 OR t.attested_at IS NOT NULL)",
+            " AND ($22 IS NULL OR t.labels LIKE $22 ESCAPE '!')",
+            " AND ($23 IS NULL OR t.end_key > $23)",
             " ORDER BY ", $order, " LIMIT $6"
         )
     };
@@ -146,7 +189,9 @@ impl Part<'_> {
         match self.those {
             Those::Living => by_order!(self, living),
             Those::NotTakenBack => by_order!(self, not_taken_back),
+            Those::Expired => by_order!(self, expired),
             Those::TakenBack => by_order!(self, taken_back),
+            Those::Ended => by_order!(self, ended),
             Those::All => by_order!(self, all),
         }
     }
@@ -179,7 +224,7 @@ fn like(part: &str) -> String {
 }
 
 macro_rules! sieved {
-    ($query:expr, $sieve:expr) => {
+    ($query:expr, $sieve:expr, $now:expr) => {
         $query
             .bind($sieve.role)
             .bind($sieve.creator)
@@ -189,8 +234,15 @@ macro_rules! sieved {
             .bind($sieve.ends_before.map(|at| at.0))
             .bind($sieve.restricted.map_or(2, i64::from))
             .bind($sieve.unused_since.map(|at| at.0))
-            .bind(i64::from($sieve.disabled))
+            .bind($sieve.only.map_or(0, |only| only as i64 + 1))
             .bind($sieve.name.as_deref().map(like))
+            .bind($now.0)
+            .bind($sieve.creator_name.as_deref().filter(|part| part.is_ascii()).map(like))
+            .bind(i64::from($sieve.creator_left))
+            .bind(i64::from($sieve.owner_left))
+            .bind($sieve.asked.map_or(2, i64::from))
+            .bind($sieve.label.as_deref().map(like))
+            .bind($sieve.ends_after.map(|at| at.0))
     };
 }
 
@@ -205,7 +257,7 @@ pub async fn places(
     let since = match part.those {
         Those::Living => now,
         // What ended longer ago than that is told may be removed at any moment.
-        Those::NotTakenBack | Those::TakenBack | Those::All => now.plus(-ended::retention(conn.reborrow()).await?),
+        _ => now.plus(-ended::retention(conn.reborrow()).await?),
     };
     let after = part.after.cloned().unwrap_or_else(|| part.beginning());
     let (text, limit) = (part.text(), i64::try_from(part.limit).unwrap_or(i64::MAX));
@@ -215,12 +267,12 @@ pub async fn places(
     match &after.key {
         Key::Number(key) => {
             let rows: Vec<(Uuid, i64)> = run!(conn, c => sieved!(sqlx::query_as(text).bind(grant.organization()).bind(API_TOKEN).bind(since.0)
-                    .bind(key).bind(after.id).bind(limit), sieve).fetch_all(&mut *c))?;
+                    .bind(key).bind(after.id).bind(limit), sieve, now).fetch_all(&mut *c))?;
             Ok(rows.into_iter().map(|(id, key)| Place { key: Key::Number(key), id }).collect())
         }
         Key::Text(key) => {
             let rows: Vec<(Uuid, String)> = run!(conn, c => sieved!(sqlx::query_as(text).bind(grant.organization()).bind(API_TOKEN).bind(since.0)
-                    .bind(key).bind(after.id).bind(limit), sieve).fetch_all(&mut *c))?;
+                    .bind(key).bind(after.id).bind(limit), sieve, now).fetch_all(&mut *c))?;
             Ok(rows.into_iter().map(|(id, key)| Place { key: Key::Text(key), id }).collect())
         }
     }
@@ -252,7 +304,7 @@ mod tests {
     #[test]
     fn every_order_has_a_statement_of_its_own() {
         let mut texts = std::collections::HashSet::new();
-        for those in [Those::Living, Those::NotTakenBack, Those::TakenBack, Those::All] {
+        for those in [Those::Living, Those::NotTakenBack, Those::Expired, Those::TakenBack, Those::Ended, Those::All] {
             for by in [By::Created, By::Name, By::End, By::Use] {
                 for descending in [false, true] {
                     let part = Part { those, by, descending, after: None, limit: 1 };

@@ -6,7 +6,7 @@ use tokenward_core::time::{DAY, HOUR};
 use tokenward_core::{Time, Uuid};
 use tokenward_store::Conn;
 use tokenward_store::tokens::overview::{self, Facts, Shelf, Which};
-use tokenward_store::tokens::pages::{self, By, Key, Part, Place, Sieve};
+use tokenward_store::tokens::pages::{self, By, Key, Only, Part, Place, Sieve};
 use tokenward_store::tokens::{self, NewToken, Those};
 use tokenward_store::usage;
 
@@ -136,6 +136,7 @@ async fn what_a_sieve_leaves_is_what_its_words_say(world: World) {
     let rows = pages::in_order(world.reader().await.conn(), &acme.grant, &ids).await.unwrap();
     let now = world.now();
     let sieve = Sieve::default;
+    let maker = rows[0].creator_name.clone().unwrap();
     let viewer = acme.role(BuiltIn::Viewer);
     type Fits = Box<dyn Fn(&tokenward_core::token::Token, i64) -> bool>;
     let cases: Vec<(Sieve, Fits)> = vec![
@@ -149,7 +150,19 @@ async fn what_a_sieve_leaves_is_what_its_words_say(world: World) {
         (Sieve { restricted: Some(true), ..sieve() }, Box::new(|it, _| !it.networks.is_empty())),
         (Sieve { restricted: Some(false), ..sieve() }, Box::new(|it, _| it.networks.is_empty())),
         (Sieve { unused_since: Some(now), ..sieve() }, Box::new(|_, at| at < 1_000)),
-        (Sieve { disabled: true, ..sieve() }, Box::new(|_, _| false)),
+        (Sieve { only: Some(Only::Disabled), ..sieve() }, Box::new(|_, _| false)),
+        (Sieve { only: Some(Only::NotYetValid), ..sieve() }, Box::new(|_, _| false)),
+        (Sieve { only: Some(Only::Active), ..sieve() }, Box::new(|_, _| true)),
+        (Sieve { creator_name: Some(maker.to_lowercase()), ..sieve() }, Box::new(|_, _| true)),
+        (Sieve { creator_name: Some("nobody".into()), ..sieve() }, Box::new(|_, _| false)),
+        // What the database knows nothing of is left to whoever reads the tokens.
+        (Sieve { creator_name: Some("ä".into()), ..sieve() }, Box::new(|_, _| true)),
+        (Sieve { creator_left: true, ..sieve() }, Box::new(|_, _| false)),
+        (Sieve { owner_left: true, ..sieve() }, Box::new(|_, _| false)),
+        (Sieve { asked: Some(true), ..sieve() }, Box::new(|_, _| false)),
+        (Sieve { asked: Some(false), ..sieve() }, Box::new(|_, _| false)),
+        (Sieve { label: Some("\"team\":".into()), ..sieve() }, Box::new(|_, _| false)),
+        (Sieve { ends_after: Some(now), ..sieve() }, Box::new(move |it, _| it.expires_at.is_none_or(|at| now < at))),
         (Sieve { name: Some("ä".into()), ..sieve() }, Box::new(|it, _| it.name == "Ä")),
         (Sieve { name: Some("_".into()), ..sieve() }, Box::new(|it, _| it.name == "s_1")),
         (Sieve { name: Some("%".into()), ..sieve() }, Box::new(|it, _| it.name == "S%")),
@@ -238,7 +251,11 @@ async fn an_order_is_read_from_its_index(world: World) {
                 By::End => "token_by_end (organization_id=? AND kind=? AND ",
                 By::Use => "token_by_use (organization_id=? AND kind=? AND ",
             };
-            assert!(steps.len() == 1 && steps[0].contains(index), "{by:?} {descending}: {steps:?}");
+            // What is asked of each of them is looked up by its key; nothing is read whole, or sorted.
+            let reads_all =
+                |step: &String| step.contains("SCAN") && !step.contains("CONSTANT") || step.contains("TEMP B-TREE");
+            assert!(steps[0].contains(index), "{by:?} {descending}: {steps:?}");
+            assert!(!steps.iter().any(reads_all), "{by:?} {descending}: {steps:?}");
         }
     }
 }
