@@ -37,7 +37,17 @@ pub struct Entry {
     pub after: Option<After>,
 }
 
-/// What something was like after an event that took away, or gave back.
+impl Entry {
+    /// Must it be on the disk before anybody is told that it is done? What was made is not waited for: the database holds that its
+    /// digest was used, and what stands here of it is for an older copy of that.
+    #[must_use]
+    pub fn lasts(&self) -> bool {
+        let makes = matches!(Kind::parse(&self.kind), Some(Kind::TokenCreated | Kind::PolicyTokenCreated));
+        self.after.is_some() && !makes
+    }
+}
+
+/// What something was like after an event that took away, gave back, or used a digest.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum After {
@@ -49,7 +59,7 @@ pub enum After {
         disabled_at: Option<Time>,
         /// When each of its secrets ends that has an end.
         ends: Vec<(u16, Time)>,
-        /// Of one that was revoked: what is kept for ever of the digests of its secrets, in hexadecimal.
+        /// What is kept for ever of the digests of its secrets, in hexadecimal: no older copy takes them for new ones.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         used: Vec<String>,
     },
@@ -133,12 +143,14 @@ impl Keeps {
     pub fn of(kind: &str) -> Self {
         match Kind::parse(kind) {
             Some(
-                Kind::TokenRotated
+                Kind::TokenCreated
+                | Kind::TokenRotated
                 | Kind::TokenSecretEnded
                 | Kind::TokenDisabled
                 | Kind::TokenEnabled
                 | Kind::TokenRestored
                 | Kind::TokenDeleted
+                | Kind::PolicyTokenCreated
                 | Kind::PolicyTokenRotated
                 | Kind::PolicyTokenDeleted,
             ) => Self::Token,
@@ -231,6 +243,13 @@ mod tests {
 
     fn token(revoked_at: Option<i64>) -> Option<After> {
         Some(After::Token { revoked_at: revoked_at.map(Time), disabled_at: None, ends: Vec::new(), used: Vec::new() })
+    }
+
+    #[test]
+    fn what_was_made_is_noted_and_not_waited_for() {
+        let made = Entry { kind: "token.created".into(), ..entry(1, 7, token(None)) };
+        assert_eq!(Keeps::of(&made.kind), Keeps::Token);
+        assert!(!made.lasts() && entry(1, 7, token(Some(1))).lasts() && !entry(1, 7, None).lasts());
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct Fed {
     pub rows: Vec<IndexRow>,
     /// Labels and metadata of those that have some.
     pub described: Vec<DescriptionRow>,
-    /// What is kept for ever of the digests of those that were taken back, by token.
+    /// What is kept for ever of the digests of their secrets, by token.
     pub used: Vec<(Uuid, String)>,
 }
 

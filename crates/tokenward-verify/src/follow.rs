@@ -465,6 +465,7 @@ pub(super) async fn entries(followed: &Followed, feed: &mut Feed, rows: &[Skelet
     let mut entries = Vec::with_capacity(rows.len());
     // Of each thing the last event has the state: the rows are those of one moment.
     let mut seen = HashSet::new();
+    let tokens = NotedTokens::read(feed, rows).await?;
     for row in rows.iter().rev() {
         let keeps = Keeps::of(&row.kind);
         let target = match keeps {
@@ -475,24 +476,50 @@ pub(super) async fn entries(followed: &Followed, feed: &mut Feed, rows: &[Skelet
             _ => row.target_id,
         };
         let new = keeps != Keeps::Nothing && seen.insert((row.organization_id, target, std::mem::discriminant(&keeps)));
-        let after = if new { after(feed, keeps, row.organization_id, target).await? } else { None };
+        let after = match keeps {
+            _ if !new => None,
+            Keeps::Token => tokens.after(target),
+            _ => after(feed, keeps, row.organization_id, target).await?,
+        };
         entries.push(followed.entry(row, target, after));
     }
     entries.reverse();
     Ok(entries)
 }
 
+/// The tokens that events name, as far as it is noted what they are like. A copy from before one was made would not know that its
+/// digests were used.
+#[derive(Default)]
+struct NotedTokens {
+    rows: HashMap<Uuid, Vec<IndexRow>>,
+    used: HashMap<Uuid, Vec<String>>,
+}
+
+impl NotedTokens {
+    async fn read(feed: &mut Feed, events: &[Skeleton]) -> Result<Self> {
+        let named = events.iter().filter(|row| Keeps::of(&row.kind) == Keeps::Token).map(|row| row.target_id);
+        let ids: Vec<Uuid> = named.collect::<BTreeSet<_>>().into_iter().collect();
+        let mut noted = Self::default();
+        if ids.is_empty() {
+            return Ok(noted);
+        }
+        for row in tokens::index_rows(feed.conn()?, &ids).await? {
+            noted.rows.entry(row.token_id).or_default().push(row);
+        }
+        for (token, used) in ended::used_of_all(feed.conn()?, &ids).await? {
+            noted.used.entry(token).or_default().push(used);
+        }
+        Ok(noted)
+    }
+
+    fn after(&self, token: Uuid) -> Option<After> {
+        let used = self.used.get(&token).cloned().unwrap_or_default();
+        after_token(self.rows.get(&token)?.iter(), used)
+    }
+}
+
 async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target: Uuid) -> Result<Option<After>> {
     Ok(match keeps {
-        Keeps::Token => {
-            let rows = tokens::index_rows(feed.conn()?, &[target]).await?;
-            // A copy from before it was made would not know that its digests were used.
-            let used = match rows.first().and_then(|row| row.revoked_at) {
-                Some(_) => ended::used_of(feed.conn()?, target).await?,
-                None => Vec::new(),
-            };
-            after_token(rows.iter(), used)
-        }
         Keeps::Sessions => {
             let living = sessions::of_accounts(feed.conn()?, &[target]).await?;
             let anew = living.iter().filter(|it| it.proven_at > it.created_at);
@@ -530,11 +557,12 @@ async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target
             let cuts = cuts::of(feed.conn()?, Some(&[target])).await?;
             cuts.first().map(|(_, cut)| After::Cut { through: cut.through, at: cut.at })
         }
-        Keeps::Nothing => None,
+        // Those are read all at once.
+        Keeps::Token | Keeps::Nothing => None,
     })
 }
 
-/// The state of a token whose secrets these are, and what is kept of their digests where it was taken back.
+/// The state of a token whose secrets these are, and what is kept of their digests.
 pub(super) fn after_token<'r>(rows: impl Iterator<Item = &'r IndexRow> + Clone, used: Vec<String>) -> Option<After> {
     let ends = rows.clone().filter_map(|row| Some((row.version, row.secret_expires_at?))).collect();
     let mut rows = rows;

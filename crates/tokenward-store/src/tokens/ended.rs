@@ -45,14 +45,6 @@ pub async fn page(conn: Conn<'_>, (token, version): (Uuid, u16), limit: i64) -> 
     )).bind(token).bind(i32::from(version)).bind(limit).fetch_all(&mut *c))
 }
 
-/// What is kept for ever of the digests of a token's secrets, in hexadecimal.
-pub async fn used_of(conn: Conn<'_>, token: Uuid) -> Result<Vec<String>> {
-    let used: Vec<Vec<u8>> = run!(conn, c => sqlx::query_scalar(
-        "SELECT coalesce(used, substr(digest, 1, 16)) FROM token_secret WHERE token_id = $1 ORDER BY version"
-    ).bind(token).fetch_all(&mut *c))?;
-    Ok(used.iter().map(|used| hex_bytes(used)).collect())
-}
-
 row! {
     struct UsedRow {
         token_id: Uuid,
@@ -60,7 +52,7 @@ row! {
     }
 }
 
-/// The same of several tokens, each with its own.
+/// What is kept for ever of the digests of the secrets of tokens, in hexadecimal, each with its own.
 pub async fn used_of_all(conn: Conn<'_>, tokens: &[Uuid]) -> Result<Vec<(Uuid, String)>> {
     let select = "SELECT token_id, coalesce(used, substr(digest, 1, 16)) AS used FROM token_secret WHERE token_id IN";
     let rows: Vec<UsedRow> = by_ids(conn, select, tokens).await?;

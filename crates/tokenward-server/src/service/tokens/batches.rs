@@ -128,21 +128,23 @@ pub(in crate::service) async fn make(
     Ok(judged.into_iter().map(|made| made.map(|(_, made)| made)).collect())
 }
 
-/// Rows of tokens, the labels of those that have some, and what is kept of the digests of those that were taken back.
+/// Rows of tokens, the labels of those that have some, and what is kept for ever of the digests of their secrets.
 type Told = (Vec<IndexRow>, Vec<DescriptionRow>, Vec<(Uuid, String)>);
 
 /// What the tokens that were made and taken back are by now, for the follower. `None` where it has to read more than their
 /// rows: policies.
 pub(in crate::service) async fn rows(tx: &mut Tx, made: &[Made]) -> Result<Option<Told>> {
     let (mut ids, mut described, mut revoked) = (Vec::with_capacity(made.len()), Vec::new(), Vec::new());
+    let mut made_now = Vec::new();
     for (done, _) in made.iter().flatten() {
         match done {
             Done::Revoked(token) => {
                 ids.push(token.id);
                 revoked.push(token.id);
             }
-            Done::Created { created: Created { token, .. }, .. } => {
+            Done::Created { created: Created { token, .. }, secret } => {
                 ids.push(token.id);
+                made_now.push((token.id, hex::encode(secret.used)));
                 if !token.labels.is_empty() || token.metadata.is_some() {
                     described.push(token.id);
                 }
@@ -153,7 +155,9 @@ pub(in crate::service) async fn rows(tx: &mut Tx, made: &[Made]) -> Result<Optio
     if rows.iter().any(|row| row.kind == secret::Kind::PolicyToken) {
         return Ok(None);
     }
-    let used = tokens::ended::used_of_all(tx.conn(), &revoked).await?;
+    let mut used =
+        if revoked.is_empty() { Vec::new() } else { tokens::ended::used_of_all(tx.conn(), &revoked).await? };
+    used.append(&mut made_now);
     Ok(Some((rows, tokens::descriptions(tx.conn(), Some(&described)).await?, used)))
 }
 
