@@ -21,6 +21,7 @@ pub mod journal;
 pub mod label;
 pub mod lease;
 pub mod life;
+pub mod log_time;
 mod meaning;
 pub mod meter;
 pub mod meters;

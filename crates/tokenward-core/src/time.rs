@@ -16,6 +16,11 @@ pub trait Clock: Send + Sync + 'static {
         self.now()
     }
 
+    /// What this machine's clock says by itself, whatever anybody else has said: it may run backwards.
+    fn own(&self) -> Time {
+        self.now()
+    }
+
     /// The time to go by for what several machines write, where they all know what time it is at `place`: that one. A clock
     /// that somebody sets by hand gives way to nobody.
     fn shared(&self, place: Time) -> Time {

@@ -132,6 +132,12 @@ impl Tx {
         self.head.now
     }
 
+    /// The latest that anybody says it is: what has ended by then is not given back by a node whose clock is behind.
+    #[must_use]
+    pub fn said(&self) -> Time {
+        self.head.said
+    }
+
     /// Whose transaction it is.
     pub(crate) fn store(&self) -> &Store {
         &self.store

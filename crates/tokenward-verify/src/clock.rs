@@ -14,11 +14,15 @@ pub struct SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Time {
+        let Time(micros) = self.own();
+        Time(self.latest.fetch_max(micros, Ordering::Relaxed).max(micros))
+    }
+
+    fn own(&self) -> Time {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
         let now = std::time::SystemTime::now();
-        let micros =
-            now.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX));
-        Time(self.latest.fetch_max(micros, Ordering::Relaxed).max(micros))
+        let since = now.duration_since(std::time::UNIX_EPOCH);
+        Time(since.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX)))
     }
 
     fn shared(&self, place: Time) -> Time {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokenward_core::Result;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
-use tokenward_core::time::DAY;
+use tokenward_core::time::{DAY, length_text};
 use tokenward_store::Position;
 
 use super::token_overview::{self, Counts, Spans};
@@ -34,6 +34,13 @@ pub async fn read(app: &Arc<App>, grant: &Grant) -> Result<Status> {
     let mut warnings = Vec::new();
     if app.live().clients_hidden {
         warnings.push(("clients_hidden", CLIENTS_HIDDEN.to_owned()));
+    }
+    if let Some(ahead) = app.store.is_doubted() {
+        let text = format!(
+            "The clock of the database is {} ahead of the log and of this node, and is not believed: set it right.",
+            length_text(ahead)
+        );
+        warnings.push(("database_clock", text));
     }
     if log::is_unread(app, grant.organization()).await? {
         let text =

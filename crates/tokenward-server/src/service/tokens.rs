@@ -613,7 +613,7 @@ pub(super) async fn not_ended(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<To
     if let Some(Revocation { at, .. }) = token.revocation {
         return Err(Error::conflict(format!("The token was deleted at {at}. Make a new one.")));
     }
-    if let Some(ended) = token.expires_at.filter(|at| *at <= now) {
+    if let Some(ended) = token.expires_at.filter(|at| *at <= tx.said()) {
         return Err(Error::conflict(format!("The token ended at {ended}, and an end is final. Make a new one.")));
     }
     Ok(token)
@@ -622,7 +622,7 @@ pub(super) async fn not_ended(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<To
 /// A policy token whose end has not come, and that was not taken back.
 pub(super) async fn policy_token_not_ended(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<Token> {
     let token = tokens::policy_token(tx.conn(), grant, id).await?;
-    match token.expires_at.filter(|at| *at <= tx.now()) {
+    match token.expires_at.filter(|at| *at <= tx.said()) {
         Some(ended) => {
             Err(Error::conflict(format!("The token ended at {ended}, and an end is final. Make a new one.")))
         }
@@ -695,7 +695,7 @@ pub async fn undo(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Toke
                 let detail = format!("A deletion can be undone within {within} (limit `{name}`). Make a new token.");
                 return Err(Error::conflict(detail));
             }
-            if let Some(ended) = old.expires_at.filter(|at| *at <= now) {
+            if let Some(ended) = old.expires_at.filter(|at| *at <= tx.said()) {
                 return Err(Error::conflict(format!("The token ended at {ended}, and an end is final. Make a new one.")));
             }
             if old.role_id.is_nil() {

@@ -1,6 +1,9 @@
 //! The end of the log, as a writing transaction takes it.
 
+use tokenward_core::log_time::time_of_log;
 use tokenward_core::{Time, Uuid};
+
+use super::Store;
 
 super::row! {
     /// Which log it is, its last position, and the hash there.
@@ -13,8 +16,26 @@ super::row! {
         pub place: Option<String>,
         /// Where it is now.
         pub here: Option<String>,
+        /// When its last event was written.
+        pub written_at: Option<Time>,
         /// When it was taken: the time of all that the transaction does.
         pub now: Time,
+        /// The latest that anybody says it is then.
+        pub said: Time,
+    }
+}
+
+impl Head {
+    /// Settles what time it is: what stands in it is what the database's clock says. Never below the time of the last event: a
+    /// clock that was set back revives nothing that had ended. And one that is far ahead ends nothing for good.
+    /// `own` is what this node's clock says.
+    pub(super) fn settle(mut self, store: &Store, own: Time) -> Self {
+        let time = time_of_log(self.now, self.written_at.unwrap_or(Time(i64::MIN)), own);
+        if let Some(ahead) = time.ahead {
+            store.doubts(ahead);
+        }
+        (self.now, self.said) = (time.now, time.said);
+        self
     }
 }
 

@@ -32,6 +32,7 @@ use tokenward_core::error::{Error, Result};
 use tokenward_core::id::new_id;
 use tokenward_core::lease::Place;
 use tokenward_core::sync::lock;
+use tokenward_core::time::{MINUTE, Micros, length_text};
 use tokenward_core::{Clock, Random, Time, Uuid};
 use tokio::time::timeout;
 
@@ -164,7 +165,12 @@ pub struct Store {
     known: Arc<AtomicI64>,
     /// The place where it was last found, on the highest timeline.
     place: Arc<Mutex<Option<String>>>,
+    /// When the database's clock was last not believed, by the steady clock, and how far ahead it was.
+    doubted: Arc<Mutex<Option<(Micros, Micros)>>>,
 }
+
+/// How long it is told of a database's clock after it was not believed, and how often at most.
+const DOUBTED: Micros = 2 * MINUTE;
 
 /// How many connections to a database there are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -191,7 +197,15 @@ impl Store {
             DatabaseAddress::Server(url) => Pools::Postgres(postgres::open(&url).await?),
             DatabaseAddress::File(path) => Pools::Sqlite(sqlite::open(&path).await?),
         };
-        let store = Self { pools, clock, random, lock: None, known: Arc::default(), place: Arc::default() };
+        let store = Self {
+            pools,
+            clock,
+            random,
+            lock: None,
+            known: Arc::default(),
+            place: Arc::default(),
+            doubted: Arc::default(),
+        };
         store.write_incarnation().await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
         folds::complete(&store).await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
         Ok(store)
@@ -204,7 +218,15 @@ impl Store {
             DatabaseAddress::Server(url) => Pools::Postgres(postgres::attach(&url).await?),
             DatabaseAddress::File(path) => Pools::Sqlite(sqlite::attach(&path).await?),
         };
-        Ok(Self { pools, clock, random, lock: None, known: Arc::default(), place: Arc::default() })
+        Ok(Self {
+            pools,
+            clock,
+            random,
+            lock: None,
+            known: Arc::default(),
+            place: Arc::default(),
+            doubted: Arc::default(),
+        })
     }
 
     /// Opens the database at `url` for those who only read the log: nothing is made and nothing changed, not even the schema
@@ -214,7 +236,15 @@ impl Store {
             DatabaseAddress::Server(url) => Pools::Postgres(postgres::open_to_read(&url).await?),
             DatabaseAddress::File(path) => Pools::Sqlite(sqlite::open_to_read(&path).await?),
         };
-        Ok(Self { pools, clock, random, lock: None, known: Arc::default(), place: Arc::default() })
+        Ok(Self {
+            pools,
+            clock,
+            random,
+            lock: None,
+            known: Arc::default(),
+            place: Arc::default(),
+            doubted: Arc::default(),
+        })
     }
 
     /// Has the schema taken this step?
@@ -328,6 +358,29 @@ impl Store {
             Conn::Sqlite(_) => Ok(self.now()),
             Conn::Postgres(session) => Ok(self.clock.shared(postgres::now(session).await?)),
         }
+    }
+
+    /// The database's clock is so far ahead that it is not believed.
+    fn doubts(&self, ahead: Micros) {
+        let now = self.clock.steady();
+        let mut doubted = lock(&self.doubted);
+        if doubted.is_none_or(|(at, _)| now.saturating_sub(at) > DOUBTED) {
+            let ahead = length_text(ahead);
+            tracing::warn!(
+                ahead,
+                "the clock of the database is ahead of the log and of this machine; it is not believed, since ends would come for \
+                 good that have not come: set it right"
+            );
+            *doubted = Some((now, 0));
+        }
+        *doubted = doubted.map(|(at, _)| (at, ahead));
+    }
+
+    /// How far the database's clock is ahead, where it was not believed just now.
+    #[must_use]
+    pub fn is_doubted(&self) -> Option<Micros> {
+        let now = self.clock.steady();
+        lock(&self.doubted).filter(|(at, _)| now.saturating_sub(*at) <= 2 * DOUBTED).map(|(_, ahead)| ahead)
     }
 
     /// The clock.

@@ -42,7 +42,10 @@ impl OpenTransaction {
     /// the server's to say where several write: no two of them need the same clock.
     pub(crate) async fn take_head(&mut self, store: &Store) -> Result<Head> {
         match self {
-            Self::Sqlite(writer) => sqlite::take_head(writer.raw(), store.now()).await,
+            Self::Sqlite(writer) => {
+                let now = store.now();
+                Ok(sqlite::take_head(writer.raw(), now).await?.settle(store, now))
+            }
             Self::Postgres(lease) => {
                 let mut head = postgres::take_head(lease.session()).await?;
                 if let Err(error) = store.require_present(head.here.as_deref()) {
@@ -50,7 +53,7 @@ impl OpenTransaction {
                     return Err(error);
                 }
                 head.now = store.clock().shared(head.now);
-                Ok(head)
+                Ok(head.settle(store, store.clock().own()))
             }
         }
     }

@@ -272,9 +272,8 @@ fn sqlite_hint(error: &sqlx::Error) -> &'static str {
 
 /// Reads the log's head. The whole file is taken since the transaction began.
 pub(super) async fn take_head(c: &mut SqliteConnection, now: Time) -> Result<Head> {
-    // Never below the time of the last event: a clock that was set back revives nothing that had ended.
-    let head = "SELECT m.incarnation, h.position, h.hash, h.place, NULL AS here, \
-                max($1, coalesce((SELECT time FROM event WHERE position = h.position), 0)) AS now FROM log_head h, meta m";
+    let head = "SELECT m.incarnation, h.position, h.hash, h.place, NULL AS here, $1 AS now, 0 AS said, \
+                (SELECT time FROM event WHERE position = h.position) AS written_at FROM log_head h, meta m";
     sqlx::query_as(head).bind(now.0).fetch_one(c).await.map_err(fail)
 }
 

@@ -1,13 +1,15 @@
 //! What has ended: how its rows are marked, kept and removed.
 
+use std::sync::Arc;
+
 use tokenward_core::ended::{RETENTION, SHORTEST_RETENTION};
 use tokenward_core::permission::Management;
 use tokenward_core::secret::Digest;
-use tokenward_core::time::{DAY, HOUR};
-use tokenward_core::{Code, Uuid};
+use tokenward_core::time::{DAY, HOUR, MINUTE};
+use tokenward_core::{Clock, Code, Time, Uuid};
 use tokenward_store::tokens::{self, ended};
 
-use crate::world::{Organization, World, new_token, unique};
+use crate::world::{HandClock, Organization, World, new_token, unique};
 
 on_both_engines![
     a_token_whose_time_is_over_is_counted_no_more_and_its_row_stays_until_nobody_is_told,
@@ -15,6 +17,7 @@ on_both_engines![
     an_earlier_secret_is_removed_and_its_token_lives_on,
     what_ended_is_read_page_by_page,
     a_clock_that_was_set_back_writes_no_earlier_time,
+    a_clock_far_ahead_of_the_log_and_of_the_node_ends_nothing_for_good,
 ];
 
 async fn world_with_pepper(world: &World) -> Organization {
@@ -153,10 +156,52 @@ async fn a_clock_that_was_set_back_writes_no_earlier_time(world: World) {
     world.clock.pass(HOUR);
     world.token(&acme, "later").await;
     world.clock.pass(-2 * HOUR);
-    if !world.store.is_shared() {
-        let tx = world.begin().await;
-        assert!(tx.now() > world.now().plus(HOUR), "{}", tx.now());
-        drop(tx);
-        assert_eq!(mark(&world).await, 1, "{first} has ended");
+    let tx = world.begin().await;
+    assert!(tx.now() > world.now().plus(HOUR), "{}", tx.now());
+    drop(tx);
+    assert_eq!(mark(&world).await, 1, "{first} has ended");
+}
+
+/// A node with the world's clock, whose database says that it is so much later.
+struct Ahead(Arc<HandClock>, i64);
+
+impl Clock for Ahead {
+    fn now(&self) -> Time {
+        self.0.now()
     }
+
+    fn shared(&self, _: Time) -> Time {
+        self.0.now().plus(self.1)
+    }
+}
+
+async fn a_clock_far_ahead_of_the_log_and_of_the_node_ends_nothing_for_good(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let id = with_end(&world, &acme, "living", 1).await;
+    let node = async |ahead| {
+        let clock = Arc::new(Ahead(Arc::clone(&world.clock), ahead));
+        tokenward_store::Store::attach(&world.url, clock, crate::world::random()).await.unwrap()
+    };
+    let marked = async |store: &tokenward_store::Store| {
+        let mut tx = store.begin_unlogged().await.unwrap();
+        let marked = ended::mark(&mut tx, 100).await.unwrap();
+        tx.commit().await.unwrap();
+        marked
+    };
+    // On an SQLite file there is no other clock.
+    if world.store.is_shared() {
+        let store = node(365 * DAY).await;
+        assert_eq!(marked(&store).await, 0, "{id} lives by the log and by the node");
+        let tx = crate::world::begin(&store).await.unwrap();
+        assert!(tx.now() < world.now().plus(HOUR) && tx.said() > world.now().plus(DAY), "{} {}", tx.now(), tx.said());
+        crate::world::end(tx).await.unwrap();
+        assert!(store.is_doubted().is_some_and(|ahead| ahead > DAY));
+        assert!(world.begin().await.now() < world.now().plus(HOUR), "no event has its time");
+        // A few minutes are believed: it is the clock that all have in common.
+        let store = node(4 * MINUTE).await;
+        assert_eq!((marked(&store).await, store.is_doubted()), (0, None));
+        assert!(crate::world::begin(&store).await.unwrap().now() > world.now().plus(3 * MINUTE));
+    }
+    assert!(found(&world, &acme, id).await);
+    assert_eq!((count(&world, &acme).await, mark(&world).await), (1, 0));
 }

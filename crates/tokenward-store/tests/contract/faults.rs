@@ -260,12 +260,15 @@ async fn who_follows_through_a_dead_line_connects_anew() {
 #[tokio::test]
 async fn writers_go_by_the_time_of_the_database() {
     let world = World::postgres().await;
+    // What was written before shows whose clock is wrong.
+    world.organization("Acme").await;
     let here = Arc::new(tokenward_clock::Wrong);
     let store = Store::open(&world.url, here, Arc::new(tokenward_clock::Zero)).await.unwrap();
     let tx = begin(&store).await.unwrap();
     let at = tx.now();
-    tx.commit(&[Event::new(Kind::UserUpdated, None, world.store.new_id(), "a change")]).await.unwrap();
-    let row = log::after(world.reader().await.conn(), 0, 1).await.unwrap().remove(0);
+    let change = Event::new(Kind::UserUpdated, None, world.store.new_id(), "a change");
+    let position = tx.commit(&[change]).await.unwrap();
+    let row = log::at(world.reader().await.conn(), position.number).await.unwrap().unwrap();
     assert_eq!(row.time, at);
     assert!(row.time > tokenward_core::Time(tokenward_clock::WRONG), "the clock of this node was years behind");
 }

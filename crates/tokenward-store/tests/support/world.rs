@@ -269,6 +269,11 @@ pub fn clock() -> Arc<HandClock> {
     Arc::new(HandClock(AtomicI64::new(START.0)))
 }
 
+/// The random source of the worlds.
+pub fn random() -> Arc<dyn Random> {
+    Arc::new(Counted)
+}
+
 /// A store as a follower opens it.
 pub async fn attach(url: &str, clock: &Arc<HandClock>) -> Result<Store, OpenError> {
     Store::attach(url, Arc::clone(clock) as Arc<dyn Clock>, Arc::new(Counted)).await

@@ -191,9 +191,8 @@ macro_rules! take_head {
             "WITH head AS MATERIALIZED (SELECT position, hash, place FROM log_head FOR UPDATE) ",
             "SELECT m.incarnation, h.position, h.hash, h.place, ",
             $place,
-            // Never below the time of the last event: a clock that was set back revives nothing that had ended.
-            " AS here, greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint, ",
-            "(SELECT e.time FROM event e WHERE e.position = h.position)) AS now FROM head h, meta m"
+            " AS here, (SELECT e.time FROM event e WHERE e.position = h.position) AS written_at, ",
+            "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now, 0::bigint AS said FROM head h, meta m"
         )
     };
 }
