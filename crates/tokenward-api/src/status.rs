@@ -27,7 +27,7 @@ pub struct Status {
     pub warnings: Vec<StatusWarning>,
 }
 
-/// How many API tokens there are that were not taken back.
+/// How many API tokens there are that have not ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct StatusTokens {
@@ -38,7 +38,6 @@ pub struct StatusTokens {
     pub unused: u64,
     /// Without an end.
     pub endless: u64,
-    pub expired: u64,
     pub disabled: u64,
 }
 
@@ -46,7 +45,7 @@ pub struct StatusTokens {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct StatusWarning {
-    /// `clients_hidden`, `log_turned`, `node_silent` or `tokens_end`.
+    /// `clients_hidden`, `database_clock`, `limit_near`, `log_turned`, `node_silent` or `tokens_end`.
     pub code: Cow<'static, str>,
     /// The same in words.
     pub text: String,

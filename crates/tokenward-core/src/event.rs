@@ -4,6 +4,7 @@
 //! log. None has a field for a token text, digest, link, password or the value of a variable.
 
 mod account;
+mod limits;
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -12,6 +13,7 @@ pub use self::account::{
     EmailChangeSnapshot, IdentitySnapshot, IdleSessionSnapshot, PasskeySnapshot, SessionSnapshot,
     SignInFailuresSnapshot, UserSnapshot,
 };
+pub use self::limits::{ErasureSnapshot, LimitSnapshot, RetentionSnapshot};
 pub use crate::actor::{Actor, ActorKind, By, Origin};
 use crate::label::Labels;
 use crate::life::{Attestation, DisabledBecause, OnReuse};
@@ -119,6 +121,8 @@ kinds! {
     TokenAttested = "token.attested", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
     /// Tokens that end soon and that nobody uses were listed in a mail, once a month.
     UnusedTokensTold = "token_digest.created", "UPDATE", "ORGANIZATION", Some("API_TOKEN");
+    /// An organization, or a credential of it, has come near a limit: told once, until it is away from it again.
+    LimitNear = "limit_warning.created", "UPDATE", "ORGANIZATION", Some("CONFIG");
     /// All tokens of the organization that were made up to a moment were taken back at once: refused from now on.
     TokensRevoked = "tokens.revoked", "DELETE", "ORGANIZATION", Some("API_TOKEN");
     /// A policy token was made.
@@ -312,6 +316,7 @@ impl Kind {
             | Self::PolicyTokenDenied
             | Self::TokenEndsSoon
             | Self::UnusedTokensTold
+            | Self::LimitNear
             | Self::TokenAttestationDue
             | Self::TokenAttested
             | Self::TokenBrownoutEnded
@@ -387,25 +392,6 @@ pub struct OrganizationSnapshot {
     /// Said only where it refuses sessions that were given to another machine by a code.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub forbids_device: bool,
-}
-
-/// How long an organization keeps what its events say: a length such as `400d`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct RetentionSnapshot {
-    pub event_retention: Option<String>,
-}
-
-/// What was erased.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct ErasureSnapshot {
-    /// How many events.
-    pub erased: u64,
-    /// The last position of them.
-    pub through: i64,
-    /// How long they were to be kept.
-    pub kept: String,
 }
 
 /// What was asked of the lives of tokens: lengths such as `90d`.
@@ -743,6 +729,7 @@ pub enum Snapshot {
     UnusedTokens(UnusedTokensSnapshot),
     TokenAttestation(TokenAttestationSnapshot),
     Retention(RetentionSnapshot),
+    Limit(LimitSnapshot),
     Erasure(ErasureSnapshot),
     Role(RoleSnapshot),
     Member(MemberSnapshot),
@@ -786,6 +773,7 @@ into_snapshot!(
     UnusedTokens(UnusedTokensSnapshot),
     TokenAttestation(TokenAttestationSnapshot),
     Retention(RetentionSnapshot),
+    Limit(LimitSnapshot),
     Erasure(ErasureSnapshot),
     Role(RoleSnapshot),
     Member(MemberSnapshot),

@@ -32,6 +32,7 @@ use crate::scrape;
 use crate::service::checkpoints::{self, Checkpoints, Signer};
 use crate::service::ended_tokens;
 use crate::service::known::Devices;
+use crate::service::limit_warnings;
 use crate::service::log_check::LogCheck;
 use crate::service::mail::Mailer;
 use crate::service::old_secrets;
@@ -87,6 +88,7 @@ pub struct Running {
     pruning: JoinHandle<()>,
     sweeping: JoinHandle<()>,
     ending: JoinHandle<()>,
+    limiting: JoinHandle<()>,
     resetting: JoinHandle<()>,
     sampling: Option<JoinHandle<()>>,
     certificates: Vec<Arc<Certificate>>,
@@ -278,6 +280,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let pruning = tokio::spawn(token_use::run(Arc::clone(&app)));
     let sweeping = tokio::spawn(session_limits::run(Arc::clone(&app)));
     let ending = tokio::spawn(ended_tokens::run(Arc::clone(&app)));
+    let limiting = tokio::spawn(limit_warnings::run(Arc::clone(&app)));
     let resetting = tokio::spawn(password_resets::run(Arc::clone(&app)));
     Ok(Running {
         address,
@@ -296,6 +299,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         pruning,
         sweeping,
         ending,
+        limiting,
         resetting,
         sampling,
         certificates,
@@ -390,6 +394,7 @@ impl Running {
         self.pruning.abort();
         self.sweeping.abort();
         self.ending.abort();
+        self.limiting.abort();
         self.resetting.abort();
         let unanswered = self.app.password_resets.len();
         if unanswered > 0 {

@@ -23,6 +23,7 @@ pub mod factors;
 pub mod idempotency;
 pub mod identities;
 pub mod invitations;
+pub mod limits_told;
 pub mod lineage;
 pub mod log;
 pub mod members;

@@ -49,7 +49,6 @@ fn tokens(counts: &Counts) -> StatusTokens {
         in_use_ending_soon: counts.ending.max(0).unsigned_abs(),
         unused: of(Which::Unused),
         endless: of(Which::Endless),
-        expired: of(Which::Expired),
         disabled: of(Which::Disabled),
     }
 }

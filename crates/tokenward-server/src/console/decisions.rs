@@ -245,7 +245,8 @@ fn row(person: &SignedIn, organization: Uuid, explained: Explained) -> DecisionR
         id: decision.id,
         at: person.moment(decision.at),
         outcome: decision.denied.map_or(Outcome::Allowed, |denied| Outcome::Denied(reason_words(denied.as_str()))),
-        // A token that was deleted long ago has no name any more, and no page.
+        // A token that ended long ago has no name any more, and no page.
+        removed: decision.token.filter(|_| token_name.is_none()).map(|id| id.to_string()),
         token: decision.token.and_then(|id| Some((id.to_string(), token_name?))),
         wanted: match (decision.method, decision.path, decision.permission) {
             (Some(method), Some(path), _) => Wanted::Request(method, path),

@@ -54,7 +54,7 @@ fn target_of(kind: Kind) -> &'static str {
     match thing {
         "invitation" | "member" | "ownership" | "sign_in_rules" => "member",
         "token_secret" | "tokens" | "token_warning" | "token_digest" | "policy_token" | "policy_denial" => "token",
-        "token_policy" | "sign_in_policy" | "log" | "erasure" => "organization",
+        "token_policy" | "sign_in_policy" | "log" | "erasure" | "limit_warning" => "organization",
         it if it.ends_with("_variable") || it.ends_with("_secret") => "variable",
         it => TARGETS.iter().map(|(value, _)| *value).find(|value| *value == it).unwrap_or_default(),
     }

@@ -17,6 +17,7 @@ use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::view::{Bars, EndMark, GrantedView, Nav, OverviewPage, PartRow};
 use super::words::{grouped, role_name};
+use crate::service::limit_warnings;
 use crate::service::token_list::{self, Filter};
 use crate::service::token_use::{self, Count, GrantedUsed, Group, Sought, date, day};
 use crate::service::usage;
@@ -48,9 +49,9 @@ struct Survey {
 impl Survey {
     async fn of(person: &SignedIn, grant: &Grant) -> Result<Self> {
         let (mut survey, now, mut after) = (Self::default(), person.app.now(), None);
-        let kept = Filter { state: TokenFilter::Kept, ..Filter::default() };
+        let living = Filter { state: TokenFilter::Living, ..Filter::default() };
         loop {
-            let (part, last) = token_list::part(&person.app, grant, &kept, after, 500).await?;
+            let (part, last) = token_list::part(&person.app, grant, &living, after, 500).await?;
             let used = usage::of(&person.app, grant, &part).await?;
             for token in &part {
                 survey.tokens += 1;
@@ -145,6 +146,7 @@ pub(super) async fn show(
         ages: PartRow::rows(ages.collect(), grouped),
         tokens: survey.tokens,
         changes,
+        limits: limit_warnings::sentences(&person.app, &grant).await?,
         shell,
     };
     page(StatusCode::OK, &shown)

@@ -67,7 +67,7 @@ pub(super) async fn page_of(person: &SignedIn, grant: &Grant, id: Uuid, query: &
 }
 
 async fn holders(person: &SignedIn, grant: &Grant, role: Uuid) -> Result<(Vec<HolderLink>, bool)> {
-    let those = Filter { role: Some(role), state: TokenFilter::Kept, ..Filter::default() };
+    let those = Filter { role: Some(role), state: TokenFilter::Living, ..Filter::default() };
     let (part, more) = token_list::page(&person.app, grant, &those, Order::USUAL, None, NAMED).await?;
     let link = |id: Uuid, name: &str| HolderLink { id: id.to_string(), name: name.to_owned() };
     Ok((part.iter().map(|token| link(token.id, &token.name)).collect(), more.is_some()))

@@ -32,11 +32,9 @@ pub(super) async fn revoke(
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
     match act(&person, &grant, &typed).await {
-        Ok(position) => person.done_at(
-            &format!("/console/{organization}/tokens?filter=deleted"),
-            Flashed::AllTokensRevoked,
-            position,
-        ),
+        Ok(position) => {
+            person.done_at(&format!("/console/{organization}/tokens?filter=ended"), Flashed::AllTokensRevoked, position)
+        }
         Err(error) => question(&person, &grant, &typed, Problems::of(error)?).await,
     }
 }

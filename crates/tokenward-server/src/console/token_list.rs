@@ -23,9 +23,9 @@ use super::words::{SOON, token_state};
 use crate::limits::QUERY;
 use crate::service::token_list::{self, Filter};
 use crate::service::token_order::By;
-use crate::service::token_overview::{self, Shelf, Spans, Which};
+use crate::service::token_overview::{self, Facts, Shelf, Spans, Which};
 use crate::service::usage::{self, TokenUsage as TokenUse};
-use crate::service::{token_owners, tokens};
+use crate::service::{limit_warnings, token_owners, tokens};
 
 /// Tokens that are looked at together.
 const PART: usize = 500;
@@ -47,11 +47,10 @@ const FILTERS: [(&str, &str); Which::ALL.len()] = [
     ("unowned", "Owner left or none"),
     ("unconfirmed", "Still needed?"),
     ("admin", "Admin"),
-    ("expired", "Expired"),
     ("disabled", "Disabled"),
 ];
-/// The filter for what was taken back, which the others leave out.
-const DELETED: (&str, &str) = ("deleted", "Deleted");
+/// The filter for what has ended, expired or deleted, which the others leave out. It is not counted: nothing else gets slower by it.
+const ENDED: (&str, &str) = ("ended", "Ended");
 
 /// What the list can be sorted by: what the query says, what the head says, and which columns a narrow window leaves out.
 const SORTS: [(&str, &str, bool); 5] = [
@@ -100,7 +99,7 @@ impl Asked {
         if search.contains(char::is_control) {
             return Err(Error::invalid("q", "has a control character, which no name has"));
         }
-        let filter = query.one_of("filter", FILTERS.iter().chain([&DELETED]).map(|(name, _)| *name))?.to_owned();
+        let filter = query.one_of("filter", FILTERS.iter().chain([&ENDED]).map(|(name, _)| *name))?.to_owned();
         let backwards = SORTS.map(|(name, ..)| format!("-{name}"));
         let words = SORTS.iter().map(|(name, ..)| *name).chain(backwards.iter().map(String::as_str));
         let word = query.one_of("sort", words)?;
@@ -211,6 +210,7 @@ async fn show(person: &SignedIn, grant: &Grant, query: &Pairs, asked: Asked, pro
     let base = format!("{}/tokens", shell.base());
     let survey = match asked.counted() {
         Some(which) => Survey::counted(person, grant, &asked, which, &base, query).await?,
+        None if asked.search.trim().is_empty() => Survey::ended(person, grant, &asked, &base, query).await?,
         None => Survey::of(person, grant, &asked, &base, query).await?,
     };
     let sort = asked.sort_word();
@@ -221,11 +221,14 @@ async fn show(person: &SignedIn, grant: &Grant, query: &Pairs, asked: Asked, pro
         current: name == asked.filter,
     };
     let mut chips: Vec<Chip> = FILTERS.into_iter().enumerate().map(chip).collect();
-    let (name, label) = DELETED;
+    let (name, label) = ENDED;
     let href = asked.address(&base, name, &sort);
     chips.push(Chip { label: label.into(), href, count: None, current: name == asked.filter });
     let ids = &survey.page;
-    let mut on_page = tokens::these(&person.app, grant, ids, asked.filter == DELETED.0).await?;
+    let mut on_page = tokens::these(&person.app, grant, ids, false).await?;
+    if asked.filter == ENDED.0 {
+        on_page.extend(tokens::these(&person.app, grant, ids, true).await?);
+    }
     on_page.sort_by_key(|token| ids.iter().position(|id| *id == token.id));
     let used = usage::of(&person.app, grant, &on_page).await?;
     let pictures = overview::pictures(person, grant, ids, 20).await?;
@@ -239,6 +242,7 @@ async fn show(person: &SignedIn, grant: &Grant, query: &Pairs, asked: Asked, pro
         sort,
         pager: survey.pager.clone(),
         warning: survey.warning(&asked.address(&base, "soon", "ends")),
+        limits: limit_warnings::sentences(&person.app, grant).await?,
         search: asked.search,
         filter: asked.filter,
         chips,
@@ -270,8 +274,8 @@ enum SortKey {
     Moment(i64),
 }
 
-/// What is to be known of all tokens for a page of some. The database counts them and finds the page, but for a search and for
-/// what was taken back: these are looked through part by part, and never kept as a whole.
+/// What is to be known of all tokens for a page of some. The database counts them and finds the page, but for a search: then they
+/// are looked through part by part, and never kept as a whole.
 #[derive(Default)]
 struct Survey {
     /// How many there are.
@@ -317,14 +321,27 @@ impl Survey {
         Ok(Self { total: counts[0], counts, matching, page, pager, ending, first_ending, ..Self::default() })
     }
 
+    /// Of those that have ended only a page is read.
+    async fn ended(person: &SignedIn, grant: &Grant, asked: &Asked, base: &str, query: &Pairs) -> Result<Self> {
+        let survey = Self::counted(person, grant, asked, Which::All, base, &Pairs::default()).await?;
+        let now = person.app.now();
+        let facts = Facts { now, soon: now, unused_since: now, in_use_since: now, admin: Uuid::nil() };
+        let order = (shelf(asked.sort.0), asked.sort.1);
+        let (matching, _) = token_overview::ended(&person.app, grant, &facts, order, 0, 0).await?;
+        let matching = usize::try_from(matching).unwrap_or(usize::MAX);
+        let (before, pager) = place(matching, base, query, "page");
+        let (_, page) = token_overview::ended(&person.app, grant, &facts, order, before, PAGE).await?;
+        Ok(Self { matching, page, pager, ..survey })
+    }
+
     async fn of(person: &SignedIn, grant: &Grant, asked: &Asked, base: &str, query: &Pairs) -> Result<Self> {
         let words: Vec<String> = asked.search.split_whitespace().map(str::to_lowercase).collect();
         let mut survey = Self::default();
-        let kept = Filter { state: TokenFilter::Kept, ..Filter::default() };
-        survey.look_through(person, grant, &kept, asked, &words).await?;
-        if asked.filter == DELETED.0 {
-            let deleted = Filter { state: TokenFilter::Revoked, ..Filter::default() };
-            survey.look_through(person, grant, &deleted, asked, &words).await?;
+        let living = Filter { state: TokenFilter::Living, ..Filter::default() };
+        survey.look_through(person, grant, &living, asked, &words).await?;
+        if asked.filter == ENDED.0 {
+            let ended = Filter { state: TokenFilter::Ended, ..Filter::default() };
+            survey.look_through(person, grant, &ended, asked, &words).await?;
         }
         let by = |a: &(SortKey, Uuid), b: &(SortKey, Uuid)| -> Ordering {
             let order = a.cmp(b);
@@ -347,7 +364,7 @@ impl Survey {
         words: &[String],
     ) -> Result<()> {
         let (now, mut after) = (person.app.now(), None);
-        let deleted = those.state == TokenFilter::Revoked;
+        let ended = those.state == TokenFilter::Ended;
         loop {
             let (part, last) = token_list::part(&person.app, grant, those, after, PART).await?;
             let used = usage::of(&person.app, grant, &part).await?;
@@ -356,18 +373,15 @@ impl Survey {
             for token in &part {
                 let used = used.get(&token.id);
                 let matching = words.iter().all(|word| matches(token, word));
-                if !deleted {
+                if !ended {
                     self.total += 1;
                     self.note_end(token, used, now);
                     for (count, (name, _)) in self.counts.iter_mut().zip(FILTERS) {
                         *count += usize::from(matching && fits(name, token, used, organization, now));
                     }
                 }
-                let wanted = if asked.filter == DELETED.0 {
-                    deleted
-                } else {
-                    fits(&asked.filter, token, used, organization, now)
-                };
+                let wanted =
+                    if asked.filter == ENDED.0 { ended } else { fits(&asked.filter, token, used, organization, now) };
                 if matching && wanted {
                     self.found.push((sort_key(asked.sort.0, token, used), token.id));
                 }
@@ -416,9 +430,7 @@ fn fits(filter: &str, token: &Token, used: Option<&TokenUse>, organization: Opti
     let state = || state_of(token, now);
     match filter {
         "soon" => matches!(state(), TokenState::Soon(_)),
-        "expired" => state() == TokenState::Expired,
         "disabled" => state() == TokenState::Disabled,
-        "deleted" => state() == TokenState::Revoked,
         "endless" => token.expires_at.is_none(),
         "admin" => {
             let admin = |organization: &Organization| {

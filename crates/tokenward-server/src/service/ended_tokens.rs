@@ -14,6 +14,8 @@ use super::App;
 
 /// How often to look.
 const EVERY: Duration = Duration::from_secs(60);
+/// How long after the start to look first: a server that is started anew again and again tidies all the same.
+const FIRST: Duration = Duration::from_secs(20);
 /// Tokens that one transaction marks or removes: others wait for it.
 const AT_ONCE: i64 = 200;
 /// How long to let others write before the next ones.
@@ -41,8 +43,8 @@ pub async fn set_retention(store: &Store, retention: Micros) -> Result<()> {
 
 /// Looks for as long as the service runs.
 pub async fn run(app: Arc<App>) {
+    tokio::time::sleep(FIRST).await;
     loop {
-        tokio::time::sleep(EVERY).await;
         match tidy(&app.store).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "what ended longer ago than ended_token_retention is removed"),
@@ -51,6 +53,7 @@ pub async fn run(app: Arc<App>) {
                 tracing::error!(%error, ?cause, "cannot mark or remove tokens that have ended; trying again in a minute");
             }
         }
+        tokio::time::sleep(EVERY).await;
     }
 }
 

@@ -23,6 +23,7 @@ pub mod identities;
 pub mod identity_moves;
 pub mod invitations;
 pub mod known;
+pub mod limit_warnings;
 mod links;
 pub mod log;
 pub mod log_check;

@@ -10,7 +10,7 @@ use tokenward_core::time::{DAY, length_text};
 use tokenward_store::Position;
 
 use super::token_overview::{self, Counts, Spans};
-use super::{App, CLIENTS_HIDDEN, log, nodes};
+use super::{App, CLIENTS_HIDDEN, limit_warnings, log, nodes};
 
 /// When a token ends soon, is unused, and is in use.
 const SPANS: Spans = Spans { soon: 14 * DAY, unused: 90 * DAY, in_use: 7 * DAY };
@@ -68,6 +68,10 @@ pub async fn read(app: &Arc<App>, grant: &Grant) -> Result<Status> {
             more => format!("{more} tokens that are in use end within 14 days"),
         };
         warnings.push(("tokens_end", format!("{text}: see `tokenward token list --ends-in 14d`.")));
+    }
+    if tokens.is_some() {
+        let near = limit_warnings::sentences(app, grant).await?;
+        warnings.extend(near.into_iter().map(|text| ("limit_near", text)));
     }
     Ok(Status { position: nodes.end, nodes: nodes.nodes.len(), tokens, warnings })
 }

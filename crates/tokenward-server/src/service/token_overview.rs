@@ -41,6 +41,19 @@ pub async fn count(app: &Arc<App>, grant: &Grant, spans: Spans) -> Result<(Facts
     Ok((facts, counts))
 }
 
+/// A page of those that have ended, and how many they are.
+pub async fn ended(
+    app: &Arc<App>,
+    grant: &Grant,
+    facts: &Facts,
+    order: (Shelf, bool),
+    before: usize,
+    size: usize,
+) -> Result<(u64, Vec<Uuid>)> {
+    let mut reader = app.read(grant.organization()).await?;
+    overview::ended(reader.conn(), grant, facts, order, before, size).await
+}
+
 /// A page of some of them.
 pub async fn page(
     app: &Arc<App>,

@@ -291,7 +291,7 @@ pub(super) fn check_words(name: Option<&str>, description: Option<&str>) -> Faul
 /// Makes a token. Its role may not hold more than the caller's. One with the role admin needs a fresh proof of a person: it
 /// outlives the session.
 pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Written<Created>> {
-    app.creates.take(&app.limits, grant.by().actor.id(), app.now())?;
+    app.creates.take(&app.limits, grant.organization(), &grant.by().actor, app.now())?;
     let (asked, wanted) = (grant.clone(), new.name.clone());
     let secret = Secret::new(app, secret::Kind::Token, new.registration);
     let change = Change::Create { id: app.store.new_id(), new: Box::new(new), secret };

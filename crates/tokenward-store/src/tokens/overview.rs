@@ -22,7 +22,7 @@ pub struct Facts {
     pub admin: Uuid,
 }
 
-/// Of which of the tokens that were not taken back.
+/// Of which of the tokens that live.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Which {
     /// All.
@@ -41,15 +41,13 @@ pub enum Which {
     Unconfirmed,
     /// Those of admins.
     Admin,
-    /// Those that have ended.
-    Expired,
     /// Those that are switched off.
     Disabled,
 }
 
 impl Which {
     /// All, in the order in which they are counted.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::All,
         Self::Soon,
         Self::Unused,
@@ -58,7 +56,6 @@ impl Which {
         Self::Unowned,
         Self::Unconfirmed,
         Self::Admin,
-        Self::Expired,
         Self::Disabled,
     ];
 
@@ -73,7 +70,6 @@ impl Which {
             Self::Unowned => "unowned",
             Self::Unconfirmed => "unconfirmed",
             Self::Admin => "admin",
-            Self::Expired => "expired",
             Self::Disabled => "disabled",
         }
     }
@@ -90,9 +86,18 @@ pub struct Counts {
     pub first: Option<(String, Time)>,
 }
 
-macro_rules! kept {
+macro_rules! living {
     () => {
-        "t.organization_id = $1 AND t.kind = $2 AND t.revoked_at IS NULL AND t.id > (SELECT coalesce(o.tokens_cut, $3) FROM organization o WHERE o.id = $1)"
+        "t.organization_id = $1 AND t.kind = $2 AND t.revoked_at IS NULL AND t.name_freed_at IS NULL \
+         AND (t.expires_at IS NULL OR t.expires_at > $4) \
+         AND t.id > (SELECT coalesce(o.tokens_cut, $3) FROM organization o WHERE o.id = $1)"
+    };
+}
+/// Here `$5` is when what ended before is not told any more.
+macro_rules! ended {
+    () => {
+        "t.organization_id = $1 AND t.kind = $2 AND $3 IS NOT NULL \
+         AND (t.revoked_at > $5 OR (t.revoked_at IS NULL AND t.expires_at <= $4 AND t.expires_at > $5))"
     };
 }
 macro_rules! is {
@@ -120,11 +125,8 @@ macro_rules! is {
     (admin) => {
         "t.role_id = $7"
     };
-    (expired) => {
-        "t.expires_at <= $4"
-    };
     (disabled) => {
-        "(t.disabled_at IS NOT NULL AND (t.expires_at IS NULL OR t.expires_at > $4))"
+        "t.disabled_at IS NOT NULL"
     };
     (ending) => {
         concat!(is!(soon), " AND t.used_at > $8")
@@ -132,21 +134,47 @@ macro_rules! is {
 }
 macro_rules! counted {
     ($($kind:ident)*) => {
-        concat!("SELECT count(*)", $(", count(CASE WHEN ", is!($kind), " THEN 1 END)",)* " FROM token t WHERE ", kept!())
+        concat!("SELECT count(*)", $(", count(CASE WHEN ", is!($kind), " THEN 1 END)",)* " FROM token t WHERE ", living!())
     };
 }
 macro_rules! chosen {
     ($($kind:ident)*) => {
-        concat!(kept!(), " AND (CASE $9", $(" WHEN '", stringify!($kind), "' THEN ", is!($kind),)* " ELSE t.id IS NOT NULL END)")
+        concat!(living!(), " AND (CASE $9", $(" WHEN '", stringify!($kind), "' THEN ", is!($kind),)* " ELSE t.id IS NOT NULL END)")
+    };
+}
+macro_rules! of {
+    (living) => {
+        chosen!(soon unused endless orphaned unowned unconfirmed admin disabled)
+    };
+    (ended) => {
+        concat!(ended!(), " AND $9 IS NOT NULL")
     };
 }
 macro_rules! chosen_by {
-    ($order:literal) => {
+    ($those:ident, $order:literal) => {
         concat!(
             "SELECT t.id FROM token t LEFT JOIN role r ON r.id = t.role_id WHERE ",
-            chosen!(soon unused endless orphaned unowned unconfirmed admin expired disabled),
-            " ORDER BY ", $order, " LIMIT $10 OFFSET $11"
+            of!($those),
+            " ORDER BY ",
+            $order,
+            " LIMIT $10 OFFSET $11"
         )
+    };
+}
+macro_rules! by_shelf {
+    ($shelf:expr, $those:ident) => {
+        match $shelf {
+            (Shelf::By(By::Created), false) => chosen_by!($those, "t.id"),
+            (Shelf::By(By::Created), true) => chosen_by!($those, "t.id DESC"),
+            (Shelf::By(By::Name), false) => chosen_by!($those, "t.name_lower, t.id"),
+            (Shelf::By(By::Name), true) => chosen_by!($those, "t.name_lower DESC, t.id DESC"),
+            (Shelf::By(By::End), false) => chosen_by!($those, "t.end_key, t.id"),
+            (Shelf::By(By::End), true) => chosen_by!($those, "t.end_key DESC, t.id DESC"),
+            (Shelf::By(By::Use), false) => chosen_by!($those, "t.used_at, t.id"),
+            (Shelf::By(By::Use), true) => chosen_by!($those, "t.used_at DESC, t.id DESC"),
+            (Shelf::Role, false) => chosen_by!($those, "lower(r.name), t.name_lower, t.id"),
+            (Shelf::Role, true) => chosen_by!($those, "lower(r.name) DESC, t.name_lower, t.id"),
+        }
     };
 }
 
@@ -164,21 +192,21 @@ macro_rules! asked {
     };
 }
 
-/// How many tokens of the organization were not taken back, and of which kinds they are.
+/// How many tokens of the organization live, and of which kinds they are. What has ended is not looked at.
 pub async fn count(mut conn: Conn<'_>, grant: &Grant, facts: &Facts) -> Result<Counts> {
-    type Each = (i64, i64, i64, i64, i64, i64, i64, i64, i64, i64);
-    const EACH: &str = counted!(soon unused endless orphaned unowned unconfirmed admin expired disabled);
-    const ENDING: &str = concat!("SELECT count(*) FROM token t WHERE ", kept!(), " AND ", is!(ending));
+    type Each = (i64, i64, i64, i64, i64, i64, i64, i64, i64);
+    const EACH: &str = counted!(soon unused endless orphaned unowned unconfirmed admin disabled);
+    const ENDING: &str = concat!("SELECT count(*) FROM token t WHERE ", living!(), " AND ", is!(ending));
     const FIRST: &str = concat!(
         "SELECT t.name, t.expires_at FROM token t WHERE ",
-        kept!(),
+        living!(),
         " AND ",
         is!(ending),
         " ORDER BY t.expires_at, t.id LIMIT 1"
     );
-    let (all, soon, unused, endless, orphaned, unowned, unconfirmed, admin, expired, disabled): Each =
+    let (all, soon, unused, endless, orphaned, unowned, unconfirmed, admin, disabled): Each =
         run!(conn.reborrow(), c => asked!(EACH, grant, facts).fetch_one(&mut *c))?;
-    let each = [all, soon, unused, endless, orphaned, unowned, unconfirmed, admin, expired, disabled];
+    let each = [all, soon, unused, endless, orphaned, unowned, unconfirmed, admin, disabled];
     if soon == 0 {
         return Ok(Counts { each, ..Counts::default() });
     }
@@ -206,20 +234,30 @@ pub async fn ids(
     before: usize,
     limit: usize,
 ) -> Result<Vec<Uuid>> {
-    let text = match (shelf, descending) {
-        (Shelf::By(By::Created), false) => chosen_by!("t.id"),
-        (Shelf::By(By::Created), true) => chosen_by!("t.id DESC"),
-        (Shelf::By(By::Name), false) => chosen_by!("t.name_lower, t.id"),
-        (Shelf::By(By::Name), true) => chosen_by!("t.name_lower DESC, t.id DESC"),
-        (Shelf::By(By::End), false) => chosen_by!("t.end_key, t.id"),
-        (Shelf::By(By::End), true) => chosen_by!("t.end_key DESC, t.id DESC"),
-        (Shelf::By(By::Use), false) => chosen_by!("t.used_at, t.id"),
-        (Shelf::By(By::Use), true) => chosen_by!("t.used_at DESC, t.id DESC"),
-        (Shelf::Role, false) => chosen_by!("lower(r.name), t.name_lower, t.id"),
-        (Shelf::Role, true) => chosen_by!("lower(r.name) DESC, t.name_lower, t.id"),
-    };
+    let text = by_shelf!((shelf, descending), living);
     let (before, limit) = (i64::try_from(before).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX));
     let rows: Vec<(Uuid,)> = run!(conn, c => asked!(text, grant, facts).bind(which.word()).bind(limit).bind(before)
         .fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// The ids of some of those that have ended and of which that is still told, in an order, so many behind the first `before`; and
+/// how many they are in all.
+pub async fn ended(
+    mut conn: Conn<'_>,
+    grant: &Grant,
+    facts: &Facts,
+    (shelf, descending): (Shelf, bool),
+    before: usize,
+    limit: usize,
+) -> Result<(u64, Vec<Uuid>)> {
+    const COUNT: &str = concat!("SELECT count(*) FROM token t WHERE ", ended!());
+    let oldest = facts.now.plus(-super::ended::retention(conn.reborrow()).await?);
+    let facts = &Facts { soon: oldest, ..*facts };
+    let (count,): (i64,) = run!(conn.reborrow(), c => asked!(COUNT, grant, facts).fetch_one(&mut *c))?;
+    let text = by_shelf!((shelf, descending), ended);
+    let (before, limit) = (i64::try_from(before).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX));
+    let rows: Vec<(Uuid,)> = run!(conn, c => asked!(text, grant, facts).bind("ended").bind(limit).bind(before)
+        .fetch_all(&mut *c))?;
+    Ok((count.unsigned_abs(), rows.into_iter().map(|(id,)| id).collect()))
 }

@@ -125,7 +125,7 @@ async fn ask(names: Names, typed: &str, global: &Global) -> Result<Vec<(String, 
     let path = |what: &str| format!("/organization/{organization}/{what}");
     let tokens = async {
         // The server looks for the beginning too, so that a long list stays where it is.
-        let query = [("name", Some(typed).filter(|it| !it.is_empty())), ("state", Some("kept"))];
+        let query = [("name", Some(typed).filter(|it| !it.is_empty())), ("state", Some("living"))];
         let all = client.query::<List<ApiToken>>(&path("apiToken"), &query).await?;
         listed(&all.results, |token| &token.role_name)
     };

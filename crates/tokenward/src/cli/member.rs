@@ -143,7 +143,7 @@ async fn owned(
 ) -> Result<Vec<ApiAnswer<ApiToken>>> {
     let path = format!("/organization/{}/apiToken", organization.id);
     let owner = member.to_string();
-    let query = [("ownerId", Some(owner.as_str())), ("state", Some("kept"))];
+    let query = [("ownerId", Some(owner.as_str())), ("state", Some("living"))];
     match context.client.query::<List<ApiToken>>(&path, &query).await {
         Ok(all) => Ok(all.results.clone()),
         Err(failure) if failure.exit == Exit::Refused => Ok(Vec::new()),

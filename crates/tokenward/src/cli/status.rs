@@ -18,7 +18,6 @@ pub async fn run(context: &Context<'_>) -> Result {
             (tokens.in_use_ending_soon, "in use and ending within 14 days"),
             (tokens.unused, "unused for 90 days"),
             (tokens.endless, "without an end"),
-            (tokens.expired, "expired"),
             (tokens.disabled, "switched off"),
         ];
         let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));

@@ -291,7 +291,7 @@ pub struct ListArgs {
     #[command(flatten)]
     filter: FilterArgs,
     /// Only those in this state: living, active, disabled, not_yet_valid, expired, revoked (deleted within 90 days), ended, kept, or all
-    #[arg(long, value_name = "STATE", value_parser = state, default_value = "kept")]
+    #[arg(long, value_name = "STATE", value_parser = state, default_value = "living")]
     state: TokenFilter,
     /// Sort by name, created_at, expires_at or last_used_at; a - before it turns the order round
     #[arg(long, value_name = "BY", allow_hyphen_values = true)]
@@ -530,7 +530,7 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
             token.id.to_string(),
         ]);
     }
-    table.print(if is_filtered || args.state != TokenFilter::Kept {
+    table.print(if is_filtered || args.state != TokenFilter::Living {
         "No token matches."
     } else {
         "There are no tokens yet. Create one with `tokenward token create NAME --role ROLE`."

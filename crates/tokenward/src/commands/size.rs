@@ -52,6 +52,7 @@ pub const OWNERS: &[(&str, &str)] = &[
     ("organization", "one an organization; deleted ones stay"),
     ("passkey", "limit `passkeys`"),
     ("passkey_user", "one a person"),
+    ("limit_told", "two an organization, and one a credential that makes tokens fast"),
     ("password_reset", "one a person, half an hour"),
     ("pepper", "one a pepper"),
     ("permission_used", "limits `permissions_used` and `usage_days`"),

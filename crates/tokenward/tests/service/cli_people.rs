@@ -120,7 +120,7 @@ fn the_service_says_how_it_stands() {
     let status = world.json(&["status"]);
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!((&status["database"], &status["nodes"], &status["warnings"]), (&json!("sqlite"), &json!(1), &json!([])));
-    assert_eq!((&status["tokens"]["all"], &status["tokens"]["expired"]), (&json!(2), &json!(0)));
+    assert_eq!((&status["tokens"]["all"], &status["tokens"]["disabled"]), (&json!(2), &json!(0)));
     let position = status["position"].as_str().unwrap();
     assert!(position.contains('/'), "{position}");
     let shown = ok(world.run(&["status"])).out;

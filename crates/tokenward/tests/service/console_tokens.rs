@@ -176,8 +176,8 @@ async fn a_token_is_switched_off_deleted_with_a_reason_found_again_and_brought_b
     assert_eq!(code().await, "revoked");
     let list = owner.get(&format!("{base}/tokens")).await;
     assert!(!list.html.contains(">ci</a>"));
-    owner.get(&format!("{base}/tokens?filter=deleted")).await.says(200, ">ci</a>");
-    owner.get(&format!("{base}/tokens?filter=deleted&q=nothing-like-it")).await.says(200, "No token");
+    owner.get(&format!("{base}/tokens?filter=ended")).await.says(200, ">ci</a>");
+    owner.get(&format!("{base}/tokens?filter=ended&q=nothing-like-it")).await.says(200, "No token");
     let shown = owner.get(&page).await.says(200, "What used it is no more.");
     assert!(shown.html.contains("the &#60;old&#62; pipeline") && shown.html.contains("/undo"), "{}", shown.html);
     assert!(!shown.html.contains("/rotate\"") && !shown.html.contains("/edit\""), "nothing else can be done with it");

@@ -4,12 +4,26 @@ use std::process::Command;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_core::Clock as _;
-use tokenward_core::ended::RETENTION;
+use tokenward_core::ended::{RETENTION, SHORTEST_RETENTION};
 use tokenward_core::time::{HOUR, MINUTE};
+use tokenward_core::{Clock as _, Time};
+use tokenward_server::limits::TOKENS;
 use tokenward_server::service::ended_tokens;
+use tokenward_store::tokens::ended;
 
-use crate::support::{Organization, Server};
+use crate::held_back::{Held, JSON};
+use crate::nodes::database;
+use crate::support::{NOW, Organization, Server, TestClock};
+
+/// The addresses of the databases that a test runs on, one after the other: none is an SQLite file.
+async fn both() -> [Option<String>; 2] {
+    [None, Some(database().await)]
+}
+
+/// An end so much later, as a body says it.
+fn ends(server: &Server, name: &str, role: &str, after: i64) -> Value {
+    json!({ "name": name, "role_id": role, "expires_at": server.clock.now().plus(after).to_string() })
+}
 
 /// One that outlives the test, which no session does.
 struct Admin(String);
@@ -99,4 +113,165 @@ async fn every_table_has_something_that_bounds_it() {
     let text = String::from_utf8(said.stdout).unwrap();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     assert!(text.contains("used_digest") && !text.contains("unknown to this version"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_steps_back_over_an_end_revives_nothing_across_a_restart_too() {
+    for url in both().await {
+        let began = Time::parse(NOW).unwrap();
+        let (server, acme) = Server::at_with(TestClock::giving_way(began), url.as_deref()).await;
+        let viewer = server.role(&acme, "viewer").await;
+        let admin = Admin(server.token(&acme, "admin", "admin").await);
+        let (short_id, short) = server.new_token(&acme, ends(&server, "short", &viewer, HOUR)).await;
+        server.clock.advance(2 * HOUR);
+        // Whatever is written says how late it was.
+        server.token(&acme, "later", "viewer").await;
+        let revives_nothing = async |server: &Server, when: &str| {
+            assert_eq!(code(server, &admin.0, &short).await, "expired", "{when}");
+            let path = acme.path(&format!("apiToken/{short_id}"));
+            let edit = json!({ "expires_at": server.clock.now().plus(9 * HOUR).to_string() });
+            let edited = server.call(Method::PATCH, &path, &admin.0, Some(edit)).await;
+            assert_eq!(edited.status, 409, "{when}: {}", edited.text);
+            let rotated = server.post(&format!("{path}/rotate"), &admin.0, json!({ "keep": "1h" })).await;
+            assert_eq!(rotated.status, 409, "{when}: {}", rotated.text);
+            let living = states(server, &acme, &admin, "").await;
+            assert!(living.iter().all(|(name, _)| name != "short"), "{when}: {living:?}");
+        };
+        server.clock.advance(-2 * HOUR);
+        revives_nothing(&server, "in the same process").await;
+        let clock = TestClock::giving_way(began);
+        let directory = server.stop().await;
+        let server = Server::start_at_with(directory, clock, url.as_deref(), |_| {}).await;
+        revives_nothing(&server, "after a restart").await;
+        let again = json!({ "name": "short", "role_id": viewer });
+        assert_eq!(server.post(&acme.path("apiToken"), &admin.0, again).await.status, 201, "its name is free");
+        assert_eq!(code(&server, &admin.0, &short).await, "expired");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_whose_end_passes_while_it_is_changed_is_not_changed() {
+    for url in both().await {
+        let clock = TestClock::giving_way(Time::parse(NOW).unwrap());
+        let (server, acme) = Server::at_with(clock, url.as_deref()).await;
+        let viewer = server.role(&acme, "viewer").await;
+        let admin = Admin(server.token(&acme, "admin", "admin").await);
+        let prolonged = json!({ "expires_at": server.clock.now().plus(99 * HOUR).to_string() }).to_string();
+        for (method, below, body) in [("PATCH", "", prolonged.as_str()), ("POST", "/rotate", r#"{"keep":"1h"}"#)] {
+            let (id, text) = server.new_token(&acme, ends(&server, "short", &viewer, HOUR)).await;
+            let path = acme.path(&format!("apiToken/{id}{below}"));
+            let held = Held::begin(&server, method, &path, &admin.0, JSON, body).await;
+            server.clock.advance(HOUR);
+            let (status, said) = held.finish().await;
+            assert_eq!(status, 409, "{method} {below}: {said}");
+            assert!(said.contains("an end is final") && !said.contains("twd_"), "{said}");
+            assert_eq!(code(&server, &admin.0, &text).await, "expired");
+        }
+        // What was there before its end may be there after it.
+        let (id, text) = server.new_token(&acme, ends(&server, "short", &viewer, HOUR)).await;
+        let path = acme.path(&format!("apiToken/{id}"));
+        let held = Held::begin(&server, "PATCH", &path, &admin.0, JSON, &prolonged).await;
+        server.clock.advance(HOUR / 2);
+        assert_eq!(held.finish().await.0, 200);
+        server.clock.advance(HOUR);
+        assert_eq!(code(&server, &admin.0, &text).await, "valid");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_between_two_pages_of_a_list_leaves_nothing_out_and_shows_nothing_twice() {
+    for url in both().await {
+        let clock = TestClock::giving_way(Time::parse(NOW).unwrap());
+        let (server, acme) = Server::at_with(clock, url.as_deref()).await;
+        let viewer = server.role(&acme, "viewer").await;
+        let admin = Admin(server.token(&acme, "a-admin", "admin").await);
+        for (name, hours) in [("b", 1), ("c", 9), ("d", 1), ("e", 9)] {
+            server.new_token(&acme, ends(&server, name, &viewer, hours * HOUR)).await;
+        }
+        for sort in ["created_at", "name", "-name", "expires_at", "last_used_at"] {
+            let page = async |cursor: &str| {
+                let path = acme.path(&format!("apiToken?limit=2&sort={sort}{cursor}"));
+                let page = server.get(&path, &admin.0).await;
+                (page.each("results", "name"), page.json()["next_cursor"].as_str().map(|it| format!("&cursor={it}")))
+            };
+            let (mut seen, mut next) = page("").await;
+            server.clock.advance(HOUR);
+            while let Some(cursor) = next {
+                let (more, after) = page(&cursor).await;
+                seen.extend(more);
+                next = after;
+            }
+            let mut once = seen.clone();
+            once.sort_unstable();
+            once.dedup();
+            assert_eq!(once.len(), seen.len(), "{sort}: {seen:?}");
+            assert!(["a-admin", "c", "e"].iter().all(|name| seen.contains(&(*name).to_owned())), "{sort}: {seen:?}");
+            server.clock.advance(-HOUR);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_organization_has_room_again_when_one_of_its_tokens_has_ended() {
+    for url in both().await {
+        let clock = TestClock::giving_way(Time::parse(NOW).unwrap());
+        let three = |config: &mut tokenward_server::config::Config| config.limits.set(&TOKENS, 3);
+        let directory = tempfile::tempdir().unwrap();
+        let server = Server::start_at_with(directory, clock, url.as_deref(), three).await;
+        let acme = server.set_up().await;
+        let viewer = server.role(&acme, "viewer").await;
+        let admin = Admin(server.token(&acme, "admin", "admin").await);
+        let (gone, _) = server.new_token(&acme, json!({ "name": "gone", "role_id": viewer })).await;
+        let gone = acme.path(&format!("apiToken/{gone}"));
+        server.new_token(&acme, ends(&server, "short", &viewer, HOUR)).await;
+        let create = async |name: &str| {
+            let body = json!({ "name": name, "role_id": viewer });
+            server.post(&acme.path("apiToken"), &admin.0, body).await
+        };
+        let full = create("one more").await;
+        assert_eq!(full.outcome(), (409, "conflict".to_owned()));
+        assert!(full.str("detail").contains("`max_tokens` (3 count)"), "{}", full.text);
+        assert_eq!(server.delete(&gone, &admin.0).await.status, 204);
+        assert_eq!(create("in its place").await.status, 201);
+        let undone = server.call(Method::POST, &format!("{gone}/undo"), &admin.0, None).await;
+        assert_eq!(undone.outcome(), (409, "conflict".to_owned()), "{}", undone.text);
+        assert!(undone.text.contains("max_tokens"), "{}", undone.text);
+        // Nothing is written meanwhile: the end alone makes room, once the worker has seen it.
+        server.clock.advance(HOUR);
+        ended_tokens::tidy(&server.running.app.store).await.unwrap();
+        assert_eq!(create("in time").await.status, 201);
+        assert_eq!(create("once only").await.status, 409);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shorter_retention_forgets_and_a_longer_one_brings_nothing_back() {
+    for url in both().await {
+        let clock = TestClock::giving_way(Time::parse(NOW).unwrap());
+        let (server, acme) = Server::at_with(clock, url.as_deref()).await;
+        let viewer = server.role(&acme, "viewer").await;
+        let admin = Admin(server.token(&acme, "admin", "admin").await);
+        let (first, first_text) = server.new_token(&acme, json!({ "name": "first", "role_id": viewer })).await;
+        let (second, _) = server.new_token(&acme, json!({ "name": "second", "role_id": viewer })).await;
+        let path = |id: &str| acme.path(&format!("apiToken/{id}"));
+        server.delete(&path(&first), &admin.0).await;
+        server.clock.advance(SHORTEST_RETENTION);
+        server.delete(&path(&second), &admin.0).await;
+        let keep = async |retention| {
+            ended_tokens::set_retention(&server.running.app.store, retention).await.unwrap();
+            ended_tokens::tidy(&server.running.app.store).await.unwrap();
+            let status = async |id: &str| server.get(&path(id), &admin.0).await.status.as_u16();
+            (status(&first).await, status(&second).await)
+        };
+        assert_eq!(keep(RETENTION).await, (200, 200));
+        assert_eq!(keep(SHORTEST_RETENTION).await, (404, 200));
+        assert_eq!(keep(RETENTION).await, (404, 200));
+        let now = ended::retention(server.running.app.store.read().await.unwrap().conn()).await.unwrap();
+        assert_eq!(now, RETENTION);
+        let directory = server.stop().await;
+        let clock = TestClock::giving_way(Time::parse(NOW).unwrap());
+        let server = Server::start_at_with(directory, clock, url.as_deref(), |_| {}).await;
+        assert_eq!(code(&server, &admin.0, &first_text).await, "unknown");
+        assert_eq!(states(&server, &acme, &admin, "?state=ended").await, [("second".into(), "revoked".into())]);
+    }
 }

@@ -23,13 +23,13 @@ use crate::console::Person;
 use crate::support::{OWNER, Organization, PASSWORD, Server};
 
 /// A request of which all but the last byte was sent, and whose head was read.
-struct Held {
+pub struct Held {
     stream: TcpStream,
     last: u8,
 }
 
 impl Held {
-    async fn begin(server: &Server, method: &str, path: &str, credential: &str, headers: &str, body: &str) -> Self {
+    pub async fn begin(server: &Server, method: &str, path: &str, credential: &str, headers: &str, body: &str) -> Self {
         let mut stream = TcpStream::connect(server.running.address).await.unwrap();
         let authorization =
             if credential.is_empty() { String::new() } else { format!("Authorization: Bearer {credential}\r\n") };
@@ -48,7 +48,7 @@ impl Held {
     }
 
     /// Sends the last byte. Answers the status and all that was said.
-    async fn finish(mut self) -> (u16, String) {
+    pub async fn finish(mut self) -> (u16, String) {
         self.stream.write_all(&[self.last]).await.unwrap();
         let mut answer = String::new();
         let read = self.stream.read_to_string(&mut answer);
@@ -58,7 +58,7 @@ impl Held {
     }
 }
 
-const JSON: &str = "Content-Type: application/json\r\n";
+pub const JSON: &str = "Content-Type: application/json\r\n";
 
 async fn names(server: &Server, acme: &Organization) -> Vec<String> {
     let tokens = server.get(&acme.path("apiToken"), &acme.owner).await;

@@ -34,6 +34,7 @@ mod demo;
 #[path = "../support/demo.rs"]
 mod demo_data;
 mod embedded;
+mod ended_restores;
 mod ended_tokens;
 mod episodes;
 mod failover;
@@ -43,6 +44,7 @@ mod held_back;
 mod http;
 mod journal_disk;
 mod kill;
+mod limit_warnings;
 mod limits;
 mod listening;
 mod log_proof;

@@ -32,7 +32,7 @@ pub fn copy_database(from: &Path, to: &Path) {
 }
 
 /// What a program of PostgreSQL says of a database; it must succeed.
-fn postgres(program: &str, arguments: &[&str]) {
+pub fn postgres(program: &str, arguments: &[&str]) {
     let out = Command::new(Path::new("/usr/lib/postgresql/15/bin").join(program)).args(arguments).output().unwrap();
     assert!(out.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
 }

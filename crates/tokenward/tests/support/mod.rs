@@ -51,12 +51,22 @@ pub const NOW: &str = "2026-09-01T12:00:00.000000Z";
 pub struct TestClock {
     set: AtomicI64,
     system: SystemClock,
+    /// Does it give way to whoever says that it is later, as the machine's clock does?
+    gives_way: bool,
+    least: AtomicI64,
 }
 
 impl TestClock {
     /// Stops the clock at this moment.
     pub fn set(&self, at: Time) {
         self.set.store(at.0, Ordering::SeqCst);
+    }
+
+    /// One that gives way to whoever says that it is later, as the machine's clock does.
+    pub fn giving_way(at: Time) -> Arc<Self> {
+        let clock = Self { gives_way: true, ..Self::default() };
+        clock.set(at);
+        Arc::new(clock)
     }
 
     /// Stops the clock this much later than it stands.
@@ -69,7 +79,13 @@ impl Clock for TestClock {
     fn now(&self) -> Time {
         match self.set.load(Ordering::SeqCst) {
             0 => self.system.now(),
-            set => Time(set),
+            set => Time(set.max(self.least.load(Ordering::SeqCst))),
+        }
+    }
+
+    fn not_before(&self, at: Time) {
+        if self.gives_way {
+            self.least.fetch_max(at.0, Ordering::SeqCst);
         }
     }
 }
@@ -346,6 +362,29 @@ impl Server {
     pub async fn owner_role(&self, organization: &Organization) -> String {
         let members: MemberList = self.get(&organization.path("member"), &organization.owner).await.read(200);
         members.results.iter().find(|member| member.role_name == "owner").unwrap().role_id.to_string()
+    }
+
+    /// The same with a database, by this clock; on PostgreSQL, where one is named.
+    pub async fn at_with(clock: Arc<TestClock>, postgres: Option<&str>) -> (Self, Organization) {
+        let directory = tempfile::tempdir().unwrap();
+        let server = Self::start_at_with(directory, clock, postgres, |_| {}).await;
+        let acme = server.set_up().await;
+        (server, acme)
+    }
+
+    /// Starts a server on the data of a directory, or on PostgreSQL, by this clock.
+    pub async fn start_at_with(
+        directory: TempDir,
+        clock: Arc<TestClock>,
+        postgres: Option<&str>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let mut config = config(directory.path());
+        if let Some(url) = postgres {
+            config.database = url.to_owned();
+        }
+        change(&mut config);
+        Self::start_at(directory, config, clock).await
     }
 
     /// Stops the server and starts it again on the same data, at the same time.

@@ -35,6 +35,8 @@ pub struct DecisionRow {
     pub outcome: Outcome,
     /// The token's id and name; `None` when the text was not a token or not known.
     pub token: Option<(String, String)>,
+    /// The id of a token that was removed since: it has no name and no page any more.
+    pub removed: Option<String>,
     /// What was asked.
     pub wanted: Wanted,
     /// The client's address.

@@ -154,6 +154,8 @@ pub struct OverviewPage {
     pub tokens: usize,
     /// The last changes; `None` for somebody who may not see them.
     pub changes: Option<Vec<EventRow>>,
+    /// What is said of limits that are near.
+    pub limits: Vec<String>,
 }
 
 /// What was granted of the organization's own API, and what of it was used.

@@ -151,7 +151,7 @@ fn tokens() -> Vec<TokenRow> {
 }
 
 fn chips(current: usize) -> Vec<Chip> {
-    [("All", Some("6")), ("Expiring", Some("1")), ("Unused for 90 days", Some("1")), ("Expired", Some("1"))]
+    [("All", Some("6")), ("Expiring", Some("1")), ("Unused for 90 days", Some("1")), ("Ended", None)]
         .into_iter()
         .enumerate()
         .map(|(at, (label, count))| Chip {
@@ -189,6 +189,7 @@ fn tokens_page() -> TokensPage {
         may_create: true,
         may_delete: true,
         shows_last_used: true,
+        limits: vec!["800001 of 1000000 tokens live (limit `max_tokens`): 199999 more can be made.".into()],
         warning: Some((
             "?filter=soon&sort=ends".into(),
             "“staging-deploys” is in use and ends soon: 6 days left.".into(),
@@ -294,6 +295,7 @@ fn decision(n: u32, ago: Micros, outcome: Outcome, wanted: Wanted) -> DecisionRo
         at: moment(-ago),
         outcome,
         token: Some((id(14), "staging-deploys".into())),
+        removed: None,
         wanted,
         address: Some("140.82.115.9".into()),
         missing: None,

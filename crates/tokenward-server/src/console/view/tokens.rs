@@ -124,6 +124,8 @@ pub struct TokensPage {
     pub shows_last_used: bool,
     /// Where tokens in use that end soon are listed, and the sentence about them.
     pub warning: Option<(String, String)>,
+    /// What is said of limits that are near.
+    pub limits: Vec<String>,
     /// What came of a search.
     pub error: Option<String>,
     /// Where the list goes on.

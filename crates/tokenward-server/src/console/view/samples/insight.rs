@@ -112,6 +112,7 @@ fn overview_page() -> OverviewPage {
         ages: parts(&[("today", 31), ("in 7 days", 12), ("in 30 days", 0), ("in 90 days", 2), ("never", 5)]),
         tokens: 50,
         changes: Some(events_page().events),
+        limits: vec!["“ci” makes nearly as many tokens a minute as one credential may.".into()],
     }
 }
 

@@ -1,0 +1,11 @@
+-- Of which limits it was told that an organization has come near: once, until it is away from it again. about_id is the organization,
+-- or the credential whose limit it is.
+CREATE TABLE limit_told (
+    organization_id uuid NOT NULL REFERENCES organization (id) ON DELETE CASCADE,
+    limit_name text NOT NULL,
+    about_id uuid NOT NULL,
+    about_name text NOT NULL,
+    told_at bigint NOT NULL,
+    seen_at bigint NOT NULL,
+    PRIMARY KEY (organization_id, limit_name, about_id)
+);
