@@ -33,6 +33,11 @@ pub struct ReceiptNode {
     pub name: String,
     /// Does the change count there?
     pub applied: bool,
+    /// When the node told so, by the clock of the database; absent where that is not known. Of a change of more than an hour ago it
+    /// was no later than this: to the minute, and after a day to the hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub applied_at: Option<Time>,
     /// Up to where the node has told that it has applied the log.
     pub position: String,
     /// When it last gave a sign of life.

@@ -28,6 +28,7 @@ pub mod lineage;
 pub mod log;
 pub mod members;
 pub mod nodes;
+pub mod nodes_applied;
 pub mod notices;
 pub mod organizations;
 pub mod passkeys;

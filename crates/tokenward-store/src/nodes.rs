@@ -33,6 +33,8 @@ row! {
         pub started_at: Time,
         /// When it last renewed its row, by the clock of the database; for people.
         pub renewed_at: Time,
+        /// When it told that it had come to `position`; unknown of a node of an older version.
+        pub applied_at: Option<Time>,
     }
 }
 
@@ -41,8 +43,9 @@ pub async fn insert(conn: Conn<'_>, node: &Node) -> Result<()> {
     execute!(
         conn,
         sqlx::query(concat!(
-            "INSERT INTO node (id, name, kind, version, max_staleness, counter, position, hash, started_at, renewed_at, pepper) ",
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING"
+            "INSERT INTO node (id, name, kind, version, max_staleness, counter, position, hash, started_at, renewed_at, pepper, ",
+            "applied_at) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (id) DO NOTHING"
         ))
         .bind(node.id)
         .bind(&node.name)
@@ -55,6 +58,7 @@ pub async fn insert(conn: Conn<'_>, node: &Node) -> Result<()> {
         .bind(node.started_at.0)
         .bind(node.renewed_at.0)
         .bind(node.pepper)
+        .bind(node.applied_at.map(|at| at.0))
     )
     .map(|_| ())
 }
@@ -71,8 +75,8 @@ pub async fn renew(conn: Conn<'_>, id: Uuid, applied: (Uuid, i64, &[u8]), now: T
     let renewed = execute!(
         conn,
         sqlx::query(concat!(
-            "UPDATE node SET counter = counter + 1, position = $2, hash = $3, renewed_at = $4, log = $5 ",
-            "WHERE id = $1"
+            "UPDATE node SET counter = counter + 1, position = $2, hash = $3, renewed_at = $4, log = $5, ",
+            "applied_at = CASE WHEN position = $2 THEN applied_at ELSE $4 END WHERE id = $1"
         ))
         .bind(id)
         .bind(position)
@@ -83,8 +87,9 @@ pub async fn renew(conn: Conn<'_>, id: Uuid, applied: (Uuid, i64, &[u8]), now: T
     Ok(renewed > 0)
 }
 
-/// Says that a node has applied the log up to here. It is no sign of life.
-pub async fn acknowledge(conn: Conn<'_>, id: Uuid, log: Uuid, position: i64, hash: &[u8]) -> Result<()> {
+/// Says that a node has applied the log up to here. It is no sign of life. Answers when that was, by the clock of the database, as
+/// far as it tells.
+pub async fn acknowledge(conn: Conn<'_>, id: Uuid, log: Uuid, position: i64, hash: &[u8]) -> Result<Option<Time>> {
     db::put_applied(conn, id, log, position, hash).await
 }
 
@@ -93,7 +98,7 @@ pub async fn all(conn: Conn<'_>) -> Result<Vec<Node>> {
     run!(conn, c => sqlx::query_as(concat!(
         "WITH shared AS (SELECT e.incarnation, min(l.after_position) AS until FROM log_line e ",
         "JOIN log_line l ON l.number > e.number GROUP BY e.incarnation) ",
-        "SELECT n.id, n.name, n.kind, n.version, n.max_staleness, n.counter, n.hash, n.log, n.pepper, n.started_at, n.renewed_at, ",
+        "SELECT n.id, n.name, n.kind, n.version, n.max_staleness, n.counter, n.hash, n.log, n.pepper, n.started_at, n.renewed_at, n.applied_at, ",
         "CASE WHEN s.until < n.position THEN s.until ELSE n.position END AS position ",
         "FROM node n LEFT JOIN shared s ON s.incarnation = n.log ORDER BY n.name, n.id"
     )).fetch_all(&mut *c))

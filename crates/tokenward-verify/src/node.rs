@@ -17,11 +17,11 @@ use tokenward_core::event::{self, Kind as Event};
 use tokenward_core::journal::Entry;
 use tokenward_core::lease::{self, Comparison};
 use tokenward_core::time::Micros;
-use tokenward_core::{Clock, Code, Error, Result, Uuid};
+use tokenward_core::{Clock, Code, Error, Result, Time, Uuid};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::nodes::{self, Node};
 use tokenward_store::tokens::ended;
-use tokenward_store::{Feed, Look, Store, lineage};
+use tokenward_store::{Feed, Look, Store, lineage, nodes_applied};
 
 use crate::compare;
 use crate::follow::{self, Followed, Turned};
@@ -41,6 +41,9 @@ const AGAIN: Duration = Duration::from_millis(200);
 const TELL: Micros = 50_000;
 /// What a turn of the log may have left behind is over after this time, whatever clock was wrong by how many hours.
 const RECENT: Micros = tokenward_core::time::DAY;
+/// How often it is written at most when this node came where, and how often less of it is kept.
+const MARK: Micros = tokenward_core::time::SECOND;
+const THIN: Micros = 10 * tokenward_core::time::MINUTE;
 /// Looks at the log in one bound, at least: so many may fail before the node stops.
 const LOOKS: u32 = 30;
 /// So many times as often a node looks that hears no hints, and how often at most.
@@ -119,6 +122,25 @@ pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
+/// When a node came where in the log, by the clock of the database, on the way to a table for receipts.
+#[derive(Default)]
+struct Marks {
+    waiting: Vec<(i64, Time)>,
+    written: Micros,
+    thinned: Micros,
+    /// May this user not write them? Then nobody is told.
+    forbidden: bool,
+}
+
+impl Marks {
+    fn add(&mut self, position: i64, at: Option<Time>) {
+        let Some(at) = at.filter(|_| !self.forbidden) else { return };
+        if self.waiting.last().is_none_or(|(last, _)| *last < position) {
+            self.waiting.push((position, at));
+        }
+    }
+}
+
 /// Follows the log. There is one a process.
 pub(crate) struct Follower {
     store: Store,
@@ -139,6 +161,8 @@ pub(crate) struct Follower {
     /// The position that others were told.
     told: i64,
     told_at: Micros,
+    /// When this node came where in the log, as far as that is to be written.
+    marks: Marks,
     /// When it last looked and wrote that it did, by the steady clock.
     renewed: Micros,
     /// After this turn of the log everybody has told what the log lacks, or was waited for.
@@ -166,6 +190,7 @@ impl Follower {
             kept: (0, Vec::new()),
             told: 0,
             told_at: 0,
+            marks: Marks::default(),
             renewed: lease::NEVER,
             settled: None,
             pruned: clock.steady(),
@@ -237,7 +262,36 @@ impl Follower {
             followed.index.prune(time);
             self.pruned = now;
         }
+        self.write_marks(now).await?;
         self.read_ended(followed).await
+    }
+
+    /// Writes when this node came where.
+    async fn write_marks(&mut self, now: Micros) -> Result<()> {
+        let Some(own) = self.own.filter(|_| !self.marks.waiting.is_empty() && now - self.marks.written > MARK) else {
+            return Ok(());
+        };
+        let marks = std::mem::take(&mut self.marks.waiting);
+        self.marks.written = now;
+        let written = nodes_applied::note(self.feed.alone().await?, own, &marks).await;
+        self.may_mark(written)?;
+        if now - self.marks.thinned > THIN && !self.marks.forbidden {
+            self.marks.thinned = now;
+            let time = self.store.time_at(self.feed.alone().await?).await?;
+            nodes_applied::thin(self.feed.alone().await?, own, time).await?;
+        }
+        Ok(())
+    }
+
+    /// A user who may not write them goes on without: a receipt then tells only where the node is.
+    fn may_mark(&mut self, done: Result<()>) -> Result<()> {
+        match done {
+            Err(error) if nodes::may_not_register(&error) => {
+                self.marks.forbidden = true;
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// Until the next look, when nobody hints at anything.
@@ -326,6 +380,7 @@ impl Follower {
             pepper: Some(self.pepper),
             started_at: now,
             renewed_at: now,
+            applied_at: None,
         };
         match nodes::insert(self.feed.alone().await?, &node).await {
             Ok(()) => {
@@ -371,9 +426,14 @@ impl Follower {
         self.unread = Some((Uuid::nil(), 0));
         if let Some(own) = self.own {
             // What others rely on is the log that is there now.
-            nodes::acknowledge(self.feed.alone().await?, own, followed.incarnation(), self.position, &self.hash)
-                .await?;
+            let (log, conn) = (followed.incarnation(), self.feed.alone().await?);
+            let at = nodes::acknowledge(conn, own, log, self.position, &self.hash).await?;
             self.told = self.position;
+            self.marks.waiting.clear();
+            self.marks.add(self.position, at);
+            // Positions of another log are none of this one.
+            let forgotten = nodes_applied::forget(self.feed.alone().await?, own).await;
+            self.may_mark(forgotten)?;
         }
         self.loaded = true;
         followed.position.send_replace(self.position);
@@ -496,7 +556,11 @@ impl Follower {
     async fn renew(&mut self, followed: &Followed, own: Uuid) -> Result<bool> {
         let now = self.store.time_at(self.feed.conn()?).await?;
         let (position, hash) = &self.kept;
-        nodes::renew(self.feed.conn()?, own, (followed.incarnation(), *position, hash), now).await
+        let is_there = nodes::renew(self.feed.conn()?, own, (followed.incarnation(), *position, hash), now).await?;
+        if *position > self.told {
+            self.marks.add(*position, Some(now));
+        }
+        Ok(is_there)
     }
 
     /// Reads the events after the own position and applies them. Answers how many they were.
@@ -575,8 +639,9 @@ impl Follower {
         let (Some(own), now) = (self.own, self.clock.steady()) else { return Ok(()) };
         if self.told < self.kept.0 && now.saturating_sub(self.told_at) >= TELL {
             let (position, hash) = &self.kept;
-            nodes::acknowledge(self.feed.alone().await?, own, followed.incarnation(), *position, hash).await?;
+            let at = nodes::acknowledge(self.feed.alone().await?, own, followed.incarnation(), *position, hash).await?;
             (self.told, self.told_at) = (*position, now);
+            self.marks.add(self.told, at);
         }
         Ok(())
     }
@@ -594,7 +659,7 @@ impl Follower {
 /// Notes events in the journal, on a thread that may wait for the disk.
 async fn note(followed: &Followed, entries: Vec<Entry>) -> Result<()> {
     let journal = Arc::clone(&followed.journal);
-    let lasting = entries.iter().any(|entry| entry.after.is_some());
+    let lasting = entries.iter().any(Entry::lasts);
     aside(move || journal.keep(entries, lasting)).await
 }
 

@@ -39,10 +39,11 @@ async fn show(
 }
 
 fn body(receipt: Receipt) -> ReceiptBody {
-    let Receipt { position, committed_at, by, everywhere, nodes: Nodes { now, nodes, .. } } = receipt;
+    let Receipt { position, committed_at, by, everywhere, nodes: Nodes { now, nodes, .. }, applied } = receipt;
     let nodes = nodes.into_iter().map(|node| ReceiptNode {
         id: node.id,
         applied: node.position >= position.number,
+        applied_at: applied.get(&node.id).copied(),
         position: Position { number: node.position, ..position }.to_string(),
         seen_at: node.renewed_at,
         age_ms: now.milliseconds_since(node.renewed_at),

@@ -62,8 +62,12 @@ impl Done {
         let Flash { kind, text } = self.what.flash();
         match progress {
             None | Some(Progress { nodes: ..=1, .. }) => Flash { kind, text },
-            Some(Progress { nodes, missing, .. }) if missing.is_empty() => {
-                Flash { kind, text: format!("{text} All {nodes} nodes have confirmed it.") }
+            Some(Progress { nodes, missing, took, .. }) if missing.is_empty() => {
+                let after = took.map(|took| format!(", the last of them {} ms after it was done", took.max(0) / 1_000));
+                Flash {
+                    kind,
+                    text: format!("{text} All {nodes} nodes have confirmed it{}.", after.unwrap_or_default()),
+                }
             }
             Some(Progress { missing, within, .. }) => {
                 let (who, it) = (missing.join(", "), if missing.len() == 1 { "it" } else { "they" });
@@ -160,7 +164,7 @@ mod tests {
         }
         let said = |nodes, missing: &[&str]| {
             let missing = missing.iter().map(|name| (*name).to_owned()).collect();
-            let flash = done.flash(Some(&Progress { nodes, missing, within: 59_000_001 }));
+            let flash = done.flash(Some(&Progress { nodes, missing, within: 59_000_001, took: None }));
             (flash.kind, flash.text.trim_start_matches("The token is deleted. It is refused from now on.").to_owned())
         };
         assert_eq!(said(1, &[]), (FlashKind::Good, String::new()));

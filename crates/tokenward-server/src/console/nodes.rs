@@ -34,6 +34,7 @@ pub(super) async fn list(
             mark: mark(behind),
             age_ms: all.now.milliseconds_since(node.renewed_at),
             bound: node.max_staleness / SECOND,
+            applied: node.applied_at.map(|at| Moment::new(at, Time(all.now.0))),
             started: Moment::new(node.started_at, Time(all.now.0)),
         }
     };

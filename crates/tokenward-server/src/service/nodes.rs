@@ -66,5 +66,6 @@ fn unwritten(app: &App, id: Uuid, now: Time) -> Node {
         pepper: None,
         started_at: app.verifier.remembers_since(),
         renewed_at: now,
+        applied_at: None,
     }
 }

@@ -1,13 +1,15 @@
 //! Where a change counts: what a write says of it, and what is said later.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokenward_core::caller::Caller;
 use tokenward_core::time::Micros;
-use tokenward_core::{Code, Error, Result, Time, lease};
+use tokenward_core::{Code, Error, Result, Time, Uuid, lease};
 use tokenward_store::log::{self, Skeleton};
-use tokenward_store::{Position, events};
+use tokenward_store::nodes::Node;
+use tokenward_store::{Conn, Position, events, nodes_applied};
 use tokenward_verify::server::{FORGOTTEN, Reached};
 
 use super::nodes::{self, Nodes};
@@ -83,6 +85,8 @@ pub struct Receipt {
     pub everywhere: bool,
     /// How far each node was.
     pub nodes: Nodes,
+    /// When each of those that have it told that, as far as it is known.
+    pub applied: HashMap<Uuid, Time>,
 }
 
 /// The receipt of a change, for those who may know of it: members of its organization, whose account it was about, and who
@@ -101,7 +105,20 @@ pub async fn find(app: &Arc<App>, caller: &Caller, position: Position) -> Result
     let missing = nodes.nodes.iter().filter(|node| node.position < position.number);
     let longest = missing.map(|node| node.max_staleness).max().unwrap_or(app.verifier.terms().bound());
     let by = (!everywhere).then(|| row.time.plus(longest));
-    Ok(Receipt { position, committed_at: row.time, by, everywhere, nodes })
+    let applied = applied(app, reader.conn(), &nodes, &row).await?;
+    Ok(Receipt { position, committed_at: row.time, by, everywhere, nodes, applied })
+}
+
+/// When each node that has a change told so: the first time that it was there or beyond. What it tells now is not noted yet.
+async fn applied(app: &App, conn: Conn<'_>, nodes: &Nodes, row: &Skeleton) -> Result<HashMap<Uuid, Time>> {
+    if !app.store.is_shared() {
+        // One that serves alone has what it commits, and what was there when it began.
+        let of_one = |node: &Node| (node.id, row.time.max(node.started_at));
+        return Ok(nodes.nodes.iter().map(of_one).collect());
+    }
+    let noted = nodes_applied::at_or_beyond(conn, row.position).await?;
+    let there = nodes.nodes.iter().filter(|node| node.position >= row.position);
+    Ok(there.filter_map(|node| Some((node.id, noted.get(&node.id).copied().or(node.applied_at)?))).collect())
 }
 
 /// How far a change of this log has come, for a page that follows it: on so many nodes, and the names of those of which it is
@@ -114,12 +131,23 @@ pub struct Progress {
     pub missing: Vec<String>,
     /// For so long from now one of them can decide without it.
     pub within: Micros,
+    /// How long after it was made the last of them told that, where that is known of all.
+    pub took: Option<Micros>,
 }
 
 /// Reads how far it has come.
 pub async fn progress(app: &App, position: i64) -> Result<Progress> {
     let mut reader = app.store.read().await?;
-    let Nodes { nodes, this, all, .. } = nodes::read(app, reader.conn()).await?;
+    let read = nodes::read(app, reader.conn()).await?;
+    let took = match log::at(reader.conn(), position).await? {
+        Some(row) => {
+            let applied = applied(app, reader.conn(), &read, &row).await?;
+            let last = applied.values().max().filter(|_| applied.len() == read.nodes.len());
+            last.map(|last| last.0.saturating_sub(row.time.0))
+        }
+        None => None,
+    };
+    let Nodes { nodes, this, all, .. } = read;
     // What this node has applied it need not have told by now.
     let own = this.filter(|_| app.verifier.position() >= position);
     let missing = || nodes.iter().filter(|node| node.position < position && Some(node.id) != own);
@@ -129,6 +157,7 @@ pub async fn progress(app: &App, position: i64) -> Result<Progress> {
         within: waited_for().map(|(_, bound)| bound).max().unwrap_or_default(),
         missing: waited_for().map(|(name, _)| name.to_owned()).collect(),
         nodes: nodes.len(),
+        took,
     })
 }
 

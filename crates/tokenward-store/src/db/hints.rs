@@ -1,10 +1,10 @@
 //! What is said to the other nodes beside what is written: hints to look sooner, where the database carries them. Nobody
 //! relies on one; what nobody hinted at is found by the next look.
 
-use tokenward_core::Uuid;
 use tokenward_core::error::Result;
+use tokenward_core::{Time, Uuid};
 
-use super::{Conn, Heard, Pools, Store, execute, postgres};
+use super::{Conn, Heard, Pools, Store, execute, postgres, run};
 
 /// A connection by which a node hears. It is no connection of the pool, and nothing else is said through it.
 pub struct Listener(postgres::Listener);
@@ -43,11 +43,20 @@ pub(crate) async fn put_head(conn: Conn<'_>, position: i64, hash: &[u8], place: 
     execute!(conn, sqlx::query(query).bind(position).bind(hash).bind(place)).map(|_| ())
 }
 
-/// Writes how far a node has applied the log; whoever waits for that hears of it.
-pub(crate) async fn put_applied(conn: Conn<'_>, node: Uuid, log: Uuid, position: i64, hash: &[u8]) -> Result<()> {
+/// Writes how far a node has applied the log; whoever waits for that hears of it. Answers when it came there, where the database has
+/// a clock of its own.
+pub(crate) async fn put_applied(
+    conn: Conn<'_>,
+    node: Uuid,
+    log: Uuid,
+    position: i64,
+    hash: &[u8],
+) -> Result<Option<Time>> {
     let query = match conn {
-        Conn::Sqlite(_) => "UPDATE node SET position = $2, hash = $3, log = $4 WHERE id = $1",
+        Conn::Sqlite(_) => "UPDATE node SET position = $2, hash = $3, log = $4 WHERE id = $1 RETURNING applied_at",
         Conn::Postgres(_) => postgres::PUT_APPLIED,
     };
-    execute!(conn, sqlx::query(query).bind(node).bind(position).bind(hash).bind(log)).map(|_| ())
+    let at: Option<Option<i64>> = run!(conn, c => sqlx::query_scalar(query).bind(node).bind(position).bind(hash).bind(log)
+        .fetch_optional(&mut *c))?;
+    Ok(at.flatten().map(Time))
 }

@@ -50,11 +50,13 @@ async fn a_node_hears_that_another_one_has_come_further_and_what_it_says_to_itse
         pepper: Some(1),
         started_at: world.now(),
         renewed_at: world.now(),
+        applied_at: None,
     };
     nodes::insert(world.reader().await.conn(), &other).await.unwrap();
-    nodes::acknowledge(world.reader().await.conn(), other.id, other.id, 7, b"hash").await.unwrap();
+    let at = nodes::acknowledge(world.reader().await.conn(), other.id, other.id, 7, b"hash").await.unwrap();
+    assert!(at.is_some(), "by the clock of the database");
     let told = nodes::all(world.reader().await.conn()).await.unwrap();
-    assert_eq!((told[0].position, &told[0].hash[..]), (7, &b"hash"[..]));
+    assert_eq!((told[0].position, &told[0].hash[..], told[0].applied_at), (7, &b"hash"[..], at));
     assert!(hears(&mut listener, Heard::Applied).await);
     world.store.say_to(world.store.new_id()).await.unwrap();
     assert!(!hears(&mut listener, Heard::Echo).await, "that was for somebody else");

@@ -36,6 +36,7 @@ mod hints;
 mod hosts;
 mod identities;
 mod log;
+mod nodes_applied;
 mod notices;
 mod opening;
 mod organizations;

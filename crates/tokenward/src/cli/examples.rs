@@ -390,6 +390,13 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
         ],
     ),
     ("event verify", ["tokenward event verify", "tokenward event verify --from 1000 --json"]),
+    (
+        "node receipt",
+        [
+            "tokenward node receipt 019e0d6c-7a1e-7bb0-9d5b-2f9b7d0c6a11/4711",
+            "tokenward node receipt 019e0d6c-7a1e-7bb0-9d5b-2f9b7d0c6a11/4711 --json effective,nodes",
+        ],
+    ),
     ("node list", ["tokenward node list", "tokenward node list --json name,behind"]),
     ("health", ["tokenward health", "tokenward health --for write --url http://127.0.0.1:8080"]),
     ("status", ["tokenward status", "tokenward status --size"]),

@@ -53,6 +53,7 @@ pub const OWNERS: &[(&str, &str)] = &[
     ("passkey", "limit `passkeys`"),
     ("passkey_user", "one a person"),
     ("limit_told", "two an organization, and one a credential that makes tokens fast"),
+    ("node_applied", "90 days a node: all of the last hour, then one a minute, after a day one an hour"),
     ("password_reset", "one a person, half an hour"),
     ("pepper", "one a pepper"),
     ("permission_used", "limits `permissions_used` and `usage_days`"),

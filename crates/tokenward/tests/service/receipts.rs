@@ -61,6 +61,49 @@ async fn what_is_taken_away_is_answered_when_every_node_refuses_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receipt_tells_when_each_node_had_it_also_later_and_by_the_command() {
+    let (a, acme, b, c) = three_nodes().await;
+    let asking = asking(&a, &acme, &c).await;
+    let viewer = a.role(&acme, "viewer").await;
+    let (id, _) = a.new_token(&acme, json!({ "name": "gone", "role_id": viewer })).await;
+    let prefers = [("prefer", "wait=20")];
+    let path = acme.path(&format!("apiToken/{id}"));
+    let deleted = a.call_with(Method::DELETE, &path, &acme.owner, None, &prefers).await;
+    assert_eq!(effective(&deleted), "everywhere; nodes=3");
+    let position = deleted.header("tokenward-position").unwrap().to_owned();
+    let times = |told: &Value| -> Vec<Time> {
+        let nodes = told["nodes"].as_array().unwrap();
+        let at = nodes.iter().map(|node| Time::parse(node["applied_at"].as_str().unwrap_or_else(|| panic!("{told}"))));
+        at.collect::<Option<_>>().unwrap()
+    };
+    let told = receipt(&b, &asking, &position).await;
+    let first = times(&told);
+    let committed = Time::parse(told["committed_at"].as_str().unwrap()).unwrap();
+    assert!(first.len() == 3 && first.iter().all(|at| committed <= *at), "{told}");
+    assert!(first.iter().all(|at| at.0 - committed.0 < 20_000_000), "{told}");
+
+    // What comes afterwards makes none of them later.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        a.post(&acme.path("project"), &acme.owner, json!({ "name": format!("p{}", begun.elapsed().as_nanos()) })).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    for node in [&a, &b, &c] {
+        let later = times(&receipt(node, &asking, &position).await);
+        assert!(later.iter().zip(&first).all(|(later, first)| later <= first), "{later:?} {first:?}");
+        assert!(later.iter().all(|at| committed <= *at));
+    }
+    let command = ["node", "receipt", &position];
+    let credentials = [("TOKENWARD_URL", a.url.as_str()), ("TOKENWARD_TOKEN", asking.as_str())];
+    let said = crate::process::run_with(&command, &credentials);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.contains("SINCE") && said.out.contains(" ms") && !said.out.contains("not known"), "{said:?}");
+    assert!(said.err.contains("it counts on every node"), "{said:?}");
+    let said = crate::process::run_with(&["node", "receipt", "../token"], &credentials);
+    assert_eq!(said.code, Some(2), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_cut_off_is_named_until_it_has_surely_stopped() {
     let (a, acme, b, proxy) = two_nodes().await;
     let asking = asking(&a, &acme, &b).await;
@@ -238,7 +281,7 @@ async fn people_read_on_which_nodes_it_counts_and_which_nodes_there_are() {
     owner
         .get(&tokens)
         .await
-        .says(200, "The token is deleted. It is refused from now on. All 2 nodes have confirmed it.");
+        .says(200, "The token is deleted. It is refused from now on. All 2 nodes have confirmed it, the last of them");
 
     proxy.stall_between_transactions().await;
     let off = command(&a, &admin, &["token", "disable", "t2", "--wait", "0"]).await;

@@ -25,6 +25,8 @@ pub struct NodeRow {
     pub age_ms: u64,
     /// After so many seconds without its database it decides nothing.
     pub bound: i64,
+    /// When it told that it had come there.
+    pub applied: Option<Moment>,
     /// When it began.
     pub started: Moment,
 }

@@ -15,8 +15,9 @@ use super::{Pool, Session};
 pub(crate) const PUT_HEAD: &str = "WITH head AS (UPDATE log_head SET position = $1, hash = $2, place = $3 RETURNING position) \
                                    SELECT pg_notify('tokenward_written', position::text) FROM head";
 /// How far a node is, for whoever waits for it.
-pub(crate) const PUT_APPLIED: &str = "WITH told AS (UPDATE node SET position = $2, hash = $3, log = $4 WHERE id = $1 RETURNING position) \
-     SELECT pg_notify('tokenward_applied', position::text) FROM told";
+pub(crate) const PUT_APPLIED: &str = "WITH told AS (UPDATE node SET position = $2, hash = $3, log = $4, applied_at = CASE WHEN position = $2 THEN applied_at \
+     ELSE (extract(epoch FROM clock_timestamp()) * 1000000)::bigint END WHERE id = $1 RETURNING position, applied_at) \
+     SELECT applied_at, pg_notify('tokenward_applied', position::text) FROM told";
 const WRITTEN: &str = "tokenward_written";
 const APPLIED: &str = "tokenward_applied";
 /// The server ends the connection of a node that is not there any more: what is said for it would pile up.

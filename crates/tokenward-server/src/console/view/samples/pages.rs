@@ -737,6 +737,7 @@ pub fn pages() -> Vec<(String, String)> {
         mark,
         age_ms: 430,
         bound: 60,
+        applied: this.then(|| moment(-HOUR)),
         started: moment(-3 * HOUR),
     };
     let nodes = vec![node("node-a", true, 0, 96), node("node-b", false, 0, 96), node(NASTY, false, 12, 78)];
