@@ -210,7 +210,7 @@ limits! {
     SIGN_IN_MEMORY = fixed "sign_in_memory" 262_144, Count,
         "Accounts, addresses and devices whose failed attempts are remembered: more than can be tried in the longest wait.";
     CODE_ATTEMPTS = setting "code_attempts" 5, Count,
-        "Codes of a second factor in a row that are wrong at one account, on all nodes, before everybody waits there.";
+        "Codes of a second factor in a row that are wrong at one account, on all nodes, before strangers wait there; a known device, and whoever has proved more than the password, is counted apart.";
     CODE_PAUSE = setting "code_pause_ms" 900_000, Milliseconds,
         "How long: since the last one of them; after as long without any, counting begins anew.";
     CODE_TIME = fixed "code_ms" 300_000, Milliseconds,

@@ -96,6 +96,7 @@ pub async fn take_step(tx: &mut Tx, account: Uuid, step: i64) -> Result<bool> {
 pub async fn remove(tx: &mut Tx, account: Uuid) -> Result<bool> {
     execute!(tx.conn(), sqlx::query("DELETE FROM recovery_code WHERE account_id = $1").bind(account))?;
     execute!(tx.conn(), sqlx::query("DELETE FROM code_failure WHERE account_id = $1").bind(account))?;
+    execute!(tx.conn(), sqlx::query("DELETE FROM code_door WHERE account_id = $1").bind(account))?;
     let gone = execute!(tx.conn(), sqlx::query("DELETE FROM authenticator WHERE account_id = $1").bind(account))?;
     Ok(gone > 0)
 }
@@ -136,35 +137,80 @@ pub async fn spend_recovery_code(tx: &mut Tx, account: Uuid, id: Uuid) -> Result
     Ok(spent > 0)
 }
 
-/// Counts an attempt as failed, before it is looked at, unless it has to wait: then until when. After `most` in a row everybody
-/// waits for `pause` since the last one; after such a time without any, counting begins anew.
-pub async fn attempt(tx: &mut UnloggedTx, account: Uuid, most: u64, pause: Micros) -> Result<Option<Time>> {
+/// At whose door codes are tried: that of strangers, or that of somebody who has proved something besides the password.
+pub type Door<'a> = Option<&'a str>;
+
+/// Counts an attempt as failed, before it is looked at, unless it has to wait: then until when. After `most` in a row everybody at
+/// the same door waits for `pause` since the last one; after such a time without any, counting begins anew.
+pub async fn attempt(
+    tx: &mut UnloggedTx,
+    account: Uuid,
+    door: Door<'_>,
+    most: u64,
+    pause: Micros,
+) -> Result<Option<Time>> {
     let now = tx.now().await?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     // One statement: of many at once, on whichever node, each finds what the one before it has written.
-    let counted = execute!(
-        tx.conn(),
-        sqlx::query(concat!(
-            "INSERT INTO code_failure (account_id, failures, last_at) VALUES ($1, 1, $2) ON CONFLICT (account_id) DO UPDATE SET ",
-            "failures = CASE WHEN code_failure.last_at + $4 <= $2 THEN 1 ELSE code_failure.failures + 1 END, last_at = $2 ",
-            "WHERE code_failure.failures < $3 OR code_failure.last_at + $4 <= $2"
-        ))
-        .bind(account)
-        .bind(now.0)
-        .bind(most)
-        .bind(pause)
-    )?;
+    let counted = match door {
+        None => execute!(
+            tx.conn(),
+            sqlx::query(concat!(
+                "INSERT INTO code_failure (account_id, failures, last_at) VALUES ($1, 1, $2) ON CONFLICT (account_id) DO UPDATE SET ",
+                "failures = CASE WHEN code_failure.last_at + $4 <= $2 THEN 1 ELSE code_failure.failures + 1 END, last_at = $2 ",
+                "WHERE code_failure.failures < $3 OR code_failure.last_at + $4 <= $2"
+            ))
+            .bind(account)
+            .bind(now.0)
+            .bind(most)
+            .bind(pause)
+        )?,
+        Some(door) => {
+            // Those that nobody waits at any more say nothing.
+            execute!(
+                tx.conn(),
+                sqlx::query("DELETE FROM code_door WHERE account_id = $1 AND last_at + $3 <= $2")
+                    .bind(account)
+                    .bind(now.0)
+                    .bind(pause)
+            )?;
+            execute!(
+                tx.conn(),
+                sqlx::query(concat!(
+                    "INSERT INTO code_door (account_id, door, failures, last_at) VALUES ($1, $2, 1, $3) ",
+                    "ON CONFLICT (account_id, door) DO UPDATE SET failures = code_door.failures + 1, last_at = $3 ",
+                    "WHERE code_door.failures < $4"
+                ))
+                .bind(account)
+                .bind(door)
+                .bind(now.0)
+                .bind(most)
+            )?
+        }
+    };
     if counted > 0 {
         return Ok(None);
     }
-    let last: i64 = run!(tx.conn(), c => sqlx::query_scalar("SELECT last_at FROM code_failure WHERE account_id = $1")
-        .bind(account).fetch_one(&mut *c))?;
+    let last: i64 = match door {
+        None => run!(tx.conn(), c => sqlx::query_scalar("SELECT last_at FROM code_failure WHERE account_id = $1")
+            .bind(account).fetch_one(&mut *c))?,
+        Some(door) => run!(tx.conn(), c => sqlx::query_scalar(
+            "SELECT last_at FROM code_door WHERE account_id = $1 AND door = $2"
+        ).bind(account).bind(door).fetch_one(&mut *c))?,
+    };
     Ok(Some(Time(last).plus(pause)))
 }
 
-/// The attempt was right: what failed before it is forgiven.
-pub async fn forgive(tx: &mut Tx, account: Uuid) -> Result<()> {
-    execute!(tx.conn(), sqlx::query("DELETE FROM code_failure WHERE account_id = $1").bind(account))?;
+/// The attempt was right: what failed before it at the same door is forgiven. What strangers have tried is not forgiven because
+/// somebody who is known was right.
+pub async fn forgive(tx: &mut Tx, account: Uuid, door: Door<'_>) -> Result<()> {
+    match door {
+        None => execute!(tx.conn(), sqlx::query("DELETE FROM code_failure WHERE account_id = $1").bind(account))?,
+        Some(door) => execute!(
+            tx.conn(),
+            sqlx::query("DELETE FROM code_door WHERE account_id = $1 AND door = $2").bind(account).bind(door)
+        )?,
+    };
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use subtle::ConstantTimeEq;
 use tokenward_core::name::fold_email;
-use tokenward_core::secret::{Pepper, mac, random_text};
+use tokenward_core::secret::{InnerDigest, Pepper, mac, random_text};
 use tokenward_core::sync::lock;
 use tokenward_core::{Random, Time, Uuid, network};
 
@@ -30,6 +30,23 @@ pub enum Known {
     Account(Uuid),
     /// To hold this link.
     Link([u8; 32]),
+}
+
+impl Known {
+    /// At which door of the account codes are counted that come from there; none is that of strangers. What is kept of a device opens
+    /// nothing. A network is no door: each node knows others, and guesses count on all.
+    #[must_use]
+    pub fn door(&self) -> Option<String> {
+        match self {
+            Self::Device(mark) => {
+                let digest = InnerDigest::of(&format!("door {}", hex::encode(mark))).to_bytes();
+                Some(format!("device:{}", hex::encode(&digest[..16])))
+            }
+            Self::Account(_) => Some("session".to_owned()),
+            Self::Link(_) => Some("link".to_owned()),
+            Self::Place(..) => None,
+        }
+    }
 }
 
 /// Who tries a password.
@@ -191,6 +208,15 @@ mod tests {
         for made_up in [later, foreign, short, String::new(), "1.2".into(), "a.b.c".into(), "~~~".into()] {
             assert!(!is_known(&devices, "ada@b.c", Some(&made_up), "192.0.2.1", NOW), "{made_up}");
         }
+    }
+
+    #[test]
+    fn each_device_has_a_door_of_its_own_that_does_not_tell_its_mark() {
+        let doors = [Known::Device([7; 32]), Known::Device([8; 32]), Known::Link([7; 32]), Known::Account(Uuid::nil())];
+        let doors: std::collections::HashSet<String> = doors.iter().filter_map(Known::door).collect();
+        assert_eq!(doors.len(), 4);
+        assert!(doors.iter().all(|door| door.len() <= 64 && !door.contains("0707")), "{doors:?}");
+        assert_eq!(Known::Place("a@b.c".into(), "192.0.2.0".parse().unwrap()).door(), None);
     }
 
     #[test]

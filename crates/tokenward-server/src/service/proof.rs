@@ -103,7 +103,7 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, given: Given) -> Result<Writ
     let has_second = factors::of(reader.conn(), account.id).await?.has_second();
     drop(reader);
     let Given { password, second } = given;
-    let address = caller.by().address;
+    let (address, door) = (caller.by().address, Known::Account(account.id).door());
     if second.is_some() && !has_second {
         return Err(Error::invalid("otp", "is of no use: this account has no authenticator; leave it out"));
     }
@@ -125,7 +125,7 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, given: Given) -> Result<Writ
         if second.is_none() {
             return Err(Error::second_factor_required());
         }
-        check::attempt(app, account.id, address).await?;
+        check::attempt(app, account.id, door.as_deref(), address).await?;
     }
     let (lifetime, new, own, id) = (lifetime(app), Arc::new(NewText::make(app)), Arc::clone(app), account.id);
     let proven = app.write(caller.at_own_session()?, move |tx, person| {
@@ -140,7 +140,7 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, given: Given) -> Result<Writ
             match &second {
                 Some(second) => {
                     let peppers = own.verifier.peppers();
-                    let taken = check::take(tx, peppers, account.id, &account.email, second).await?;
+                    let taken = check::take(tx, peppers, account.id, &account.email, door.as_deref(), second).await?;
                     let taken = taken.ok_or_else(|| Error::invalid("otp", check::WRONG))?;
                     methods.push(taken.method);
                     (told, left) = (taken.events, taken.left);

@@ -73,6 +73,9 @@ pub struct Proof {
     /// Did a password come from a device that is not known for the account?
     #[serde(skip)]
     new_device: bool,
+    /// At which door codes are counted, where it is not that of strangers: they know the password at most.
+    #[serde(default)]
+    door: Option<String>,
     /// The second factor, where it was given.
     #[serde(skip)]
     second: Option<SecondFactor>,
@@ -126,7 +129,7 @@ impl Proof {
     /// By a one-time link of the operator's.
     #[must_use]
     pub fn link() -> Self {
-        Self::of([Method::Link])
+        Self { door: Some("link".to_owned()), ..Self::of([Method::Link]) }
     }
 
     /// By the same where passwords are off: for an hour, to put right what keeps people out.
@@ -155,6 +158,7 @@ impl Proof {
             there: there(key, provider_session),
             identity: Some((issuer.to_owned(), subject.to_owned())),
             most: Some(BY_PROVIDER),
+            door: Some("provider".to_owned()),
             ..Self::of([Method::Oidc(key.into())])
         }
     }
@@ -187,6 +191,7 @@ impl Proof {
             most: None,
             handed: None,
             new_device: false,
+            door: None,
             second: None,
             once: None,
         }
@@ -223,8 +228,11 @@ pub async fn by_password(
     let right = compare::is_right(app, &guesser, tried, Lane::from(&guesser), password, hash.clone()).await?;
     let account = account.filter(|_| right).ok_or_else(wrong)?;
     // A program keeps no cookie: it is known by its network.
-    let known = matches!(app.devices.guesser(email, device, client.address, app.now()), Guesser::Known(_));
-    Ok((account, Proof { new_device: !known, ..Proof::password(hash.as_deref()) }))
+    let (new_device, door) = match app.devices.guesser(email, device, client.address, app.now()) {
+        Guesser::Known(known) => (false, known.door()),
+        Guesser::Stranger { .. } => (true, None),
+    };
+    Ok((account, Proof { new_device, door, ..Proof::password(hash.as_deref()) }))
 }
 
 /// Begins a session for somebody who has just proved who it is. Where the account has a second factor, and neither it was given
@@ -348,7 +356,7 @@ async fn ask_second(app: &App, account: &Account, proof: &Proof, address: Option
     drop(reader);
     match (has_second, &proof.second) {
         (true, None) => Err(Error::second_factor_required()),
-        (true, Some(_)) => check::attempt(app, account.id, address).await,
+        (true, Some(_)) => check::attempt(app, account.id, proof.door.as_deref(), address).await,
         (false, Some(_)) => Err(Error::invalid("otp", "is of no use: this account has no authenticator; leave it out")),
         (false, None) => Ok(()),
     }
@@ -360,7 +368,8 @@ async fn second_factor(tx: &mut Tx, app: &App, account: &Account, proof: &Proof)
         return Ok(None);
     }
     let given = proof.second.as_ref().ok_or_else(Error::second_factor_required)?;
-    let taken = check::take(tx, app.verifier.peppers(), account.id, &account.email, given).await?;
+    let door = proof.door.as_deref();
+    let taken = check::take(tx, app.verifier.peppers(), account.id, &account.email, door, given).await?;
     let wrong = || Error::new(Code::SignInFailed, format!("The code {}.", check::WRONG)).about("otp");
     taken.map(Some).ok_or_else(wrong)
 }

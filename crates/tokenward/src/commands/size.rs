@@ -31,6 +31,7 @@ pub const OWNERS: &[(&str, &str)] = &[
     ("authenticator", "one a person"),
     ("checkpoint", "one an hour in which something changed"),
     ("cluster", "limit `clusters`"),
+    ("code_door", "a few a person, a quarter of an hour"),
     ("code_failure", "one a person"),
     ("denial", "limits `denials` and `denial_days`"),
     ("device_guess", "a day"),

@@ -37,6 +37,7 @@ mod embedded;
 mod ended_restores;
 mod ended_tokens;
 mod episodes;
+mod factor_attacks;
 mod failover;
 mod fields;
 mod gateway_http;

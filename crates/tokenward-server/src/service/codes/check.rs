@@ -1,5 +1,6 @@
 //! Whether what was given in the place of a second factor is right: the one place where codes are compared. Each is counted on
-//! all nodes before it is looked at, and taken in the transaction that relies on it, so that it counts once.
+//! all nodes before it is looked at, and taken in the transaction that relies on it, so that it counts once. Who has proved nothing but
+//! the password waits with all others of that kind; who is known has a door of their own ([`Known::door`](super::super::known::Known::door)).
 
 use std::net::IpAddr;
 
@@ -9,6 +10,7 @@ use tokenward_core::notice::Notice;
 use tokenward_core::second_factor::SecondFactor;
 use tokenward_core::secret::Pepper;
 use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_store::second_factor::Door;
 use tokenward_store::{Tx, second_factor as store};
 
 use super::super::App;
@@ -26,10 +28,15 @@ pub(in crate::service) struct Taken {
 }
 
 /// Counts an attempt as failed until [`take`] says otherwise. Whoever has to wait is told so.
-pub(in crate::service) async fn attempt(app: &App, account: Uuid, address: Option<IpAddr>) -> Result<()> {
+pub(in crate::service) async fn attempt(
+    app: &App,
+    account: Uuid,
+    door: Door<'_>,
+    address: Option<IpAddr>,
+) -> Result<()> {
     let (most, pause) = (app.limits.get(&CODE_ATTEMPTS), app.limits.micros(&CODE_PAUSE));
     let mut tx = app.store.begin_unlogged().await?;
-    let until = store::attempt(&mut tx, account, most, pause).await?;
+    let until = store::attempt(&mut tx, account, door, most, pause).await?;
     let now = tx.now().await?;
     tx.commit().await?;
     let Some(until) = until else { return Ok(()) };
@@ -46,6 +53,7 @@ pub(in crate::service) async fn take(
     peppers: &[Pepper],
     account: Uuid,
     email: &str,
+    door: Door<'_>,
     given: &SecondFactor,
 ) -> Result<Option<Taken>> {
     let taken = match given {
@@ -70,7 +78,7 @@ pub(in crate::service) async fn take(
             Taken { method: Method::RecoveryCode, events: vec![spent], left: Some(all.len() as u64 - 1) }
         }
     };
-    store::forgive(tx, account).await?;
+    store::forgive(tx, account, door).await?;
     Ok(Some(taken))
 }
 

@@ -1,5 +1,6 @@
 //! Passkeys: how they open an account, and what must not.
 
+mod attacks;
 mod authenticator;
 
 use std::sync::Arc;

@@ -1,0 +1,95 @@
+//! What somebody tries who has a session that is not theirs, or an older copy of the database.
+
+use crate::other_log::copy_database;
+use crate::support::OWNER;
+
+use super::*;
+
+/// The same data, put back as it was when it was copied to a directory.
+async fn put_back(server: Server, copy: &std::path::Path) -> Server {
+    let clock = Arc::clone(&server.clock);
+    let directory = server.stop().await;
+    copy_database(copy, directory.path());
+    let mut config = config(directory.path());
+    config.public_url = Some(URL.into());
+    Server::start_at(directory, config, clock).await
+}
+
+#[tokio::test]
+async fn a_stolen_session_adds_no_passkey_and_removes_none() {
+    let (server, acme) = named(|_| {}).await;
+    let mut device = Authenticator::new(1);
+    let id = add(&server, &acme.owner, &mut device).await.str("id");
+    // It was proven a moment ago when it was stolen, and a question was asked in time.
+    let (options, state) = challenge(&server, "/account/passkey", &acme.owner).await;
+    server.clock.advance(5 * MINUTE - SECOND);
+    let mut thiefs = Authenticator::new(66);
+    let late = json!({ "name": "Mine", "state": state, "credential": thiefs.make(&options) });
+    server.clock.advance(SECOND);
+    let required = (401, "proof_required".to_owned());
+    let answers = [
+        server.post("/account/passkey", &acme.owner, late).await,
+        server.call(Method::POST, "/account/passkey/challenge", &acme.owner, None).await,
+        server.delete(&format!("/account/passkey/{id}"), &acme.owner).await,
+        server.put("/account/password", &acme.owner, json!({ "password": "four quiet lamps" })).await,
+    ];
+    for answer in answers {
+        assert!([required.clone(), (401, "sign_in_failed".to_owned())].contains(&answer.outcome()), "{}", answer.text);
+    }
+    // Nor by a passkey of the thief's own account, nor by guesses at the password.
+    let (_, ada) = server.member(&acme, "ada@acme.example", "viewer").await;
+    let mut adas = Authenticator::new(2);
+    add(&server, &ada, &mut adas).await.expect(201);
+    let body = signed(&server, "/session/proof/passkey", &acme.owner, &mut adas).await;
+    refused(&server.post("/session/proof/passkey", &acme.owner, body).await);
+    let guess = server.post("/session/proof", &acme.owner, json!({ "password": "four quiet lamps" })).await;
+    assert!(!guess.status.is_success(), "{}", guess.text);
+    assert_eq!(server.delete(&format!("/account/passkey/{id}"), &acme.owner).await.outcome(), required);
+    assert_eq!(server.get("/account/passkey", &acme.owner).await.each("results", "id"), [id.clone()]);
+    // Whoever has the device goes on.
+    let body = signed(&server, "/session/proof/passkey", &acme.owner, &mut device).await;
+    let own = server.post("/session/proof/passkey", &acme.owner, body).await.str("token");
+    server.delete(&format!("/account/passkey/{id}"), &own).await.expect(204);
+}
+
+#[tokio::test]
+async fn a_removed_passkey_opens_nothing_in_an_older_copy_and_the_others_do() {
+    let (server, acme) = named(|_| {}).await;
+    let (mut lost, mut kept) = (Authenticator::new(1), Authenticator::new(2));
+    let lost_id = add(&server, &acme.owner, &mut lost).await.str("id");
+    add(&server, &acme.owner, &mut kept).await.expect(201);
+    let body = signed(&server, "/session/passkey", "", &mut lost).await;
+    let clock = Arc::clone(&server.clock);
+    let directory = server.stop().await;
+    let copy = tempfile::tempdir().unwrap();
+    copy_database(directory.path(), copy.path());
+    let mut again = config(directory.path());
+    again.public_url = Some(URL.into());
+    let server = Server::start_at(directory, again, clock).await;
+    // Used once more, and removed with the device that was lost.
+    server.post("/session/passkey", "", body.clone()).await.expect(201);
+    server.delete(&format!("/account/passkey/{lost_id}"), &acme.owner).await.expect(204);
+    let server = put_back(server, copy.path()).await;
+    refused(&sign_in(&server, &mut lost).await);
+    refused(&server.post("/session/passkey", "", body).await);
+    let session = sign_in(&server, &mut kept).await.str("token");
+    assert_eq!(server.get("/account/passkey", &session).await.each("results", "id").len(), 1);
+    assert_eq!(server.sign_in(OWNER, PASSWORD).await.is_empty(), false, "the password opens it as before");
+}
+
+#[tokio::test]
+async fn a_handle_of_an_account_that_is_gone_and_one_that_never_was_hear_the_same() {
+    let (server, acme) = named(|_| {}).await;
+    let (_, ada) = server.member(&acme, "ada@acme.example", "viewer").await;
+    let mut adas = Authenticator::new(1);
+    let id = add(&server, &ada, &mut adas).await.str("id");
+    let mut said = vec![sign_in(&server, &mut Authenticator { handle: Some(vec![7; 16]), ..adas.clone() }).await];
+    // Nobody's any more: all that the handle was for is removed.
+    server.delete(&format!("/account/passkey/{id}"), &ada).await.expect(204);
+    said.push(sign_in(&server, &mut adas).await);
+    said.push(sign_in(&server, &mut Authenticator { id: vec![200; 32], ..adas.clone() }).await);
+    for answer in &said {
+        refused(answer);
+        assert_eq!(answer.json(), said[0].json());
+    }
+}
