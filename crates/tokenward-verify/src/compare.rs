@@ -60,6 +60,10 @@ pub(crate) async fn bring_back_from(
     let line = related(journal, feed).await?;
     let kept = Arc::clone(journal);
     let entries = aside(move || kept.entries()).await?;
+    if let Some(newest) = entries.last() {
+        // An older copy says of an end that had come that it is to come: by a clock that was set back as well it would.
+        store.clock().not_before(newest.time);
+    }
     let common = common(feed, &entries).await?;
     let Some(last) = entries.last().filter(|last| last.position > common) else { return Ok(BroughtBack::default()) };
     let brought = if is_wanted(&line, last.log) {

@@ -239,13 +239,11 @@ async fn retires_a_pepper(url: Option<String>) {
     let server = start().await;
     sign_in(&server, json!({ "recovery_code": codes[0] })).await.expect(201);
     server.stop().await;
-    let status = tokenward(&["pepper", "status", "--json"]).await;
-    let told: serde_json::Value = serde_json::from_str(&status.out).unwrap();
-    assert!(told.to_string().contains("\"sealed\"") || told.to_string().contains("second"), "{told}");
     let retired = tokenward(&["pepper", "retire", "1", "--revoke-remaining"]).await;
     assert_eq!(retired.code, Some(0), "{retired:?}");
     let server = start().await;
-    let code = authenticator.code(&server, 0);
+    // That of the present step may have set it up.
+    let code = authenticator.code(&server, 1);
     sign_in(&server, json!({ "otp": code })).await.expect(201);
     sign_in(&server, json!({ "recovery_code": codes[1] })).await.expect(201);
     assert_eq!(sign_in(&server, json!({ "recovery_code": codes[0] })).await.outcome(), refused(), "it was spent");
