@@ -1,14 +1,14 @@
 //! What an organization asks of sessions.
 
 use serde::{Deserialize, Serialize};
-use tokenward_core::Uuid;
+use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 #[cfg(feature = "openapi")]
 use crate::field;
 
-/// By what people sign in to the organization.
+/// By what people sign in to the organization: all of it, what is left out is not asked.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -20,6 +20,13 @@ pub struct SignInPolicyBody {
     #[cfg_attr(feature = "openapi", schema(value_type = field::ProviderKeys))]
     #[serde(default)]
     pub providers: Vec<String>,
+    /// Whether only sessions count that two factors proved.
+    #[serde(default)]
+    pub two_factors: bool,
+    /// For how many days, from when two factors were first asked for, nobody is refused: 0 to 30, and 0 without `two_factors`.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 30))]
+    #[serde(default)]
+    pub grace_days: u8,
 }
 
 /// By what people sign in to the organization, and whom that keeps out.
@@ -29,7 +36,16 @@ pub struct SignInPolicy {
     /// `any` or `providers`.
     pub sign_in: String,
     pub providers: Vec<String>,
-    /// Of a change: the members who have linked no identity of these providers, and stay out until they do.
+    /// Whether only sessions count that two factors proved.
+    #[serde(default)]
+    pub two_factors: bool,
+    #[serde(default)]
+    pub grace_days: u8,
+    /// From when on a session that one factor proved is refused; absent where two are not asked.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub two_factors_from: Option<Time>,
+    /// Of a change: the members whom it keeps out, until they link an identity of these providers or have a second factor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_out: Option<Vec<KeptOut>>,
 }
@@ -41,4 +57,10 @@ pub struct KeptOut {
     pub user_id: Uuid,
     pub email: String,
     pub role_name: String,
+    /// What is missing: `provider`, that an identity of these providers is linked; `second_factor`, a passkey or an authenticator.
+    #[serde(default)]
+    pub lacks: Vec<String>,
+    /// From when on.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub from: Time,
 }

@@ -15,6 +15,7 @@ use crate::directory::{Directory, Organization, Resource};
 use crate::error::{Code, Error, Result};
 use crate::event::{Actor, By};
 use crate::meter::Metered;
+use crate::method::Method;
 use crate::permission::{Management, Permission};
 use crate::reach::Reach;
 use crate::reason::Reason;
@@ -22,6 +23,9 @@ use crate::right::{Basis, Operator, RestsOn, Right, sealed};
 use crate::role::{BuiltIn, Role, Target};
 use crate::sign_in::{SessionProof, Shortfall, shortfall};
 use crate::time::{Micros, Time};
+
+/// After everything that is asked from some moment on.
+const NEVER_SAID: Time = Time(i64::MAX);
 
 /// Somebody whose credential was accepted.
 #[derive(Clone, Debug)]
@@ -41,6 +45,9 @@ pub struct Caller {
     proof: Option<Arc<SessionProof>>,
     /// For a user: which organizations the session reaches.
     reach: Reach,
+    /// When it was accepted: what an organization asks of sessions is compared as of then. Nobody has forgotten to say so who has all
+    /// of it asked.
+    accepted_at: Time,
     by: Arc<By>,
 }
 
@@ -110,6 +117,7 @@ impl Caller {
             policy: None,
             proof: None,
             reach: Reach::default(),
+            accepted_at: NEVER_SAID,
             by: Arc::new(by),
         }
     }
@@ -163,8 +171,15 @@ impl Caller {
             policy: None,
             proof: None,
             reach,
+            accepted_at: NEVER_SAID,
             by: Arc::new(by),
         }
+    }
+
+    /// The same where the credential was accepted at this moment.
+    #[must_use]
+    pub fn accepted_at(self, accepted_at: Time) -> Self {
+        Self { accepted_at, ..self }
     }
 
     /// The same where the session proves this.
@@ -261,13 +276,31 @@ impl Caller {
         }
     }
 
+    /// From when on the organization refuses this session, where it does not yet: it asks two factors, and the session proves one.
+    #[must_use]
+    pub fn refused_from(&self, organization: &Organization) -> Option<Time> {
+        let strong = |it: &Arc<SessionProof>| it.methods.are_strong() || it.methods.has(&Method::Link);
+        match self.credential.subject {
+            Subject::User(_) if !self.proof.as_ref().is_some_and(strong) => {
+                organization.sign_in().grace_until(self.accepted_at)
+            }
+            _ => None,
+        }
+    }
+
+    /// Has the session shown two factors, to us or to a provider whose word counts?
+    #[must_use]
+    pub fn is_strong(&self) -> bool {
+        self.proof.as_ref().is_some_and(|it| it.methods.are_strong())
+    }
+
     /// What the organization asks of the session beyond what it proves. A token is not asked.
     fn lacks_in(&self, organization: &Organization) -> Option<Shortfall> {
         match self.credential.subject {
             Subject::User(user) => {
                 let none = SessionProof::default();
                 let proof = self.proof.as_deref().unwrap_or(&none);
-                shortfall(organization.asked_providers(), organization.rule_provider(user), proof)
+                shortfall(organization.sign_in(), organization.rule_provider(user), proof, self.accepted_at)
             }
             Subject::Token(_) => None,
         }

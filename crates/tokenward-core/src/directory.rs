@@ -15,6 +15,7 @@ use crate::reason::Reason;
 use crate::role::{Mode, Role, Target};
 use crate::routes::Routes;
 use crate::scope_line::ScopeLines;
+use crate::sign_in::SignInPolicy;
 use crate::token::Cut;
 
 /// All organizations.
@@ -43,8 +44,8 @@ pub struct Organization {
     members: HashMap<Uuid, Uuid>,
     /// The members whom a rule made so, each with the provider that the rule is about.
     by_rule: HashMap<Uuid, Box<str>>,
-    /// The providers of which one must have proved a session; none where any session will do.
-    sign_in: Box<[Box<str>]>,
+    /// What it asks of sessions.
+    sign_in: SignInPolicy,
     projects: HashMap<Uuid, Box<str>>,
     environments: HashMap<Uuid, Environment>,
     clusters: HashMap<Uuid, Box<str>>,
@@ -234,9 +235,9 @@ impl Directory {
         self.change_by_id(organization, |o| o.by_rule = by_rule);
     }
 
-    /// The providers of which one must have proved a session; none where any session will do.
-    pub fn set_sign_in(&mut self, organization: Uuid, providers: &str) {
-        self.change_by_id(organization, |o| o.sign_in = providers.split_whitespace().map(Into::into).collect());
+    /// What the organization asks of sessions.
+    pub fn set_sign_in(&mut self, organization: Uuid, policy: SignInPolicy) {
+        self.change_by_id(organization, |o| o.sign_in = policy);
     }
 
     /// Adds or renames a project.
@@ -364,9 +365,9 @@ impl Organization {
         self.by_rule.get(&user).map(|provider| &**provider)
     }
 
-    /// The providers of which one must have proved a session; none where any session will do.
+    /// What it asks of sessions.
     #[must_use]
-    pub fn asked_providers(&self) -> &[Box<str>] {
+    pub fn sign_in(&self) -> &SignInPolicy {
         &self.sign_in
     }
 

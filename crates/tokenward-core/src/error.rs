@@ -138,6 +138,8 @@ pub enum Told {
         providers: Box<[Box<str>]>,
         /// For how many seconds a proof counts; none where one of any age does.
         max_age: Option<u32>,
+        /// Is it to be by two factors?
+        two_factors: bool,
     },
 }
 
@@ -221,8 +223,21 @@ impl Error {
     /// The same error, which says by which providers (none where any proof does) and within which time it is to be proved.
     #[must_use]
     pub fn proven_by(self, providers: &[Box<str>], within: Option<Micros>) -> Self {
-        let max_age = within.map(|within| u32::try_from(within.div_euclid(SECOND)).unwrap_or(u32::MAX));
-        Self { told: Some(Box::new(Told::Proof { providers: providers.into(), max_age })), ..self }
+        let max_age = within.map(seconds);
+        Self { told: Some(Box::new(Told::Proof { providers: providers.into(), max_age, two_factors: false })), ..self }
+    }
+
+    /// Two factors are to prove who sits at the session, within this time where there is one.
+    #[must_use]
+    pub fn two_factors_required(detail: &str, within: Option<Micros>) -> Self {
+        let told = Told::Proof { providers: Box::default(), max_age: within.map(seconds), two_factors: true };
+        Self { told: Some(Box::new(told)), ..Self::new(Code::ProofRequired, detail) }
+    }
+
+    /// Are two factors asked for?
+    #[must_use]
+    pub fn asks_two_factors(&self) -> bool {
+        matches!(self.told.as_deref(), Some(Told::Proof { two_factors: true, .. }))
     }
 
     /// For how many seconds a proof counts that is asked for.
@@ -362,6 +377,11 @@ impl Error {
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self { retry_after: Some(1), ..Self::new(Code::Unavailable, detail) }
     }
+}
+
+/// Whole seconds.
+fn seconds(length: Micros) -> u32 {
+    u32::try_from(length.div_euclid(SECOND)).unwrap_or(u32::MAX)
 }
 
 impl fmt::Display for Error {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 pub use self::account::{
     EmailChangeSnapshot, IdentitySnapshot, IdleSessionSnapshot, PasskeySnapshot, SessionSnapshot,
-    SignInFailuresSnapshot, UserSnapshot,
+    SignInFailuresSnapshot, SignInPolicySnapshot, UserSnapshot,
 };
 pub use self::limits::{ErasureSnapshot, LimitSnapshot, RetentionSnapshot};
 pub use crate::actor::{Actor, ActorKind, By, Origin};
@@ -641,14 +641,6 @@ pub struct SignInRuleSnapshot {
     pub value: String,
     pub role_id: Uuid,
     pub role_name: String,
-}
-
-/// What an organization asks of sessions.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct SignInPolicySnapshot {
-    /// The providers of which one must have proved a session; none where any session will do.
-    pub providers: Vec<String>,
 }
 
 /// What a project was like.

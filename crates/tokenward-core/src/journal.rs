@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::event::Kind;
+use crate::sign_in::TwoFactors;
 use crate::time::Time;
 
 /// An event that a node has applied.
@@ -91,10 +92,13 @@ pub enum After {
         /// Their ids.
         living: Vec<Uuid>,
     },
-    /// An organization that asked one of these providers to prove its sessions.
+    /// An organization that asked one of these providers, and two factors, to prove its sessions.
     SignIn {
         /// Their keys; none where any session did.
         providers: Vec<String>,
+        /// That it asked two factors.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        two_factors: Option<TwoFactors>,
     },
     /// Members of an organization: somebody and the role, or none any more.
     Member {

@@ -1,10 +1,52 @@
 //! What sign-ins are held against: what an organization asks of a session, and the rules by which a provider's people become its
 //! members.
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::{Code, Error};
 use crate::method::{Method, Methods};
+use crate::time::{DAY, Time};
+
+/// That an organization asks two factors of sessions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TwoFactors {
+    /// When it was asked for.
+    pub asked_at: Time,
+    /// For how many days from then on nobody is refused.
+    pub grace_days: u8,
+}
+
+impl TwoFactors {
+    /// From when on a session that proves one factor is refused.
+    #[must_use]
+    pub fn refused_from(self) -> Time {
+        self.asked_at.plus(i64::from(self.grace_days) * DAY)
+    }
+}
+
+/// What an organization asks of sessions. Without anything, any will do.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct SignInPolicy {
+    /// The providers of which one must have proved it; none where it may be proved by anything.
+    pub providers: Box<[Box<str>]>,
+    /// Two factors.
+    pub two_factors: Option<TwoFactors>,
+}
+
+impl SignInPolicy {
+    /// Is nothing asked?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// From when on a session of one factor is refused, where it is not yet.
+    #[must_use]
+    pub fn grace_until(&self, now: Time) -> Option<Time> {
+        self.two_factors.map(TwoFactors::refused_from).filter(|from| now < *from)
+    }
+}
 
 /// How whoever holds a session has proved who that is.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -27,6 +69,8 @@ pub enum Shortfall {
         /// What it is to say.
         claim: Box<str>,
     },
+    /// A second factor.
+    TwoFactors,
 }
 
 impl Shortfall {
@@ -50,27 +94,39 @@ impl Shortfall {
                 );
                 (detail, Box::from([provider.clone()]))
             }
+            Self::TwoFactors => {
+                let detail = "This organization takes only sessions that two factors proved: a passkey, or a code of an authenticator \
+                              beside what came first. Prove yours, or sign in with both; whoever has neither sets one up on the \
+                              account page of the console. An API token does.";
+                return Error::two_factors_required(detail, None);
+            }
         };
         Error::new(Code::ProofRequired, detail).proven_by(&told, None)
     }
 }
 
-/// What is missing to a session in an organization that takes only sessions of the providers `asked` (of all where there are
-/// none), where a rule for the provider `by_rule` made the membership (nobody's rule where it was made by hand). The operator's
-/// link is enough for everything: it is the way in where a provider fails.
+/// What is missing to a session at this moment in an organization that asks this, where a rule for the provider `by_rule` made the
+/// membership (nobody's rule where it was made by hand). The operator's link is enough for everything: it is the way in where a
+/// provider fails, or a factor is lost.
 #[must_use]
-pub fn shortfall(asked: &[Box<str>], by_rule: Option<&str>, proof: &SessionProof) -> Option<Shortfall> {
+pub fn shortfall(policy: &SignInPolicy, by_rule: Option<&str>, proof: &SessionProof, now: Time) -> Option<Shortfall> {
     if proof.methods.has(&Method::Link) {
         return None;
     }
+    let asked = &policy.providers;
     if !asked.is_empty() && !asked.iter().any(|key| proof.methods.by(key)) {
-        return Some(Shortfall::Providers(asked.into()));
+        return Some(Shortfall::Providers(asked.clone()));
     }
-    let provider = by_rule?;
-    if !proof.methods.by(provider) {
-        return Some(Shortfall::Providers(Box::new([provider.into()])));
+    if let Some(provider) = by_rule {
+        if !proof.methods.by(provider) {
+            return Some(Shortfall::Providers(Box::new([provider.into()])));
+        }
+        if let Some(claim) = proof.absent_claim.clone() {
+            return Some(Shortfall::Claim { provider: provider.into(), claim });
+        }
     }
-    proof.absent_claim.clone().map(|claim| Shortfall::Claim { provider: provider.into(), claim })
+    let asks_two = policy.two_factors.is_some_and(|it| now >= it.refused_from());
+    (asks_two && !proof.methods.are_strong()).then_some(Shortfall::TwoFactors)
 }
 
 /// A rule: whom a provider says this of has this role.
@@ -131,9 +187,41 @@ mod tests {
             (&[], None, "oidc:corp", Some("groups"), None),
             (&corp, None, "oidc:corp", Some("groups"), None),
         ] {
-            let found = shortfall(asked, by_rule, &proof(methods, absent));
+            let policy = SignInPolicy { providers: asked.into(), two_factors: None };
+            let found = shortfall(&policy, by_rule, &proof(methods, absent), Time(i64::MAX));
             assert_eq!(found, missing, "{asked:?} {by_rule:?} {methods} {absent:?}");
         }
+    }
+
+    #[test]
+    fn two_factors_are_asked_when_the_days_of_grace_are_over_and_of_every_session_alike() {
+        let asked_at = Time(1_000);
+        let two_factors = |grace_days| SignInPolicy {
+            two_factors: Some(TwoFactors { asked_at, grace_days }),
+            ..SignInPolicy::default()
+        };
+        let missing = |policy: &SignInPolicy, methods, now| shortfall(policy, None, &proof(methods, None), now);
+        let at_once = two_factors(0);
+        for one in ["", "password", "invitation password", "oidc:corp", "device password", "device oidc:corp"] {
+            assert_eq!(missing(&at_once, one, asked_at), Some(Shortfall::TwoFactors), "{one}");
+        }
+        for two in ["passkey", "otp password", "password recovery_code", "mfa oidc:corp", "oidc:corp passkey", "link"] {
+            assert_eq!(missing(&at_once, two, asked_at), None, "{two}");
+        }
+        let later = two_factors(7);
+        let from = asked_at.plus(7 * DAY);
+        assert_eq!(missing(&later, "password", from.plus(-1)), None);
+        assert_eq!(later.grace_until(from.plus(-1)), Some(from));
+        assert_eq!((missing(&later, "password", from), later.grace_until(from)), (Some(Shortfall::TwoFactors), None));
+        // What is asked besides stays asked, and is told first.
+        let both = SignInPolicy { providers: Box::new(["corp".into()]), ..at_once };
+        let providers = Some(Shortfall::Providers(Box::new(["corp".into()])));
+        assert_eq!(
+            (missing(&both, "passkey", asked_at), missing(&both, "password", asked_at)),
+            (providers.clone(), providers)
+        );
+        assert_eq!(missing(&both, "oidc:corp", asked_at), Some(Shortfall::TwoFactors));
+        assert_eq!(shortfall(&both, Some("corp"), &proof("oidc:corp", None), asked_at), Some(Shortfall::TwoFactors));
     }
 
     #[test]

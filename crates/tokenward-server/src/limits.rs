@@ -373,6 +373,8 @@ limits! {
         "What a rule compares with the groups that a provider says.";
     PROVIDER_KEYS = fixed "sign_in_providers" 16, Count,
         "Providers of which an organization asks that one proves its sessions.";
+    GRACE_DAYS = fixed "two_factors_grace_days" 30, Count,
+        "Days for which an organization that asks two factors of sessions refuses nobody yet, at most.";
     IDEMPOTENCY_KEYS = setting "idempotency_keys" 10_000, Count,
         "Answers of one organization that are kept for their `Idempotency-Key`.";
     READS = setting "organization_reads" 2, Count,

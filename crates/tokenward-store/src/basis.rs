@@ -19,6 +19,7 @@ use crate::db::{Conn, by_ids, row, run};
 use crate::factors;
 use crate::restrictions::{self, Bound};
 use crate::role_rows;
+use crate::sign_in_columns;
 
 /// Of who holds no credential.
 pub(crate) const NOTHING: Basis = Basis {
@@ -44,13 +45,13 @@ struct Found {
 }
 
 /// Looks up what a right rests on.
-pub(crate) async fn read(conn: Conn<'_>, on: &RestsOn) -> Result<Basis> {
-    Ok(read_all(conn, &[Some(*on)]).await?.pop().unwrap_or(NOTHING))
+pub(crate) async fn read(conn: Conn<'_>, on: &RestsOn, now: Time) -> Result<Basis> {
+    Ok(read_all(conn, &[Some(*on)], now).await?.pop().unwrap_or(NOTHING))
 }
 
 /// Looks up what each of several rights rests on, those of tokens and all roles at once. What rests on nothing has
-/// [`NOTHING`].
-pub(crate) async fn read_all(mut conn: Conn<'_>, all: &[Option<RestsOn>]) -> Result<Vec<Basis>> {
+/// [`NOTHING`]. What an organization asks of sessions is compared as of `now`, the time of the database.
+pub(crate) async fn read_all(mut conn: Conn<'_>, all: &[Option<RestsOn>], now: Time) -> Result<Vec<Basis>> {
     let tokens = tokens(conn.reborrow(), all).await?;
     let mut found = Vec::with_capacity(all.len());
     for on in all {
@@ -59,7 +60,7 @@ pub(crate) async fn read_all(mut conn: Conn<'_>, all: &[Option<RestsOn>]) -> Res
                 Subject::Token(version) => {
                     tokens.get(&(on.credential, version)).map_or_else(Found::default, |it| it.found(on))
                 }
-                Subject::User(account) => session(conn.reborrow(), on, account).await?,
+                Subject::User(account) => session(conn.reborrow(), on, account, now).await?,
             },
             None => Found::default(),
         });
@@ -158,7 +159,7 @@ impl TokenBasis {
     }
 }
 
-async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Found> {
+async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, now: Time) -> Result<Found> {
     let row: Option<SessionBasis> = run!(conn.reborrow(), c => sqlx::query_as(
         "SELECT expires_at, proven_at, methods, absent_claim, organization_id FROM session WHERE id = $1 AND account_id = $2"
     ).bind(on.credential).bind(account).fetch_optional(&mut *c))?;
@@ -183,7 +184,7 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Foun
         return Ok(Found { credential, proven_at, ..Found::default() });
     };
     let found: Option<MemberBasis> = run!(conn, c => sqlx::query_as(concat!(
-        "SELECT m.role_id, m.rule_provider, o.sign_in_providers, o.forbids_device ",
+        "SELECT m.role_id, m.rule_provider, o.sign_in_providers, o.two_factors_at, o.two_factors_grace, o.forbids_device ",
         "FROM member m JOIN organization o ON o.id = m.organization_id ",
         "WHERE m.organization_id = $1 AND m.account_id = $2 AND o.deleted_at IS NULL"
     )).bind(organization).bind(account).fetch_optional(&mut *c))?;
@@ -192,9 +193,9 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid) -> Result<Foun
         return Ok(Found { credential, proven_at, ..Found::default() });
     };
     let proof = SessionProof { methods, absent_claim: absent_claim.map(Into::into) };
-    let asked: Vec<Box<str>> =
-        member.sign_in_providers.iter().flat_map(|it| it.split_whitespace()).map(Into::into).collect();
-    let shortfall = shortfall(&asked, member.rule_provider.as_deref(), &proof);
+    let two_factors = (member.two_factors_at, member.two_factors_grace);
+    let asked = sign_in_columns::policy(member.sign_in_providers.as_deref(), two_factors);
+    let shortfall = shortfall(&asked, member.rule_provider.as_deref(), &proof, now);
     Ok(Found { credential, role_id: Some(member.role_id), proven_at, shortfall, ..Found::default() })
 }
 
@@ -213,6 +214,8 @@ row! {
         role_id: Uuid,
         rule_provider: Option<String>,
         sign_in_providers: Option<String>,
+        two_factors_at: Option<Time>,
+        two_factors_grace: Option<i32>,
         forbids_device: bool,
     }
 }

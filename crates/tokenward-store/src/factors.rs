@@ -1,9 +1,11 @@
 //! Which factors an account has besides what it signs in with first: the one place that knows.
 
+use std::collections::HashSet;
+
 use tokenward_core::method::Methods;
 use tokenward_core::{Result, Uuid};
 
-use crate::db::{Conn, run};
+use crate::db::{Conn, by_ids, run};
 
 /// Those of an account.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -31,4 +33,14 @@ pub async fn of(conn: Conn<'_>, account: Uuid) -> Result<Factors> {
     let found: Option<Uuid> = run!(conn, c => sqlx::query_scalar("SELECT id FROM authenticator WHERE account_id = $1")
         .bind(account).fetch_optional(&mut *c))?;
     Ok(Factors { authenticator: found.is_some() })
+}
+
+/// Those of these accounts that have factors of ours beside a password: an authenticator, or a passkey for this host.
+pub async fn having(mut conn: Conn<'_>, accounts: &[Uuid], rp_id: Option<&str>) -> Result<HashSet<Uuid>> {
+    let select = "SELECT account_id, id FROM authenticator WHERE account_id IN";
+    let authenticators: Vec<(Uuid, Uuid)> = by_ids(conn.reborrow(), select, accounts).await?;
+    let select = "SELECT account_id, rp_id FROM passkey WHERE account_id IN";
+    let passkeys: Vec<(Uuid, String)> = by_ids(conn, select, accounts).await?;
+    let of_here = passkeys.into_iter().filter(|(_, host)| rp_id == Some(host.as_str())).map(|(account, _)| account);
+    Ok(authenticators.into_iter().map(|(account, _)| account).chain(of_here).collect())
 }

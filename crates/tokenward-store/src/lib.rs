@@ -47,6 +47,7 @@ pub mod second_factor;
 pub mod session_uses;
 pub mod sessions;
 mod short;
+mod sign_in_columns;
 pub mod sign_in_rules;
 pub mod sizes;
 pub mod token_policies;

@@ -146,7 +146,9 @@ async fn take_away(
         }
         After::Identities { living } => credentials::identities(tx, target, living, events).await?,
         After::Passkeys { living } => credentials::passkeys(tx, target, living, events).await?,
-        After::SignIn { providers } => credentials::sign_in(tx, target, providers, events).await?,
+        After::SignIn { providers, two_factors } => {
+            credentials::sign_in(tx, target, (providers, *two_factors), events).await?;
+        }
         After::Member { role } => {
             let Some(organization) = organization else { return Ok(()) };
             member(tx, organization, target, *role, events).await?;

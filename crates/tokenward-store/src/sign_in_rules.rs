@@ -4,10 +4,11 @@
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
 use tokenward_core::role::RoleKind;
-use tokenward_core::sign_in::SignInRule;
+use tokenward_core::sign_in::{SignInPolicy, SignInRule};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, by_ids, execute, row, run};
+use crate::sign_in_columns::policy;
 use crate::tx::Tx;
 
 row! {
@@ -132,31 +133,61 @@ pub async fn members(conn: Conn<'_>, organization: Option<Uuid>) -> Result<Vec<(
     )).bind(organization).fetch_all(&mut *c))
 }
 
-/// The providers that these organizations, or all, ask for, with spaces between; those that take any session are left out.
-pub async fn asked(conn: Conn<'_>, organizations: Option<&[Uuid]>) -> Result<Vec<(Uuid, String)>> {
-    match organizations {
-        Some(ids) => {
-            let select = "SELECT id, sign_in_providers FROM organization WHERE sign_in_providers IS NOT NULL AND id IN";
-            by_ids(conn, select, ids).await
-        }
-        None => run!(conn, c => sqlx::query_as(
-            "SELECT id, sign_in_providers FROM organization WHERE sign_in_providers IS NOT NULL ORDER BY id"
-        ).fetch_all(&mut *c)),
+row! {
+    struct PolicyRow {
+        id: Uuid,
+        sign_in_providers: Option<String>,
+        two_factors_at: Option<Time>,
+        two_factors_grace: Option<i32>,
     }
 }
 
-/// Writes what the organization of the grant asks of sessions; no provider takes any.
-pub async fn ask(tx: &mut Tx, grant: &Grant, providers: &[String], now: Time) -> Result<()> {
+/// What these organizations, or all, ask of sessions; those that take any are left out.
+pub async fn asked(conn: Conn<'_>, organizations: Option<&[Uuid]>) -> Result<Vec<(Uuid, SignInPolicy)>> {
+    let rows: Vec<PolicyRow> = match organizations {
+        Some(ids) => {
+            let select = concat!(
+                "SELECT id, sign_in_providers, two_factors_at, two_factors_grace FROM organization ",
+                "WHERE (sign_in_providers IS NOT NULL OR two_factors_at IS NOT NULL) AND id IN"
+            );
+            by_ids(conn, select, ids).await?
+        }
+        None => run!(conn, c => sqlx::query_as(concat!(
+            "SELECT id, sign_in_providers, two_factors_at, two_factors_grace FROM organization ",
+            "WHERE sign_in_providers IS NOT NULL OR two_factors_at IS NOT NULL ORDER BY id"
+        )).fetch_all(&mut *c))?,
+    };
+    let read = |row: PolicyRow| {
+        (row.id, policy(row.sign_in_providers.as_deref(), (row.two_factors_at, row.two_factors_grace)))
+    };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+/// What an organization asks of sessions.
+pub async fn asked_by(conn: Conn<'_>, organization: Uuid) -> Result<SignInPolicy> {
+    Ok(asked(conn, Some(&[organization])).await?.pop().map(|(_, policy)| policy).unwrap_or_default())
+}
+
+/// Writes what the organization of the grant asks of sessions.
+pub async fn ask(tx: &mut Tx, grant: &Grant, policy: &SignInPolicy, now: Time) -> Result<()> {
     grant.permits(Management::OrganizationEdit)?;
-    let words = (!providers.is_empty()).then(|| providers.join(" "));
+    put(tx, grant.organization(), policy, now).await
+}
+
+/// The same without a right of its own, for what is asked again that a node remembers.
+pub(crate) async fn put(tx: &mut Tx, organization: Uuid, policy: &SignInPolicy, now: Time) -> Result<()> {
+    let words = (!policy.providers.is_empty()).then(|| policy.providers.join(" "));
     execute!(
         tx.conn(),
-        sqlx::query(
-            "UPDATE organization SET sign_in_providers = $2, updated_at = $3 WHERE id = $1 AND deleted_at IS NULL"
-        )
-        .bind(grant.organization())
+        sqlx::query(concat!(
+            "UPDATE organization SET sign_in_providers = $2, two_factors_at = $4, two_factors_grace = $5, updated_at = $3 ",
+            "WHERE id = $1 AND deleted_at IS NULL"
+        ))
+        .bind(organization)
         .bind(words)
         .bind(now.0)
+        .bind(policy.two_factors.map(|it| it.asked_at.0))
+        .bind(policy.two_factors.map(|it| i32::from(it.grace_days)))
     )?;
     Ok(())
 }
@@ -188,14 +219,16 @@ row! {
         pub sign_in_providers: Option<String>,
         /// The provider whose rule made the membership.
         pub rule_provider: Option<String>,
+        /// Since when it asks two factors.
+        pub two_factors_at: Option<Time>,
     }
 }
 
 /// What the organizations ask of somebody who is a member of them: those that ask for something.
 pub async fn asked_of_account(conn: Conn<'_>, account: Uuid) -> Result<Vec<Asked>> {
     run!(conn, c => sqlx::query_as(concat!(
-        "SELECT o.name, o.sign_in_providers, m.rule_provider FROM member m JOIN organization o ON o.id = m.organization_id ",
-        "WHERE m.account_id = $1 AND o.deleted_at IS NULL ",
-        "AND (m.rule_provider IS NOT NULL OR o.sign_in_providers IS NOT NULL) ORDER BY o.id"
+        "SELECT o.name, o.sign_in_providers, m.rule_provider, o.two_factors_at FROM member m ",
+        "JOIN organization o ON o.id = m.organization_id WHERE m.account_id = $1 AND o.deleted_at IS NULL ",
+        "AND (m.rule_provider IS NOT NULL OR o.sign_in_providers IS NOT NULL OR o.two_factors_at IS NOT NULL) ORDER BY o.id"
     )).bind(account).fetch_all(&mut *c))
 }

@@ -87,7 +87,7 @@ impl Store {
         let mut inner = self.transaction().await?;
         let head = inner.take_head(self).await?;
         let rest_on: Vec<Option<RestsOn>> = rights.iter().map(Right::rests_on).collect();
-        let bases = basis::read_all(inner.conn(), &rest_on).await?;
+        let bases = basis::read_all(inner.conn(), &rest_on, head.now).await?;
         let rights = rights.iter().zip(bases).map(|(right, basis)| right.renewed(basis, head.now)).collect();
         // Whoever writes first at another place: from there on positions are those of another log.
         let moved = head.place.is_some() && head.here.is_some() && head.place != head.here;
@@ -99,8 +99,9 @@ impl Store {
     pub async fn stands<R: Right>(&self, right: &R) -> Result<()> {
         let Some(rests_on) = right.rests_on() else { return Ok(()) };
         let mut reader = self.read().await?;
-        let basis = basis::read(reader.conn(), &rests_on).await?;
-        right.renewed(basis, self.now()).map(|_| ())
+        let now = self.now();
+        let basis = basis::read(reader.conn(), &rests_on, now).await?;
+        right.renewed(basis, now).map(|_| ())
     }
 
     /// A transaction for what is no change of state: how tokens were used, kept answers, key checks of peppers. Their

@@ -19,7 +19,7 @@ use tokenward_core::method::Method;
 use tokenward_core::reach::Reach;
 use tokenward_core::role::Mode;
 use tokenward_core::secret::{Digest, Kind};
-use tokenward_core::sign_in::SessionProof;
+use tokenward_core::sign_in::{SessionProof, SignInPolicy};
 use tokenward_core::sync::lock;
 use tokenward_core::time::Micros;
 use tokenward_core::token::{Cut, State, first_end};
@@ -330,7 +330,7 @@ pub(super) async fn load(followed: &Followed, feed: &mut Feed, now: Time) -> Res
         directory.set_members(first, of_one);
     }
     put_members_by_rule(&mut directory, feed, None).await?;
-    put_asked_providers(&mut directory, feed, None).await?;
+    put_asked(&mut directory, feed, None).await?;
     for (id, organization, name) in clusters::places(feed.conn()?, None).await? {
         directory.put_cluster(organization, id, &name);
     }
@@ -542,9 +542,9 @@ async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target
             Some(After::Passkeys { living: living.into_iter().map(|it| it.id).collect() })
         }
         Keeps::SignIn => {
-            let asked = sign_in_rules::asked(feed.conn()?, Some(&[target])).await?.pop();
-            let keys = |words: String| words.split_whitespace().map(str::to_owned).collect();
-            Some(After::SignIn { providers: asked.map(|(_, words)| keys(words)).unwrap_or_default() })
+            let asked = sign_in_rules::asked_by(feed.conn()?, target).await?;
+            let providers = asked.providers.iter().map(|key| key.to_string()).collect();
+            Some(After::SignIn { providers, two_factors: asked.two_factors })
         }
         Keeps::Member => match organization {
             Some(organization) => {
@@ -634,7 +634,7 @@ async fn change_directory(directory: &mut Directory, feed: &mut Feed, touched: &
             }
         }
         cuts.into_iter().for_each(|(id, cut)| directory.put_cut(id, cut));
-        put_asked_providers(directory, feed, Some(&ids)).await?;
+        put_asked(directory, feed, Some(&ids)).await?;
     }
     if !touched.roles.is_empty() {
         let ids: Vec<Uuid> = touched.roles.iter().map(|(_, role)| *role).collect();
@@ -669,10 +669,10 @@ async fn put_members_by_rule(directory: &mut Directory, feed: &mut Feed, organiz
 }
 
 /// What these organizations, or all, ask of sessions.
-async fn put_asked_providers(directory: &mut Directory, feed: &mut Feed, ids: Option<&[Uuid]>) -> Result<()> {
-    ids.into_iter().flatten().for_each(|id| directory.set_sign_in(*id, ""));
-    for (id, providers) in sign_in_rules::asked(feed.conn()?, ids).await? {
-        directory.set_sign_in(id, &providers);
+async fn put_asked(directory: &mut Directory, feed: &mut Feed, ids: Option<&[Uuid]>) -> Result<()> {
+    ids.into_iter().flatten().for_each(|id| directory.set_sign_in(*id, SignInPolicy::default()));
+    for (id, policy) in sign_in_rules::asked(feed.conn()?, ids).await? {
+        directory.set_sign_in(id, policy);
     }
     Ok(())
 }

@@ -729,7 +729,7 @@ impl Verifier {
                 self.0.session_uses.used(session.id, now, client.address, client.user_agent.as_deref());
                 let by = client.by(Actor::User { id: session.user, email: session.email.to_string() });
                 let caller = Caller::user(session.credential(), by);
-                Ok(caller.proven_by(Arc::clone(&session.proof)).reaching(session.reach))
+                Ok(caller.proven_by(Arc::clone(&session.proof)).reaching(session.reach).accepted_at(now))
             }
             Decision::Deny { reason, .. } => Err(refused_session(self.refused(reason, client.address))),
         }

@@ -74,3 +74,14 @@ pub struct PasskeySnapshot {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counter: Option<i64>,
 }
+
+/// What an organization asks of sessions.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct SignInPolicySnapshot {
+    /// The providers of which one must have proved a session; none where any session will do.
+    pub providers: Vec<String>,
+    /// From when on a session of one factor is refused; none where two are not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub two_factors_from: Option<Time>,
+}

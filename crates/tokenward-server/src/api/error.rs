@@ -29,6 +29,8 @@ fn asks(error: &Error) -> HeaderValue {
     let providers: Vec<String> = error.providers().iter().map(|key| Method::Oidc(key.clone()).to_string()).collect();
     if !providers.is_empty() {
         let _ = write!(text, r#", acr_values="{}""#, providers.join(" "));
+    } else if error.asks_two_factors() {
+        let _ = write!(text, r#", acr_values="{}""#, Method::Mfa);
     }
     let _ = write!(text, ", max_age={}", error.max_age().unwrap_or(SESSION_SECONDS));
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(challenge(error.code)))

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use tokenward_api::sign_in_policy::{KeptOut, SignInPolicy, SignInPolicyBody};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
+use tokenward_core::sign_in::{SignInPolicy as SignInPolicyOf, TwoFactors};
 use tokenward_core::{Error, Result as Checked};
-use tokenward_store::members::Member;
 
 use super::endpoint::{Endpoint, get, put};
 use super::error::ApiError;
@@ -20,7 +20,7 @@ use super::right::On;
 use super::understood::QueryKind;
 use crate::limits::PROVIDER_KEYS;
 use crate::service::App;
-use crate::service::sign_in_policy::{self, Dated};
+use crate::service::sign_in_policy::{self as service, Dated, Wanted};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const PATH: &str = "/organization/{organizationId}/signInPolicy";
@@ -29,7 +29,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .about(
             "Organizations",
             "Write by what people sign in. It holds for every door and for the sessions that are there; API tokens are not concerned. \
-             To ask for a provider takes a session that it proved within five minutes.",
+             To ask for a provider takes a session that it proved within five minutes; to ask two factors, or to change that, one that \
+             two factors proved.",
         )
         .query(&[("dry_run", "`true` changes nothing and tells whom it would keep out.")])
         .query_kinds(&[("dry_run", QueryKind::Flag)])
@@ -51,30 +52,48 @@ struct Trial {
     dry_run: Option<bool>,
 }
 
-fn body(providers: Vec<String>, kept_out: Option<Vec<Member>>) -> SignInPolicy {
-    let out = |member: Member| KeptOut { user_id: member.account_id, email: member.email, role_name: member.role_name };
+fn body(policy: &SignInPolicyOf, kept_out: Option<Vec<service::KeptOut>>) -> SignInPolicy {
+    let out = |it: service::KeptOut| {
+        let words = [(it.lacks_provider, "provider"), (it.lacks_factor, "second_factor")];
+        KeptOut {
+            user_id: it.member.account_id,
+            email: it.member.email,
+            role_name: it.member.role_name,
+            lacks: words.into_iter().filter(|(lacks, _)| *lacks).map(|(_, word)| word.to_owned()).collect(),
+            from: it.from,
+        }
+    };
     SignInPolicy {
-        sign_in: if providers.is_empty() { "any" } else { "providers" }.to_owned(),
-        providers,
+        sign_in: if policy.providers.is_empty() { "any" } else { "providers" }.to_owned(),
+        providers: policy.providers.iter().map(|key| key.to_string()).collect(),
+        two_factors: policy.two_factors.is_some(),
+        grace_days: policy.two_factors.map_or(0, |it| it.grace_days),
+        two_factors_from: policy.two_factors.map(TwoFactors::refused_from),
         kept_out: kept_out.map(|all| all.into_iter().map(out).collect()),
     }
 }
 
-/// The providers that a body names.
-fn wanted(sent: SignInPolicyBody) -> Checked<Vec<String>> {
+/// What a body asks for.
+fn wanted(sent: SignInPolicyBody) -> Checked<Wanted> {
     PROVIDER_KEYS.check_list(&sent.providers).map_err(|problem| Error::invalid("providers", problem))?;
-    match (sent.sign_in.as_str(), sent.providers.is_empty()) {
-        ("any", true) => Ok(Vec::new()),
-        ("any", false) => Err(Error::invalid("providers", "goes with `providers`; leave it out with `any`")),
-        ("providers", true) => Err(Error::invalid("providers", "names none; name at least one")),
-        ("providers", false) => Ok(sent.providers),
-        _ => Err(Error::invalid("sign_in", "is neither `any` nor `providers`")),
+    let providers = match (sent.sign_in.as_str(), sent.providers.is_empty()) {
+        ("any", true) => Vec::new(),
+        ("any", false) => {
+            return Err(Error::invalid("providers", "goes with `providers`; leave it out with `any`"));
+        }
+        ("providers", true) => return Err(Error::invalid("providers", "names none; name at least one")),
+        ("providers", false) => sent.providers,
+        _ => return Err(Error::invalid("sign_in", "is neither `any` nor `providers`")),
+    };
+    if sent.grace_days > 0 && !sent.two_factors {
+        return Err(Error::invalid("grace_days", "goes with `two_factors`; leave it out without"));
     }
+    Ok(Wanted { providers, grace_days: sent.two_factors.then_some(sent.grace_days) })
 }
 
 async fn show(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
-    let Dated { providers, updated_at } = sign_in_policy::get(&app, &grant).await?;
-    Ok(tagged(updated_at, Json(body(providers, None))))
+    let Dated { policy, updated_at } = service::get(&app, &grant).await?;
+    Ok(tagged(updated_at, Json(body(&policy, None))))
 }
 
 async fn set(
@@ -84,12 +103,13 @@ async fn set(
     Precondition(if_match): Precondition,
     Body(sent): Body<SignInPolicyBody>,
 ) -> Result<Response, ApiError> {
-    let providers = wanted(sent)?;
-    let kept_out = sign_in_policy::kept_out(&app, &grant, &providers).await?;
+    let wanted = wanted(sent)?;
+    let kept_out = service::kept_out(&app, &grant, &wanted).await?;
     if dry_run == Some(true) {
-        return Ok(Json(body(providers, Some(kept_out))).into_response());
+        let tried = service::tried(&app, &grant, &wanted).await?;
+        return Ok(Json(body(&tried, Some(kept_out))).into_response());
     }
-    let saved = sign_in_policy::set(&app, grant, providers, if_match).await?;
+    let saved = service::set(&app, grant, wanted, if_match).await?;
     let version = saved.value.updated_at;
-    Ok(tagged(version, written(StatusCode::OK, saved, |dated| body(dated.providers, Some(kept_out)))))
+    Ok(tagged(version, written(StatusCode::OK, saved, |dated| body(&dated.policy, Some(kept_out)))))
 }

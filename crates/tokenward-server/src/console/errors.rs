@@ -9,6 +9,7 @@ use tokenward_core::{Code, Error, Uuid};
 
 use super::page::page;
 use super::person::SignedIn;
+use super::two_factors;
 use super::view::{ErrorInsidePage, ErrorPage, Nav};
 use super::words::quoted;
 use crate::http;
@@ -95,6 +96,9 @@ pub(super) async fn lead_to_proof(
     };
     let provider = error.providers().iter().find_map(|key| app.providers.get(key).ok());
     let link = match provider {
+        None if error.asks_two_factors() => {
+            ("Show a second factor".to_owned(), two_factors::way_to_prove(back.unwrap_or(&home)))
+        }
         Some(provider) => {
             let mut query = form_urlencoded::Serializer::new(String::new());
             query.append_pair("next", back.unwrap_or(&home));
@@ -105,7 +109,11 @@ pub(super) async fn lead_to_proof(
         None => ("Go to the console".to_owned(), "/".to_owned()),
     };
     let detail = format!("{} You are signed in as {}.", quoted(&error.detail), person.caller.by().actor.name());
-    let title = format!("{name} asks for another sign-in");
+    let title = if error.asks_two_factors() {
+        format!("{name} asks for a second factor")
+    } else {
+        format!("{name} asks for another sign-in")
+    };
     let status = http::status(error.code).as_u16();
     match person.shell(None, Nav::Account).await {
         Ok(shell) => {

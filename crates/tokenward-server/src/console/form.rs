@@ -239,7 +239,9 @@ impl Problems {
                 problems.fields = error.faults.into_iter().map(|f| (f.field, sentence(f.problem))).collect();
             }
             // No password gives what another way to sign in is asked for.
-            Code::ProofRequired if !error.providers().is_empty() => return Err(PageError(error)),
+            Code::ProofRequired if !error.providers().is_empty() || error.asks_two_factors() => {
+                return Err(PageError(error));
+            }
             Code::SecondFactorRequired => {
                 let text = "Type the code of your authenticator, too, or a recovery code.";
                 problems.fields.push((OTP.into(), text.into()));

@@ -60,6 +60,7 @@ mod token_link;
 mod token_list;
 mod token_policy;
 mod tokens;
+mod two_factors;
 pub mod view;
 mod words;
 
@@ -162,6 +163,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
             "/console/{organization}/settings/sign-in/only/{key}",
             get(organization_sign_in::ask_only).post(organization_sign_in::only),
         )
+        .route("/console/{organization}/settings/sign-in/two-factors", get(two_factors::ask).post(two_factors::save))
         .route("/console/{organization}/settings/sign-in/try/{key}", get(providers::go_to_try))
         .route(
             "/console/{organization}/settings/sign-in/any",
@@ -224,6 +226,7 @@ fn second_factor_routes() -> Router<Arc<App>> {
         .route(PAGE, get(second_factor::ask).post(second_factor::turn_on))
         .route(&format!("{PAGE}/codes"), get(second_factor::ask_codes).post(second_factor::new_codes))
         .route(&format!("{PAGE}/remove"), get(second_factor::ask_remove).post(second_factor::remove))
+        .route(two_factors::PAGE, get(two_factors::ask_proof).post(two_factors::take_proof))
 }
 
 /// Policy tokens.

@@ -15,11 +15,12 @@ use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::proof;
+use super::two_factors;
 use super::view::{Choice, KeptOutRow, Nav, OrganizationSignInPage, RuleFields, SignInChoice, SignInOnlyPage};
 use super::words::{role_name, role_tag};
 use crate::limits::SIGN_IN_RULES;
 use crate::service::IfMatch;
-use crate::service::sign_in_policy;
+use crate::service::sign_in_policy::{self, Wanted};
 use crate::service::sign_in_rules::{self, Dated};
 
 /// Rules that the form has room for besides those that are there.
@@ -79,6 +80,9 @@ async fn sign_in_page(
             Vec::new()
         },
         policy: policy(person, organization).await?,
+        two_factors: person
+            .can(organization, Management::OrganizationEdit)
+            .then(|| two_factors::state(person, organization)),
         password: proof::field(person, &mut problems).await?,
         error: problems.rest(),
     };
@@ -160,7 +164,7 @@ pub(super) async fn save(
 /// By what people sign in, for those who may say so.
 async fn policy(person: &SignedIn, organization: Uuid) -> Result<Option<SignInChoice>> {
     let Ok(grant) = person.may(organization, Management::OrganizationEdit) else { return Ok(None) };
-    let asked = sign_in_policy::get(&person.app, &grant).await?.providers;
+    let asked = Wanted::of(&sign_in_policy::get(&person.app, &grant).await?.policy).providers;
     let all: Vec<(String, String)> =
         person.app.providers.iter().map(|it| (it.key.clone(), it.name().to_owned())).collect();
     if asked.is_empty() && all.is_empty() {
@@ -179,13 +183,14 @@ async fn only_page(person: &SignedIn, organization: Uuid, key: Option<&str>, mut
         None => format!("/console/{organization}/settings/sign-in/any"),
     };
     let keys: Vec<String> = key.map(str::to_owned).into_iter().collect();
-    let kept_out = sign_in_policy::kept_out(&person.app, &grant, &keys).await?;
+    let wanted = Wanted { providers: keys.clone(), grace_days: None };
+    let kept_out = sign_in_policy::kept_out(&person.app, &grant, &wanted).await?;
     let proven = keys.is_empty() || sign_in_policy::is_proven_by(&person.app, &grant, &keys).await?;
     let directory = person.app.verifier.directory();
-    let row = |member: tokenward_store::members::Member| KeptOutRow {
-        role: role_tag(directory.organization(organization), member.role_id, &member.role_name).name,
-        is_you: member.account_id == person.user,
-        email: member.email,
+    let row = |it: sign_in_policy::KeptOut| KeptOutRow {
+        role: role_tag(directory.organization(organization), it.member.role_id, &it.member.role_name).name,
+        is_you: it.member.account_id == person.user,
+        email: it.member.email,
     };
     let kept_out = kept_out.into_iter().map(row).collect();
     let prove = key.filter(|_| !proven).map(|key| {
@@ -213,11 +218,13 @@ async fn set_policy(person: &SignedIn, organization: Uuid, key: Option<&str>, fo
     let grant = person.may(organization, Management::OrganizationEdit)?;
     let version = IfMatch(Some(Time(form.get("version").parse().unwrap_or_default())));
     let keys: Vec<String> = key.map(str::to_owned).into_iter().collect();
-    let saved = match proof::given(person, form).await {
-        Ok(()) => sign_in_policy::set(&person.app, grant, keys, version).await,
-        Err(error) => Err(error),
+    let saved = async {
+        proof::given(person, form).await?;
+        let before = sign_in_policy::get(&person.app, &grant).await?.policy;
+        let wanted = Wanted { providers: keys, ..Wanted::of(&before) };
+        sign_in_policy::set(&person.app, grant, wanted, version).await
     };
-    match saved {
+    match saved.await {
         Ok(saved) => {
             let back = format!("/console/{organization}/settings/sign-in");
             person.done_at(&back, Flashed::SignInSaved, saved.position)

@@ -183,6 +183,9 @@ impl SignedIn {
         // Also those that ask for another sign-in: opening one leads there.
         let all = self.caller.memberships(&directory);
         let organizations = all.filter_map(|o| Some(link(o, self.caller.membership_in(o)?))).collect();
+        let refused_from = organization
+            .and_then(|id| self.caller.refused_from(directory.organization(id)?))
+            .map(|from| self.moment(from));
         let (organization, entries, warning) = match organization {
             Some(id) => {
                 let (organization, role) = self.caller.organization(&directory, id)?;
@@ -205,6 +208,7 @@ impl SignedIn {
             entries,
             csrf: self.form_token(),
             flash: self.done.map(|done| done.flash(progress.as_ref())).or(warning),
+            refused_from,
         })
     }
 

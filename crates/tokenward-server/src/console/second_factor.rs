@@ -159,7 +159,7 @@ static REMOVE: Question = Question {
     consequences: &[
         "Signing in asks for no code any more, and the recovery codes are gone.",
         "Your other sessions are signed out.",
-        "Organizations that ask for two factors do not open until you set one up again.",
+        "Organizations that ask for two factors keep you from removing the last one.",
     ],
     path: "remove",
     button: "Remove",

@@ -27,6 +27,7 @@ use super::codes::{check, kept, take_away, tell, totp};
 use super::new_text::NewText;
 use super::proof::{self, ProvenAt, Renewed};
 use super::sessions::end_other;
+use super::ways::{self, Doors};
 use super::{App, Written, seal};
 use crate::limits::{RECOVERY_CODES, SECOND_FACTOR_SET_UP};
 
@@ -223,17 +224,19 @@ pub async fn new_codes(app: &Arc<App>, caller: &Caller) -> Result<Written<Codes>
 }
 
 /// Takes the authenticator and the recovery codes of the caller away, by a fresh proof, which takes a code. All other sessions
-/// end.
+/// end. The last factor stays where an organization of theirs asks two.
 pub async fn remove(app: &Arc<App>, caller: &Caller) -> Result<Written<()>> {
-    let within = proof::lifetime(app);
+    let (within, doors) = (proof::lifetime(app), Doors::of(app));
     let removed = app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
             proof::require(tx, person, within).await?;
             let name = person.by().actor.name().to_owned();
+            let before = ways::of(tx.conn(), &doors, person.account()).await?;
             let mut events = take_away(tx, person.account(), &name).await?;
             if events.is_empty() {
                 return Err(Error::not_found("authenticator"));
             }
+            ways::require_left(tx, &doors, person.account(), &before).await?;
             for session in sessions::of_accounts(tx.conn(), &[person.account()]).await? {
                 if session.id != person.session() {
                     sessions::delete(tx, person.account(), session.id).await?;

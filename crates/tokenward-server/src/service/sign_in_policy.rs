@@ -1,26 +1,72 @@
-//! What an organization asks of sessions: that one of some providers proved them. Tokens are not concerned.
+//! What an organization asks of sessions: that one of some providers proved them, or two factors. Tokens are not concerned.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, SignInPolicySnapshot};
+use tokenward_core::method::Method;
 use tokenward_core::permission::Management;
+use tokenward_core::sign_in::{SignInPolicy, TwoFactors};
 use tokenward_core::time::Micros;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::members::Member;
-use tokenward_store::{Conn, Tx, members, organizations, sessions, sign_in_rules};
+use tokenward_store::sessions::Session;
+use tokenward_store::{Conn, Tx, factors, members, organizations, sessions, sign_in_rules};
 
-use super::{App, IfMatch, Written, proof};
-use crate::limits::PROVIDER_KEYS;
+use super::{App, IfMatch, Written, passkeys, proof};
+use crate::limits::{GRACE_DAYS, PROVIDER_KEYS};
 
 /// A policy, and since when the organization's row is as it is.
 #[derive(Clone, Debug)]
 pub struct Dated {
-    /// The providers of which one must have proved a session; none where any session will do.
-    pub providers: Vec<String>,
+    /// What is asked.
+    pub policy: SignInPolicy,
     /// The version for `If-Match`: that of the organization.
     pub updated_at: Time,
+}
+
+/// What somebody wants to ask of sessions.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Wanted {
+    /// The providers of which one must have proved one; none where any session will do.
+    pub providers: Vec<String>,
+    /// Two factors, and for how many days from when they were first asked for nobody is refused.
+    pub grace_days: Option<u8>,
+}
+
+impl Wanted {
+    /// The same as what is asked already.
+    #[must_use]
+    pub fn of(policy: &SignInPolicy) -> Self {
+        Self {
+            providers: policy.providers.iter().map(|key| key.to_string()).collect(),
+            grace_days: policy.two_factors.map(|it| it.grace_days),
+        }
+    }
+
+    /// What is asked with it from now on. The days count from when two factors were first asked for: writing it again gives nobody more.
+    fn after(&self, before: &SignInPolicy, now: Time) -> SignInPolicy {
+        let asked_at = before.two_factors.map_or(now, |it| it.asked_at);
+        SignInPolicy {
+            providers: self.providers.iter().map(|key| key.as_str().into()).collect(),
+            two_factors: self.grace_days.map(|grace_days| TwoFactors { asked_at, grace_days }),
+        }
+    }
+}
+
+/// Somebody whom a policy keeps out.
+#[derive(Clone, Debug)]
+pub struct KeptOut {
+    /// Who.
+    pub member: Member,
+    /// Is no identity of the providers linked?
+    pub lacks_provider: bool,
+    /// Has the account no second factor, and no provider that vouches for one?
+    pub lacks_factor: bool,
+    /// From when on; at once where that is over.
+    pub from: Time,
 }
 
 /// What the organization asks.
@@ -31,69 +77,112 @@ pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<Dated> {
 
 async fn read(mut conn: Conn<'_>, grant: &Grant) -> Result<Dated> {
     let updated_at = organizations::get(conn.reborrow(), grant).await?.updated_at;
-    let asked = sign_in_rules::asked(conn, Some(&[grant.organization()])).await?.pop();
-    let providers = asked.map(|(_, words)| words.split_whitespace().map(str::to_owned).collect()).unwrap_or_default();
-    Ok(Dated { providers, updated_at })
+    Ok(Dated { policy: sign_in_rules::asked_by(conn, grant.organization()).await?, updated_at })
 }
 
-/// The members who have linked no identity of these providers: whom such a policy keeps out until they do.
-pub async fn kept_out(app: &Arc<App>, grant: &Grant, providers: &[String]) -> Result<Vec<Member>> {
-    check(app, providers)?;
-    if providers.is_empty() {
+/// The members whom such a policy keeps out until they do something: link an identity of these providers, or set a second factor up.
+pub async fn kept_out(app: &Arc<App>, grant: &Grant, wanted: &Wanted) -> Result<Vec<KeptOut>> {
+    check(app, wanted)?;
+    if *wanted == Wanted::default() {
         return Ok(Vec::new());
     }
     grant.require_also(Management::MemberRead)?;
-    let issuers: Vec<String> = app
-        .providers
-        .iter()
-        .filter(|provider| providers.contains(&provider.key))
-        .map(|provider| provider.issuer().to_owned())
-        .collect();
+    let Wanted { providers, grace_days } = wanted;
     let mut reader = app.read(grant.organization()).await?;
-    let mut all = members::list(reader.conn(), grant).await?;
+    let before = sign_in_rules::asked_by(reader.conn(), grant.organization()).await?;
+    let all = members::list(reader.conn(), grant).await?;
     let accounts: Vec<Uuid> = all.iter().map(|member| member.account_id).collect();
-    let linked = sign_in_rules::linked(reader.conn(), &accounts, &issuers).await?;
-    all.retain(|member| !linked.contains(&member.account_id));
-    Ok(all)
+    let issuers = |which: &dyn Fn(&crate::issuer::Provider) -> bool| -> Vec<String> {
+        app.providers.iter().filter(|it| which(it)).map(|it| it.issuer().to_owned()).collect()
+    };
+    let of_these = |it: &crate::issuer::Provider| providers.contains(&it.key);
+    let named = issuers(&of_these);
+    let linked = sign_in_rules::linked(reader.conn(), &accounts, &named).await?;
+    let strong: HashSet<Uuid> = match grace_days {
+        Some(_) => {
+            let host = passkeys::relying_party(app).ok().map(|own| own.id.as_str());
+            factors::having(reader.conn(), &accounts, host).await?
+        }
+        None => HashSet::new(),
+    };
+    let now = app.now();
+    let from = wanted.after(&before, now).two_factors.map_or(now, TwoFactors::refused_from);
+    let look = |member: Member| {
+        let lacks_provider = !providers.is_empty() && !linked.contains(&member.account_id);
+        let lacks_factor = grace_days.is_some() && !strong.contains(&member.account_id);
+        let from = if lacks_provider { now } else { from };
+        KeptOut { member, lacks_provider, lacks_factor, from }
+    };
+    Ok(all.into_iter().map(look).filter(|it| it.lacks_provider || it.lacks_factor).collect())
+}
+
+/// What would be asked: for a look that changes nothing.
+pub async fn tried(app: &Arc<App>, grant: &Grant, wanted: &Wanted) -> Result<SignInPolicy> {
+    check(app, wanted)?;
+    Ok(wanted.after(&get(app, grant).await?.policy, app.now()))
 }
 
 /// Writes what the organization asks. To ask for a provider takes a session that it proved a moment ago: whoever asks for one can
-/// come in by it.
-pub async fn set(app: &Arc<App>, grant: Grant, providers: Vec<String>, if_match: IfMatch) -> Result<Written<Dated>> {
-    check(app, &providers)?;
+/// come in by it. So it is with two factors, and once they are asked for, nobody who shows one can put that off or take it back.
+pub async fn set(app: &Arc<App>, grant: Grant, wanted: Wanted, if_match: IfMatch) -> Result<Written<Dated>> {
+    check(app, &wanted)?;
     let within = proof::lifetime(app);
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             grant.require_proof(within, tx.now())?;
             let organization = organizations::get(tx.conn(), grant).await?;
             if_match.check(organization.updated_at)?;
-            let before = read(tx.conn(), grant).await?;
-            let asks_more = !providers.is_empty() && providers != before.providers;
-            if asks_more {
-                require_proven_by(tx, grant, &providers, within).await?;
+            let before = read(tx.conn(), grant).await?.policy;
+            let after = wanted.after(&before, tx.now());
+            if after.providers != before.providers && !after.providers.is_empty() {
+                require_proven_by(tx, grant, &wanted.providers, within).await?;
+            }
+            if after.two_factors != before.two_factors {
+                require_two_factors(tx, grant, after.two_factors.is_none()).await?;
             }
             let updated_at = tx.next_version(organization.updated_at);
-            sign_in_rules::ask(tx, grant, &providers, updated_at).await?;
+            sign_in_rules::ask(tx, grant, &after, updated_at).await?;
             let event =
                 Event::new(Kind::SignInPolicyUpdated, Some(organization.id), organization.id, &organization.name)
-                    .before(SignInPolicySnapshot { providers: before.providers })
-                    .after(SignInPolicySnapshot { providers: providers.clone() });
-            Ok((Dated { providers, updated_at }, vec![event]))
+                    .before(snapshot(&before))
+                    .after(snapshot(&after));
+            Ok((Dated { policy: after, updated_at }, vec![event]))
         })
     })
     .await
 }
 
+fn snapshot(policy: &SignInPolicy) -> SignInPolicySnapshot {
+    SignInPolicySnapshot {
+        providers: policy.providers.iter().map(|key| key.to_string()).collect(),
+        two_factors_from: policy.two_factors.map(TwoFactors::refused_from),
+    }
+}
+
+/// The session of the grant, as the rows say.
+async fn session_of(conn: Conn<'_>, grant: &Grant) -> Result<Option<Session>> {
+    let Some((account, id)) = grant.session() else { return Ok(None) };
+    let all = sessions::of_accounts(conn, &[account]).await?;
+    Ok(all.into_iter().find(|session| session.id == id))
+}
+
+/// Has the session of the grant shown two factors? To take the requirement back, the operator's link is enough: it is the way in where
+/// the factors of all are lost.
+async fn require_two_factors(tx: &mut Tx, grant: &Grant, takes_back: bool) -> Result<()> {
+    let session = session_of(tx.conn(), grant).await?;
+    let enough = session.is_some_and(|it| it.methods.are_strong() || (takes_back && it.methods.has(&Method::Link)));
+    if enough {
+        return Ok(());
+    }
+    let detail = "Only who comes in by two factors can ask them of everybody, or change what is asked: prove who you are by a passkey \
+                  or with a code, and repeat the request. Nothing was changed.";
+    Err(Error::two_factors_required(detail, None))
+}
+
 /// Did the session of the grant, one of the console, begin within this time, by one of these providers?
 async fn require_proven_by(tx: &mut Tx, grant: &Grant, providers: &[String], within: Micros) -> Result<()> {
     let now = tx.now();
-    let session = match grant.session() {
-        Some((account, id)) => {
-            let all = sessions::of_accounts(tx.conn(), &[account]).await?;
-            all.into_iter().find(|session| session.id == id)
-        }
-        None => None,
-    };
+    let session = session_of(tx.conn(), grant).await?;
     let proven = session.is_some_and(|session| {
         // What another session handed over began now, and its sign-in long ago.
         session.console
@@ -105,13 +194,11 @@ async fn require_proven_by(tx: &mut Tx, grant: &Grant, providers: &[String], wit
 
 /// Would [`set`] let this session ask for these providers? For what a page shows; the write asks again.
 pub async fn is_proven_by(app: &Arc<App>, grant: &Grant, providers: &[String]) -> Result<bool> {
-    let Some((account, id)) = grant.session() else { return Ok(false) };
     let mut reader = app.store.read().await?;
-    let all = sessions::of_accounts(reader.conn(), &[account]).await?;
+    let session = session_of(reader.conn(), grant).await?;
     let (now, within) = (app.now(), proof::lifetime(app));
-    Ok(all.into_iter().any(|session| {
-        session.id == id
-            && session.console
+    Ok(session.is_some_and(|session| {
+        session.console
             && now.0.saturating_sub(session.created_at.0) < within
             && providers.iter().any(|key| session.methods.by(key))
     }))
@@ -127,7 +214,7 @@ fn not_proven(providers: &[String], within: Micros) -> Error {
     Error::new(Code::ProofRequired, detail).proven_by(&keys, Some(within))
 }
 
-fn check(app: &App, providers: &[String]) -> Result<()> {
+fn check(app: &App, Wanted { providers, grace_days }: &Wanted) -> Result<()> {
     let mut faults = Faults::default();
     if let Err(problem) = PROVIDER_KEYS.check_list(providers) {
         faults.push("providers", problem);
@@ -139,6 +226,9 @@ fn check(app: &App, providers: &[String]) -> Result<()> {
         } else if providers[..at].contains(key) {
             faults.push(format!("providers[{at}]"), "stands there twice");
         }
+    }
+    if grace_days.is_some_and(|days| u64::from(days) > GRACE_DAYS.default) {
+        faults.push("grace_days", format!("is more than {} days", GRACE_DAYS.default));
     }
     faults.finish()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::sign_in_rules::{self, Asked};
-use tokenward_store::{Conn, Tx, accounts, identities, passkeys};
+use tokenward_store::{Conn, Tx, accounts, identities, passkeys, second_factor};
 
 use super::App;
 
@@ -80,6 +80,8 @@ pub(super) struct Ways {
     pub providers: BTreeSet<String>,
     /// By a passkey.
     pub passkey: bool,
+    /// With a code of an authenticator beside any of the others.
+    pub authenticator: bool,
 }
 
 impl Ways {
@@ -87,11 +89,12 @@ impl Ways {
         self.password || self.passkey || !self.providers.is_empty()
     }
 
-    /// Do they open an organization that asks for this?
+    /// Do they open an organization that asks for this? Days of grace count as over: a factor that is gone is missed when they are.
     fn open(&self, asked: &Asked) -> bool {
         let any_of = asked.sign_in_providers.as_deref().map(str::split_whitespace);
         any_of.is_none_or(|mut keys| keys.any(|key| self.providers.contains(key)))
             && asked.rule_provider.as_ref().is_none_or(|key| self.providers.contains(key))
+            && (asked.two_factors_at.is_none() || self.passkey || self.authenticator)
     }
 }
 
@@ -100,28 +103,37 @@ pub(super) async fn of(mut conn: Conn<'_>, doors: &Doors, account: Uuid) -> Resu
     let password = doors.passwords && accounts::password_hash(conn.reborrow(), account).await?.is_some();
     let passkeys = passkeys::of_account(conn.reborrow(), account).await?;
     let passkey = passkeys.iter().any(|it| doors.rp_id.as_ref() == Some(&it.rp_id));
+    let authenticator = second_factor::authenticator(conn.reborrow(), account).await?.is_some();
     let identities = identities::of_account(conn, account).await?;
     let key_of = |issuer: &str| doors.providers.iter().find(|(known, _)| known == issuer).map(|(_, key)| key.clone());
     let providers = identities.iter().filter_map(|identity| key_of(&identity.issuer)).collect();
-    Ok(Ways { password, providers, passkey })
+    Ok(Ways { password, providers, passkey, authenticator })
 }
 
 /// After one of the ways that there were before was taken away, in the same transaction: an error where none is left that works,
 /// or none that an organization takes which took one of them. Of two removals at once, the later finds what the first has left.
 pub(super) async fn require_left(tx: &mut Tx, doors: &Doors, account: Uuid, before: &Ways) -> Result<()> {
     let left = of(tx.conn(), doors, account).await?;
-    if !left.any() {
+    if before.any() && !left.any() {
         let detail =
             "This is the only way in which you sign in. Add another one first, or ask the operator for a sign-in link.";
         return Err(Error::conflict(detail));
     }
     for asked in sign_in_rules::asked_of_account(tx.conn(), account).await? {
         if before.open(&asked) && !left.open(&asked) {
-            let detail = format!(
-                "`{}` takes only sessions by a provider, and this is the only way in which you have one. Link another \
-                 identity of it first.",
-                asked.name
-            );
+            let detail = if asked.two_factors_at.is_some() && !(left.passkey || left.authenticator) {
+                format!(
+                    "`{}` takes only sessions that two factors proved, and this is the last of yours. Add a passkey or an \
+                     authenticator first.",
+                    asked.name
+                )
+            } else {
+                format!(
+                    "`{}` takes only sessions by a provider, and this is the only way in which you have one. Link another \
+                     identity of it first.",
+                    asked.name
+                )
+            };
             return Err(Error::conflict(detail));
         }
     }

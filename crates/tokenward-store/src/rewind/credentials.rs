@@ -1,6 +1,7 @@
 //! What people sign in with, and what an organization asks of that: what was spent, removed or tightened is so again.
 
 use tokenward_core::event::{Event, Kind};
+use tokenward_core::sign_in::TwoFactors;
 use tokenward_core::{Result, Uuid};
 
 use crate::db::{execute, run};
@@ -68,29 +69,30 @@ pub(super) async fn passkeys(tx: &mut Tx, account: Uuid, living: &[Uuid], events
     Ok(())
 }
 
-/// Asks again for one of these providers. Where none was asked for, what is asked now stays: it is not less.
+/// Asks again for one of these providers, and for two factors from as early on. Where none was asked for, what is asked now stays:
+/// it is not less.
 pub(super) async fn sign_in(
     tx: &mut Tx,
     organization: Uuid,
-    providers: &[String],
+    (providers, two_factors): (&[String], Option<TwoFactors>),
     events: &mut Vec<Event>,
 ) -> Result<()> {
-    let words = providers.join(" ");
-    let asked = sign_in_rules::asked(tx.conn(), Some(&[organization])).await?.pop().map(|(_, words)| words);
     let living: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(
         "SELECT id FROM organization WHERE id = $1 AND deleted_at IS NULL"
     ).bind(organization).fetch_optional(&mut *c))?;
-    if providers.is_empty() || living.is_none() || asked.as_deref() == Some(words.as_str()) {
+    if living.is_none() {
         return Ok(());
     }
-    let now = tx.now();
-    execute!(
-        tx.conn(),
-        sqlx::query("UPDATE organization SET sign_in_providers = $2, updated_at = $3 WHERE id = $1")
-            .bind(organization)
-            .bind(words)
-            .bind(now.0)
-    )?;
-    events.push(Event::new(Kind::SignInPolicyUpdated, Some(organization), organization, ""));
+    let asked = sign_in_rules::asked_by(tx.conn(), organization).await?;
+    let mut wanted = asked.clone();
+    if !providers.is_empty() {
+        wanted.providers = providers.iter().map(|key| key.as_str().into()).collect();
+    }
+    wanted.two_factors = [wanted.two_factors, two_factors].into_iter().flatten().min_by_key(|it| it.refused_from());
+    if wanted != asked {
+        let now = tx.now();
+        sign_in_rules::put(tx, organization, &wanted, now).await?;
+        events.push(Event::new(Kind::SignInPolicyUpdated, Some(organization), organization, ""));
+    }
     Ok(())
 }

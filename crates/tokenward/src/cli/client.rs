@@ -520,6 +520,10 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
     }
     match (status, source) {
         // Fresh proof is asked for at the terminal; what else a session lacks, another way to sign in gives.
+        (StatusCode::UNAUTHORIZED, CredentialSource::Login) if asks_for(headers, "mfa") => failure.hint(
+            "Sign in with both factors by `tokenward login`, and repeat the command. Whoever has no second one sets it up in the \
+             console, on the account page.",
+        ),
         (StatusCode::UNAUTHORIZED, CredentialSource::Login) if failure.asks_for_proof || names_a_provider(headers) => {
             failure.hint("Sign in as it says, with `tokenward login` or in the console, and repeat the command.")
         }
@@ -538,6 +542,13 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
 fn names_a_provider(headers: &HeaderMap) -> bool {
     let asked = headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
     asked.is_some_and(|value| value.contains("insufficient_user_authentication") && value.contains("acr_values="))
+}
+
+/// Does a refusal ask for this (RFC 9470)?
+fn asks_for(headers: &HeaderMap, word: &str) -> bool {
+    let asked = headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let words = asked.split_once("acr_values=\"").and_then(|(_, rest)| rest.split_once('"'));
+    words.is_some_and(|(words, _)| words.split(' ').any(|it| it == word))
 }
 
 fn was_refused(error: &(dyn std::error::Error + 'static)) -> bool {

@@ -131,7 +131,13 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
         ["tokenward org rules set corp:platform=devops corp:finance=billing", "tokenward org rules set --none"],
     ),
     ("org sign-in show", ["tokenward org sign-in show", "tokenward org sign-in show --json"]),
-    ("org sign-in set", ["tokenward org sign-in set --provider corp", "tokenward org sign-in set --any"]),
+    (
+        "org sign-in set",
+        [
+            "tokenward org sign-in set --provider corp",
+            "tokenward org sign-in set --two-factors --grace-days 14 --dry-run",
+        ],
+    ),
     (
         "token create",
         [

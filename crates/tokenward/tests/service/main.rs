@@ -87,5 +87,6 @@ mod token_bulk;
 mod token_cut;
 mod token_use;
 mod token_warnings;
+mod two_factors;
 mod usage;
 mod vectors;

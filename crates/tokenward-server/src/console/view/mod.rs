@@ -33,6 +33,7 @@ mod sign_in_trial;
 mod tests;
 mod time;
 mod tokens;
+mod two_factors;
 
 pub use access::{RoleChoice, RoleChoices, RoleTag};
 pub use account::{
@@ -85,6 +86,7 @@ pub use tokens::{
     TokenImportPage, TokenNewPage, TokenPage, TokenRevokeAllPage, TokenRotatePage, TokenRow, TokenShownPage,
     TokenState, TokenUsage, TokensPage, VersionRow,
 };
+pub use two_factors::{AskTwoFactorsPage, RefusedRow, SecondFactorAskedPage, TwoFactorsState};
 
 use askama::Template;
 

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Choice, FormField, ProofFields, Shell};
+use super::{Choice, FormField, ProofFields, Shell, TwoFactorsState};
 
 /// A rule in the form; the last ones are empty.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,6 +75,8 @@ pub struct OrganizationSignInPage {
     pub trials: Vec<(String, String)>,
     /// By what people sign in, for those who may say so.
     pub policy: Option<SignInChoice>,
+    /// Two factors, for those who may say so.
+    pub two_factors: Option<TwoFactorsState>,
     /// The password again, where it is asked for; its value is never sent back.
     pub password: Option<ProofFields>,
     /// What was wrong with the whole.

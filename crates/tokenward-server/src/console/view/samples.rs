@@ -72,6 +72,7 @@ pub fn shell(active: Nav) -> Shell {
         ],
         csrf: "c5rf".into(),
         flash: None,
+        refused_from: None,
     }
 }
 
@@ -546,6 +547,7 @@ fn organization_sign_in() -> OrganizationSignInPage {
             only: vec!["Corp".into()],
             providers: vec![("corp".into(), "Corp".into()), ("partner".into(), "Partner".into())],
         }),
+        two_factors: Some(TwoFactorsState { refused_from: Some(moment(7 * DAY)) }),
         password: proof_fields(),
         error: None,
     }

@@ -1,5 +1,7 @@
 //! The frame around every page of a signed-in person: navigation, organization switcher, notices.
 
+use super::Moment;
+
 /// A page of the navigation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Nav {
@@ -150,6 +152,8 @@ pub struct Shell {
     pub csrf: String,
     /// What came of the last action.
     pub flash: Option<Flash>,
+    /// From when on the organization refuses this session, since it proves one factor and two are asked; none where it does not.
+    pub refused_from: Option<Moment>,
 }
 
 impl Shell {

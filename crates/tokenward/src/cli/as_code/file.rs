@@ -31,11 +31,16 @@ pub struct SignInRule {
     pub role: String,
 }
 
-/// By what people sign in to the organization: by these providers alone, or by anything where there are none.
+/// By what people sign in to the organization: by these providers alone, or by anything where there are none; and whether two factors
+/// are asked.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
     pub providers: Vec<String>,
+    #[serde(default)]
+    pub two_factors: bool,
+    #[serde(default)]
+    pub grace_days: u8,
 }
 
 /// What is asked of the lives of tokens: all of it, as it stands in the file.
@@ -316,7 +321,14 @@ pub fn schema() -> Value {
                 "type": "object",
                 "additionalProperties": false,
                 "required": ["providers"],
-                "properties": { "providers": texts("People sign in by these alone; an empty list lets them by anything.") },
+                "properties": {
+                    "providers": texts("People sign in by these alone; an empty list lets them by anything."),
+                    "two_factors": { "type": "boolean", "description": "Only sessions count that two factors proved." },
+                    "grace_days": {
+                        "type": "integer", "minimum": 0, "maximum": 30,
+                        "description": "For how many days two factors are asked and nobody is refused yet.",
+                    },
+                },
             },
             "apis": list(json!({
                 "name": text("Its name."),

@@ -9,11 +9,29 @@ use tokenward_api::sign_in_rules::{SignInRuleBody, SignInRules, SignInRulesBody}
 
 use super::super::answer::ApiAnswer;
 use super::super::output::Result;
+use super::super::sign_in_policy::out_lines;
 use super::{Action, Step, Survey, change, file};
 
-/// By what people sign in, in words.
-fn words(providers: &[String]) -> String {
-    if providers.is_empty() { "any".to_owned() } else { format!("only {}", providers.join(", ")) }
+/// What is asked of sessions.
+struct Asked<'a> {
+    providers: &'a [String],
+    /// The days of grace, where two factors are asked.
+    two_factors: Option<u8>,
+}
+
+impl Asked<'_> {
+    /// By what people sign in, in words.
+    fn words(&self) -> String {
+        let providers = match self.providers {
+            [] => "any".to_owned(),
+            some => format!("only {}", some.join(", ")),
+        };
+        match self.two_factors {
+            Some(0) => format!("{providers}, two factors"),
+            Some(days) => format!("{providers}, two factors after {days} days"),
+            None => providers,
+        }
+    }
 }
 
 /// A rule as `tokenward org rules set` takes it.
@@ -56,20 +74,31 @@ impl Survey<'_> {
         let path = format!("{}/signInPolicy", self.base);
         let now = self.context.client.get_versioned::<SignInPolicy>(&path).await?;
         let sorted = |all: &[String]| all.iter().cloned().collect::<BTreeSet<_>>();
-        if sorted(&now.answer.providers) == sorted(&wanted.providers) {
+        let before = Asked {
+            providers: &now.answer.providers,
+            two_factors: now.answer.two_factors.then_some(now.answer.grace_days),
+        };
+        let after =
+            Asked { providers: &wanted.providers, two_factors: wanted.two_factors.then_some(wanted.grace_days) };
+        if sorted(before.providers) == sorted(after.providers) && before.two_factors == after.two_factors {
             return Ok(());
         }
         let sign_in = if wanted.providers.is_empty() { "any" } else { "providers" }.to_owned();
-        let body = SignInPolicyBody { sign_in, providers: wanted.providers.clone() };
+        let body = SignInPolicyBody {
+            sign_in,
+            providers: wanted.providers.clone(),
+            two_factors: wanted.two_factors,
+            grace_days: wanted.grace_days,
+        };
         let tried: Result<ApiAnswer<SignInPolicy>> =
             self.context.client.put(&format!("{path}?dry_run=true"), &body, None).await;
         let hint = "Only a person may say by what people sign in: `tokenward login`, and apply again.";
         let Some(tried) = self.kept(tried.map_err(|failure| failure.hint(hint.to_owned()))).await? else {
             return Ok(());
         };
-        let out: Vec<&str> = tried.kept_out.iter().flatten().map(|it| it.email.as_str()).collect();
+        let out = out_lines(tried.kept_out.as_deref().unwrap_or_default());
         let out = if out.is_empty() { String::new() } else { format!("; it keeps out: {}", out.join(", ")) };
-        let said = change("people sign in by", &words(&now.answer.providers), &words(&wanted.providers));
+        let said = change("people sign in by", &before.words(), &after.words());
         steps.push(Step { words: format!("~ sign-in: {said}{out}"), action: Action::SignIn { body, etag: now.etag } });
         Ok(())
     }

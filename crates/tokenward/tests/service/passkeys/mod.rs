@@ -1,7 +1,7 @@
 //! Passkeys: how they open an account, and what must not.
 
 mod attacks;
-mod authenticator;
+pub mod authenticator;
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use authenticator::Authenticator;
 const URL: &str = "http://localhost:8080";
 
 /// A server that is known by a name.
-async fn named(change: impl FnOnce(&mut Config)) -> (Server, Organization) {
+pub async fn named(change: impl FnOnce(&mut Config)) -> (Server, Organization) {
     let directory = tempfile::tempdir().unwrap();
     let mut config = config(directory.path());
     config.public_url = Some(URL.into());
@@ -48,19 +48,19 @@ async fn challenge(server: &Server, path: &str, session: &str) -> (Value, Value)
     (asked["options"].clone(), asked["state"].clone())
 }
 
-async fn add(server: &Server, session: &str, device: &mut Authenticator) -> Answer {
+pub async fn add(server: &Server, session: &str, device: &mut Authenticator) -> Answer {
     let (options, state) = challenge(server, "/account/passkey", session).await;
     let body = json!({ "name": "Laptop", "state": state, "credential": device.make(&options) });
     server.post("/account/passkey", session, body).await
 }
 
 /// The answer to a question at `path`, which is not sent yet.
-async fn signed(server: &Server, path: &str, session: &str, device: &mut Authenticator) -> Value {
+pub async fn signed(server: &Server, path: &str, session: &str, device: &mut Authenticator) -> Value {
     let (options, state) = challenge(server, path, session).await;
     json!({ "state": state, "credential": device.sign(&options) })
 }
 
-async fn sign_in(server: &Server, device: &mut Authenticator) -> Answer {
+pub async fn sign_in(server: &Server, device: &mut Authenticator) -> Answer {
     let body = signed(server, "/session/passkey", "", device).await;
     server.post("/session/passkey", "", body).await
 }

@@ -23,12 +23,47 @@ pub fn second_factor() -> Vec<(String, String)> {
         first: true,
         next: "/console/account".into(),
     };
+    let row =
+        |email: &str, is_you| RefusedRow { email: email.into(), role: "DevOps".into(), is_you, from: moment(7 * DAY) };
+    let ask = AskTwoFactorsPage {
+        shell: shell(Nav::Settings),
+        asked: false,
+        prove: None,
+        action: "/console/1/settings/sign-in/two-factors".into(),
+        version: "1".into(),
+        kept_out: vec![row("devops@acme.example", false), row("owner@acme.example", true)],
+        grace_days: FormField::new("7"),
+        password: proof_fields(),
+        error: None,
+    };
+    let refused = Shell { refused_from: Some(moment(7 * DAY)), ..shell(Nav::Settings) };
+    let shown = SecondFactorAskedPage {
+        shell: shell(Nav::Account),
+        next: "/console/1/tokens".into(),
+        set_up: "/console/account/second-factor?next=%2Fconsole%2F1%2Ftokens".into(),
+        has_code: true,
+        has_passkey: true,
+        takes_passkeys: true,
+        proof: Some(ProofFields { password: Some(FormField::default()), code: Some(FormField::default()) }),
+        error: None,
+    };
     let name = |name: &str, html: askama::Result<String>| (name.to_owned(), html.unwrap());
     vec![
         name("sign-in-code", code.render()),
         name("sign-in-recovery-code", SignInCodePage { recovery: true, otp: wrong, ..code.clone() }.render()),
         name("second-factor", set_up.render()),
         name("recovery-codes", codes.render()),
+        name("two-factors", ask.render()),
+        name("two-factors-asked", AskTwoFactorsPage { asked: true, shell: refused, ..ask.clone() }.render()),
+        name(
+            "two-factors-prove",
+            AskTwoFactorsPage { prove: Some("/console/account/two-factors".into()), ..ask }.render(),
+        ),
+        name("second-factor-asked", shown.render()),
+        name(
+            "second-factor-none",
+            SecondFactorAskedPage { has_code: false, has_passkey: false, ..shown.clone() }.render(),
+        ),
     ]
 }
 

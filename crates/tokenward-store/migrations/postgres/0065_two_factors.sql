@@ -1,0 +1,3 @@
+-- When the organization asked two factors of sessions, and for how many days from then on it refuses nobody; null asks for none.
+ALTER TABLE organization ADD COLUMN two_factors_at BIGINT;
+ALTER TABLE organization ADD COLUMN two_factors_grace INTEGER;
