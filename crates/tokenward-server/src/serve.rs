@@ -225,6 +225,9 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         Checkpoints { signer: Signer::new(&verifier.peppers()[0])?, file: config.checkpoint_file.clone() };
     let passkeys = RelyingParty::new(&own_url, config.passkey_rp_id.as_deref())
         .map_err(|problem| anyhow::anyhow!("passkey_rp_id: {problem}"))?;
+    if let Some(own) = passkeys.as_ref().filter(|_| config.sign_in.takes_passwords()) {
+        store.take_passkeys_for(&own.id);
+    }
     let providers = Providers::new(&config.oidc).map_err(|trouble| anyhow::anyhow!("{trouble}"))?;
     let app = Arc::new(App {
         providers,

@@ -32,6 +32,15 @@ pub(crate) const NOTHING: Basis = Basis {
     shortfall: None,
 };
 
+/// What does not stand in the rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Here<'a> {
+    /// The time of the database: what an organization asks of sessions is compared as of then.
+    pub now: Time,
+    /// For which host passkeys are made here.
+    pub passkey_host: Option<&'a str>,
+}
+
 /// What a credential is, and what it acts as.
 #[derive(Default)]
 struct Found {
@@ -45,13 +54,13 @@ struct Found {
 }
 
 /// Looks up what a right rests on.
-pub(crate) async fn read(conn: Conn<'_>, on: &RestsOn, now: Time) -> Result<Basis> {
-    Ok(read_all(conn, &[Some(*on)], now).await?.pop().unwrap_or(NOTHING))
+pub(crate) async fn read(conn: Conn<'_>, on: &RestsOn, here: Here<'_>) -> Result<Basis> {
+    Ok(read_all(conn, &[Some(*on)], here).await?.pop().unwrap_or(NOTHING))
 }
 
 /// Looks up what each of several rights rests on, those of tokens and all roles at once. What rests on nothing has
-/// [`NOTHING`]. What an organization asks of sessions is compared as of `now`, the time of the database.
-pub(crate) async fn read_all(mut conn: Conn<'_>, all: &[Option<RestsOn>], now: Time) -> Result<Vec<Basis>> {
+/// [`NOTHING`].
+pub(crate) async fn read_all(mut conn: Conn<'_>, all: &[Option<RestsOn>], here: Here<'_>) -> Result<Vec<Basis>> {
     let tokens = tokens(conn.reborrow(), all).await?;
     let mut found = Vec::with_capacity(all.len());
     for on in all {
@@ -60,7 +69,7 @@ pub(crate) async fn read_all(mut conn: Conn<'_>, all: &[Option<RestsOn>], now: T
                 Subject::Token(version) => {
                     tokens.get(&(on.credential, version)).map_or_else(Found::default, |it| it.found(on))
                 }
-                Subject::User(account) => session(conn.reborrow(), on, account, now).await?,
+                Subject::User(account) => session(conn.reborrow(), on, account, here).await?,
             },
             None => Found::default(),
         });
@@ -159,7 +168,7 @@ impl TokenBasis {
     }
 }
 
-async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, now: Time) -> Result<Found> {
+async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, here: Here<'_>) -> Result<Found> {
     let row: Option<SessionBasis> = run!(conn.reborrow(), c => sqlx::query_as(
         "SELECT expires_at, proven_at, methods, absent_claim, organization_id FROM session WHERE id = $1 AND account_id = $2"
     ).bind(on.credential).bind(account).fetch_optional(&mut *c))?;
@@ -176,7 +185,7 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, now: Time) -> 
         brownout: None,
     });
     // What was proved by less than the account can be proved by is no fresh proof.
-    let met = factors::of(conn.reborrow(), account).await?.are_met_by(&methods);
+    let met = factors::of(conn.reborrow(), account, here.passkey_host).await?.are_met_by(&methods);
     let proven_at = Some(proven_at).filter(|_| met);
     // One that is for another organization reaches nothing here.
     let reached = on.organization.filter(|id| organization_id.is_none_or(|only| only == *id));
@@ -195,7 +204,7 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, now: Time) -> 
     let proof = SessionProof { methods, absent_claim: absent_claim.map(Into::into) };
     let two_factors = (member.two_factors_at, member.two_factors_grace);
     let asked = sign_in_columns::policy(member.sign_in_providers.as_deref(), two_factors);
-    let shortfall = shortfall(&asked, member.rule_provider.as_deref(), &proof, now);
+    let shortfall = shortfall(&asked, member.rule_provider.as_deref(), &proof, here.now);
     Ok(Found { credential, role_id: Some(member.role_id), proven_at, shortfall, ..Found::default() })
 }
 

@@ -5,7 +5,7 @@ use tokenward_core::secret::Digest;
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, by_ids, execute, row, run};
-use crate::factors;
+use crate::factors::{self, Factors};
 use crate::tx::Tx;
 
 row! {
@@ -199,12 +199,24 @@ row! {
 }
 
 /// When the user last proved to be at this session, as strongly as the account can be proved; `None` when it has ended, and
-/// where it was proved by less.
-pub async fn proven_at(mut conn: Conn<'_>, id: Uuid) -> Result<Option<Time>> {
+/// where it was proved by less. Passkeys count that were made for this host.
+pub async fn proven_at(mut conn: Conn<'_>, id: Uuid, host: Option<&str>) -> Result<Option<Time>> {
     let found: Option<ProvenAt> = run!(conn.reborrow(), c => sqlx::query_as(
         "SELECT account_id, methods, proven_at FROM session WHERE id = $1"
     ).bind(id).fetch_optional(&mut *c))?;
     let Some(ProvenAt { account_id, methods, proven_at }) = found else { return Ok(None) };
-    let met = factors::of(conn, account_id).await?.are_met_by(&methods);
+    let met = factors::of(conn, account_id, host).await?.are_met_by(&methods);
     Ok(Some(proven_at).filter(|_| met))
+}
+
+/// The same inside a transaction, which knows for which host passkeys are.
+pub async fn proven_in(tx: &mut Tx, id: Uuid) -> Result<Option<Time>> {
+    let store = tx.store().clone();
+    proven_at(tx.conn(), id, store.passkey_host()).await
+}
+
+/// Which factors an account has, inside a transaction.
+pub async fn factors_in(tx: &mut Tx, account: Uuid) -> Result<Factors> {
+    let store = tx.store().clone();
+    factors::of(tx.conn(), account, store.passkey_host()).await
 }

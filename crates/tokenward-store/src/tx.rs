@@ -5,7 +5,7 @@ use tokenward_core::event::By;
 use tokenward_core::right::{RestsOn, Right};
 use tokenward_core::{Random, Time, Uuid};
 
-use crate::basis;
+use crate::basis::{self, Here};
 use crate::db::{Conn, Head, OpenTransaction, Store, Uncommitted, gave_way, run};
 
 /// How often a transaction begins anew that had to let others through.
@@ -87,7 +87,8 @@ impl Store {
         let mut inner = self.transaction().await?;
         let head = inner.take_head(self).await?;
         let rest_on: Vec<Option<RestsOn>> = rights.iter().map(Right::rests_on).collect();
-        let bases = basis::read_all(inner.conn(), &rest_on, head.now).await?;
+        let here = Here { now: head.now, passkey_host: self.passkey_host() };
+        let bases = basis::read_all(inner.conn(), &rest_on, here).await?;
         let rights = rights.iter().zip(bases).map(|(right, basis)| right.renewed(basis, head.now)).collect();
         // Whoever writes first at another place: from there on positions are those of another log.
         let moved = head.place.is_some() && head.here.is_some() && head.place != head.here;
@@ -100,7 +101,8 @@ impl Store {
         let Some(rests_on) = right.rests_on() else { return Ok(()) };
         let mut reader = self.read().await?;
         let now = self.now();
-        let basis = basis::read(reader.conn(), &rests_on, now).await?;
+        let here = Here { now, passkey_host: self.passkey_host() };
+        let basis = basis::read(reader.conn(), &rests_on, here).await?;
         right.renewed(basis, now).map(|_| ())
     }
 

@@ -126,9 +126,14 @@ pub(super) async fn save_password(
     }
     match own_passwords::change_password(&person.app, &person.caller, present, new).await {
         Ok(saved) => person.done_at(ACCOUNT, Flashed::PasswordSaved, saved.position),
-        // The password was right: what the proof lacks is the code.
+        // The password was right: what the proof lacks is the code, or the passkey.
         Err(error) if error.code == Code::ProofRequired => {
-            let problems = Problems::of(Error::second_factor_required())?;
+            let problems = if crate::service::second_factor::is_asked(&person.app, &person.caller).await? {
+                Problems::of(Error::second_factor_required())?
+            } else {
+                let text = "Use your passkey first, then type your passwords: a password alone is not enough beside a passkey.";
+                Problems::whole(&Error::conflict(text))
+            };
             account_page(&person, None, problems).await
         }
         Err(error) => account_page(&person, None, Problems::of(error)?).await,

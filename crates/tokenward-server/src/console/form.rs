@@ -317,6 +317,11 @@ impl Problems {
         FormField { value: value.into(), error: self.take(field) }
     }
 
+    /// Says something about the whole.
+    pub(super) fn say(&mut self, text: &str) {
+        self.whole = Some(text.to_owned());
+    }
+
     /// Whatever no field has told.
     pub(super) fn rest(&mut self) -> Option<String> {
         let fields = std::mem::take(&mut self.fields).into_iter().map(|(field, text)| format!("{field}: {text}"));

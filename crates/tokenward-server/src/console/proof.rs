@@ -51,7 +51,8 @@ async fn prove(person: &SignedIn, password: &str, second: Option<SecondFactor>) 
 pub(super) async fn field(person: &SignedIn, problems: &mut Problems) -> Result<Option<ProofFields>> {
     let fresh = proof::is_fresh(&person.app, &person.caller).await?;
     let mut fields = fields(person, problems).await?;
-    if !fresh && fields.password.is_none() && fields.code.is_none() {
+    let bare = fields.password.is_none() && fields.code.is_none();
+    if !fresh && bare && !proof::takes_passkey(&person.app, &person.caller).await? {
         let text = "You have no password here. Prove who sits here with a passkey, or on your account page with your provider, \
              and try again.";
         fields.password = Some(FormField { value: String::new(), error: Some(text.into()) });
@@ -61,10 +62,17 @@ pub(super) async fn field(person: &SignedIn, problems: &mut Problems) -> Result<
 
 /// Those of what the account has.
 pub(super) async fn fields(person: &SignedIn, problems: &mut Problems) -> Result<ProofFields> {
-    let (password, code) = (problems.field(PASSWORD, ""), problems.field(OTP, ""));
     let takes_passwords = person.app.sign_in.takes_passwords();
     let has_password = takes_passwords && accounts::has_password(&person.app, &person.caller).await?;
     let has_second = second_factor::is_asked(&person.app, &person.caller).await?;
+    if !has_second && proof::takes_passkey(&person.app, &person.caller).await? {
+        // A password is not enough beside a passkey: it is not asked.
+        if problems.take(PASSWORD).is_some() {
+            problems.say("For this, use your passkey first: a password alone is not enough, as your account has one.");
+        }
+        return Ok(ProofFields { password: None, code: None });
+    }
+    let (password, code) = (problems.field(PASSWORD, ""), problems.field(OTP, ""));
     Ok(ProofFields {
         password: Some(password).filter(|field| has_password || field.error.is_some()),
         code: Some(code).filter(|field| has_second || field.error.is_some()),

@@ -75,6 +75,15 @@ impl Claims {
         (list.len() <= CLAIM_VALUES.size()).then_some(list)
     }
 
+    /// The texts of a list, where it is one and of nothing else.
+    pub(super) fn array(&self, name: &str) -> Option<Vec<&str>> {
+        let all = self.0.get(name)?.as_array()?;
+        if all.len() > CLAIM_VALUES.size() {
+            return None;
+        }
+        all.iter().map(Value::as_str).collect()
+    }
+
     /// Does Entra say that there are more groups than it writes into a token? Then those that stand there are not all.
     #[must_use]
     pub fn is_overage(&self, name: &str) -> bool {

@@ -3,6 +3,7 @@
 
 mod address;
 pub mod claims;
+mod factors;
 mod fetch;
 mod known;
 mod logout;
@@ -31,7 +32,7 @@ use claims::Claims;
 use fetch::Fetcher;
 pub use known::Metadata;
 use known::{Known, fetched_keys};
-use settings::{AuthMethod, EmailVerified, Settings};
+use settings::{AuthMethod, EmailVerified, SecondFactorBy, Settings};
 use token::Expected;
 
 /// Entra's `sub` changes with the registration of an application; this does not.
@@ -61,6 +62,8 @@ pub struct Proven {
     pub session: Option<String>,
     /// When the person last proved there who they are, in seconds.
     pub auth_time: Option<i64>,
+    /// Did it ask two factors, by its ID token or by the operator's word?
+    pub two_factors: bool,
     /// Everything that it says.
     pub claims: Claims,
 }
@@ -153,6 +156,12 @@ impl Provider {
         &self.settings.rules_for
     }
 
+    /// Does it ask two factors of everybody, by the operator's word?
+    #[must_use]
+    pub fn vouches(&self) -> bool {
+        self.settings.second_factor == SecondFactorBy::Provider
+    }
+
     /// What it says of somebody's groups. Without the claim it says nothing, which is not that there are none.
     #[must_use]
     pub fn groups(&self, claims: &Claims) -> Groups {
@@ -226,6 +235,8 @@ impl Provider {
         let mut claims = token::verified(&id_token, &head, keys.iter())?;
         let Settings { issuer, client_id, .. } = &self.settings;
         token::check(&claims, &Expected { issuer, client_id, nonce: asked.nonce, now: now.seconds() })?;
+        // Only what it has signed about this sign-in: UserInfo says nothing of one.
+        let two_factors = self.vouches() || factors::two(&claims, &self.settings.acr_two_factors);
         if let (Some(url), Some(access)) = (&metadata.userinfo_endpoint, &tokens.access_token)
             && self.lacks(&claims)
         {
@@ -238,7 +249,7 @@ impl Provider {
             }
             claims.completed_by(said);
         }
-        self.proven(claims)
+        self.proven(claims, two_factors)
     }
 
     /// Who has signed out there, by the word of the provider.
@@ -313,7 +324,7 @@ impl Provider {
         !claims.has("email") || (!groups.is_empty() && !claims.has(groups)) || required
     }
 
-    fn proven(&self, claims: Claims) -> Result<Proven, Trouble> {
+    fn proven(&self, claims: Claims, two_factors: bool) -> Result<Proven, Trouble> {
         let settings = &self.settings;
         if let Some((claim, value)) = settings.required_claims.iter().find(|(claim, value)| !claims.holds(claim, value))
         {
@@ -338,6 +349,7 @@ impl Provider {
             name: short("name"),
             session: short("sid"),
             auth_time: claims.seconds("auth_time"),
+            two_factors,
             subject,
             claims,
         })

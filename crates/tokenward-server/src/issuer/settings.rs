@@ -50,6 +50,11 @@ pub struct Settings {
     /// The organizations whose rules count; empty where nobody has said.
     #[serde(deserialize_with = "organizations")]
     pub rules_for: Vec<Uuid>,
+    /// Who sees to a second factor of its people.
+    #[serde(deserialize_with = "second_factor")]
+    pub second_factor: SecondFactorBy,
+    /// The values of `acr` that mean two factors.
+    pub acr_two_factors: Vec<String>,
     /// How we prove who we are.
     #[serde(deserialize_with = "auth_method")]
     pub auth_method: AuthMethod,
@@ -67,6 +72,15 @@ pub enum EmailVerified {
     Claim,
     /// The operator's.
     Assumed,
+}
+
+/// Who sees to a second factor of the people that come by a provider.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SecondFactorBy {
+    /// Whoever the ID token says: the provider where it says that it asked for two, we otherwise.
+    Token,
+    /// The provider always, by the operator's word.
+    Provider,
 }
 
 /// How we prove to the provider who we are.
@@ -135,6 +149,9 @@ impl Settings {
         {
             fault("scopes", "are words without spaces");
         }
+        if self.acr_two_factors.iter().any(|value| value.trim().is_empty()) {
+            fault("acr_two_factors", "has an empty value: name those that mean two factors at this provider");
+        }
         if self.email_verified == EmailVerified::Assumed {
             if OPEN_TO_ALL.contains(&self.issuer.trim_end_matches('/')) {
                 fault("email_verified", "cannot be `assumed` here: anybody can have an account at this issuer");
@@ -180,6 +197,10 @@ fn domains<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> 
 
 fn email_assumed<'de, D: Deserializer<'de>>(from: D) -> Result<EmailVerified, D::Error> {
     word(from, &[("", EmailVerified::Claim), ("claim", EmailVerified::Claim), ("assumed", EmailVerified::Assumed)])
+}
+
+fn second_factor<'de, D: Deserializer<'de>>(from: D) -> Result<SecondFactorBy, D::Error> {
+    word(from, &[("", SecondFactorBy::Token), ("token", SecondFactorBy::Token), ("provider", SecondFactorBy::Provider)])
 }
 
 fn auth_method<'de, D: Deserializer<'de>>(from: D) -> Result<AuthMethod, D::Error> {

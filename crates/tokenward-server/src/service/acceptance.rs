@@ -294,7 +294,7 @@ async fn join_as(
         if accounts::password_hash(tx.conn(), account.id).await? != hash {
             return Err(not_theirs());
         }
-        if factors::of(tx.conn(), account.id).await?.has_second() {
+        if factors::of(tx.conn(), account.id, None).await?.has_second() {
             // A link and a password are not all that the account has; who is signed in accepts without either.
             let detail =
                 "This account has a second factor, which is not asked here. Sign in first, and open the link again.";

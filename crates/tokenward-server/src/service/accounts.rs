@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::codes::{take_away, tell};
 use super::known::Known;
 use super::links::{link_digest, link_secret};
+use super::passkey_use;
 use super::takeover::end_what_it_made;
 use super::turns::Lane;
 use super::{App, Written};
@@ -121,7 +122,12 @@ pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> 
             account.email_proven_at = account.email_proven_at.or(Some(now));
             let used = Event::new(Kind::SignInLinkUsed, None, id, &account.email);
             let mut events = vec![used, changed(&account, hash.is_some()).before(before)];
-            let removed = if resets { take_away(tx, id, &account.email).await? } else { Vec::new() };
+            let mut removed = Vec::new();
+            if resets {
+                removed = take_away(tx, id, &account.email).await?;
+                // A fresh proof takes a passkey where there is one: one that is lost is in the way as an authenticator is.
+                removed.extend(passkey_use::remove_all(tx, &account).await?);
+            }
             let reset = !removed.is_empty();
             events.extend(removed);
             if was_not_me && !proven {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use tokenward_core::caller::Caller;
+use tokenward_core::method::{Method, Methods};
 use tokenward_core::notice::Notice;
 use tokenward_core::{Error, Result};
-use tokenward_store::{accounts, factors, sessions};
+use tokenward_store::{accounts, sessions};
 use zeroize::Zeroizing;
 
 use super::accounts::{self as people, changed, check_password, own_account};
@@ -44,7 +45,7 @@ pub async fn change_password(
             if accounts::password_hash(tx.conn(), account.id).await? != hash {
                 return Err(wrong());
             }
-            if factors::of(tx.conn(), account.id).await?.has_second() {
+            if !sessions::factors_in(tx, account.id).await?.are_met_by(&Methods::of([Method::Password])) {
                 proof::require(tx, person, within).await?;
             }
             let now = tx.now();

@@ -121,7 +121,7 @@ async fn mail(app: &Arc<App>, asked: &Asked) -> Result<()> {
     let mut reader = app.store.read().await?;
     let Some(account) = accounts::by_email(reader.conn(), &asked.email).await? else { return Ok(()) };
     let ways = ways::of(reader.conn(), &Doors::of(app), account.id).await?;
-    let second_factor = factors::of(reader.conn(), account.id).await?.has_second();
+    let second_factor = factors::of(reader.conn(), account.id, None).await?.has_second();
     drop(reader);
     mailer.pay_for_reset(&account.email, app.now())?;
     let from = asked.client.address.map_or_else(String::new, |address| format!(" from {address}"));

@@ -95,15 +95,20 @@ pub struct Given {
 }
 
 /// Proves who sits at the session, as strongly as the account can be proved: by the password, and by a code where there is a
-/// second factor; by the code alone where the account has no password, since the session has shown what came first.
+/// second factor; by the code alone where the account has no password, since the session has shown what came first. Beside a passkey
+/// no password is enough.
 pub async fn prove(app: &Arc<App>, caller: &Caller, given: Given) -> Result<Written<Renewed>> {
     let account = people::get(app, caller).await?;
     let mut reader = app.store.read().await?;
     let hash = accounts::password_hash(reader.conn(), account.id).await?;
-    let has_second = factors::of(reader.conn(), account.id).await?.has_second();
+    let own_factors = factors::of(reader.conn(), account.id, app.store.passkey_host()).await?;
+    let has_second = own_factors.has_second();
     drop(reader);
     let Given { password, second } = given;
     let (address, door) = (caller.by().address, Known::Account(account.id).door());
+    if own_factors.passkey && !has_second {
+        return Err(passkey_instead());
+    }
     if second.is_some() && !has_second {
         return Err(Error::invalid("otp", "is of no use: this account has no authenticator; leave it out"));
     }
@@ -145,11 +150,16 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, given: Given) -> Result<Writ
                     methods.push(taken.method);
                     (told, left) = (taken.events, taken.left);
                 }
-                // It may have been set up since.
-                None if factors::of(tx.conn(), account.id).await?.has_second() => {
-                    return Err(Error::second_factor_required());
+                // One may have been set up since.
+                None => {
+                    let own = sessions::factors_in(tx, account.id).await?;
+                    if own.has_second() {
+                        return Err(Error::second_factor_required());
+                    }
+                    if own.passkey {
+                        return Err(passkey_instead());
+                    }
                 }
-                None => {}
             }
             let (renewed, events) = renew(tx, person, &new, (&methods, ProvenAt::default()), lifetime).await?;
             told.extend(events);
@@ -171,18 +181,31 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, given: Given) -> Result<Writ
 /// Was it proven a moment ago who sits at this session, as strongly as the account can be proved? What a person does with the own account asks it of the rows, in the
 /// transaction.
 pub(super) async fn require(tx: &mut Tx, person: &Person, within: Micros) -> Result<()> {
-    let at = sessions::proven_at(tx.conn(), person.session()).await?;
+    let at = sessions::proven_in(tx, person.session()).await?;
     if at.is_some_and(|at| tx.now().0.saturating_sub(at.0) < within) {
         return Ok(());
     }
     Err(Error::proof_required(within))
 }
 
+/// Has the caller's account a passkey that works here?
+pub async fn takes_passkey(app: &App, caller: &Caller) -> Result<bool> {
+    let mut reader = app.store.read().await?;
+    Ok(factors::of(reader.conn(), caller.require_user()?, app.store.passkey_host()).await?.passkey)
+}
+
 /// Would what asks for a proof be let? For what a page shows; the write asks again.
 pub async fn is_fresh(app: &Arc<App>, caller: &Caller) -> Result<bool> {
     let mut reader = app.store.read().await?;
-    let at = sessions::proven_at(reader.conn(), caller.credential_id()).await?;
+    let at = sessions::proven_at(reader.conn(), caller.credential_id(), app.store.passkey_host()).await?;
     Ok(at.is_some_and(|at| app.now().0.saturating_sub(at.0) < lifetime(app)))
+}
+
+/// The account has a passkey and no authenticator: a password proves less than it can.
+fn passkey_instead() -> Error {
+    let problem = "is not enough: this account has a passkey, which proves more. Use that in the console; a program signs in anew by \
+                   `tokenward login`, where the browser asks for it";
+    Error::invalid("password", problem)
 }
 
 fn wrong() -> Error {

@@ -77,7 +77,7 @@ pub async fn get(app: &App, caller: &Caller) -> Result<State> {
 pub async fn is_asked(app: &App, caller: &Caller) -> Result<bool> {
     let account = caller.require_user()?;
     let mut reader = app.store.read().await?;
-    Ok(factors::of(reader.conn(), account).await?.has_second())
+    Ok(factors::of(reader.conn(), account, None).await?.has_second())
 }
 
 async fn own_account(app: &App, caller: &Caller) -> Result<Account> {

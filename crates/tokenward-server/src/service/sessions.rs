@@ -144,22 +144,28 @@ impl Proof {
         Self::of([Method::Invitation, Method::Password])
     }
 
-    /// By an invitation that somebody took whom this provider knows.
+    /// By an invitation that somebody took whom this provider knows, in these ways.
     #[must_use]
-    pub fn invitation_by(key: &str, provider_session: Option<&str>) -> Self {
-        let proof = Self::of([Method::Invitation, Method::Oidc(key.into())]);
-        Self { there: there(key, provider_session), most: Some(BY_PROVIDER), ..proof }
+    pub fn invitation_by(key: &str, provider_session: Option<&str>, by: &Methods) -> Self {
+        let methods = by.and(Method::Invitation);
+        Self { there: there(key, provider_session), most: Some(BY_PROVIDER), methods, ..Self::of([]) }
     }
 
-    /// By a provider, as the holder of this identity.
+    /// By a provider in these ways, as the holder of this identity: an issuer and a subject.
     #[must_use]
-    pub fn provider(key: &str, provider_session: Option<&str>, issuer: &str, subject: &str) -> Self {
+    pub fn provider(
+        key: &str,
+        provider_session: Option<&str>,
+        (issuer, subject): (&str, &str),
+        methods: Methods,
+    ) -> Self {
         Self {
             there: there(key, provider_session),
             identity: Some((issuer.to_owned(), subject.to_owned())),
             most: Some(BY_PROVIDER),
             door: Some("provider".to_owned()),
-            ..Self::of([Method::Oidc(key.into())])
+            methods,
+            ..Self::of([])
         }
     }
 
@@ -352,7 +358,7 @@ async fn ask_second(app: &App, account: &Account, proof: &Proof, address: Option
         return Ok(());
     }
     let mut reader = app.store.read().await?;
-    let has_second = factors::of(reader.conn(), account.id).await?.has_second();
+    let has_second = factors::of(reader.conn(), account.id, None).await?.has_second();
     drop(reader);
     match (has_second, &proof.second) {
         (true, None) => Err(Error::second_factor_required()),
@@ -364,7 +370,7 @@ async fn ask_second(app: &App, account: &Account, proof: &Proof, address: Option
 
 /// Takes the second factor, where the account has one and it is asked.
 async fn second_factor(tx: &mut Tx, app: &App, account: &Account, proof: &Proof) -> Result<Option<Taken>> {
-    if !proof.asks_second() || !factors::of(tx.conn(), account.id).await?.has_second() {
+    if !proof.asks_second() || !factors::of(tx.conn(), account.id, None).await?.has_second() {
         return Ok(None);
     }
     let given = proof.second.as_ref().ok_or_else(Error::second_factor_required)?;

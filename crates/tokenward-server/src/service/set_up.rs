@@ -371,7 +371,7 @@ async fn new_link(
     if resets_second_factor {
         second_factor::let_link_reset(&mut tx, event.target).await?;
     }
-    let second_factor = factors::of(tx.conn(), account.id).await?.has_second();
+    let second_factor = factors::of(tx.conn(), account.id, None).await?.has_second();
     tx.commit(&[event]).await?;
     Ok(Some(SignInLink { secret, email_proven: account.email_proven_at.is_some(), second_factor }))
 }

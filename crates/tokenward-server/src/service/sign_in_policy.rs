@@ -15,7 +15,7 @@ use tokenward_store::members::Member;
 use tokenward_store::sessions::Session;
 use tokenward_store::{Conn, Tx, factors, members, organizations, sessions, sign_in_rules};
 
-use super::{App, IfMatch, Written, passkeys, proof};
+use super::{App, IfMatch, Written, proof};
 use crate::limits::{GRACE_DAYS, PROVIDER_KEYS};
 
 /// A policy, and since when the organization's row is as it is.
@@ -100,8 +100,11 @@ pub async fn kept_out(app: &Arc<App>, grant: &Grant, wanted: &Wanted) -> Result<
     let linked = sign_in_rules::linked(reader.conn(), &accounts, &named).await?;
     let strong: HashSet<Uuid> = match grace_days {
         Some(_) => {
-            let host = passkeys::relying_party(app).ok().map(|own| own.id.as_str());
-            factors::having(reader.conn(), &accounts, host).await?
+            let vouching = issuers(&|it| it.vouches());
+            let vouched = sign_in_rules::linked(reader.conn(), &accounts, &vouching).await?;
+            let mut own = factors::having(reader.conn(), &accounts, app.store.passkey_host()).await?;
+            own.extend(vouched);
+            own
         }
         None => HashSet::new(),
     };

@@ -55,8 +55,8 @@ impl SignIn {
 #[derive(Clone, Debug)]
 pub(super) struct Doors {
     passwords: bool,
-    /// The issuer and the key of each provider.
-    providers: Vec<(String, String)>,
+    /// The issuer and the key of each provider, and whether it vouches for two factors.
+    providers: Vec<(String, String, bool)>,
     /// For which host passkeys count; `None` where none do.
     rp_id: Option<String>,
 }
@@ -65,7 +65,7 @@ impl Doors {
     pub(super) fn of(app: &App) -> Self {
         Self {
             passwords: app.sign_in.takes_passwords(),
-            providers: app.providers.iter().map(|it| (it.issuer().to_owned(), it.key.clone())).collect(),
+            providers: app.providers.iter().map(|it| (it.issuer().to_owned(), it.key.clone(), it.vouches())).collect(),
             rp_id: super::relying_party::relying_party(app).ok().map(|own| own.id.clone()),
         }
     }
@@ -82,6 +82,8 @@ pub(super) struct Ways {
     pub passkey: bool,
     /// With a code of an authenticator beside any of the others.
     pub authenticator: bool,
+    /// By a provider that vouches for two factors.
+    pub vouched: bool,
 }
 
 impl Ways {
@@ -89,12 +91,17 @@ impl Ways {
         self.password || self.passkey || !self.providers.is_empty()
     }
 
+    /// Is there one that proves two factors?
+    fn has_two(&self) -> bool {
+        self.passkey || self.authenticator || self.vouched
+    }
+
     /// Do they open an organization that asks for this? Days of grace count as over: a factor that is gone is missed when they are.
     fn open(&self, asked: &Asked) -> bool {
         let any_of = asked.sign_in_providers.as_deref().map(str::split_whitespace);
         any_of.is_none_or(|mut keys| keys.any(|key| self.providers.contains(key)))
             && asked.rule_provider.as_ref().is_none_or(|key| self.providers.contains(key))
-            && (asked.two_factors_at.is_none() || self.passkey || self.authenticator)
+            && (asked.two_factors_at.is_none() || self.has_two())
     }
 }
 
@@ -105,9 +112,11 @@ pub(super) async fn of(mut conn: Conn<'_>, doors: &Doors, account: Uuid) -> Resu
     let passkey = passkeys.iter().any(|it| doors.rp_id.as_ref() == Some(&it.rp_id));
     let authenticator = second_factor::authenticator(conn.reborrow(), account).await?.is_some();
     let identities = identities::of_account(conn, account).await?;
-    let key_of = |issuer: &str| doors.providers.iter().find(|(known, _)| known == issuer).map(|(_, key)| key.clone());
-    let providers = identities.iter().filter_map(|identity| key_of(&identity.issuer)).collect();
-    Ok(Ways { password, providers, passkey, authenticator })
+    let known = |issuer: &str| doors.providers.iter().find(|(known, ..)| known == issuer);
+    let linked: Vec<_> = identities.iter().filter_map(|identity| known(&identity.issuer)).collect();
+    let vouched = linked.iter().any(|(_, _, vouches)| *vouches);
+    let providers = linked.iter().map(|(_, key, _)| key.clone()).collect();
+    Ok(Ways { password, providers, passkey, authenticator, vouched })
 }
 
 /// After one of the ways that there were before was taken away, in the same transaction: an error where none is left that works,
@@ -121,7 +130,7 @@ pub(super) async fn require_left(tx: &mut Tx, doors: &Doors, account: Uuid, befo
     }
     for asked in sign_in_rules::asked_of_account(tx.conn(), account).await? {
         if before.open(&asked) && !left.open(&asked) {
-            let detail = if asked.two_factors_at.is_some() && !(left.passkey || left.authenticator) {
+            let detail = if asked.two_factors_at.is_some() && !left.has_two() {
                 format!(
                     "`{}` takes only sessions that two factors proved, and this is the last of yours. Add a passkey or an \
                      authenticator first.",

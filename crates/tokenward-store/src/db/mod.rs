@@ -21,7 +21,7 @@ mod table_size;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use futures_util::TryStreamExt;
 use sqlx::pool::PoolConnection;
@@ -167,6 +167,8 @@ pub struct Store {
     place: Arc<Mutex<Option<String>>>,
     /// When the database's clock was last not believed, by the steady clock, and how far ahead it was.
     doubted: Arc<Mutex<Option<(Micros, Micros)>>>,
+    /// For which host passkeys are made here, as whoever serves has said.
+    passkey_host: Arc<OnceLock<Box<str>>>,
 }
 
 /// How long it is told of a database's clock after it was not believed, and how often at most.
@@ -205,6 +207,7 @@ impl Store {
             known: Arc::default(),
             place: Arc::default(),
             doubted: Arc::default(),
+            passkey_host: Arc::default(),
         };
         store.write_incarnation().await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
         folds::complete(&store).await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
@@ -226,6 +229,7 @@ impl Store {
             known: Arc::default(),
             place: Arc::default(),
             doubted: Arc::default(),
+            passkey_host: Arc::default(),
         })
     }
 
@@ -244,7 +248,20 @@ impl Store {
             known: Arc::default(),
             place: Arc::default(),
             doubted: Arc::default(),
+            passkey_host: Arc::default(),
         })
+    }
+
+    /// Passkeys that were made for this host open accounts here: a fresh proof of an account that has one takes as much. It is said
+    /// once, by whoever serves.
+    pub fn take_passkeys_for(&self, host: &str) {
+        let _ = self.passkey_host.set(host.into());
+    }
+
+    /// For which host passkeys are made here; `None` where none open anything.
+    #[must_use]
+    pub fn passkey_host(&self) -> Option<&str> {
+        self.passkey_host.get().map(|host| &**host)
     }
 
     /// Has the schema taken this step?

@@ -3,14 +3,16 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokenward_core::Clock as _;
 use tokenward_core::right::Operator;
 use tokenward_core::time::{DAY, SECOND};
 use tokenward_server::service::set_up;
 
 use crate::console::Person;
+use crate::oidc::{claims, served};
 use crate::other_log::copy_database;
 use crate::passkeys::authenticator::Authenticator as Passkey;
-use crate::passkeys::{add, named};
+use crate::passkeys::{add, named, signed};
 use crate::process::run_with;
 use crate::second_factor::{self, Authenticator};
 use crate::support::{Answer, OWNER, Organization, PASSWORD, Server, config};
@@ -265,7 +267,9 @@ async fn a_file_and_the_command_line_say_it() {
     let files = tempfile::tempdir().unwrap();
     let file = files.path().join("org.yaml");
     let path = file.to_str().unwrap().to_owned();
-    let plan = |line: &[&str]| run_with(&[line, &["--file", path.as_str(), "--organization", acme.id.as_str()]].concat(), &variables);
+    let plan = |line: &[&str]| {
+        run_with(&[line, &["--file", path.as_str(), "--organization", acme.id.as_str()]].concat(), &variables)
+    };
     std::fs::write(&file, "sign_in: { providers: [], two_factors: true, grace_days: 14 }\n").unwrap();
     assert_eq!(plan(&["plan"]).code, Some(0), "as it is");
     std::fs::write(&file, "sign_in: { providers: [], two_factors: true, grace_days: 7 }\n").unwrap();
@@ -278,4 +282,83 @@ async fn a_file_and_the_command_line_say_it() {
     assert_eq!(server.get(&acme.path("signInPolicy"), &owner).await.expect(200)["two_factors"], false);
     let answer = server.call(Method::GET, &acme.path("signInPolicy"), &owner, None).await.expect(200);
     assert!(answer.get("two_factors_from").is_none(), "{answer}");
+}
+
+/// Bob, a member whose account an identity of the provider opens, sets two factors up for nobody.
+async fn bob_by_provider(server: &Server, acme: &Organization, issuer: &crate::oidc::Issuer) {
+    server.member(acme, "bob@acme.example", "admin").await;
+    issuer.wants(claims("bob", "bob@acme.example", true)).await;
+    let mut bob = Person::at(server);
+    bob.sign_in("bob@acme.example", PASSWORD).await.leads_to("/");
+    let link = "/console/account/identities/link";
+    bob.by(issuer, "/console/account/identities/with/corp").await.leads_to(link);
+    bob.get(link).await;
+    bob.post(link, &[]).await.leads_to("/console/account");
+}
+
+#[tokio::test]
+async fn a_providers_word_for_two_factors_counts_and_any_other_word_does_not() {
+    let (server, acme, issuer) = served(&[("ACR_TWO_FACTORS", "phrh")]).await;
+    bob_by_provider(&server, &acme, &issuer).await;
+    let begun = server.post(AUTHENTICATOR, &acme.owner, json!({})).await.expect(200);
+    let seconds = server.clock.now().seconds();
+    let code = Authenticator::of(begun["seed"].as_str().unwrap()).at(seconds);
+    let owner =
+        server.put(AUTHENTICATOR, &acme.owner, json!({ "set_up": begun["set_up"], "otp": code })).await.str("token");
+    ask(&server, &acme, &owner, two(0)).await.expect(200);
+    let tokens = format!("/console/{}/tokens", acme.id);
+    for (more, opens) in [
+        (json!({}), false),
+        (json!({ "amr": ["pwd"] }), false),
+        (json!({ "amr": ["pwd", "pin"] }), false),
+        (json!({ "amr": "mfa" }), false),
+        (json!({ "acr": "1" }), false),
+        (json!({ "amr": ["pwd", "otp"] }), true),
+        (json!({ "amr": ["mfa"] }), true),
+        (json!({ "acr": "phrh" }), true),
+    ] {
+        let mut wants = claims("bob", "bob@acme.example", true);
+        wants["claims"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        issuer.wants(wants).await;
+        let mut bob = Person::at(&server);
+        bob.by(&issuer, "/sign-in/with/corp").await.leads_to("/");
+        let page = bob.get(&tokens).await;
+        assert_eq!(page.status.as_u16(), if opens { 200 } else { 401 }, "{more}: {}", page.html);
+    }
+}
+
+#[tokio::test]
+async fn the_operators_word_for_a_provider_is_enough() {
+    let (server, acme, issuer) = served(&[("SECOND_FACTOR", "provider")]).await;
+    bob_by_provider(&server, &acme, &issuer).await;
+    let path = acme.path("signInPolicy?dry_run=true");
+    let look = server.put(&path, &acme.owner, two(0)).await;
+    assert_eq!(look.each("kept_out", "email"), [OWNER], "bob comes by a provider that vouches");
+    let mut bob = Person::at(&server);
+    bob.by(&issuer, "/sign-in/with/corp").await.leads_to("/");
+    let page = format!("/console/{}/settings/sign-in/two-factors", acme.id);
+    let version = crate::console::hidden(&bob.get(&page).await.says(200, "Ask two factors, after"), "version");
+    let back = format!("/console/{}/settings/sign-in", acme.id);
+    bob.post(&page, &[("version", &version), ("grace_days", "0")]).await.leads_to(&back);
+    bob.get(&format!("/console/{}/tokens", acme.id)).await.says(200, "Acme");
+    assert_eq!(reads(&server, &acme, &acme.owner).await, required());
+}
+
+#[tokio::test]
+async fn beside_a_passkey_a_password_alone_proves_nothing_anew() {
+    let (server, acme) = named(|_| {}).await;
+    let mut device = Passkey::new(1);
+    add(&server, &acme.owner, &mut device).await.expect(201);
+    // A session that the password alone began, however fresh: it adds no other passkey, and hands nothing over.
+    let stolen = server.sign_in(OWNER, PASSWORD).await;
+    let challenge = "/account/passkey/challenge";
+    assert_eq!(server.call(Method::POST, challenge, &stolen, None).await.outcome(), required());
+    let proof = server.post("/session/proof", &stolen, json!({ "password": PASSWORD })).await;
+    assert_eq!(proof.expect(400)["faults"][0]["field"], "password");
+    assert_eq!(server.call(Method::POST, challenge, &stolen, None).await.outcome(), required());
+    let new = json!({ "present_password": PASSWORD, "password": "four quiet lamps" });
+    assert_eq!(server.put("/account/password", &stolen, new).await.outcome(), required());
+    let body = signed(&server, "/session/proof/passkey", &stolen, &mut device).await;
+    let owner = server.post("/session/proof/passkey", &stolen, body).await.str("token");
+    assert_eq!(server.call(Method::POST, challenge, &owner, None).await.status, 200);
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tokenward_core::caller::Caller;
 use tokenward_core::event::Actor;
-use tokenward_core::method::{Method, Methods};
+use tokenward_core::method::Method;
 use tokenward_core::name::fold_email;
 use tokenward_core::right::Visitor;
 use tokenward_core::secret::random_text;
@@ -19,7 +19,7 @@ use tokenward_core::time::{MINUTE, SECOND};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::accounts::{self, Account};
 use tokenward_store::invitations::{self, Invitation};
-use tokenward_store::{factors, identities};
+use tokenward_store::{identities, sessions};
 use tokenward_verify::server::Client;
 
 use super::acceptance::{self, Accepting};
@@ -166,10 +166,10 @@ pub async fn finish(
     let proven = app.providers.ask(provider, proven).await?;
     spend(app, &attempt).await?;
     let groups = provider.groups(&proven.claims);
-    let Proven { subject, email, email_proven, name, session, auth_time, claims } = proven;
+    let Proven { subject, email, email_proven, name, session, auth_time, two_factors, claims } = proven;
     let issuer = provider.issuer().to_owned();
     let key = key.to_owned();
-    let pending = Pending { key, issuer, subject, email, email_proven, name, session, begun: now.0 };
+    let pending = Pending { key, issuer, subject, email, email_proven, name, session, two_factors, begun: now.0 };
     match attempt.purpose {
         Purpose::SignIn(next) => match account_of(app, &pending).await? {
             Some(account) => {
@@ -190,7 +190,8 @@ pub async fn finish(
             let accepting = Accepting::WithIdentity { identity: by(&pending), client: client.clone() };
             let (invitation, account) = acceptance::accept(app, None, id, &secret, accepting).await?.value;
             let absent = rules::follow(app, &account, &by(&pending), (&pending.key, &groups), client).await?;
-            let proof = Proof::invitation_by(&pending.key, pending.session.as_deref()).without(absent);
+            let proof =
+                Proof::invitation_by(&pending.key, pending.session.as_deref(), &pending.methods()).without(absent);
             let next = format!("/console/{}", invitation.organization_id);
             let entered = half_way::begin(app, account, proof, &next, client.clone()).await?;
             Ok(Came::Joined(entered, invitation.organization_id))
@@ -265,7 +266,8 @@ async fn sign_in(
     (absent, next): (Option<String>, &str),
     client: &Client,
 ) -> Result<Entered> {
-    let proof = Proof::provider(&pending.key, pending.session.as_deref(), &pending.issuer, &pending.subject);
+    let identity = (pending.issuer.as_str(), pending.subject.as_str());
+    let proof = Proof::provider(&pending.key, pending.session.as_deref(), identity, pending.methods());
     half_way::begin(app, account, proof.without(absent), next, client.clone()).await
 }
 
@@ -295,15 +297,21 @@ async fn prove(
                 ));
             }
             let provider = ProvenAt { session: pending.session.as_deref(), absent_claim: absent.as_deref() };
-            let by = [Method::Oidc(pending.key.as_str().into())];
+            let by = pending.methods();
             // One factor is no proof of an account that has two.
-            if !factors::of(tx.conn(), person.account()).await?.are_met_by(&Methods::of(by.clone())) {
-                return Err(Error::new(
-                    Code::SignInFailed,
-                    "Your account has a second factor, and the provider does not say that it asked for two. Prove who you are by a \
-                     code of your authenticator instead: nothing else is needed where you have no password here.",
-                ));
+            let own = sessions::factors_in(tx, person.account()).await?;
+            if !own.are_met_by(&by) {
+                let instead = match own.authenticator {
+                    true => "by a code of your authenticator instead: nothing else is needed where you have no password here",
+                    false => "by your passkey instead",
+                };
+                let detail = format!(
+                    "Your account has a second factor, and the provider does not say that it asked for two. Prove who you are \
+                     {instead}."
+                );
+                return Err(Error::new(Code::SignInFailed, detail));
             }
+            let by: Vec<Method> = by.iter().cloned().collect();
             proof::renew(tx, person, &new, (&by, provider), lifetime).await
         })
     })
@@ -340,7 +348,7 @@ pub async fn accept(app: &Arc<App>, pending: &Pending, invitation: Uuid, client:
     let (invitation, account) = accepted.value;
     // What it said of groups is not kept until the click: no rule is followed in this session.
     let absent = app.providers.get(&pending.key)?.groups_claim().map(str::to_owned);
-    let proof = Proof::invitation_by(&pending.key, pending.session.as_deref()).without(absent);
+    let proof = Proof::invitation_by(&pending.key, pending.session.as_deref(), &pending.methods()).without(absent);
     let next = format!("/console/{}", invitation.organization_id);
     let entered = half_way::begin(app, account, proof, &next, client.clone()).await?;
     Ok((entered, invitation.organization_id))

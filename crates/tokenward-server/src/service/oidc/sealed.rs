@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokenward_core::method::{Method, Methods};
 use tokenward_core::time::Micros;
 use tokenward_core::{Error, Result, Time, Uuid};
 
@@ -63,8 +64,19 @@ pub struct Pending {
     pub name: Option<String>,
     /// What the provider calls its session.
     pub session: Option<String>,
+    /// Did it ask two factors?
+    #[serde(default)]
+    pub two_factors: bool,
     /// When it was proven here.
     pub begun: i64,
+}
+
+impl Pending {
+    /// By what that proves who somebody is.
+    pub(super) fn methods(&self) -> Methods {
+        let by = Method::Oidc(self.key.as_str().into());
+        Methods::of([by].into_iter().chain(self.two_factors.then_some(Method::Mfa)))
+    }
 }
 
 /// What both have: a time from which on they are good, for as long.

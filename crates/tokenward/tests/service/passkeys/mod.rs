@@ -54,6 +54,14 @@ pub async fn add(server: &Server, session: &str, device: &mut Authenticator) -> 
     server.post("/account/passkey", session, body).await
 }
 
+/// Adds the first one, and proves with it who sits at the session: beside a passkey a password is no fresh proof any more. Its id, and
+/// the session from then on.
+async fn add_first(server: &Server, session: &str, device: &mut Authenticator) -> (String, String) {
+    let id = add(server, session, device).await.str("id");
+    let body = signed(server, "/session/proof/passkey", session, device).await;
+    (id, server.post("/session/proof/passkey", session, body).await.str("token"))
+}
+
 /// The answer to a question at `path`, which is not sent yet.
 pub async fn signed(server: &Server, path: &str, session: &str, device: &mut Authenticator) -> Value {
     let (options, state) = challenge(server, path, session).await;
@@ -250,10 +258,11 @@ async fn a_counter_that_falls_is_refused_and_told() {
 #[tokio::test]
 async fn what_is_too_much_or_not_understood_is_refused() {
     let (server, acme) = named(|_| {}).await;
-    for id in 0..20 {
-        add(&server, &acme.owner, &mut Authenticator::new(id)).await.expect(201);
+    let owner = add_first(&server, &acme.owner, &mut Authenticator::new(0)).await.1;
+    for id in 1..20 {
+        add(&server, &owner, &mut Authenticator::new(id)).await.expect(201);
     }
-    let full = server.call(Method::POST, "/account/passkey/challenge", &acme.owner, None).await;
+    let full = server.call(Method::POST, "/account/passkey/challenge", &owner, None).await;
     assert_eq!(
         (full.status.as_u16(), full.text.contains("the limit `passkeys` (20 count)")),
         (409, true),
@@ -300,21 +309,19 @@ async fn the_last_way_in_stays_whoever_removes_them_at_once() {
     // Nobody but the operator's link lets its owner in.
     let other = server.new_organization("Other").await;
     let mut devices = [Authenticator::new(1), Authenticator::new(2)];
-    let mut ids = Vec::new();
-    for device in &mut devices {
-        ids.push(add(&server, &other.owner, device).await.str("id"));
-    }
-    let paths = [&ids[0], &ids[1]].map(|id| format!("/account/passkey/{id}"));
-    let (one, second) = tokio::join!(server.delete(&paths[0], &other.owner), server.delete(&paths[1], &other.owner));
+    let (first, owner) = add_first(&server, &other.owner, &mut devices[0]).await;
+    let second = add(&server, &owner, &mut devices[1]).await.str("id");
+    let paths = [&first, &second].map(|id| format!("/account/passkey/{id}"));
+    let (one, second) = tokio::join!(server.delete(&paths[0], &owner), server.delete(&paths[1], &owner));
     let mut both = [one.status.as_u16(), second.status.as_u16()];
     both.sort_unstable();
     assert_eq!(both, [204, 409], "{} {}", one.text, second.text);
     let left = usize::from(one.status == 204);
     sign_in(&server, &mut devices[left]).await.expect(201);
-    let last = server.delete(&paths[left], &other.owner).await;
+    let last = server.delete(&paths[left], &owner).await;
     assert_eq!((last.status.as_u16(), last.text.contains("the only way")), (409, true), "{}", last.text);
     server.clock.advance(6 * MINUTE);
-    let (status, code) = server.delete(&paths[left], &other.owner).await.outcome();
+    let (status, code) = server.delete(&paths[left], &owner).await.outcome();
     assert_eq!((status, &*code), (401, "proof_required"));
 }
 
@@ -382,13 +389,13 @@ async fn where_providers_alone_count_passkeys_open_nothing() {
 async fn the_person_is_told_by_mail() {
     let (mailbox, address) = Mailbox::open().await;
     let (server, acme) = named(|config| config.smtp_url = Some(format!("smtp://{address}"))).await;
-    let id = add(&server, &acme.owner, &mut Authenticator::new(1)).await.str("id");
+    let (id, owner) = add_first(&server, &acme.owner, &mut Authenticator::new(1)).await;
     let mail = mailbox.mail_with("was added to your account").await;
     assert!(
         mail.contains("To: owner@acme.example") && mail.contains("http://localhost:8080/console/account"),
         "{mail}"
     );
-    server.delete(&format!("/account/passkey/{id}"), &acme.owner).await.expect(204);
+    server.delete(&format!("/account/passkey/{id}"), &owner).await.expect(204);
     mailbox.mail_with("was removed from your account").await;
 }
 
