@@ -17,13 +17,14 @@ const place = fs.mkdtempSync(path.join(os.tmpdir(), 'tokenward-ci-'));
 process.on('exit', () => fs.rmSync(place, { recursive: true }));
 
 /** One step, with files of its own: what it said, and what it left for later ones. */
-async function step(script, inputs, more = {}) {
+async function step(script, inputs, more = {}, meanwhile = () => {}) {
   const folder = fs.mkdtempSync(path.join(place, 'step-'));
   const files = Object.fromEntries(['GITHUB_OUTPUT', 'GITHUB_ENV', 'GITHUB_STATE', 'GITHUB_PATH'].map((name) => [name, path.join(folder, name)]));
   for (const file of Object.values(files)) fs.writeFileSync(file, '');
   const given = Object.fromEntries(Object.entries(inputs).map(([name, value]) => [`INPUT_${name.toUpperCase()}`, value]));
   const about = { GITHUB_JOB: 'deploy', GITHUB_RUN_ID: '7', GITHUB_REPOSITORY: 'acme/shop', GITHUB_SHA: '0a1b', GITHUB_REF: 'refs/heads/main', GITHUB_WORKFLOW: ' a,b\n', RUNNER_TOOL_CACHE: path.join(place, 'cache') };
   const child = spawn(process.execPath, [path.join(ci, script)], { env: { PATH: process.env.PATH, NO_PROXY: '127.0.0.1', ...about, ...files, ...given, ...more } });
+  meanwhile(child);
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (part) => { said += part; });
   const code = await new Promise((done) => child.on('close', done));
@@ -71,6 +72,55 @@ test('a token is narrowed, and says which job it is for', async () => {
   assert.ok(more.code === 1 && more.said.includes('invoices:write') && more.output.token === undefined, more.said);
 });
 
+/** A way to the server on which each answer to a POST waits for `answer`. */
+async function slowly(answer, test) {
+  const way = http.createServer(async (request, response) => {
+    const parts = [];
+    for await (const part of request) parts.push(part);
+    const { host, connection, 'content-length': _, ...headers } = request.headers;
+    const asked = await fetch(world.url + request.url, { method: request.method, headers, ...(parts.length > 0 && { body: Buffer.concat(parts) }) });
+    const body = await asked.text();
+    if (request.method === 'POST') await answer(request, response);
+    if (!response.destroyed) response.writeHead(asked.status).end(body);
+  });
+  await new Promise((done) => way.listen(0, '127.0.0.1', done));
+  try { await test(`http://127.0.0.1:${way.address().port}`); } finally { way.closeAllConnections(); way.close(); }
+}
+
+test('a job that is cancelled while its token is being made takes it back', async () => {
+  let step1;
+  const answer = async () => {
+    // As the runner does it, only sooner.
+    for (const signal of ['SIGINT', 'SIGTERM']) {
+      step1.kill(signal);
+      await new Promise((done) => setTimeout(done, 200));
+    }
+  };
+  await slowly(answer, async (url) => {
+    const made = await step('tokenward-token/main.js', { ...inputs, url }, {}, (child) => { step1 = child; });
+    assert.match(made.said, /Stopping/);
+    assert.equal(await codeOf(made.state.token), 'valid');
+    const post = await step('tokenward-token/post.js', {}, { STATE_token: made.state.token, STATE_url: world.url, STATE_name: made.state.name, STATE_end: made.state.end });
+    assert.ok(post.code === 0 && !post.said.includes('::warning::'), post.said);
+    assert.equal(await codeOf(made.state.token), 'revoked');
+  });
+});
+
+test('a token of which nobody knows whether it was made is told with its end', async () => {
+  await slowly(async (request) => { request.socket.destroy(); }, async (url) => {
+    const lost = await step('tokenward-token/main.js', { ...inputs, url });
+    assert.ok(lost.code === 1 && lost.output.token === undefined && lost.state.name.startsWith('run-github-7-'), lost.said);
+    const post = await step('tokenward-token/post.js', {}, { STATE_url: lost.state.url, STATE_name: lost.state.name, STATE_end: lost.state.end });
+    assert.equal(post.code, 0);
+    assert.match(post.said, new RegExp(`::warning::The token ${lost.state.name} may have been made, and would be accepted until 20.*token delete`));
+    const answer = await fetch(`${world.url}/organization/${world.organization}/apiToken`, { headers: { authorization: `Token ${world.admin}` } });
+    const { results } = await answer.json();
+    const it = results.find(({ name }) => name === lost.state.name);
+    assert.ok(it, 'it was made');
+    await fetch(`${world.url}/organization/${world.organization}/apiToken/${it.id}`, { method: 'DELETE', headers: { authorization: `Token ${world.admin}` } });
+  });
+});
+
 test('the post step of a job that made no token does nothing', async () => {
   const { code, said } = await step('tokenward-token/post.js', {});
   assert.deepEqual([code, said], [0, '']);
@@ -99,11 +149,12 @@ test('what is wrong fails the step, says what to do, and names no token', async 
     [{ url: 'http://127.0.0.1:9' }, 'cannot be reached'],
   ];
   for (const [change, told] of wrong) {
-    const { code, said, output } = await step('tokenward-token/main.js', { ...inputs, ...change });
+    const { code, said, output, state: left } = await step('tokenward-token/main.js', { ...inputs, ...change });
     assert.equal(code, 1, JSON.stringify(change));
     const error = said.split('\n').find((line) => line.startsWith('::error::'));
     assert.ok(error?.includes(told), said);
     assert.ok(!error.includes('twd_') && output.token === undefined);
+    assert.ok(!left.name, 'the server has refused it, so that the post step has nothing to say');
   }
 });
 

@@ -22,7 +22,8 @@ exports.ask = async function ask(base, token, method, path, body, form) {
   } catch {
     throw new Error(`${base} answers ${answer.status}, but not as Tokenward does. Is the address right?`);
   }
-  if (!answer.ok) throw new Error(value?.detail ?? `${base} answers ${answer.status}.`);
+  // Behind a gateway a 5xx does not say whether something was done.
+  if (!answer.ok) throw Object.assign(new Error(value?.detail ?? `${base} answers ${answer.status}.`), { refused: answer.status < 500 });
   return value;
 };
 

@@ -31,20 +31,28 @@ async function main() {
   // As `tokenward run` labels its tokens.
   const { GITHUB_JOB: job, GITHUB_RUN_ID: run, GITHUB_REPOSITORY: repository, GITHUB_SHA: commit, GITHUB_REF: ref, GITHUB_WORKFLOW: workflow } = process.env;
   const labels = Object.entries({ ci: 'github', job, run, repository, commit, ref, workflow }).map(([key, value]) => [key, plain(value)]);
+  const ordered = { name: `run-github-${run ?? 'job'}-${randomBytes(5).toString('hex')}`, expires_at: new Date(Date.now() + minutes * 60_000).toISOString() };
+  const role = find(roles, input('role'), 'role').id;
+  // A job that is cancelled now gets SIGINT and, 7.5 s later, SIGTERM: the answer is waited for, so that the post step knows what to
+  // take back. It knows what may be there also where no answer comes.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => console.log('Stopping; a token that is being made is taken back by the post step.'));
+  state('url', url);
+  state('name', ordered.name);
+  state('end', ordered.expires_at);
   const made = await ask(url, own, 'POST', `/organization/${organization.id}/apiToken`, {
-    name: `run-github-${run ?? 'job'}-${randomBytes(5).toString('hex')}`,
+    ...ordered,
     description: `job ${job} run ${run} of ${repository} at ${commit}`,
     labels: Object.fromEntries(labels.filter(([, value]) => value)),
-    role_id: find(roles, input('role'), 'role').id,
+    role_id: role,
     ...(permissions.length > 0 && { permissions }),
-    expires_at: new Date(Date.now() + minutes * 60_000).toISOString(),
+  }).catch((error) => {
+    // Where the server has refused, none was made.
+    if (error.refused) state('name', '');
+    throw error;
   });
   // First of all, so that nothing after it can leave the token in a log or alive.
   mask(made.token);
   state('token', made.token);
-  state('url', url);
-  state('name', made.name);
-  state('end', made.expires_at);
   output('token', made.token);
   output('id', made.id);
   if (name) variable(name, made.token);

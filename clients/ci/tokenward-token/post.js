@@ -6,7 +6,11 @@ const { mask, warn } = require('./runner.js');
 async function main() {
   const { STATE_token: token, STATE_url: url, STATE_name: name, STATE_end: end } = process.env;
   // None was made.
-  if (!token) return;
+  if (!token && !name) return;
+  if (!token) {
+    warn(`The token ${name} may have been made, and would be accepted until ${end}: nobody answered. \`tokenward token list\` shows it, and \`tokenward token delete ${name}\` takes it back.`);
+    return;
+  }
   mask(token);
   let failure;
   for (const pause of [0, 300, 3_000]) {
