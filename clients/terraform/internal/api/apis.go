@@ -99,7 +99,7 @@ func (o *Of) importAPI(ctx context.Context, name string, document Document, etag
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	return written[API](ctx, o.Client, call{method: http.MethodPut, path: path, body: text{"application/" + document.Format, document.Text}, etag: etag})
+	return written[API](ctx, o.Client, call{method: http.MethodPut, path: path, body: text{"application/" + document.Format, document.Text}, etag: etag, reads: preview})
 }
 
 // DeleteAPI deletes one.

@@ -41,6 +41,8 @@ type Client struct {
 	mutex    sync.Mutex
 	position string
 	self     *Self
+	// writes is how often something was written: what was listed before the last one does not count any more.
+	writes int
 	// began is when the provider was configured, by the server's clock: what was made before is of an earlier run.
 	began time.Time
 	// ahead is how much the server's clock is ahead of this machine's, which may be wrong.
@@ -51,6 +53,9 @@ type Client struct {
 type Config struct {
 	URL, Token, CACertificate, Agent string
 }
+
+// ErrAuthority is of a setting that holds no certificate.
+var ErrAuthority = errors.New("`ca_certificate` holds no PEM certificate: `file(\"authority.pem\")` reads one")
 
 // New makes a client; it asks nobody yet.
 func New(config Config) (*Client, error) {
@@ -74,7 +79,7 @@ func New(config Config) (*Client, error) {
 	if config.CACertificate != "" {
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM([]byte(config.CACertificate)) {
-			return nil, errors.New("`ca_certificate` holds no PEM certificate")
+			return nil, ErrAuthority
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
@@ -128,9 +133,31 @@ func (e *Error) Error() string {
 	return text
 }
 
-// notTokenward is an answer of something else, which says nothing about any object.
-func notTokenward(base string, status int) error {
-	return fmt.Errorf("what answered at %s (status %d) is no Tokenward server. Is `url` right, or does a proxy answer in its place?", base, status)
+// stranger is what answered in the place of a server, which says nothing about any object.
+type stranger struct {
+	base   string
+	status int
+	wait   time.Duration
+}
+
+func (s *stranger) Error() string {
+	return fmt.Sprintf("what answered at %s (status %d) is no Tokenward server. Is `url` right, or does a proxy answer in its place?", s.base, s.status)
+}
+
+// notTokenward is an answer of something else.
+func notTokenward(base string, status int) error { return &stranger{base: base, status: status} }
+
+// busy says whether who answered wants to be asked later, and when: a server, or what stands before one that starts again.
+func busy(err error) (later bool, wait time.Duration) {
+	var ours *Error
+	var other *stranger
+	status := 0
+	if errors.As(err, &ours) {
+		status, wait = ours.Status, ours.wait
+	} else if errors.As(err, &other) {
+		status, wait = other.status, other.wait
+	}
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable, wait
 }
 
 // Absent is the error of an object that a list does not have.
@@ -153,6 +180,12 @@ func Taken(err error) (string, bool) {
 	return "", false
 }
 
+// Coded says whether a server refused for this reason.
+func Coded(err error, code string) bool {
+	var ours *Error
+	return errors.As(err, &ours) && ours.Code == code
+}
+
 // Changed says whether an object has another version than the one that was to be changed.
 func Changed(err error) bool {
 	var ours *Error
@@ -171,6 +204,8 @@ type call struct {
 	etag string
 	// key makes a create that was sent twice one create.
 	key string
+	// reads is true of a question that is no GET, and changes nothing.
+	reads bool
 }
 
 // Random answers so many random bytes as hexadecimal digits.
@@ -194,14 +229,21 @@ func (c *Client) do(ctx context.Context, it call, into any) (etag string, err er
 		}
 		content = text{"application/json", string(encoded)}
 	}
+	if !it.reads && it.method != http.MethodGet {
+		// Before and after: a list that was read meanwhile may have it, or not.
+		c.wrote()
+		defer c.wrote()
+	}
+	begun := time.Now()
 	for attempt := 1; ; attempt++ {
 		etag, err = c.once(ctx, it, content, into)
-		var ours *Error
-		busy := errors.As(err, &ours) && (ours.Status == http.StatusTooManyRequests || ours.Status == http.StatusServiceUnavailable)
-		if !busy || attempt == attempts {
+		later, nap := busy(err)
+		if !later {
 			return etag, err
 		}
-		nap := ours.wait
+		if attempt == attempts {
+			return "", fmt.Errorf("%w It was asked %d times in %s, and is still busy: try again later, with a smaller `-parallelism`", err, attempts, time.Since(begun).Round(time.Second))
+		}
 		if nap == 0 {
 			nap = time.Duration(1<<attempt) * 100 * time.Millisecond
 		}
@@ -256,12 +298,13 @@ func (c *Client) once(ctx context.Context, it call, content text, into any) (str
 		c.note(answer.Header.Get("Tokenward-Position"))
 		return answer.Header.Get("ETag"), nil
 	}
-	failed := &Error{Status: answer.StatusCode}
-	if json.Unmarshal(said, failed) != nil || failed.Code == "" || failed.Detail == "" {
-		return "", notTokenward(c.base, answer.StatusCode)
-	}
+	var wait time.Duration
 	if seconds, err := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 16); err == nil {
-		failed.wait = time.Duration(seconds) * time.Second
+		wait = time.Duration(seconds) * time.Second
+	}
+	failed := &Error{Status: answer.StatusCode, wait: wait}
+	if json.Unmarshal(said, failed) != nil || failed.Code == "" || failed.Detail == "" {
+		return "", &stranger{c.base, answer.StatusCode, wait}
 	}
 	return "", failed
 }
@@ -304,6 +347,18 @@ func (c *Client) known() string {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	return c.position
+}
+
+func (c *Client) wrote() {
+	c.mutex.Lock()
+	c.writes++
+	c.mutex.Unlock()
+}
+
+func (c *Client) written() int {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.writes
 }
 
 // Self is who asks.

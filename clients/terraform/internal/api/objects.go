@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -32,8 +33,8 @@ type Of struct {
 	*Client
 	ID     string
 	Name   string
-	tokens tokenCache
-	people addresses
+	tokens tokenReads
+	lists  lists
 }
 
 // Organization finds the one that somebody means, by name or id; the only one where nothing is said.
@@ -48,6 +49,10 @@ func (c *Client) Organization(ctx context.Context, wanted string) (*Of, error) {
 		if it.ID == wanted || strings.EqualFold(it.Name, wanted) || wanted == "" && len(all.Results) == 1 {
 			return &Of{Client: c, ID: it.ID, Name: it.Name}, nil
 		}
+	}
+	if wanted == "" {
+		return nil, &Error{Status: http.StatusNotFound, Code: "no_organization",
+			Detail: "This token sees " + strconv.Itoa(len(names)) + " organizations. Set `organization` to one of: " + strings.Join(names, ", ") + "."}
 	}
 	return nil, &Error{Status: http.StatusNotFound, Code: "no_organization",
 		Detail: "There is no organization `" + wanted + "`, or the token may not see it. Set `organization` to one of: " + strings.Join(names, ", ") + "."}
@@ -146,18 +151,14 @@ type Token struct {
 	ETag string `json:"-"`
 }
 
-// tokenCache has all tokens of an organization in one answer, for a run that reads many of them.
-type tokenCache struct {
-	mutex sync.Mutex
-	reads int
-	// What was listed before the last write does not count any more.
-	writes int
-	listed map[string]Token
-	at     int
-}
-
 // A run that reads more tokens than this one by one reads all at once.
 const fewReads = 6
+
+// tokenReads counts the tokens that a run has read by their ids.
+type tokenReads struct {
+	mutex sync.Mutex
+	reads int
+}
 
 // Token reads a token; one that was deleted has the state `revoked` for 90 days.
 func (o *Of) Token(ctx context.Context, id string) (Token, error) {
@@ -171,35 +172,24 @@ func (o *Of) Token(ctx context.Context, id string) (Token, error) {
 }
 
 func (o *Of) listedToken(ctx context.Context, id string) (Token, bool) {
-	cache := &o.tokens
-	cache.mutex.Lock()
-	defer cache.mutex.Unlock()
-	cache.reads++
-	if cache.reads <= fewReads {
+	o.tokens.mutex.Lock()
+	o.tokens.reads++
+	many := o.tokens.reads > fewReads
+	o.tokens.mutex.Unlock()
+	if !many {
 		return Token{}, false
 	}
-	if cache.listed == nil || cache.at != cache.writes {
-		// After a write the list would be read again and again; then one by one is better.
-		if cache.listed != nil {
-			return Token{}, false
+	// After a write the list would be read again and again; then one by one is better.
+	all, known := once(o, o.path("apiToken")+"?state=kept", func(path string) (map[string]Token, error) {
+		tokens, err := o.Tokens(ctx)
+		byID := make(map[string]Token, len(tokens))
+		for _, it := range tokens {
+			byID[it.ID] = it
 		}
-		all, err := o.Tokens(ctx)
-		if err != nil {
-			return Token{}, false
-		}
-		cache.listed, cache.at = make(map[string]Token, len(all)), cache.writes
-		for _, it := range all {
-			cache.listed[it.ID] = it
-		}
-	}
-	token, known := cache.listed[id]
-	return token, known
-}
-
-func (o *Of) wrote() {
-	o.tokens.mutex.Lock()
-	o.tokens.writes++
-	o.tokens.mutex.Unlock()
+		return byID, err
+	})
+	token, found := all[id]
+	return token, known && found
 }
 
 // Tokens lists those that have not been deleted.
@@ -224,7 +214,7 @@ func (o *Of) EditToken(ctx context.Context, id, etag string, fields Fields) (Tok
 
 // RotateToken gives one that has this version a new secret.
 func (o *Of) RotateToken(ctx context.Context, id, etag string, fields Fields) (Token, error) {
-	return o.tokenCall(ctx, call{method: http.MethodPost, path: o.path("apiToken", id, "rotate"), body: fields, etag: etag})
+	return o.tokenCall(ctx, call{method: http.MethodPost, path: o.path("apiToken", id, "rotate"), body: fields, etag: etag, key: Random(16)})
 }
 
 // EnableToken switches it on or off.
@@ -239,16 +229,13 @@ func (o *Of) EnableToken(ctx context.Context, id string, on bool) (Token, error)
 func (o *Of) tokenCall(ctx context.Context, it call) (Token, error) {
 	var token Token
 	etag, err := o.do(ctx, it, &token)
-	o.wrote()
 	token.ETag = etag
 	return token, err
 }
 
 // DeleteToken takes it back.
 func (o *Of) DeleteToken(ctx context.Context, id string) error {
-	_, err := o.do(ctx, call{method: http.MethodDelete, path: o.path("apiToken", id)}, nil)
-	o.wrote()
-	return err
+	return o.delete(ctx, o.path("apiToken", id), nil)
 }
 
 // Role is one that can be given.
@@ -523,7 +510,7 @@ type Decision struct {
 
 // Decide asks what a token may do, by its id and never by its text.
 func (o *Of) Decide(ctx context.Context, token string, question Fields) (Decision, error) {
-	return written[Decision](ctx, o.Client, call{method: http.MethodPost, path: o.path("apiToken", token, "decide"), body: question})
+	return written[Decision](ctx, o.Client, call{method: http.MethodPost, path: o.path("apiToken", token, "decide"), body: question, reads: true})
 }
 
 // RoleDecision is what any token of a role would be answered.
@@ -535,7 +522,7 @@ type RoleDecision struct {
 // DecideOfRole asks what a token of a role would be answered at a gateway of an API.
 func (o *Of) DecideOfRole(ctx context.Context, role, api, method, path string) (RoleDecision, error) {
 	question := Fields{"role_id": role, "requests": []Fields{{"api": api, "method": method, "path": path}}}
-	all, err := written[list[RoleDecision]](ctx, o.Client, call{method: http.MethodPost, path: o.path("policyApiToken", "evaluate"), body: question})
+	all, err := written[list[RoleDecision]](ctx, o.Client, call{method: http.MethodPost, path: o.path("policyApiToken", "evaluate"), body: question, reads: true})
 	if err == nil && len(all.Results) != 1 {
 		err = notTokenward(o.base, http.StatusOK)
 	}

@@ -47,7 +47,7 @@ func (o *Of) EditPolicyToken(ctx context.Context, id, etag string, fields Fields
 
 // RotatePolicyToken gives one that has this version a new secret. The answer does not have its policy.
 func (o *Of) RotatePolicyToken(ctx context.Context, id, etag string, fields Fields) (PolicyToken, error) {
-	return written[PolicyToken](ctx, o.Client, call{method: http.MethodPost, path: o.path("policyApiToken", id, "rotate"), body: fields, etag: etag})
+	return written[PolicyToken](ctx, o.Client, call{method: http.MethodPost, path: o.path("policyApiToken", id, "rotate"), body: fields, etag: etag, key: Random(16)})
 }
 
 // DeletePolicyToken takes it back.

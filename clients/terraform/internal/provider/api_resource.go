@@ -204,8 +204,13 @@ func (r *apiResource) Read(ctx context.Context, request resource.ReadRequest, re
 }
 
 func (r *apiResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
-	var plan, config apiModel
-	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.Config, &config}) {
+	var plan, config, state apiModel
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.Config, &config}, sent{request.State, &state}) {
+		return
+	}
+	if state.Document.IsNull() && plan.UnknownRoute.Equal(state.UnknownRoute) && plan.AllowPaths.Equal(state.AllowPaths) && plan.Routes.Equal(state.Routes) && plan.Notes.Equal(state.Notes) {
+		// The document of one that was imported is adopted where it makes what is there.
+		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
 		return
 	}
 	document, _ := config.document(ctx, &response.Diagnostics)

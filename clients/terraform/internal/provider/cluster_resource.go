@@ -81,7 +81,7 @@ func (r *clusterResource) Read(ctx context.Context, request resource.ReadRequest
 	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
-	all, err := r.of.Clusters(ctx)
+	all, err := r.of.KnownClusters(ctx)
 	if err != nil {
 		r.unread(ctx, response, "cluster", err)
 		return

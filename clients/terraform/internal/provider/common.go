@@ -96,15 +96,25 @@ func (m *managed) deleted(ctx context.Context, response *resource.DeleteResponse
 
 // importAs finds what an import names, as NAME or ORGANIZATION/NAME, and begins its state with the attribute by which it is read.
 func (m *managed) importAs(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse, what string, by path.Path, find func(wanted string) (key string, err error)) {
-	wanted, err := importName(m.of, request.ID)
-	if err == nil {
-		var key string
-		if key, err = find(wanted); err == nil {
-			response.Diagnostics.Append(response.State.SetAttribute(ctx, by, key)...)
-			return
-		}
+	key, err := named(m.of, request.ID, find)
+	if err != nil {
+		tell(&response.Diagnostics, "The "+what+" cannot be imported", err)
+		return
 	}
-	tell(&response.Diagnostics, "The "+what+" cannot be imported", err)
+	response.Diagnostics.Append(response.State.SetAttribute(ctx, by, key)...)
+}
+
+// named finds what somebody has written, as NAME or ORGANIZATION/NAME. A name may have a slash itself.
+func named[T any](of *api.Of, written string, find func(wanted string) (T, error)) (T, error) {
+	organization, name, both := strings.Cut(written, "/")
+	whole, err := find(written)
+	if err == nil || !both {
+		return whole, err
+	}
+	if foreign := own(of, organization); foreign != nil {
+		return whole, fmt.Errorf("%w; and %w", err, foreign)
+	}
+	return find(name)
 }
 
 // sent is what a core has sent, a configuration, a plan or a state, and the model that it is read into.
@@ -201,15 +211,6 @@ func roleID(ctx context.Context, of *api.Of, wanted string) (api.Role, error) {
 		}
 	}
 	return api.Role{}, fmt.Errorf("there is no role `%s`, or this token may not see it. There are: %s", wanted, strings.Join(names, ", "))
-}
-
-// importName takes `name` or `organization/name`, and says which it is.
-func importName(of *api.Of, id string) (string, error) {
-	organization, name, both := strings.Cut(id, "/")
-	if !both {
-		return id, nil
-	}
-	return name, own(of, organization)
 }
 
 // own says so where a name or id is of another organization than the provider's.

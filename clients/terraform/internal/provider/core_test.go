@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -146,11 +147,11 @@ func (c core) files() map[string][]byte {
 	return all
 }
 
-var anyToken = regexp.MustCompile(`twd_[0-9A-Za-z]{38}`)
+var anyToken = regexp.MustCompile(`tw[dps]_[0-9A-Za-z]{38}`)
 
 func TestNoSecretIsInTheStateThePlanOrTheTrace(t *testing.T) {
 	it := theWorld(t)
-	secret := made()
+	secret, policySecret := made(), madeFor("twp_")
 	c := newCore(t, it, fmt.Sprintf(`
 variable "secret" {
   ephemeral = true
@@ -161,6 +162,30 @@ resource "tokenward_token" "written" {
   role              = "viewer"
   secret_wo         = var.secret
   secret_wo_version = 1
+}
+resource "tokenward_policy_token" "written" {
+  name              = "tf-core-written"
+  role              = "viewer"
+  policy            = "allow if true"
+  secret_wo         = var.policy_secret
+  secret_wo_version = 1
+}
+variable "policy_secret" {
+  ephemeral = true
+  type      = string
+}
+variable "own" {
+  ephemeral = true
+  type      = string
+}
+provider "tokenward" {
+  token = var.own
+}
+resource "tokenward_policy_token" "generated" {
+  name     = "tf-core-generated"
+  role     = "viewer"
+  policy   = "allow if true"
+  generate = true
 }
 resource "tokenward_token" "digest" {
   name   = "tf-core-digest"
@@ -185,26 +210,29 @@ ephemeral "tokenward_token" "run" {
   role = "viewer"
 }
 `, digestOf(made())))
-	c.env = append(c.env, "TF_VAR_secret="+secret)
+	c.env = append(c.env, "TF_VAR_secret="+secret, "TF_VAR_policy_secret="+policySecret, "TOKENWARD_TOKEN=", "TF_VAR_own="+it.Admin)
 	c.run("plan", "-out=plan", "-input=false")
 	c.run("apply", "-input=false", "plan")
 	if code := verify(t, it, secret); code != "valid" {
 		t.Errorf("the secret is %s", code)
 	}
-	generated := c.generated()[0]
+	generated := c.generated()
+	if len(generated) != 2 {
+		t.Errorf("there are %d", len(generated))
+	}
 	c.run("plan", "-detailed-exitcode", "-input=false")
 	c.run("apply", "-destroy", "-auto-approve", "-input=false")
 	files := c.files()
 	found := 0
 	for path, content := range files {
-		for what, text := range map[string]string{"the secret": secret, "the provider's token": it.Admin} {
+		for what, text := range map[string]string{"the secret": secret, "the secret of a policy token": policySecret, "the provider's token": it.Admin} {
 			if bytes.Contains(content, []byte(text)) {
 				t.Errorf("%s stands in %s", what, path)
 			}
 		}
 		// Whoever's it is: of an ephemeral token only the server knows the text.
 		for _, text := range anyToken.FindAllString(string(content), -1) {
-			if text != generated || !strings.Contains(path, "terraform.tfstate") && !strings.Contains(path, "/plan/") {
+			if !slices.Contains(generated, text) || !strings.Contains(path, "terraform.tfstate") && !strings.Contains(path, "/plan/") {
 				t.Errorf("a token stands in %s", path)
 			}
 		}

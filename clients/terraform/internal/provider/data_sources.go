@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -237,19 +238,23 @@ type memberDataModel struct {
 
 func newMemberData() datasource.DataSource {
 	return &data[memberDataModel]{name: "member", schema: schema.Schema{
-		MarkdownDescription: "A member of the organization.",
+		MarkdownDescription: "A member of the organization, by address or id.",
 		Attributes: map[string]schema.Attribute{
-			"email":     schema.StringAttribute{Required: true},
-			"user_id":   schema.StringAttribute{Computed: true, MarkdownDescription: "The id by which the server knows the member."},
+			"email":     schema.StringAttribute{Optional: true, Computed: true},
+			"user_id":   schema.StringAttribute{Optional: true, Computed: true, MarkdownDescription: "The id by which the server knows the member."},
 			"role_id":   schema.StringAttribute{Computed: true, MarkdownDescription: told["role_id"]},
 			"role_name": schema.StringAttribute{Computed: true, MarkdownDescription: told["role_name"]},
 		},
 	}, read: func(ctx context.Context, of *api.Of, m *memberDataModel) error {
+		if m.Email.IsNull() == m.UserID.IsNull() {
+			return fmt.Errorf("say the `email` or the `user_id`")
+		}
 		members, _, err := of.Members(ctx)
 		if err != nil {
 			return err
 		}
-		it, err := byName(members, m.Email.ValueString(), "member", func(it api.Member) (string, string) { return it.ID, it.Email })
+		it, err := byName(members, m.Email.ValueString()+m.UserID.ValueString(), "member", func(it api.Member) (string, string) { return it.ID, it.Email })
+		m.Email = same(m.Email, it.Email, strings.EqualFold)
 		m.UserID, m.RoleID, m.RoleName = types.StringValue(it.ID), types.StringValue(it.RoleID), types.StringValue(it.RoleName)
 		return err
 	}}

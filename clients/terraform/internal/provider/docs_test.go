@@ -176,3 +176,25 @@ func TestEachExampleIsApplied(t *testing.T) {
 	}
 	s.healthy()
 }
+
+// What a guide shows of this provider alone is applied as well.
+func TestEachGuideIsApplied(t *testing.T) {
+	s := newServer(t)
+	guide, err := os.ReadFile(filepath.Join(docs, "guides", "secrets.md"))
+	must(t, err)
+	applied := 0
+	for _, part := range strings.Split(string(guide), "```terraform\n")[1:] {
+		example, _, _ := strings.Cut(part, "```")
+		if strings.Contains(example, "vault_") {
+			continue
+		}
+		applied++
+		c := newCore(t, s.world, "variable \"run\" {\n  default = \"1234\"\n}\n"+example)
+		c.run("apply", "-auto-approve", "-input=false")
+		c.run("plan", "-detailed-exitcode", "-input=false")
+		c.run("apply", "-destroy", "-auto-approve", "-input=false")
+	}
+	if applied != 2 {
+		t.Errorf("%d were applied", applied)
+	}
+}

@@ -59,6 +59,18 @@ resource "tokenward_member" "it" {
   email = "tf-by-hand@acme.example"
   role  = "viewer"
 }
+resource "tokenward_api" "it" {
+  name     = "tf-by-hand"
+  document = "routes:\n- {method: GET, path: /bills, permissions: [bills:read]}\n"
+}
+resource "tokenward_policy_token" "it" {
+  name        = "tf-by-hand"
+  description = "as written"
+  role        = "viewer"
+  policy      = "allow if input.request.method == \"GET\""
+  expires_at  = "2099-01-01T00:00:00Z"
+  generate    = true
+}
 resource "tokenward_token" "it" {
   name        = "tf-by-hand"
   description = "as written"
@@ -121,6 +133,10 @@ resource "tokenward_token" "it" {
 		_, err := of.EditToken(ctx, ids["tokenward_token.it"], "", fields)
 		return err
 	}
+	policyEdit := func(fields api.Fields) error {
+		_, err := of.EditPolicyToken(ctx, ids["tokenward_policy_token.it"], "", fields)
+		return err
+	}
 	steps := []resource.TestStep{{Config: config, Check: know}}
 	for _, hand := range []struct {
 		resource string
@@ -169,6 +185,29 @@ resource "tokenward_token" "it" {
 					}
 				}
 			}
+			return err
+		}},
+		{"API routes", func() error {
+			_, err := of.PutAPI(ctx, "tf-by-hand", "", api.Document{Format: "yaml", Text: twoRoutes})
+			return err
+		}},
+		{"API unknown routes", func() error {
+			_, err := of.PutAPI(ctx, "tf-by-hand", "", api.Document{Format: "yaml", Text: oneRoute, UnknownRoute: "allow"})
+			return err
+		}},
+		{"API paths", func() error {
+			_, err := of.PutAPI(ctx, "tf-by-hand", "", api.Document{Format: "yaml", Text: oneRoute, AllowPaths: &[]string{"semicolon"}})
+			return err
+		}},
+		{"policy token name", func() error { return policyEdit(api.Fields{"name": "tf-elsewhere"}) }},
+		{"policy token description", func() error { return policyEdit(api.Fields{"description": nil}) }},
+		{"policy token role", func() error { return policyEdit(api.Fields{"role_id": admin.ID}) }},
+		{"policy token policy", func() error { return policyEdit(api.Fields{"opa_policy": "allow if true"}) }},
+		{"policy token end", func() error { return policyEdit(api.Fields{"expires_at": "2098-01-01T00:00:00Z"}) }},
+		{"policy token without an end", func() error { return policyEdit(api.Fields{"expires_at": nil}) }},
+		{"token name", func() error { return tokenEdit(api.Fields{"name": "tf-elsewhere"}) }},
+		{"token switched off", func() error {
+			_, err := of.EnableToken(ctx, ids["tokenward_token.it"], false)
 			return err
 		}},
 		{"token role", func() error { return tokenEdit(api.Fields{"role_id": admin.ID}) }},

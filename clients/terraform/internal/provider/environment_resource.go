@@ -116,17 +116,42 @@ func (r *environmentResource) Delete(ctx context.Context, request resource.Delet
 }
 
 func (r *environmentResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
-	project, name, both := strings.Cut(request.ID, "/")
-	if !both {
-		response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("id"), request.ID)...)
-		return
-	}
-	it, err := findEnvironment(ctx, r.of, project, name)
+	r.importAs(ctx, request, response, "environment", path.Root("id"), func(wanted string) (string, error) {
+		if uuidForm.MatchString(wanted) {
+			return wanted, nil
+		}
+		if id, found := r.of.NamedEnvironment(ctx, wanted); found {
+			return id, nil
+		}
+		return onlyEnvironment(ctx, r.of, wanted)
+	})
+}
+
+// onlyEnvironment finds one by its name alone, where no other project has one of that name.
+func onlyEnvironment(ctx context.Context, of *api.Of, name string) (string, error) {
+	projects, err := of.KnownProjects(ctx)
 	if err != nil {
-		tell(&response.Diagnostics, "The environment cannot be imported", fmt.Errorf("%w. Import it by its id, or as PROJECT/ENVIRONMENT", err))
-		return
+		return "", err
 	}
-	response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("id"), it.ID)...)
+	var found []string
+	for _, project := range projects {
+		environments, err := of.KnownEnvironments(ctx, project.ID)
+		if err != nil {
+			return "", err
+		}
+		for _, it := range environments {
+			if strings.EqualFold(it.Name, name) {
+				found = append(found, it.ID)
+			}
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", fmt.Errorf("there is no environment `%s`, or this token may not see it: write its id, or PROJECT/ENVIRONMENT", name)
+	}
+	return "", fmt.Errorf("%d projects have an environment `%s`: write PROJECT/ENVIRONMENT", len(found), name)
 }
 
 func findEnvironment(ctx context.Context, of *api.Of, project, name string) (api.Environment, error) {

@@ -10,13 +10,17 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/identityschema"
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/tokenward/tokenward/clients/terraform/internal/api"
 )
 
 // identified is a resource with an identity, which cores of 1.12 and later keep beside its state and import by: some attributes of
-// its state, the first of which is always said. Older cores never ask for it.
+// its state, the first of which is always said. Older cores never ask for it. It also sees to it that nothing is done to an object of
+// another organization.
 type identified struct {
 	resource.Resource
 	attributes []string
+	of         *api.Of
 }
 
 var (
@@ -35,7 +39,9 @@ var identities = map[string]string{
 }
 
 func withIdentity(make func() resource.Resource, attributes ...string) func() resource.Resource {
-	return func() resource.Resource { return &identified{make(), append([]string{"id"}, attributes...)} }
+	return func() resource.Resource {
+		return &identified{Resource: make(), attributes: append([]string{"id"}, attributes...)}
+	}
 }
 
 func (r *identified) IdentitySchema(_ context.Context, _ resource.IdentitySchemaRequest, response *resource.IdentitySchemaResponse) {
@@ -61,17 +67,35 @@ func (r *identified) note(ctx context.Context, identity *tfsdk.ResourceIdentity,
 
 func (r *identified) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
 	r.Resource.Create(ctx, request, response)
+	if !response.State.Raw.IsNull() {
+		noteOrganization(ctx, r.of, response.Private, &response.Diagnostics)
+	}
 	r.note(ctx, response.Identity, &response.Diagnostics, response.State)
 }
 
 func (r *identified) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
+	if !belongs(ctx, r.of, request.Private, &response.Diagnostics) {
+		return
+	}
 	r.Resource.Read(ctx, request, response)
+	if !response.State.Raw.IsNull() {
+		noteOrganization(ctx, r.of, response.Private, &response.Diagnostics)
+	}
 	r.note(ctx, response.Identity, &response.Diagnostics, response.State, request.State)
 }
 
 func (r *identified) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
+	if !belongs(ctx, r.of, request.Private, &response.Diagnostics) {
+		return
+	}
 	r.Resource.Update(ctx, request, response)
 	r.note(ctx, response.Identity, &response.Diagnostics, response.State)
+}
+
+func (r *identified) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {
+	if belongs(ctx, r.of, request.Private, &response.Diagnostics) {
+		r.Resource.Delete(ctx, request, response)
+	}
 }
 
 // ImportState imports by a text, as each resource reads it, or by an identity.
@@ -104,12 +128,17 @@ func (r *identified) ImportState(ctx context.Context, request resource.ImportSta
 }
 
 func (r *identified) Configure(ctx context.Context, request resource.ConfigureRequest, response *resource.ConfigureResponse) {
+	configured(request.ProviderData, &r.of, &response.Diagnostics)
 	if of, ok := r.Resource.(resource.ResourceWithConfigure); ok {
 		of.Configure(ctx, request, response)
 	}
 }
 
 func (r *identified) ModifyPlan(ctx context.Context, request resource.ModifyPlanRequest, response *resource.ModifyPlanResponse) {
+	// Without a refresh this is where it is first seen.
+	if !request.State.Raw.IsNull() && !belongs(ctx, r.of, request.Private, &response.Diagnostics) {
+		return
+	}
 	if of, ok := r.Resource.(resource.ResourceWithModifyPlan); ok {
 		of.ModifyPlan(ctx, request, response)
 	}

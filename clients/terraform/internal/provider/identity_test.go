@@ -19,29 +19,12 @@ func TestEachResourceHasAnIdentityAndIsImportedByIt(t *testing.T) {
 resource "tokenward_organization" "it" {
   name = "Acme"
 }
-resource "tokenward_policy_token" "it" {
-  name     = "same-policy"
-  role     = "viewer"
-  policy   = "allow if true"
-  generate = true
-}
 `)
 	c.run("apply", "-auto-approve", "-input=false")
 	ctx := t.Context()
-	server, err := providerserver.NewProtocol6WithError(New("test")())()
-	must(t, err)
-	all, err := server.GetProviderSchema(ctx, &tfprotov6.GetProviderSchemaRequest{})
-	must(t, err)
+	server, all := asked(t, s.world)
 	known, err := server.GetResourceIdentitySchemas(ctx, &tfprotov6.GetResourceIdentitySchemasRequest{})
 	must(t, err)
-	settings := tftypes.NewValue(all.Provider.ValueType(), map[string]tftypes.Value{
-		"url": tftypes.NewValue(tftypes.String, s.URL), "token": tftypes.NewValue(tftypes.String, s.Admin),
-		"organization": tftypes.NewValue(tftypes.String, nil), "ca_certificate": tftypes.NewValue(tftypes.String, nil)})
-	sent, err := tfprotov6.NewDynamicValue(all.Provider.ValueType(), settings)
-	must(t, err)
-	configured, err := server.ConfigureProvider(ctx, &tfprotov6.ConfigureProviderRequest{Config: &sent})
-	must(t, err)
-	noErrors(t, configured.Diagnostics)
 	seen := map[string]bool{}
 	for address, id := range c.ids() {
 		kind, _, _ := strings.Cut(address, ".")
@@ -89,6 +72,24 @@ resource "tokenward_policy_token" "it" {
 	if len(refused.Diagnostics) == 0 || !strings.Contains(refused.Diagnostics[0].Detail, "environment_id") {
 		t.Errorf("it says: %v", refused.Diagnostics)
 	}
+}
+
+// asked is the provider, configured, as a core asks it.
+func asked(t *testing.T, it world) (tfprotov6.ProviderServer, *tfprotov6.GetProviderSchemaResponse) {
+	t.Helper()
+	server, err := providerserver.NewProtocol6WithError(New("test")())()
+	must(t, err)
+	all, err := server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
+	must(t, err)
+	settings := tftypes.NewValue(all.Provider.ValueType(), map[string]tftypes.Value{
+		"url": tftypes.NewValue(tftypes.String, it.URL), "token": tftypes.NewValue(tftypes.String, it.Admin),
+		"organization": tftypes.NewValue(tftypes.String, nil), "ca_certificate": tftypes.NewValue(tftypes.String, nil)})
+	sent, err := tfprotov6.NewDynamicValue(all.Provider.ValueType(), settings)
+	must(t, err)
+	configured, err := server.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{Config: &sent})
+	must(t, err)
+	noErrors(t, configured.Diagnostics)
+	return server, all
 }
 
 func noErrors(t *testing.T, diagnostics []*tfprotov6.Diagnostic) {

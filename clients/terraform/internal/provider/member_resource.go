@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -38,7 +39,7 @@ func (r *memberResource) Schema(_ context.Context, _ resource.SchemaRequest, res
 		MarkdownDescription: "A member of the organization: invited when it is made, removed when it is destroyed.",
 		Attributes: map[string]schema.Attribute{
 			"id":              schema.StringAttribute{Computed: true, MarkdownDescription: "The e-mail address: what a member has before and after the invitation is accepted.", PlanModifiers: []planmodifier.String{stringplanmodifier.UseStateForUnknown()}},
-			"email":           schema.StringAttribute{Required: true, PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplace()}},
+			"email":           schema.StringAttribute{Required: true, PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplaceIf(otherAddress, anotherPerson, anotherPerson)}},
 			"role":            schema.StringAttribute{Required: true, MarkdownDescription: "The role, by name or id."},
 			"status":          schema.StringAttribute{Computed: true, MarkdownDescription: "`PENDING` or `EXPIRED` while invited, `MEMBER` after that."},
 			"invitation_link": schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The link to accept by, from when it was made until it is accepted. Null after an import."},
@@ -46,15 +47,27 @@ func (r *memberResource) Schema(_ context.Context, _ resource.SchemaRequest, res
 	}
 }
 
-const isMember = "MEMBER"
+const (
+	isMember      = "MEMBER"
+	anotherPerson = "Another address is somebody else."
+)
 
-// find looks for somebody by the address, among members first.
+// otherAddress is false for the same address in other letters.
+func otherAddress(_ context.Context, request planmodifier.StringRequest, response *stringplanmodifier.RequiresReplaceIfFuncResponse) {
+	response.RequiresReplace = !strings.EqualFold(request.StateValue.ValueString(), request.PlanValue.ValueString())
+}
+
+// find looks for somebody by the address, among members first, as they are at this moment.
 func (r *memberResource) find(ctx context.Context, email string) (member api.Member, invited, found bool, err error) {
-	members, pending, err := r.of.Members(ctx)
+	return among(email, func() ([]api.Member, []api.Member, error) { return r.of.Members(ctx) })
+}
+
+func among(email string, list func() (members, invited []api.Member, err error)) (member api.Member, invited, found bool, err error) {
+	members, pending, err := list()
 	if err != nil {
 		return api.Member{}, false, false, err
 	}
-	for at, it := range append(members, pending...) {
+	for at, it := range slices.Concat(members, pending) {
 		if strings.EqualFold(it.Email, email) {
 			return it, at >= len(members), true, nil
 		}
@@ -64,7 +77,7 @@ func (r *memberResource) find(ctx context.Context, email string) (member api.Mem
 
 func (m *memberModel) read(member api.Member, invited bool) {
 	m.Email = same(m.Email, member.Email, strings.EqualFold)
-	m.ID = m.Email
+	m.ID = same(m.ID, member.Email, strings.EqualFold)
 	m.Role = roleText(m.Role, member.RoleID, member.RoleName)
 	m.Status = types.StringValue(isMember)
 	if invited {
@@ -122,7 +135,7 @@ func (r *memberResource) Read(ctx context.Context, request resource.ReadRequest,
 	if email.IsNull() {
 		email = state.ID
 	}
-	member, invited, found, err := r.find(ctx, email.ValueString())
+	member, invited, found, err := among(email.ValueString(), func() ([]api.Member, []api.Member, error) { return r.of.KnownMembers(ctx) })
 	switch {
 	case err != nil:
 		r.unread(ctx, response, "member", err)
@@ -148,6 +161,17 @@ func (r *memberResource) Update(ctx context.Context, request resource.UpdateRequ
 		failed(err)
 		return
 	}
+	role, err := roleID(ctx, r.of, plan.Role.ValueString())
+	if err != nil {
+		failed(err)
+		return
+	}
+	if plan.Link = state.Link; member.RoleID == role.ID {
+		// It is the same one in other words.
+		plan.read(member, invited)
+		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+		return
+	}
 	if invited {
 		// An invitation has the role that it was made with.
 		if err = r.of.Uninvite(ctx, member.ID); err == nil {
@@ -160,11 +184,7 @@ func (r *memberResource) Update(ctx context.Context, request resource.UpdateRequ
 		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
 		return
 	}
-	role, err := roleID(ctx, r.of, plan.Role.ValueString())
-	if err == nil {
-		err = r.of.GiveRole(ctx, member.ID, role.ID)
-	}
-	if err != nil {
+	if err := r.of.GiveRole(ctx, member.ID, role.ID); err != nil {
 		failed(err)
 		return
 	}
@@ -192,5 +212,11 @@ func (r *memberResource) Delete(ctx context.Context, request resource.DeleteRequ
 }
 
 func (r *memberResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
-	r.importAs(ctx, request, response, "member", path.Root("id"), func(email string) (string, error) { return email, nil })
+	r.importAs(ctx, request, response, "member", path.Root("id"), func(email string) (string, error) {
+		member, _, found, err := among(email, func() ([]api.Member, []api.Member, error) { return r.of.KnownMembers(ctx) })
+		if err == nil && !found {
+			err = api.Absent("member")
+		}
+		return member.Email, err
+	})
 }

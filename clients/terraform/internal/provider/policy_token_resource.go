@@ -100,7 +100,7 @@ func (r *policyTokenResource) ModifyPlan(ctx context.Context, request resource.M
 		return
 	}
 	if request.State.Raw.IsNull() {
-		plan.secret().warnOfState(&response.Diagnostics)
+		plan.secret().warnOfState(secretForm{}, &response.Diagnostics)
 		if !plan.Generate.ValueBool() {
 			plan.Token = types.StringNull()
 		}
@@ -124,6 +124,7 @@ func (r *policyTokenResource) ModifyPlan(ctx context.Context, request resource.M
 		if !plan.Generate.ValueBool() {
 			plan.Token = types.StringNull()
 		}
+		plan.secret().warnOfState(state.secret(), &response.Diagnostics)
 		r.warnOfRotation(ctx, state, plan, why, &response.Diagnostics)
 	}
 	if !plan.ExpiresAt.Equal(state.ExpiresAt) {
@@ -216,10 +217,7 @@ func (r *policyTokenResource) adopt(ctx context.Context, id string, fields api.F
 	if err != nil {
 		return api.PolicyToken{}, refused
 	}
-	description, _ := fields["description"].(string)
-	end, given := fields["expires_at"]
-	equal := it.RoleID == fields["role_id"] && it.Policy == fields["opa_policy"] && it.Description == description &&
-		(!given || sameMoment(end, it.ExpiresAt)) && it.DisabledAt == nil && len(it.Versions) == 1 && it.Versions[0].LastUsedAt == nil
+	equal := isAlready(fields, it) && it.DisabledAt == nil && len(it.Versions) == 1 && it.Versions[0].LastUsedAt == nil
 	if !equal || !r.of.Interrupted(ctx, id) {
 		return api.PolicyToken{}, taken(refused, id)
 	}
@@ -229,6 +227,14 @@ func (r *policyTokenResource) adopt(ctx context.Context, id string, fields api.F
 		return api.PolicyToken{}, taken(refused, id)
 	}
 	return it, err
+}
+
+// isAlready says whether a token is what an edit would make of it, in whatever words somebody wrote it.
+func isAlready(fields api.Fields, it api.PolicyToken) bool {
+	description, _ := fields["description"].(string)
+	end, given := fields["expires_at"]
+	return it.Name == fields["name"] && it.RoleID == fields["role_id"] && it.Policy == fields["opa_policy"] && it.Description == description &&
+		(!given || sameMoment(end, it.ExpiresAt))
 }
 
 func (r *policyTokenResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
@@ -251,7 +257,15 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 		return
 	}
 	id, done := state.ID.ValueString(), state
-	if rotated, _ := rotates(state.secret(), plan.secret()); rotated {
+	rotated, _ := rotates(state.secret(), plan.secret())
+	same := plan.Name.Equal(state.Name) && plan.Description.Equal(state.Description) && plan.Role.Equal(state.Role) &&
+		plan.Policy.Equal(state.Policy) && plan.ExpiresAt.Equal(state.ExpiresAt)
+	if same && !rotated {
+		// What only the configuration knows is adopted after an import, and nobody is asked.
+		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+		return
+	}
+	if rotated {
 		rotation := api.Fields{"keep": plan.Overlap.ValueString()}
 		if !plan.secret().put(rotation, config.SecretWO, weakPolicy, &response.Diagnostics) {
 			return
@@ -269,11 +283,9 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 		response.Diagnostics.Append(response.State.Set(ctx, done)...)
 	}
 	it, err := r.of.PolicyToken(ctx, id)
-	same := plan.Name.Equal(state.Name) && plan.Description.Equal(state.Description) && plan.Role.Equal(state.Role) &&
-		plan.Policy.Equal(state.Policy) && plan.ExpiresAt.Equal(state.ExpiresAt)
 	if err == nil && !same {
 		var fields api.Fields
-		if fields, err = r.fields(ctx, plan); err == nil {
+		if fields, err = r.fields(ctx, plan); err == nil && !isAlready(fields, it) {
 			it, err = r.of.EditPolicyToken(ctx, id, it.ETag, fields)
 		}
 	}

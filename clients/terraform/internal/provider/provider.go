@@ -3,6 +3,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"os"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
@@ -87,6 +88,10 @@ func (p *tokenward) Configure(ctx context.Context, request provider.ConfigureReq
 		return
 	}
 	client, err := api.New(api.Config{URL: url, Token: token, CACertificate: config.CACertificate.ValueString(), Agent: "terraform-provider-tokenward/" + p.version})
+	if errors.Is(err, api.ErrAuthority) {
+		response.Diagnostics.AddAttributeError(path.Root("ca_certificate"), "The authority of the server cannot be used", err.Error())
+		return
+	}
 	if err != nil {
 		response.Diagnostics.AddAttributeError(path.Root("url"), "The address of the server cannot be used", err.Error())
 		return

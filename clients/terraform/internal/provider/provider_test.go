@@ -3,9 +3,12 @@ package provider
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -93,6 +96,14 @@ func verify(t testing.TB, it world, token string) string {
 	return body.Code
 }
 
+// lives is what is said of a token that is accepted. Of a policy token nobody has said which request it is about.
+func lives(secret string) string {
+	if strings.HasPrefix(secret, "twp_") {
+		return "policy_denied"
+	}
+	return "valid"
+}
+
 // attribute answers a text of the state.
 func attribute(state *terraform.State, resource, name string) string {
 	return state.RootModule().Resources[resource].Primary.Attributes[name]
@@ -123,12 +134,21 @@ func TestASettingThatIsMissingOrWrongIsToldAndNothingIsAsked(t *testing.T) {
 		"an expired token":     {with(it, it.Tokens["expired"], data), "expired"},
 		"a wrong base path":    {"provider \"tokenward\" {\n url = \"" + it.URL + "/below\"\n token = \"" + it.Admin + "\"\n}" + data, "nothing at"},
 		"a revoked token":      {with(it, it.Tokens["revoked"], data), "revoked"},
+		"no certificate":       {"provider \"tokenward\" {\n url = \"" + secure.URL + "\"\n token = \"x\"\n ca_certificate = \"x\"\n}" + data, "no\\s+PEM\\s+certificate"},
 		"another organization": {"provider \"tokenward\" {\n url = \"" + it.URL + "\"\n token = \"" + it.Admin + "\"\n organization = \"Other\"\n}" + data, "no organization"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, resource.TestStep{Config: step.config, ExpectError: regexp.MustCompile(step.told)})
 		})
 	}
+	// Behind TLS with an authority of one's own, and with the organization by its id.
+	at, err := url.Parse(it.URL)
+	must(t, err)
+	private := httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(at))
+	defer private.Close()
+	authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: private.Certificate().Raw}))
+	run(t, resource.TestStep{Config: fmt.Sprintf("provider \"tokenward\" {\n url = %q\n token = %q\n organization = %q\n ca_certificate = %q\n}%s", private.URL, it.Admin, it.Organization, authority, data),
+		Check: resource.TestCheckResourceAttrSet("data.tokenward_roles.all", "ids.admin")})
 	// A slash at the end is no other server.
 	run(t, resource.TestStep{Config: strings.Replace(with(it, it.Admin, data), it.URL, it.URL+"/", 1),
 		Check: resource.TestCheckResourceAttrSet("data.tokenward_roles.all", "ids.admin")})

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"maps"
 	"sort"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -212,6 +213,12 @@ func (r *roleResource) Update(ctx context.Context, request resource.UpdateReques
 	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.State, &state}) {
 		return
 	}
+	if plan.Name.Equal(state.Name) && plan.Description.Equal(state.Description) && plan.Permissions.Equal(state.Permissions) &&
+		maps.Equal(plan.Projects, state.Projects) && maps.EqualFunc(plan.Clusters, state.Clusters, func(a, b types.String) bool { return a.Equal(b) }) {
+		// Who gets its holders is known here alone.
+		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+		return
+	}
 	role, err := r.of.CustomRole(ctx, state.ID.ValueString())
 	if err == nil {
 		role, err = r.of.EditRole(ctx, plan.fields(ctx, role, &response.Diagnostics))
@@ -239,8 +246,8 @@ func (r *roleResource) Delete(ctx context.Context, request resource.DeleteReques
 		moveTo = other.ID
 	}
 	err := r.of.DeleteRole(ctx, state.ID.ValueString(), moveTo)
-	if err != nil && !r.lost(ctx, &response.Diagnostics, "deleted", "role", err) && moveTo == "" {
-		response.Diagnostics.AddWarning("Is it in use?", "The core destroys a role before it gives its holders another one. Say `move_holders_to` and apply once, or use `create_before_destroy`.")
+	if err != nil && !r.lost(ctx, &response.Diagnostics, "deleted", "role", err) && moveTo == "" && api.Coded(err, "conflict") {
+		response.Diagnostics.AddWarning("The role is in use", "The core destroys a role before it gives its holders another one. Say `move_holders_to` and apply once, or use `create_before_destroy`.")
 	}
 }
 

@@ -116,9 +116,9 @@ func (f secretForm) put(fields api.Fields, written types.String, weak func(strin
 	return true
 }
 
-// warnOfState says where a secret will stand.
-func (f secretForm) warnOfState(diagnostics *diag.Diagnostics) {
-	if f.generate.ValueBool() {
+// warnOfState says where a secret will stand that has not stood there before.
+func (f secretForm) warnOfState(before secretForm, diagnostics *diag.Diagnostics) {
+	if f.generate.ValueBool() && before.name() != "generate" {
 		diagnostics.AddAttributeWarning(path.Root("generate"), "This secret will stand in the state",
 			"`generate` puts it into the state, its backups and saved plans, for everybody who reads them. `secret_wo` and `digest` do not.")
 	}

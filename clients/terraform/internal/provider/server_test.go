@@ -169,6 +169,12 @@ resource "tokenward_api" "it" {
   name     = "PREFIX-api"
   document = "routes:\n- {method: GET, path: /bills, permissions: [bills:read]}\n"
 }
+resource "tokenward_policy_token" "it" {
+  name     = "PREFIX-policy"
+  role     = tokenward_role.it.id
+  policy   = "allow if input.request.method == \"GET\""
+  generate = true
+}
 resource "tokenward_token" "it" {
   name     = "PREFIX-token"
   role     = tokenward_role.it.id
@@ -197,6 +203,11 @@ func (s *ownServer) names(prefix string) map[string]int {
 	tokens, err := of.Tokens(ctx)
 	must(s.t, err)
 	for _, it := range tokens {
+		note(it.Name)
+	}
+	policies, err := of.PolicyTokens(ctx)
+	must(s.t, err)
+	for _, it := range policies {
 		note(it.Name)
 	}
 	projects, err := of.Projects(ctx)
@@ -242,7 +253,7 @@ func (s *ownServer) once(prefix string, kinds int, when string) {
 }
 
 // Of everything these have a name that begins with the prefix.
-const kindsOfEverything = 7
+const kindsOfEverything = 8
 
 func TestACoreThatIsKilledAtAnyMomentLeavesNothingTwiceAndLosesNothing(t *testing.T) {
 	s := newServer(t)
@@ -264,7 +275,7 @@ func TestACoreThatIsKilledAtAnyMomentLeavesNothingTwiceAndLosesNothing(t *testin
 		c.run("plan", "-detailed-exitcode", "-input=false", "-lock=false")
 		// What is in the state is what the server accepts: no value was lost.
 		for _, secret := range c.generated() {
-			if code := verify(t, s.world, secret); code != "valid" {
+			if code := verify(t, s.world, secret); code != lives(secret) {
 				t.Errorf("after the moment %d a token of the state is %s", moment, code)
 			}
 		}

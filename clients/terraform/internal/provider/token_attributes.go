@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"reflect"
@@ -44,9 +45,9 @@ func tokenAttributes() map[string]schema.Attribute {
 		"successor": schema.StringAttribute{Optional: true,
 			MarkdownDescription: "The member who becomes its owner when that one leaves, by e-mail address or id."},
 		"projects": schema.SetAttribute{Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "The ids of the projects that it is narrowed to, with all that is in them; wherever its role is where neither these nor `environments` are said."},
+			MarkdownDescription: "The projects, by name or id, that it is narrowed to, with all that is in them; wherever its role is where neither these nor `environments` are said."},
 		"environments": schema.SetAttribute{Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "The ids of the environments that it is narrowed to besides."},
+			MarkdownDescription: "The environments that it is narrowed to besides, by id or as `PROJECT/ENVIRONMENT`."},
 		"permissions": schema.SetAttribute{Optional: true, ElementType: types.StringType,
 			MarkdownDescription: "The permissions of its role that it is narrowed to, such as `invoices:read`, `*:read` or `token:verify`; all of the role where nothing is said."},
 		"rate_limit": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "How fast it may be used.", Attributes: map[string]schema.Attribute{
@@ -236,7 +237,7 @@ func (r *tokenResource) newAttributes(ctx context.Context, fields api.Fields, pl
 	}
 	for name, places := range map[string]types.Set{"projects": plan.Projects, "environments": plan.Environments} {
 		if !places.IsNull() {
-			fields[name] = texts(ctx, places, diagnostics)
+			fields[name] = r.placeIDs(ctx, name, places, diagnostics)
 		}
 	}
 	if !plan.Successor.IsNull() {
@@ -294,7 +295,7 @@ func (r *tokenResource) editedAttributes(ctx context.Context, fields api.Fields,
 		if before, after := places[0], places[1]; !before.Equal(after) {
 			fields[name] = nil
 			if !after.IsNull() {
-				fields[name] = texts(ctx, after, diagnostics)
+				fields[name] = r.placeIDs(ctx, name, after, diagnostics)
 			}
 		}
 	}
@@ -343,19 +344,59 @@ func (m *tokenModel) readAttributes(ctx context.Context, of *api.Of, token api.T
 	}
 	m.Owner = ownerText(m.Owner, token)
 	m.Successor = successorText(ctx, of, m.Successor, token)
-	m.Projects, m.Environments = places(ctx, m.Projects, token.Projects, diagnostics), places(ctx, m.Environments, token.Environments, diagnostics)
+	m.Projects = places(ctx, of.Named, m.Projects, token.Projects, diagnostics)
+	m.Environments = places(ctx, of.NamedEnvironment, m.Environments, token.Environments, diagnostics)
 }
 
-// places keeps those of the configuration where they are the same.
-func places(ctx context.Context, before types.Set, now []string, diagnostics *diag.Diagnostics) types.Set {
-	known, there := texts(ctx, before, diagnostics), slices.Sorted(slices.Values(now))
-	for at, it := range known {
-		known[at] = strings.ToLower(it)
+// placeIDs are the ids of the places that a configuration means, by name or id.
+func (r *tokenResource) placeIDs(ctx context.Context, name string, meant types.Set, diagnostics *diag.Diagnostics) []string {
+	find, form := r.of.Named, "by name or id"
+	if name == "environments" {
+		find, form = r.of.NamedEnvironment, "by id or as PROJECT/ENVIRONMENT"
 	}
-	if slices.Sort(known); !before.IsUnknown() && slices.Equal(known, there) {
+	ids := []string{}
+	for _, it := range texts(ctx, meant, diagnostics) {
+		id, found := placeID(ctx, find, it)
+		if !found {
+			diagnostics.AddAttributeError(path.Root(name), "The token cannot be narrowed to this",
+				fmt.Sprintf("`%s` is not among the `%s` that this token sees. Write it %s.", it, name, form))
+		}
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// placeID is the id of what somebody has written. Whether there is one of an id the server says.
+func placeID(ctx context.Context, find func(context.Context, string) (string, bool), written string) (string, bool) {
+	if uuidForm.MatchString(written) {
+		return strings.ToLower(written), true
+	}
+	return find(ctx, written)
+}
+
+// places keeps the words of the configuration for those that it means.
+func places(ctx context.Context, find func(context.Context, string) (string, bool), before types.Set, now []string, diagnostics *diag.Diagnostics) types.Set {
+	written, same := map[string]string{}, !before.IsUnknown()
+	for _, it := range texts(ctx, before, diagnostics) {
+		id, found := placeID(ctx, find, it)
+		if same = same && found; found {
+			written[id] = it
+		}
+	}
+	kept := []string{}
+	for _, id := range now {
+		word, known := written[id]
+		if same = same && known; !known {
+			word = id
+		}
+		kept = append(kept, word)
+	}
+	// Twice the same in two words is still the same.
+	if same && len(written) == len(now) {
 		return before
 	}
-	return textSet(there, types.SetNull(types.StringType))
+	return textSet(kept, types.SetNull(types.StringType))
 }
 
 // successorText keeps the address or the id by which a successor was named. The server tells the id alone.

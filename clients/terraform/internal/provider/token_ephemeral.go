@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -117,6 +118,7 @@ func (e *ephemeralToken) Open(ctx context.Context, request ephemeral.OpenRequest
 		tell(&response.Diagnostics, "The token cannot be made", err)
 		return
 	}
+	runs.open(token.ID, e.of)
 	model.ID, model.Name, model.Token = types.StringValue(token.ID), types.StringValue(token.Name), types.StringValue(token.Text)
 	model.ExpiresAt = moment(types.StringNull(), token.ExpiresAt)
 	response.Diagnostics.Append(response.Result.Set(ctx, model)...)
@@ -183,5 +185,44 @@ func (e *ephemeralToken) Close(ctx context.Context, request ephemeral.CloseReque
 	// One that has ended already, or was deleted, is what was wanted.
 	if err := e.of.DeleteToken(ctx, it.ID); err != nil && !api.NotFound(err) {
 		response.Diagnostics.AddWarning(notTakenBack, err.Error()+" It ends by itself.")
+		return
 	}
+	runs.closed(it.ID)
+}
+
+// openRuns are the tokens of this run that the core has not closed. It closes none where something failed that used one.
+type openRuns struct {
+	mutex sync.Mutex
+	of    map[string]*api.Of
+}
+
+var runs openRuns
+
+func (r *openRuns) open(id string, of *api.Of) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.of == nil {
+		r.of = map[string]*api.Of{}
+	}
+	r.of[id] = of
+}
+
+func (r *openRuns) closed(id string) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	delete(r.of, id)
+}
+
+// TakeBack takes back the tokens of a run that is over, as far as the core did not. It waits a moment for the provider to end.
+func TakeBack() {
+	ctx, cancel := context.WithTimeout(context.Background(), 1800*time.Millisecond)
+	defer cancel()
+	runs.mutex.Lock()
+	defer runs.mutex.Unlock()
+	var all sync.WaitGroup
+	for id, of := range runs.of {
+		// One that cannot be taken back now ends by itself, and nobody is left to be told.
+		all.Go(func() { _ = of.DeleteToken(ctx, id) })
+	}
+	all.Wait()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -128,7 +129,7 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 		return
 	}
 	if request.State.Raw.IsNull() {
-		plan.secret().warnOfState(&response.Diagnostics)
+		plan.secret().warnOfState(secretForm{}, &response.Diagnostics)
 		if !plan.Generate.ValueBool() {
 			plan.Token = types.StringNull()
 		}
@@ -150,6 +151,7 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 		if !plan.Generate.ValueBool() {
 			plan.Token = types.StringNull()
 		}
+		plan.secret().warnOfState(state.secret(), &response.Diagnostics)
 		r.warnOfRotation(ctx, state, plan, why, &response.Diagnostics)
 	}
 	if config.Name.IsNull() {
@@ -166,7 +168,8 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 		if !state.ExpiresIn.IsNull() {
 			plan.ExpiresAt = types.StringNull()
 		}
-	case rotated || !state.ExpiresIn.IsNull() && !state.ExpiresIn.Equal(plan.ExpiresIn):
+	// Of what was imported nobody knows from when it counts: the end that it has is taken over.
+	case rotated || state.secret().name() != "" && !state.ExpiresIn.Equal(plan.ExpiresIn):
 		plan.ExpiresAt = types.StringUnknown()
 	default:
 		plan.ExpiresAt = state.ExpiresAt
@@ -436,6 +439,7 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 		return
 	}
 	id := state.ID.ValueString()
+	rotated, _ := rotates(state.secret(), plan.secret())
 	fields, err := r.edits(ctx, state, plan, &response.Diagnostics)
 	if err != nil {
 		response.Diagnostics.AddAttributeError(path.Root("role"), "The token cannot be changed", err.Error())
@@ -445,7 +449,16 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 	}
 	done := state
 	save := func() { response.Diagnostics.Append(response.State.Set(ctx, done)...) }
-	if rotated, _ := rotates(state.secret(), plan.secret()); rotated {
+	if !rotated && len(fields) == 0 && plan.Enabled.Equal(state.Enabled) {
+		// What only the configuration knows is adopted after an import, and nobody is asked.
+		if plan.State.IsUnknown() {
+			plan.State = state.State
+		}
+		done = plan
+		save()
+		return
+	}
+	if rotated {
 		rotation := api.Fields{"keep": plan.Overlap.ValueString()}
 		if !plan.secret().put(rotation, config.SecretWO, weak, &response.Diagnostics) {
 			return
@@ -455,32 +468,28 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 			tell(&response.Diagnostics, "The token cannot be rotated", err)
 			return
 		}
-		// Whatever fails from here on, the new secret is the one that counts.
+		// Whatever fails from here on, the new secret is the one that counts. Its life is counted by the edit: until then none is.
 		done.SecretWOVersion, done.Digest, done.Generate, done.RotateTriggers = plan.SecretWOVersion, plan.Digest, plan.Generate, plan.RotateTriggers
+		done.ExpiresIn = types.StringNull()
 		done.Token = optional(token.Text)
 		r.read(ctx, &done, token, &response.Diagnostics)
 		save()
 	}
-	if len(fields) > 0 {
-		before, err := r.of.Token(ctx, id)
-		if err == nil {
-			var token api.Token
-			if token, err = r.of.EditToken(ctx, id, before.ETag, fields); err == nil {
-				kept := plan
-				kept.Enabled, kept.Token, kept.Version = done.Enabled, done.Token, done.Version
-				kept.SecretWOVersion, kept.Digest, kept.Generate, kept.RotateTriggers = done.SecretWOVersion, done.Digest, done.Generate, done.RotateTriggers
-				done = kept
-				r.read(ctx, &done, token, &response.Diagnostics)
-				save()
-			}
-		}
-		if err != nil {
-			tell(&response.Diagnostics, "The token cannot be changed", err)
-			return
+	token, err := r.of.Token(ctx, id)
+	if err == nil {
+		withoutWhatIs(fields, token)
+	}
+	if err == nil && len(fields) > 0 {
+		if token, err = r.of.EditToken(ctx, id, token.ETag, fields); err == nil {
+			kept := plan
+			kept.Enabled, kept.Token, kept.Version = done.Enabled, done.Token, done.Version
+			kept.SecretWOVersion, kept.Digest, kept.Generate, kept.RotateTriggers = done.SecretWOVersion, done.Digest, done.Generate, done.RotateTriggers
+			done = kept
+			r.read(ctx, &done, token, &response.Diagnostics)
+			save()
 		}
 	}
-	token, err := r.of.Token(ctx, id)
-	if !plan.Enabled.Equal(done.Enabled) {
+	if err == nil && !plan.Enabled.Equal(done.Enabled) {
 		token, err = r.of.EnableToken(ctx, id, plan.Enabled.ValueBool())
 	}
 	if err != nil {
@@ -520,12 +529,44 @@ func (r *tokenResource) edits(ctx context.Context, state, plan tokenModel, diagn
 	if !state.ExpiresAt.Equal(plan.ExpiresAt) {
 		fields["expires_at"], _ = plan.end(r.of.Now())
 	}
-	before, after := texts(ctx, state.Networks, diagnostics), texts(ctx, plan.Networks, diagnostics)
-	if strings.Join(before, " ") != strings.Join(after, " ") {
-		fields["networks"] = networksOf(after)
+	if before, after := texts(ctx, state.Networks, diagnostics), texts(ctx, plan.Networks, diagnostics); !state.Networks.Equal(plan.Networks) {
+		if len(before)+len(after) > 0 {
+			fields["networks"] = networksOf(after)
+		}
 	}
 	r.editedAttributes(ctx, fields, state, plan, diagnostics)
 	return fields, nil
+}
+
+// withoutWhatIs leaves out of an edit what a token has already, in whatever words somebody wrote it.
+func withoutWhatIs(fields api.Fields, token api.Token) {
+	for name, moment := range map[string]*time.Time{"expires_at": token.ExpiresAt, "not_before": token.NotBefore} {
+		if wanted, given := fields[name]; given && sameMoment(wanted, moment) {
+			delete(fields, name)
+		}
+	}
+	for name, now := range map[string]string{"role_id": token.RoleID, "owner_id": token.OwnerID, "successor_id": token.SuccessorID, "description": token.Description, "name": token.Name} {
+		if wanted, given := fields[name]; given && (wanted == now || wanted == nil && now == "") {
+			delete(fields, name)
+		}
+	}
+	for name, now := range map[string][]string{"permissions": token.Permissions, "projects": token.Projects, "environments": token.Environments} {
+		wanted, given := fields[name]
+		all, _ := wanted.([]string)
+		if given && slices.Equal(slices.Sorted(slices.Values(all)), slices.Sorted(slices.Values(now))) {
+			delete(fields, name)
+		}
+	}
+	if wanted, given := fields["networks"]; given {
+		all, _ := wanted.([]api.Network)
+		texts := make([]string, 0, len(all))
+		for _, it := range all {
+			texts = append(texts, it.Network)
+		}
+		if sameNetworks(texts, token.Networks) {
+			delete(fields, "networks")
+		}
+	}
 }
 
 func (r *tokenResource) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {

@@ -142,7 +142,7 @@ func (r *variableResource) Read(ctx context.Context, request resource.ReadReques
 		kinds = []bool{false, true}
 	}
 	for _, secret := range kinds {
-		all, err := r.of.Variables(ctx, state.place(), secret)
+		all, err := r.of.KnownVariables(ctx, state.place(), secret)
 		if err != nil {
 			r.unread(ctx, response, "variable", err)
 			return
@@ -163,6 +163,12 @@ func (r *variableResource) Update(ctx context.Context, request resource.UpdateRe
 	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.State, &state}, sent{request.Config, &config}) {
 		return
 	}
+	rewritten := plan.isSecret() && !state.SecretWOVersion.IsNull() && !plan.SecretWOVersion.Equal(state.SecretWOVersion)
+	if !rewritten && plan.Key.Equal(state.Key) && plan.Description.Equal(state.Description) && plan.Value.Equal(state.Value) {
+		// What only the configuration knows is adopted after an import, and nobody is asked.
+		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+		return
+	}
 	fields := api.Fields{"key": plan.Key.ValueString()}
 	if !plan.Description.Equal(state.Description) {
 		fields["description"] = nil
@@ -173,7 +179,7 @@ func (r *variableResource) Update(ctx context.Context, request resource.UpdateRe
 	switch {
 	case !plan.isSecret():
 		fields["value"] = plan.Value.ValueString()
-	case !state.SecretWOVersion.IsNull() && !plan.SecretWOVersion.Equal(state.SecretWOVersion):
+	case rewritten:
 		fields["value"] = config.SecretWO.ValueString()
 	}
 	it, err := r.of.EditVariable(ctx, plan.place(), plan.isSecret(), state.ID.ValueString(), fields)
@@ -194,43 +200,42 @@ func (r *variableResource) Delete(ctx context.Context, request resource.DeleteRe
 }
 
 func (r *variableResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
-	parts := strings.Split(request.ID, "/")
-	project, environment, key := "", "", ""
-	var place api.Place
-	var err error
-	switch len(parts) {
-	case 2:
-		var it api.Project
-		if it, err = findProject(ctx, r.of, parts[0]); err == nil {
-			project, key, place = it.ID, parts[1], api.Place{Scope: "project", ID: it.ID}
-		}
-	case 3:
-		var it api.Environment
-		if it, err = findEnvironment(ctx, r.of, parts[0], parts[1]); err == nil {
-			environment, key, place = it.ID, parts[2], api.Place{Scope: "environment", ID: it.ID}
-		}
-	default:
-		err = fmt.Errorf("write PROJECT/KEY, or PROJECT/ENVIRONMENT/KEY")
+	found, err := named(r.of, request.ID, func(wanted string) (variableModel, error) { return r.named(ctx, wanted) })
+	if err != nil {
+		tell(&response.Diagnostics, "The variable cannot be imported", err)
+		return
+	}
+	for name, value := range map[string]types.String{"id": found.ID, "project_id": found.ProjectID, "environment_id": found.EnvironmentID} {
+		response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root(name), value)...)
+	}
+}
+
+// named finds a variable by PROJECT/KEY or PROJECT/ENVIRONMENT/KEY. A key has no slash.
+func (r *variableResource) named(ctx context.Context, wanted string) (variableModel, error) {
+	at := strings.LastIndexByte(wanted, '/')
+	if at < 0 {
+		return variableModel{}, fmt.Errorf("write PROJECT/KEY, or PROJECT/ENVIRONMENT/KEY")
+	}
+	in, key := wanted[:at], wanted[at+1:]
+	var found variableModel
+	if project, is := r.of.Named(ctx, in); is {
+		found.ProjectID = types.StringValue(project)
+	} else if environment, is := r.of.NamedEnvironment(ctx, in); is {
+		found.EnvironmentID = types.StringValue(environment)
+	} else {
+		return variableModel{}, fmt.Errorf("there is no project and no environment `%s`, or this token may not see it", in)
 	}
 	for _, secret := range []bool{false, true} {
-		var all []api.Variable
+		all, err := r.of.KnownVariables(ctx, found.place(), secret)
 		if err != nil {
-			break
-		}
-		if all, err = r.of.Variables(ctx, place, secret); err != nil {
-			break
+			return variableModel{}, err
 		}
 		for _, it := range all {
 			if it.Key == key {
-				response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("id"), it.ID)...)
-				response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("project_id"), optional(project))...)
-				response.Diagnostics.Append(response.State.SetAttribute(ctx, path.Root("environment_id"), optional(environment))...)
-				return
+				found.ID = types.StringValue(it.ID)
+				return found, nil
 			}
 		}
 	}
-	if err == nil {
-		err = fmt.Errorf("there is no variable `%s` there, or this token may not see it", key)
-	}
-	tell(&response.Diagnostics, "The variable cannot be imported", err)
+	return variableModel{}, fmt.Errorf("there is no variable `%s` there, or this token may not see it", key)
 }
