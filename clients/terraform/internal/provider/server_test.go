@@ -169,12 +169,6 @@ resource "tokenward_api" "it" {
   name     = "PREFIX-api"
   document = "routes:\n- {method: GET, path: /bills, permissions: [bills:read]}\n"
 }
-resource "tokenward_policy_token" "it" {
-  name     = "PREFIX-policy"
-  role     = tokenward_role.it.id
-  policy   = "allow if input.request.method == \"GET\""
-  generate = true
-}
 resource "tokenward_token" "it" {
   name     = "PREFIX-token"
   role     = tokenward_role.it.id
@@ -186,6 +180,12 @@ resource "tokenward_token" "later" {
   generate   = true
   expires_in = "24h"
   depends_on = [tokenward_token.it]
+}
+resource "tokenward_policy_token" "it" {
+  name     = "PREFIX-policy"
+  role     = tokenward_role.it.id
+  policy   = "allow if input.request.method == \"GET\""
+  generate = true
 }
 `, "PREFIX", prefix)
 }
