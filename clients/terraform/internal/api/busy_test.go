@@ -5,7 +5,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // A server that has too much to do, or what stands before one that starts again, is waited for; a request that was sent again is the
@@ -65,5 +68,37 @@ func TestAServerThatStaysBusyIsNamed(t *testing.T) {
 			t.Errorf("it says: %v", err)
 		}
 		server.Close()
+	}
+}
+
+// Whatever the parallelism of the core is.
+func TestNoMoreThanTenRequestsAreSentAtOnce(t *testing.T) {
+	t.Parallel()
+	var now, most atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if at := now.Add(1); at > most.Load() {
+			most.Store(at)
+		}
+		time.Sleep(20 * time.Millisecond)
+		now.Add(-1)
+		_, _ = w.Write([]byte(`{"id":"1"}`))
+	}))
+	defer server.Close()
+	client, err := New(Config{URL: server.URL, Token: "x", Agent: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := &Of{Client: client, ID: "o"}
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			if _, err := of.Project(t.Context(), "p"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if most := most.Load(); most < 2 || most > atOnce {
+		t.Errorf("%d were sent at once", most)
 	}
 }

@@ -115,8 +115,12 @@ func counting(t *testing.T, it world) *counted {
 	server := httputil.NewSingleHostReverseProxy(at)
 	c := new(counted)
 	way := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		asked := request.Method + " " + request.URL.RequestURI()
+		if request.Header.Get("If-Match") != "" {
+			asked += " of a version"
+		}
 		c.mutex.Lock()
-		c.asked = append(c.asked, request.Method+" "+request.URL.RequestURI())
+		c.asked = append(c.asked, asked)
 		c.mutex.Unlock()
 		server.ServeHTTP(w, request)
 	}))

@@ -209,6 +209,75 @@ resource "tokenward_token" "it" {
 	s.healthy()
 }
 
+// An update says which version it changes, of everything whose versions a server tells.
+func TestAnUpdateNamesTheVersionThatItChanges(t *testing.T) {
+	s := newServer(t)
+	way := counting(t, s.world)
+	config := func(words string) string {
+		return strings.ReplaceAll(`
+resource "tokenward_organization" "it" {
+  name        = "Acme"
+  description = "WORDS"
+}
+resource "tokenward_project" "it" {
+  name        = "versions"
+  description = "WORDS"
+}
+resource "tokenward_cluster" "it" {
+  name           = "versions"
+  region         = "eu-west-3"
+  cloud_provider = "AWS"
+}
+resource "tokenward_environment" "it" {
+  project_id = tokenward_project.it.id
+  cluster_id = tokenward_cluster.it.id
+  name       = "WORDS"
+}
+resource "tokenward_role" "it" {
+  name        = "versions"
+  description = "WORDS"
+}
+resource "tokenward_api" "it" {
+  name     = "versions"
+  document = "routes:\n- {method: GET, path: /WORDS, permissions: [bills:read]}\n"
+}
+resource "tokenward_token" "it" {
+  name        = "versions"
+  description = "WORDS"
+  role        = "viewer"
+  generate    = true
+}
+resource "tokenward_policy_token" "it" {
+  name        = "versions"
+  description = "WORDS"
+  role        = "viewer"
+  policy      = "allow if true"
+  generate    = true
+}
+`, "WORDS", words)
+	}
+	c := newCore(t, s.world, config("one"))
+	c.env = append(c.env, "TOKENWARD_URL="+way.URL)
+	c.run("apply", "-auto-approve", "-input=false")
+	way.take()
+	c.write(config("two"))
+	c.run("apply", "-auto-approve", "-input=false")
+	updates := 0
+	for _, asked := range way.take() {
+		if strings.HasPrefix(asked, "GET ") || strings.Contains(asked, "dry_run") {
+			continue
+		}
+		if updates++; !strings.HasSuffix(asked, " of a version") {
+			t.Errorf("no version is named by %s", asked)
+		}
+	}
+	if updates != 7 {
+		t.Errorf("%d were updated", updates)
+	}
+	c.run("plan", "-detailed-exitcode", "-input=false")
+	s.healthy()
+}
+
 // A life counts from the apply that says it, changes it, or rotates; also where nothing was said of an end before.
 func TestALifeCountsFromTheApplyThatSaysIt(t *testing.T) {
 	it := theWorld(t)
