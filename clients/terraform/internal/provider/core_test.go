@@ -195,6 +195,10 @@ resource "tokenward_token" "digest" {
 resource "tokenward_project" "it" {
   name = "tf-core"
 }
+resource "tokenward_member" "it" {
+  email = "tf-core@acme.example"
+  role  = "viewer"
+}
 resource "tokenward_variable" "it" {
   project_id        = tokenward_project.it.id
   key               = "TF_CORE"
@@ -216,6 +220,7 @@ ephemeral "tokenward_token" "run" {
 	if code := verify(t, it, secret); code != "valid" {
 		t.Errorf("the secret is %s", code)
 	}
+	link := c.ids()["tokenward_member.it"]["invitation_link"]
 	generated := c.generated()
 	if len(generated) != 2 {
 		t.Errorf("there are %d", len(generated))
@@ -229,6 +234,9 @@ ephemeral "tokenward_token" "run" {
 			if bytes.Contains(content, []byte(text)) {
 				t.Errorf("%s stands in %s", what, path)
 			}
+		}
+		if bytes.Contains(content, []byte(link)) && !strings.Contains(path, "terraform.tfstate") && !strings.Contains(path, "/plan/") {
+			t.Errorf("the link of an invitation stands in %s", path)
 		}
 		// Whoever's it is: of an ephemeral token only the server knows the text.
 		for _, text := range anyToken.FindAllString(string(content), -1) {
