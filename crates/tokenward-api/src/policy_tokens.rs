@@ -171,12 +171,14 @@ pub struct PolicyEvaluationRequest {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PolicyTrial {
-    /// Its method.
-    #[cfg_attr(feature = "openapi", schema(value_type = field::Presented))]
-    pub method: String,
+    /// Its method; it has one unless a role is asked about a `permission`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Presented>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
     /// Its path, such as `/environment/ID/service/deploy`.
-    #[cfg_attr(feature = "openapi", schema(value_type = field::Presented))]
-    pub path: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Presented>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// For a policy: its body as a text; absent, null or `""` where it has none.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::RequestBody>))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -189,6 +191,10 @@ pub struct PolicyTrial {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::ApiName>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
+    /// For a role: a permission in the place of a request, such as `invoices:read`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Permission>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permission: Option<String>,
 }
 
 /// What is said of each request, in their order.

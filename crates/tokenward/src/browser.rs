@@ -23,6 +23,7 @@ pub fn open(address: &str) -> bool {
         .stderr(Stdio::null())
         // A browser has no business with it.
         .env_remove("TOKENWARD_TOKEN")
+        .env_remove("TOKENWARD_TOKEN_FILE")
         .spawn();
     started.is_ok()
 }

@@ -519,9 +519,9 @@ type RoleDecision struct {
 	Detail  string `json:"detail"`
 }
 
-// DecideOfRole asks what a token of a role would be answered at a gateway of an API.
-func (o *Of) DecideOfRole(ctx context.Context, role, api, method, path string) (RoleDecision, error) {
-	question := Fields{"role_id": role, "requests": []Fields{{"api": api, "method": method, "path": path}}}
+// DecideOfRole asks what a token of a role would be answered: `permission`, or `api`, `method` and `path`.
+func (o *Of) DecideOfRole(ctx context.Context, role string, asked Fields) (RoleDecision, error) {
+	question := Fields{"role_id": role, "requests": []Fields{asked}}
 	all, err := written[list[RoleDecision]](ctx, o.Client, call{method: http.MethodPost, path: o.path("policyApiToken", "evaluate"), body: question, reads: true})
 	if err == nil && len(all.Results) != 1 {
 		err = notTokenward(o.base, http.StatusOK)

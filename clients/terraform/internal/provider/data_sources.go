@@ -329,7 +329,7 @@ func newDecisionData() datasource.DataSource {
 		MarkdownDescription: "What a token, or any token of a role, would be answered, for `check` blocks: by id, and never by a secret.",
 		Attributes: map[string]schema.Attribute{
 			"token_id":           schema.StringAttribute{Optional: true, MarkdownDescription: "The token that is asked about."},
-			"role":               schema.StringAttribute{Optional: true, MarkdownDescription: "Or the role, by name or id; with `api`, `method` and `path`. Only who manages policies (the role `admin`) can ask this."},
+			"role":               schema.StringAttribute{Optional: true, MarkdownDescription: "Or the role, by name or id; with `permission`, or with `api`, `method` and `path`. Only who manages policies (the role `admin`) can ask this."},
 			"permission":         schema.StringAttribute{Optional: true, MarkdownDescription: "A permission, such as `invoices:read`."},
 			"api":                schema.StringAttribute{Optional: true, MarkdownDescription: "An API of the organization; with `method` and `path`."},
 			"method":             schema.StringAttribute{Optional: true, MarkdownDescription: "The method of the request."},
@@ -364,14 +364,20 @@ func newDecisionData() datasource.DataSource {
 
 // ofRole asks about a token that there is not yet: one that lives, is bound to nothing, and has this role.
 func (m *decisionDataModel) ofRole(ctx context.Context, of *api.Of) error {
-	if m.API.IsNull() || m.Method.IsNull() || m.Path.IsNull() || !m.Permission.IsNull() || !m.RemoteIP.IsNull() {
-		return fmt.Errorf("a role is asked about a request alone: say `api`, `method` and `path`")
+	request := !m.API.IsNull() && !m.Method.IsNull() && !m.Path.IsNull()
+	some := !m.API.IsNull() || !m.Method.IsNull() || !m.Path.IsNull()
+	if request == !m.Permission.IsNull() || some != request || !m.RemoteIP.IsNull() {
+		return fmt.Errorf("a role is asked about a `permission`, or about a request with `api`, `method` and `path`; nothing else counts")
 	}
 	role, err := roleID(ctx, of, m.Role.ValueString())
 	if err != nil {
 		return err
 	}
-	it, err := of.DecideOfRole(ctx, role.ID, m.API.ValueString(), m.Method.ValueString(), m.Path.ValueString())
+	asked := api.Fields{"permission": m.Permission.ValueString()}
+	if request {
+		asked = api.Fields{"api": m.API.ValueString(), "method": m.Method.ValueString(), "path": m.Path.ValueString()}
+	}
+	it, err := of.DecideOfRole(ctx, role.ID, asked)
 	m.Allowed, m.Code, m.Missing, m.Detail = types.BoolValue(it.Allowed), types.StringNull(), types.StringNull(), optional(it.Detail)
 	if it.Allowed {
 		m.Code = types.StringValue("valid")

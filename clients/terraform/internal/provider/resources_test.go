@@ -174,6 +174,14 @@ data "tokenward_decision" "of_role" {
   method = "GET"
   path   = "/invoices"
 }
+data "tokenward_decision" "holds" {
+  role       = "viewer"
+  permission = "invoices:read"
+}
+data "tokenward_decision" "lacks" {
+  role       = "viewer"
+  permission = "token:manage"
+}
 data "tokenward_decision" "not_of_role" {
   role   = "viewer"
   api    = "shop"
@@ -184,6 +192,9 @@ data "tokenward_decision" "not_of_role" {
 		resource.TestCheckResourceAttr("data.tokenward_decision.of_role", "allowed", "true"),
 		resource.TestCheckResourceAttr("data.tokenward_decision.not_of_role", "allowed", "false"),
 		resource.TestMatchResourceAttr("data.tokenward_decision.not_of_role", "detail", regexp.MustCompile("lacks .invoices:write")),
+		resource.TestCheckResourceAttr("data.tokenward_decision.holds", "allowed", "true"),
+		resource.TestCheckResourceAttr("data.tokenward_decision.lacks", "allowed", "false"),
+		resource.TestMatchResourceAttr("data.tokenward_decision.lacks", "detail", regexp.MustCompile("lacks .token:manage")),
 		resource.TestCheckResourceAttr("data.tokenward_decision.reads", "allowed", "true"),
 		resource.TestCheckResourceAttr("data.tokenward_decision.writes", "allowed", "false"),
 		resource.TestCheckResourceAttr("data.tokenward_decision.writes", "missing_permission", "invoices:write"))})
@@ -194,7 +205,9 @@ func TestWhoseDecisionItIsMustBeSaid(t *testing.T) {
 	for asked, told := range map[string]string{
 		"permission = \"invoices:read\"":                                 "token_id.\\s+or\\s+.role",
 		"role = \"viewer\"\ntoken_id = \"x\"":                            "token_id.\\s+or\\s+.role",
-		"role = \"viewer\"\npermission = \"invoices:read\"":              "api.,\\s+.method",
+		"role = \"viewer\"\napi = \"shop\"":                              "api.,\\s+.method",
+		"role = \"viewer\"\npermission = \"a:b\"\nremote_ip = \"::1\"":   "nothing\\s+else\\s+counts",
+		"role = \"viewer\"\npermission = \"a:*\"":                        "permission",
 		"role = \"nobody\"\napi = \"a\"\nmethod = \"GET\"\npath = \"/\"": "no\\s+role",
 	} {
 		run(t, resource.TestStep{Config: with(it, it.Admin, "data \"tokenward_decision\" \"it\" {\n"+asked+"\n}\n"), ExpectError: regexp.MustCompile(told)})

@@ -319,10 +319,11 @@ async fn evaluate(
 fn check_lengths(sent: &PolicyEvaluationRequest) -> Result<(), Error> {
     let requests = sent.requests.as_deref().unwrap_or_default();
     let mut faults = policy_tokens::check_trials(requests.iter().map(|it| TrialTexts {
-        method: &it.method,
-        path: &it.path,
+        method: it.method.as_deref(),
+        path: it.path.as_deref(),
         body: it.body.as_deref(),
         api: it.api.as_deref(),
+        permission: it.permission.as_deref(),
     }));
     faults.check("opa_policy", POLICY_CHARACTERS.check_text(sent.opa_policy.as_deref().unwrap_or_default()));
     faults.finish()
@@ -353,10 +354,18 @@ fn contradiction(sent: &PolicyEvaluationRequest) -> Error {
 fn of_policy(all: Vec<PolicyTrial>) -> Result<Vec<Trial>, Error> {
     let mut faults = Faults::default();
     let trial = |(at, it): (usize, PolicyTrial)| {
-        if it.api.is_some() {
-            faults.push(format!("requests[{at}].api"), "is for roles; for a policy say `gateway`");
+        for (field, there, problem) in [
+            ("api", it.api.is_some(), "is for roles; for a policy say `gateway`"),
+            ("permission", it.permission.is_some(), "is for roles; a policy is asked about requests"),
+            ("method", it.method.is_none(), "is missing: say which request it is"),
+            ("path", it.path.is_none(), "is missing: say which request it is"),
+        ] {
+            if there {
+                faults.push(format!("requests[{at}].{field}"), problem);
+            }
         }
-        Trial { method: it.method, path: it.path, body: it.body, gateway: it.gateway.unwrap_or_default() }
+        let (method, path) = (it.method.unwrap_or_default(), it.path.unwrap_or_default());
+        Trial { method, path, body: it.body, gateway: it.gateway.unwrap_or_default() }
     };
     let trials = all.into_iter().enumerate().map(trial).collect();
     faults.finish()?;
@@ -366,15 +375,26 @@ fn of_policy(all: Vec<PolicyTrial>) -> Result<Vec<Trial>, Error> {
 fn of_role(all: Vec<PolicyTrial>) -> Result<Vec<RoleTrial>, Error> {
     let mut faults = Faults::default();
     let trial = |(at, it): (usize, PolicyTrial)| {
-        for (field, there) in [("body", it.body.is_some()), ("gateway", it.gateway.is_some())] {
+        let PolicyTrial { method, path, body, gateway, api, permission } = it;
+        let mut wrong = |field: &str, there: bool, problem: &str| {
             if there {
-                faults.push(format!("requests[{at}].{field}"), "is for policies; a role does not look at it");
+                faults.push(format!("requests[{at}].{field}"), problem);
             }
+        };
+        wrong("body", body.is_some(), "is for policies; a role does not look at it");
+        wrong("gateway", gateway.is_some(), "is for policies; a role does not look at it");
+        let of_request = [("api", api.is_some()), ("method", method.is_some()), ("path", path.is_some())];
+        if let Some(permission) = permission {
+            for (field, there) in of_request {
+                wrong(field, there, "is there beside `permission`: ask about one of them");
+            }
+            return RoleTrial::Permission(permission);
         }
-        if it.api.is_none() {
-            faults.push(format!("requests[{at}].api"), "is missing: say of which API it is");
+        for (field, there) in of_request {
+            wrong(field, !there, "is missing: say of which API which request it is, or say a `permission`");
         }
-        RoleTrial { api: it.api.unwrap_or_default(), method: it.method, path: it.path }
+        let [api, method, path] = [api, method, path].map(Option::unwrap_or_default);
+        RoleTrial::Request { api, method, path }
     };
     let trials = all.into_iter().enumerate().map(trial).collect();
     faults.finish()?;

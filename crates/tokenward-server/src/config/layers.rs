@@ -27,7 +27,8 @@ const FILE: &str = "_FILE";
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 const SECRETS: [&str; 3] = ["pepper", "database", "smtp_url"];
 /// What the commands that speak to a server read (`cli::Global`), and what tests and benchmarks do.
-const OTHERS: [&str; 7] = ["URL", "TOKEN", "ORGANIZATION", "CA_CERT", "TEST_POSTGRES", "TEST_SAY", "BENCH_TOKENS"];
+const OTHERS: [&str; 8] =
+    ["URL", "TOKEN", "ORGANIZATION", "CA_CERT", "TOKEN_FILE", "TEST_POSTGRES", "TEST_SAY", "BENCH_TOKENS"];
 
 /// Settings that a command line gives.
 #[derive(Clone, Default)]
@@ -261,7 +262,7 @@ impl Layers {
         let limit = format!("{LIMITS}{name}");
         let limit = self.0.contains_key(&limit).then_some(limit.as_str());
         let meant = if let Source::Variable = source {
-            let others: Vec<String> = OTHERS[..4].iter().map(|other| other.to_ascii_lowercase()).collect();
+            let others: Vec<String> = OTHERS[..5].iter().map(|other| other.to_ascii_lowercase()).collect();
             let near = || nearest(name, settings.chain(others.iter().map(String::as_str)));
             limit.or_else(near).or_else(|| by_other_name(name)).map(variable)
         } else {

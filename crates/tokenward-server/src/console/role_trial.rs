@@ -32,7 +32,7 @@ pub(super) async fn form(
     let mut problems = Problems::default();
     let mut verdict = None;
     if !path.is_empty() {
-        let trial = RoleTrial { api: api.clone(), method: method.to_owned(), path: path.clone() };
+        let trial = RoleTrial::Request { api: api.clone(), method: method.to_owned(), path: path.clone() };
         match role_trial::ask(&person.app, &grant, role, vec![trial]).await {
             Ok(mut said) => {
                 let said = said.pop().ok_or_else(|| Error::internal("a request without an answer"))?;

@@ -28,7 +28,7 @@ use super::tokens::{Created, Secret, Why, accepted, check_words, event, policy_t
 use super::{App, IfMatch, Written, proof, token_allowance, token_networks, token_owners};
 use crate::heavy;
 use crate::limits::{
-    API_NAME, POLICIES_AT_ONCE, POLICY_CHARACTERS, POLICY_COMPILE_TIME, POLICY_REQUESTS, POLICY_TOKENS,
+    API_NAME, PERMISSION, POLICIES_AT_ONCE, POLICY_CHARACTERS, POLICY_COMPILE_TIME, POLICY_REQUESTS, POLICY_TOKENS,
     PRESENTED_BYTES, REQUEST_BODY, TOKENS,
 };
 
@@ -354,13 +354,15 @@ pub struct Trial {
 /// What is written of a request that is tried.
 pub struct TrialTexts<'a> {
     /// Its method.
-    pub method: &'a str,
+    pub method: Option<&'a str>,
     /// Its path.
-    pub path: &'a str,
+    pub path: Option<&'a str>,
     /// Its body.
     pub body: Option<&'a str>,
     /// The name of the API.
     pub api: Option<&'a str>,
+    /// A permission in its place.
+    pub permission: Option<&'a str>,
 }
 
 /// How many may be tried at once, and how long each part of one may be.
@@ -372,10 +374,11 @@ pub fn check_trials<'a>(all: impl ExactSizeIterator<Item = TrialTexts<'a>>) -> F
     }
     for (at, it) in all.enumerate() {
         for (field, text, limit) in [
-            ("method", Some(it.method), &PRESENTED_BYTES),
-            ("path", Some(it.path), &PRESENTED_BYTES),
+            ("method", it.method, &PRESENTED_BYTES),
+            ("path", it.path, &PRESENTED_BYTES),
             ("body", it.body, &REQUEST_BODY),
             ("api", it.api, &API_NAME),
+            ("permission", it.permission, &PERMISSION),
         ] {
             faults.check(&format!("requests[{at}].{field}"), text.map_or(Ok(()), |text| limit.check_text(text)));
         }
@@ -396,10 +399,11 @@ pub struct TrialAnswer {
 /// policy which looks at it cannot tell.
 pub async fn evaluate(app: &Arc<App>, grant: &Grant, policy: String, trials: Vec<Trial>) -> Result<Vec<TrialAnswer>> {
     let faults = check_trials(trials.iter().map(|it| TrialTexts {
-        method: &it.method,
-        path: &it.path,
+        method: Some(&it.method),
+        path: Some(&it.path),
         body: it.body.as_deref(),
         api: None,
+        permission: None,
     }));
     let policy = faults.and(compile(policy).await)?;
     let (app, grant) = (Arc::clone(app), grant.clone());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::decision::{Ask, Credential, Decision, Facts, PolicyOutcome, Standing, Subject, decide};
+use tokenward_core::permission::Permission;
 use tokenward_core::role::Target;
 use tokenward_core::token::State;
 use tokenward_core::{Error, Result, Uuid};
@@ -12,32 +13,45 @@ use super::App;
 use super::policy_tokens::{TrialAnswer, TrialTexts, check_trials};
 use crate::heavy;
 
-/// A request to an API of the organization.
+/// What is asked of a role.
 #[derive(Clone, Debug)]
-pub struct RoleTrial {
-    /// The name of the API.
-    pub api: String,
-    /// The method of the request.
-    pub method: String,
-    /// Its path.
-    pub path: String,
+pub enum RoleTrial {
+    /// A request to an API of the organization.
+    Request {
+        /// The name of the API.
+        api: String,
+        /// The method of the request.
+        method: String,
+        /// Its path.
+        path: String,
+    },
+    /// One permission.
+    Permission(String),
 }
 
-/// Asks about requests as a gateway would that holds them, of a token with this role and nothing else.
+impl RoleTrial {
+    fn texts(&self) -> TrialTexts<'_> {
+        let none = TrialTexts { method: None, path: None, body: None, api: None, permission: None };
+        match self {
+            Self::Request { api, method, path } => {
+                TrialTexts { method: Some(method), path: Some(path), api: Some(api), ..none }
+            }
+            Self::Permission(permission) => TrialTexts { permission: Some(permission), ..none },
+        }
+    }
+}
+
+/// Asks as a service or a gateway would, of a token with this role and nothing else.
 pub async fn ask(app: &Arc<App>, grant: &Grant, role: Uuid, trials: Vec<RoleTrial>) -> Result<Vec<TrialAnswer>> {
-    check_trials(trials.iter().map(|it| TrialTexts {
-        method: &it.method,
-        path: &it.path,
-        body: None,
-        api: Some(&it.api),
-    }))
-    .finish()?;
+    check_trials(trials.iter().map(RoleTrial::texts)).finish()?;
     let (app, organization) = (Arc::clone(app), grant.organization());
-    heavy::run(move || trials.iter().map(|trial| ask_one(&app, organization, role, trial)).collect::<Result<_>>())
-        .await?
+    heavy::run(move || {
+        trials.iter().enumerate().map(|(at, trial)| ask_one(&app, organization, role, at, trial)).collect::<Result<_>>()
+    })
+    .await?
 }
 
-fn ask_one(app: &App, organization: Uuid, role: Uuid, trial: &RoleTrial) -> Result<TrialAnswer> {
+fn ask_one(app: &App, organization: Uuid, role: Uuid, at: usize, trial: &RoleTrial) -> Result<TrialAnswer> {
     let directory = app.verifier.directory();
     let organization = directory.organization(organization).ok_or_else(|| Error::not_found("organization"))?;
     let role = organization.role(role);
@@ -59,10 +73,18 @@ fn ask_one(app: &App, organization: Uuid, role: Uuid, trial: &RoleTrial) -> Resu
         outside: false,
         policy: PolicyOutcome::NoPolicy,
     };
-    let route = organization.ask_route(&trial.api, &trial.method, &trial.path);
-    let decision = match decide(&facts, route, app.now()) {
-        Decision::Allow => decide(&facts, Ask::AnyOfApi, app.now()),
-        denied => denied,
+    let decision = match trial {
+        RoleTrial::Permission(text) => {
+            let permission = Permission::parse(text)
+                .map_err(|problem| Error::invalid(format!("requests[{at}].permission"), problem))?;
+            decide(&facts, Ask::Permission(permission), app.now())
+        }
+        RoleTrial::Request { api, method, path } => {
+            match decide(&facts, organization.ask_route(api, method, path), app.now()) {
+                Decision::Allow => decide(&facts, Ask::AnyOfApi, app.now()),
+                denied => denied,
+            }
+        }
     };
     Ok(match decision {
         Decision::Allow => TrialAnswer { allowed: true, detail: "The role allows it.".to_owned() },

@@ -20,6 +20,7 @@ use tokenward_api::sessions::{Proof, Proven};
 use tokenward_core::secret::Kind;
 use tokenward_core::sync::lock;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::Global;
 use super::answer::{ApiAnswer, List};
@@ -73,10 +74,26 @@ pub struct Versioned<T> {
     pub refused: String,
 }
 
+/// The token that the environment says, itself or by the file that it names.
+fn given_token() -> Result<Option<Zeroizing<String>>> {
+    let said = |name| env::var(name).ok().filter(|text| !text.trim().is_empty());
+    if let Some(token) = said("TOKENWARD_TOKEN") {
+        return Ok(Some(Zeroizing::new(token)));
+    }
+    let Some(path) = said("TOKENWARD_TOKEN_FILE") else { return Ok(None) };
+    let token = std::fs::read_to_string(&path)
+        .map(Zeroizing::new)
+        .map_err(|cause| Failure::usage(format!("The file {path} of TOKENWARD_TOKEN_FILE cannot be read: {cause}")))?;
+    if token.trim().is_empty() {
+        return Err(Failure::usage(format!("The file {path} of TOKENWARD_TOKEN_FILE is empty.")));
+    }
+    Ok(Some(token))
+}
+
 impl Client {
-    /// A client that acts for somebody: `TOKENWARD_TOKEN`, else the login at the server.
+    /// A client that acts for somebody: `TOKENWARD_TOKEN` or what `TOKENWARD_TOKEN_FILE` names, else the login at the server.
     pub fn with_credential(global: &Global) -> Result<Self> {
-        if let Some(token) = env::var("TOKENWARD_TOKEN").ok().filter(|token| !token.trim().is_empty()) {
+        if let Some(token) = given_token()? {
             // The file is not even opened: a token from the environment goes where the environment says.
             let base = base(global.url.as_deref(), None)?;
             return Self::new(global, base, Some(authorization(token.trim())?), CredentialSource::Environment);

@@ -93,8 +93,10 @@ pub async fn login(args: LoginArgs, global: &Global) -> Result {
     login.organization = before.and_then(|before| before.organization.clone());
     file.servers.insert(base.clone(), login);
     file.save(&path)?;
-    if std::env::var_os("TOKENWARD_TOKEN").is_some_and(|token| !token.is_empty()) {
-        note("warning: TOKENWARD_TOKEN is set and goes before this login; unset it to use the login.");
+    for name in ["TOKENWARD_TOKEN", "TOKENWARD_TOKEN_FILE"] {
+        if std::env::var_os(name).is_some_and(|text| !text.is_empty()) {
+            note(format!("warning: {name} is set and goes before this login; unset it to use the login."));
+        }
     }
     if global.json {
         return output::json(&shown);

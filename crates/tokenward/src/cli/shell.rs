@@ -52,6 +52,7 @@ pub fn man(args: &ManArgs) -> Result {
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("TOKENWARD_URL", "The server, as with --url."),
     ("TOKENWARD_TOKEN", "An API token; without it, what `tokenward login` stored is used."),
+    ("TOKENWARD_TOKEN_FILE", "A file that holds an API token, where TOKENWARD_TOKEN is not set."),
     ("TOKENWARD_ORGANIZATION", "The organization, as with --organization."),
     ("TOKENWARD_CA_CERT", "A PEM file with the authority of the server's certificate, as with --ca-cert."),
     ("TOKENWARD_…", "Further ones are settings of the service, and are read by commands that need no server."),

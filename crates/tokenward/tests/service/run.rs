@@ -134,6 +134,28 @@ async fn the_command_works_with_its_own_token_and_never_sees_the_other_one() {
     assert_eq!(plain.out.matches("twd_").count(), 1, "in its environment, and in no argument: {}", plain.out);
 }
 
+#[tokio::test]
+async fn the_token_that_makes_it_may_stand_in_a_file_of_which_the_command_learns_nothing() {
+    let world = World::new();
+    let file = world.files.path().join("token");
+    fs::write(&file, format!("{}\n", world.client.token)).unwrap();
+    let by_file = |path: &str| {
+        let mut run = world.command("", &["--role", "viewer"], &["env"]);
+        ran(run.env("TOKENWARD_TOKEN_FILE", path))
+    };
+    let done = by_file(text(&file));
+    assert_eq!(done.status.code(), Some(0), "{}", done.err);
+    assert!(done.out.contains("TOKENWARD_TOKEN=twd_") && !done.out.contains("TOKENWARD_TOKEN_FILE"), "{}", done.out);
+    assert!(!done.out.contains(&world.client.token));
+    fs::write(&file, " \n").unwrap();
+    for (path, told) in [(text(&file), "is empty"), ("/no/such/file", "cannot be read")] {
+        let refused = by_file(path);
+        assert_eq!(refused.status.code(), Some(125), "{}", refused.err);
+        assert!(refused.err.contains(told) && refused.err.contains("TOKENWARD_TOKEN_FILE"), "{}", refused.err);
+    }
+    world.only_the_first_token_lives().await;
+}
+
 /// Root may read everything, so that another user asks.
 #[tokio::test]
 async fn the_command_cannot_read_the_stronger_token_out_of_its_parent() {

@@ -315,8 +315,13 @@ async fn a_role_is_asked_about_requests_to_an_api() {
     assert_eq!(said(&viewer, 1), (false, "The role lacks `refunds:write`.".into()));
     assert!(!said(&viewer, 2).0);
     assert!(said(&ask("devops").await, 1).0);
-    // What is said twice, or of neither, or of the wrong one.
     let role = server.role(&acme, "viewer").await;
+    let permissions = ["invoices:read", "refunds:write", "token:read", "token:manage"];
+    let asked = json!({ "role_id": role, "requests": permissions.map(|it| json!({ "permission": it })) });
+    let answers = server.post(&path, &acme.owner, asked).await.expect(200);
+    assert_eq!([0, 1, 2, 3].map(|at| said(&answers, at).0), [true, false, true, false], "{answers}");
+    assert_eq!(said(&answers, 3).1, "The role lacks `token:manage`.");
+    // What is said twice, or of neither, or of the wrong one.
     for (body, field) in [
         (json!({ "requests": [] }), "opa_policy"),
         (json!({ "opa_policy": "allow := true", "role_id": role, "requests": [] }), "role_id"),
@@ -330,6 +335,15 @@ async fn a_role_is_asked_about_requests_to_an_api() {
             "requests[0].body",
         ),
         (json!({ "opa_policy": "allow := true", "requests": [request("GET", "/")] }), "requests[0].api"),
+        (json!({ "opa_policy": "allow := true", "requests": [{ "permission": "a:b" }] }), "requests[0].permission"),
+        (json!({ "opa_policy": "allow := true", "requests": [{ "method": "GET" }] }), "requests[0].path"),
+        (json!({ "role_id": role, "requests": [{}] }), "requests[0].method"),
+        (json!({ "role_id": role, "requests": [{ "permission": "a:b", "path": "/" }] }), "requests[0].path"),
+        (
+            json!({ "role_id": role, "requests": [{ "permission": "a:b" }, { "permission": "a:*" }] }),
+            "requests[1].permission",
+        ),
+        (json!({ "role_id": role, "requests": [{ "permission": "x".repeat(200) }] }), "requests[0].permission"),
     ] {
         let refused = server.post(&path, &acme.owner, body.clone()).await;
         assert_eq!(refused.outcome(), (400, "invalid_request".into()), "{body}");
