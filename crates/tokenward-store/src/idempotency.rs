@@ -87,13 +87,13 @@ pub async fn get(conn: Conn<'_>, scope: &[u8; 32]) -> Result<Option<KeptAnswer>>
 
 /// A claim as it is spent.
 #[derive(Serialize)]
-struct Spent {
+pub(crate) struct Spent {
     scope: String,
     claim: String,
     position: i64,
 }
 
-const SPEND: Many = many!(
+pub(crate) const SPEND: Many = many!(
     "UPDATE idempotency SET position = r.position FROM",
     [scope bytes, claim id, position number],
     "WHERE idempotency.scope = r.scope AND idempotency.claim_id = r.claim"
@@ -118,14 +118,18 @@ pub async fn spend_all(tx: &mut Tx, claims: &[(&Claim, i64)]) -> Result<bool> {
         return Ok(true);
     }
     // Before the changes themselves, it may have to be said that the log goes on under another name.
-    let first = tx.head.position + 1 + i64::from(tx.begins.is_some());
+    let rows = spent_rows(claims, tx.head.position + 1 + i64::from(tx.begins.is_some()));
+    Ok(SPEND.execute(tx.conn(), &rows).await? == claims.len() as u64)
+}
+
+/// Claims that are spent, whose events follow from this position on.
+pub(crate) fn spent_rows(claims: &[(&Claim, i64)], first: i64) -> Vec<Spent> {
     let spent = |(claim, place): &(&Claim, i64)| Spent {
         scope: hex_bytes(&claim.scope),
         claim: hex_id(claim.id),
         position: first + place,
     };
-    let rows: Vec<Spent> = claims.iter().map(spent).collect();
-    Ok(SPEND.execute(tx.conn(), &rows).await? == claims.len() as u64)
+    claims.iter().map(spent).collect()
 }
 
 /// Keeps the answer.

@@ -9,6 +9,7 @@ pub mod account_links;
 pub mod accounts;
 pub mod address;
 pub mod apis;
+pub mod at_once;
 mod basis;
 pub mod checkpoints;
 pub mod clusters;

@@ -26,10 +26,15 @@ pub use swept::{
     Overlap, ended_overlaps, kept, mark_reused, set_brownout, silent_overlaps, switch_off, tell_overlap_ended,
 };
 
+pub(crate) use many::{
+    COUNT_GONE, COUNT_NEW, INSERT_ALL, INSERT_SECRETS, REVOKE_ALL, gone_rows, index_rows_of, new_rows,
+};
 pub use many::{
     Maker, hand_over, insert_all, living_of, makers, owners_of, revoke_all, revoke_policy_token, set_ends, switch_all,
     used,
 };
+pub(crate) use rotate::{END_EARLIER, INSERT_NEXT, ROTATE_ALL, rotated_rows};
+pub use rotate::{Rotated, rotate, rotate_all};
 
 /// How the database names an API token.
 const API_TOKEN: &str = Kind::Token.as_str();
@@ -203,6 +208,7 @@ pub mod ended;
 mod many;
 pub mod overview;
 pub mod pages;
+mod rotate;
 mod swept;
 
 macro_rules! select {
@@ -427,29 +433,6 @@ pub async fn names(conn: Conn<'_>, grant: &Grant, ids: &[Uuid]) -> Result<HashMa
     Ok(own.map(|(id, _, name)| (id, name)).collect())
 }
 
-async fn insert_secret(tx: &mut Tx, token: Uuid, version: u16, secret: &NewSecret<'_>, now: Time) -> Result<()> {
-    let id = tx.new_id();
-    execute!(
-        tx.conn(),
-        sqlx::query(concat!(
-            "INSERT INTO token_secret (id, token_id, version, digest, pepper_version, last_four, created_at, registered, used) ",
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-        ))
-        .bind(id)
-        .bind(token)
-        .bind(i32::from(version))
-        .bind(&secret.digest.0[..])
-        .bind(secret.pepper_version)
-        .bind(secret.last_four)
-        .bind(now.0)
-        .bind(secret.registered)
-        .bind(secret.used.as_ref().map(|used| &used[..]))
-    )
-    // Its version is free: the row of the token says which it has, and is locked.
-    .map_err(|error| if error.code == Code::NameTaken { Error::digest_used() } else { error })?;
-    Ok(())
-}
-
 /// Is this the digest of a secret, of whichever token?
 pub async fn is_used(conn: Conn<'_>, digest: &Digest) -> Result<bool> {
     let found: Option<Uuid> = run!(conn, c => sqlx::query_scalar("SELECT id FROM token_secret WHERE digest = $1")
@@ -469,30 +452,6 @@ pub async fn has_newest(conn: Conn<'_>, grant: &Grant, id: Uuid, digest: Digest)
         "WHERE t.organization_id = $1 AND t.id = $2 AND s.digest = $3"
     )).bind(grant.organization()).bind(id).bind(&digest.0[..]).fetch_optional(&mut *c))?;
     Ok(found.is_some())
-}
-
-/// Gives a token its next secret, `token.version`. Those before it end at `until`, or sooner where they did already; where a length
-/// stands beside it, also after so long a silence.
-pub async fn rotate(
-    tx: &mut Tx,
-    grant: &Grant,
-    token: &Token,
-    secret: &NewSecret<'_>,
-    (until, silent): (Time, Option<Micros>),
-) -> Result<()> {
-    match token.kind {
-        Kind::PolicyToken => grant.permits(Management::PolicyManage)?,
-        Kind::Token | Kind::Session => grant.permits_rotating(token.id)?,
-    }
-    end_secrets(tx, token.id, 1..=token.version.saturating_sub(1), until).await?;
-    swept::overlap(tx, token.id, silent).await?;
-    let rotated: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
-        "UPDATE token SET version = $3, updated_at = $4, reused_at = NULL WHERE organization_id = $1 AND id = $2 AND version = $3 - 1 ",
-        "AND revoked_at IS NULL RETURNING id"
-    ))
-    .bind(grant.organization()).bind(token.id).bind(i32::from(token.version)).bind(token.updated_at.0).fetch_optional(&mut *c))?;
-    rotated.ok_or_else(|| Error::not_found("token"))?;
-    insert_secret(tx, token.id, token.version, secret, token.updated_at).await
 }
 
 /// Ends the earlier secret `version` of a token at `until`, or sooner where it did already.
@@ -705,7 +664,7 @@ pub async fn revoke_made_by(tx: &mut Tx, account: Uuid, now: Time) -> Result<Vec
 
 row! {
     /// What the index keeps of one secret.
-    #[derive(PartialEq, Eq, Debug)]
+    #[derive(Clone, PartialEq, Eq, Debug)]
     pub struct IndexRow {
         /// The token.
         pub token_id: Uuid,

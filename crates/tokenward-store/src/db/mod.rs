@@ -4,6 +4,7 @@
 //! All queries are written once, with `$1` placeholders and types that both databases know. `run!` repeats the
 //! same expression for either connection; keep the expressions short.
 
+mod at_once;
 mod error;
 mod feed;
 mod folds;
@@ -38,6 +39,7 @@ use tokio::time::timeout;
 
 use crate::address::DatabaseAddress;
 
+pub(crate) use at_once::{Batch, Came, Pieces, Shape};
 pub use error::OpenError;
 use error::cause_of;
 pub use error::gave_way;
@@ -169,6 +171,17 @@ pub struct Store {
     doubted: Arc<Mutex<Option<(Micros, Micros)>>>,
     /// For which host passkeys are made here, as whoever serves has said.
     passkey_host: Arc<OnceLock<Box<str>>>,
+    /// Where the log ends, as far as this process has written it.
+    end: Arc<Mutex<End>>,
+}
+
+/// What is known of the end of the log.
+#[derive(Default)]
+struct End {
+    /// The end as this process has left it.
+    head: Option<Head>,
+    /// What time it was where the rows are, and by the steady clock here.
+    heard: Option<(Time, Micros)>,
 }
 
 /// How long it is told of a database's clock after it was not believed, and how often at most.
@@ -208,6 +221,7 @@ impl Store {
             place: Arc::default(),
             doubted: Arc::default(),
             passkey_host: Arc::default(),
+            end: Arc::default(),
         };
         store.write_incarnation().await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
         folds::complete(&store).await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
@@ -230,6 +244,7 @@ impl Store {
             place: Arc::default(),
             doubted: Arc::default(),
             passkey_host: Arc::default(),
+            end: Arc::default(),
         })
     }
 
@@ -249,6 +264,7 @@ impl Store {
             place: Arc::default(),
             doubted: Arc::default(),
             passkey_host: Arc::default(),
+            end: Arc::default(),
         })
     }
 
@@ -317,6 +333,52 @@ impl Store {
     /// The log is known up to here: one that ends before is another one, and nothing is written into it.
     pub fn is_known_to(&self, position: i64) {
         self.known.store(position, Ordering::SeqCst);
+    }
+
+    /// This process has written the log up to here.
+    pub(crate) fn wrote(&self, head: Head) {
+        let mut end = lock(&self.end);
+        if end.head.as_ref().is_none_or(|it| it.incarnation != head.incarnation || it.position < head.position) {
+            end.head = Some(head);
+        }
+    }
+
+    /// Where the log ends is not known any more.
+    pub(crate) fn forget_end(&self) {
+        lock(&self.end).head = None;
+    }
+
+    /// It was this time where the rows are.
+    pub(crate) fn heard(&self, at: Time) {
+        let steady = self.clock.steady();
+        lock(&self.end).heard = Some((at, steady));
+    }
+
+    /// Where this process has left the log.
+    pub(crate) fn last_head(&self) -> Option<Head> {
+        lock(&self.end).head.clone()
+    }
+
+    /// What time it is for those who write, and where the rows are, by what was heard from there last.
+    pub(crate) fn heard_now(&self) -> Option<(Time, Time)> {
+        match &self.pools {
+            Pools::Sqlite(_) => Some((self.now(), self.now())),
+            Pools::Postgres(_) => {
+                let (at, steady) = lock(&self.end).heard?;
+                let there = at.plus(self.clock.steady().saturating_sub(steady));
+                Some((self.clock.shared(there), there))
+            }
+        }
+    }
+
+    /// Where this process has left the log, what time it is for those who write there, and where the rows are. `None` where
+    /// somebody else has written since, as far as that is known.
+    pub(crate) fn known_head(&self) -> Option<(Head, Time, Time)> {
+        let head = self.last_head().filter(|head| head.position >= self.known.load(Ordering::SeqCst))?;
+        let (now, there) = self.heard_now()?;
+        // Never below the time of the last event.
+        let now = now.max(head.now);
+        Some((head, now, there))
     }
 
     /// Where the log is that a connection leads to. An error where others have gone on from there.

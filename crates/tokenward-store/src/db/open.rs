@@ -52,6 +52,7 @@ impl OpenTransaction {
                     lease.session().give_up();
                     return Err(error);
                 }
+                store.heard(head.now);
                 head.now = store.clock().shared(head.now);
                 Ok(head.settle(store, store.clock().own()))
             }

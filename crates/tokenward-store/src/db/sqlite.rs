@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use sqlx::Sqlite;
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{Either, Executor as _, Sqlite};
 use tokenward_core::Time;
 use tokenward_core::error::{Error, Result};
 
@@ -228,8 +228,10 @@ async fn connect(path: &Path) -> Result<Pools, OpenError> {
         // once it has grown. Without any it takes the index, always.
         .busy_timeout(Duration::from_secs(5));
     close_to_others(path);
+    // A connection is asked whether it is there when it is given back; to ask once more would be another hop to its thread.
     let write = SqlitePoolOptions::new()
         .max_connections(1)
+        .test_before_acquire(false)
         .acquire_timeout(ACQUIRE)
         .idle_timeout(None)
         .max_lifetime(None)
@@ -246,6 +248,7 @@ async fn connect(path: &Path) -> Result<Pools, OpenError> {
     sqlx::query("BEGIN IMMEDIATE; ROLLBACK").execute(&write).await.map_err(failed)?;
     let read = SqlitePoolOptions::new()
         .max_connections(READERS)
+        .test_before_acquire(false)
         .acquire_timeout(ACQUIRE)
         .connect_with(options.clone())
         .await
@@ -292,6 +295,48 @@ impl Writer {
             return Err(fail(error));
         }
         Ok(writer)
+    }
+
+    /// The connection, before anything has begun on it.
+    pub(super) async fn unbegun(pool: &SqlitePool) -> Result<Self> {
+        Ok(Self(Some(pool.acquire().await.map_err(fail)?)))
+    }
+
+    /// Runs what is a whole transaction, from its beginning to its commit, in one hop to the thread of the connection: so many
+    /// statements. An error without one in it means that it is not known whether it is committed, as in [`Self::commit`].
+    pub(super) async fn whole(
+        mut self,
+        query: sqlx::query::Query<'_, Sqlite, sqlx::sqlite::SqliteArguments>,
+        statements: usize,
+    ) -> Result<(), Option<sqlx::Error>> {
+        let mut done = 0;
+        let ended = {
+            let conn: &mut SqliteConnection = self.held();
+            let mut all = conn.fetch_many(query);
+            loop {
+                match all.try_next().await {
+                    Ok(Some(Either::Left(_))) => done += 1,
+                    Ok(Some(Either::Right(_))) => {}
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                }
+            }
+        };
+        match ended {
+            Ok(()) if done == statements => {
+                drop(self.0.take());
+                Ok(())
+            }
+            // Dropped here, it is rolled back: its commit was not reached.
+            Err(error @ sqlx::Error::Database(_)) if done + 1 < statements => Err(Some(error)),
+            _ => {
+                tracing::warn!(error = ?ended.err(), done, "a commit failed; its connection is closed, and the file asked what is in it");
+                if let Some(mut held) = self.0.take() {
+                    held.close_on_drop();
+                }
+                Err(None)
+            }
+        }
     }
 
     /// The connection.

@@ -46,7 +46,7 @@ struct Payload<'a> {
 
 /// An event as both of its tables keep it, on its way there.
 #[derive(Serialize)]
-struct Told {
+pub(crate) struct Told {
     position: i64,
     id: String,
     time: i64,
@@ -67,7 +67,7 @@ struct Told {
 /// So many events go to the database at once.
 const AT_ONCE: usize = 500;
 
-const INSERT_EVENTS: Many = many!(
+pub(crate) const INSERT_EVENTS: Many = many!(
     "INSERT INTO event (position, id, time, organization_id, kind, target_id, related_id, payload_digest, hash) \
      SELECT r.position, r.id, r.time, r.organization_id, r.kind, r.target_id, r.related_id, r.payload_digest, r.hash FROM",
     [
@@ -83,7 +83,7 @@ const INSERT_EVENTS: Many = many!(
     ],
     ""
 );
-const INSERT_PAYLOADS: Many = many!(
+pub(crate) const INSERT_PAYLOADS: Many = many!(
     "INSERT INTO event_payload (position, salt, payload, actor, origin, project_id, environment_id) \
      SELECT r.position, r.salt, r.payload, r.actor, r.origin, r.project_id, r.environment_id FROM",
     [
@@ -154,65 +154,28 @@ impl Tx {
         if let Some(why) = self.begins {
             let begun = lineage::begin(&mut self, why).await?;
             let by = self.by.clone();
-            told.push(self.tell(&by, &begun, &mut rows)?);
+            told.push(tell(&self.store().clone(), &mut self.head, &by, &begun, &mut rows)?);
         }
+        let store = self.store().clone();
         for (by, event) in events {
-            told.push(self.tell(by, event, &mut rows)?);
+            told.push(tell(&store, &mut self.head, by, event, &mut rows)?);
         }
         self.append(&told).await?;
-        let Head { incarnation, position, hash, .. } = self.head.clone();
         let here = self.head.here.clone().or_else(|| self.head.place.clone());
-        put_head(self.conn(), position, &hash, here.as_deref()).await?;
-        let store = self.store().clone();
+        let head = Head { place: here, ..self.head.clone() };
+        let (incarnation, position) = (head.incarnation, head.position);
+        put_head(self.conn(), position, &head.hash, head.place.as_deref()).await?;
         match self.end().await {
-            Ok(()) => {}
+            Ok(()) => store.wrote(head),
             Err(Uncommitted::Aborted(error)) => return Err(NotCommitted::Nothing(error)),
             Err(Uncommitted::Unknown) => {
+                store.forget_end();
                 look_up(&store, rows.last().map_or_else(Uuid::nil, |row: &Skeleton| row.id)).await?;
                 certain = false;
             }
         }
         let events = if certain { rows } else { Vec::new() };
         Ok(Appended { position: Position { incarnation, number: position }, events })
-    }
-
-    /// Gives an event its place behind the last one, and puts what stays of it for ever behind the other rows.
-    fn tell(&mut self, by: &By, event: &Event, rows: &mut Vec<Skeleton>) -> Result<Told> {
-        let payload = payload(by, event)?;
-        let mut salt = [0u8; 16];
-        self.random().fill(&mut salt);
-        let mut row = Skeleton {
-            position: self.head.position + 1,
-            id: self.new_id(),
-            time: self.now(),
-            organization_id: event.organization,
-            kind: event.kind.as_str().to_owned(),
-            target_id: event.target,
-            related_id: event.related,
-            payload_digest: payload_digest(&salt, &payload).to_vec(),
-            hash: Vec::new(),
-        };
-        row.hash = row.chained(&self.head.hash).to_vec();
-        let told = Told {
-            position: row.position,
-            id: hex_id(row.id),
-            time: row.time.0,
-            organization_id: row.organization_id.map(hex_id),
-            kind: event.kind.as_str(),
-            target_id: hex_id(row.target_id),
-            related_id: row.related_id.map(hex_id),
-            payload_digest: hex_bytes(&row.payload_digest),
-            hash: hex_bytes(&row.hash),
-            salt: hex_bytes(&salt),
-            payload,
-            actor: by.actor.name().to_owned(),
-            origin: by.origin.as_str(),
-            project_id: event.project.as_ref().map(|(id, _)| hex_id(*id)),
-            environment_id: event.environment.as_ref().map(|(id, _)| hex_id(*id)),
-        };
-        (self.head.position, self.head.hash) = (row.position, row.hash.clone());
-        rows.push(row);
-        Ok(told)
     }
 
     /// Writes the events that have their places.
@@ -225,8 +188,47 @@ impl Tx {
     }
 }
 
+/// Gives an event its place behind the last one, and puts what stays of it for ever behind the other rows.
+pub(crate) fn tell(store: &Store, head: &mut Head, by: &By, event: &Event, rows: &mut Vec<Skeleton>) -> Result<Told> {
+    let payload = payload(by, event)?;
+    let mut salt = [0u8; 16];
+    store.random().fill(&mut salt);
+    let mut row = Skeleton {
+        position: head.position + 1,
+        id: store.new_id(),
+        time: head.now,
+        organization_id: event.organization,
+        kind: event.kind.as_str().to_owned(),
+        target_id: event.target,
+        related_id: event.related,
+        payload_digest: payload_digest(&salt, &payload).to_vec(),
+        hash: Vec::new(),
+    };
+    row.hash = row.chained(&head.hash).to_vec();
+    let told = Told {
+        position: row.position,
+        id: hex_id(row.id),
+        time: row.time.0,
+        organization_id: row.organization_id.map(hex_id),
+        kind: event.kind.as_str(),
+        target_id: hex_id(row.target_id),
+        related_id: row.related_id.map(hex_id),
+        payload_digest: hex_bytes(&row.payload_digest),
+        hash: hex_bytes(&row.hash),
+        salt: hex_bytes(&salt),
+        payload,
+        actor: by.actor.name().to_owned(),
+        origin: by.origin.as_str(),
+        project_id: event.project.as_ref().map(|(id, _)| hex_id(*id)),
+        environment_id: event.environment.as_ref().map(|(id, _)| hex_id(*id)),
+    };
+    (head.position, head.hash) = (row.position, row.hash.clone());
+    rows.push(row);
+    Ok(told)
+}
+
 /// Was the event committed, whose commit was not confirmed? An error when it was not, or when nobody can say.
-async fn look_up(store: &Store, event: Uuid) -> Result<(), NotCommitted> {
+pub(crate) async fn look_up(store: &Store, event: Uuid) -> Result<(), NotCommitted> {
     let begun = tokio::time::Instant::now();
     loop {
         match store.stands_in_log(event).await {

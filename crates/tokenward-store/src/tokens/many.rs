@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde::Serialize;
 
 use super::{
-    ActorKind, Allowance, Code, Conn, Digest, Error, Grant, Kind, Management, NewToken, NotedNetwork, Places, Result,
-    Revocation, Token, TokenRow, Tx, Uuid, by_ids, labels_text, managing, restrictions, write_policy,
+    ActorKind, Allowance, Code, Conn, DescriptionRow, Digest, Error, Grant, IndexRow, Kind, Management, NewToken,
+    NotedNetwork, Places, Result, Revocation, Time, Token, TokenRow, Tx, Uuid, by_ids, labels_text, managing,
+    restrictions, write_policy,
 };
-use crate::db::{Many, hex_bytes, hex_id, many, row};
+use crate::db::{Many, Store, hex_bytes, hex_id, many, row};
 
 /// A token and its first secret, on their way.
 #[derive(Serialize)]
-struct New<'a> {
+pub(crate) struct New<'a> {
     id: String,
     organization_id: String,
     kind: &'static str,
@@ -49,40 +50,51 @@ const FREE_NAMES: Many = many!(
      AND token.revoked_at IS NULL AND token.name_freed_at IS NULL AND token.expires_at <= r.created_at \
      RETURNING token.organization_id"
 );
-const INSERT: Many = many!(
-    "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, creator_kind, \
-     created_at, updated_at, expires_at, not_before, networks, labels, metadata, owner_id, successor_id, permissions, allowance, name_lower) SELECT r.id, r.organization_id, r.kind, r.role_id, r.name, \
-     r.description, r.creator_id, r.creator_name, r.creator_kind, r.created_at, r.created_at, r.expires_at, r.not_before, \
-     r.networks, r.labels, r.metadata, r.owner_id, r.successor_id, r.permissions, r.allowance, r.name_lower FROM",
-    [
-        id id,
-        organization_id id,
-        kind text,
-        role_id id,
-        name text,
-        description text,
-        creator_id id,
-        creator_name text,
-        creator_kind text,
-        created_at number,
-        expires_at number,
-        not_before number,
-        networks text,
-        labels text,
-        metadata text,
-        owner_id id,
-        successor_id id,
-        permissions text,
-        allowance text,
-        name_lower text,
-    ],
+/// Tokens, with what comes after their rows.
+macro_rules! insert_tokens {
+    ($after:literal) => {
+        many!(
+            "INSERT INTO token (id, organization_id, kind, role_id, name, description, creator_id, creator_name, creator_kind, \
+             created_at, updated_at, expires_at, not_before, networks, labels, metadata, owner_id, successor_id, permissions, \
+             allowance, name_lower) SELECT r.id, r.organization_id, r.kind, r.role_id, r.name, r.description, r.creator_id, \
+             r.creator_name, r.creator_kind, r.created_at, r.created_at, r.expires_at, r.not_before, r.networks, r.labels, \
+             r.metadata, r.owner_id, r.successor_id, r.permissions, r.allowance, r.name_lower FROM",
+            [
+                id id,
+                organization_id id,
+                kind text,
+                role_id id,
+                name text,
+                description text,
+                creator_id id,
+                creator_name text,
+                creator_kind text,
+                created_at number,
+                expires_at number,
+                not_before number,
+                networks text,
+                labels text,
+                metadata text,
+                owner_id id,
+                successor_id id,
+                permissions text,
+                allowance text,
+                name_lower text,
+            ],
+            $after
+        )
+    };
+}
+const INSERT: Many = insert_tokens!(
     // One that would be taken back from its beginning is not made: its id is older than what was taken back at once. A name that
     // is taken is no reason to take the others back.
     "WHERE NOT EXISTS (SELECT 1 FROM organization o WHERE o.id = r.organization_id AND r.id <= o.tokens_cut) \
      ON CONFLICT (organization_id, kind, name) WHERE revoked_at IS NULL AND name_freed_at IS NULL DO NOTHING \
      RETURNING id"
 );
-const INSERT_SECRETS: Many = many!(
+/// The same where a name that is taken is a reason to take all back.
+pub(crate) const INSERT_ALL: Many = insert_tokens!("");
+pub(crate) const INSERT_SECRETS: Many = many!(
     "INSERT INTO token_secret (id, token_id, version, digest, pepper_version, last_four, created_at, registered, used) \
      SELECT r.secret_id, r.id, 1, r.digest, r.pepper_version, r.last_four, r.created_at, r.registered, r.used FROM",
     [
@@ -97,10 +109,8 @@ const COUNT: Many = many!(
     "WHERE organization.id = r.id"
 );
 
-/// Adds tokens with their first secrets. Answers which: a name that is taken, by a token that was there or by one before it
-/// in the same list, is left out.
-pub async fn insert_all(tx: &mut Tx, tokens: &[(&Grant, NewToken<'_>)]) -> Result<HashSet<Uuid>> {
-    let now = tx.now();
+/// New tokens with their first secrets, as rows on their way.
+pub(crate) fn new_rows<'a>(store: &Store, now: Time, tokens: &'a [(&Grant, NewToken<'_>)]) -> Result<Vec<New<'a>>> {
     let mut rows = Vec::with_capacity(tokens.len());
     for (grant, token) in tokens {
         let kind = if token.policy.is_some() { Kind::PolicyToken } else { Kind::Token };
@@ -127,7 +137,7 @@ pub async fn insert_all(tx: &mut Tx, tokens: &[(&Grant, NewToken<'_>)]) -> Resul
             successor_id: token.successor_id.map(hex_id),
             permissions: restrictions::narrowed_text(token.permissions, token.places.unwrap_or(&Places::default()))?,
             allowance: restrictions::allowance_text(token.allowance)?,
-            secret_id: hex_id(tx.new_id()),
+            secret_id: hex_id(store.new_id()),
             digest: hex_bytes(&token.secret.digest.0),
             pepper_version: token.secret.pepper_version,
             last_four: token.secret.last_four,
@@ -135,6 +145,46 @@ pub async fn insert_all(tx: &mut Tx, tokens: &[(&Grant, NewToken<'_>)]) -> Resul
             used: token.secret.used.map(|used| hex_bytes(&used)),
         });
     }
+    Ok(rows)
+}
+
+/// What the index keeps of new tokens, and what is told of those that have labels or metadata.
+pub(crate) fn index_rows_of(tokens: &[(&Grant, NewToken<'_>)]) -> Result<(Vec<IndexRow>, Vec<DescriptionRow>)> {
+    let (mut rows, mut described) = (Vec::with_capacity(tokens.len()), Vec::new());
+    for (grant, token) in tokens {
+        rows.push(IndexRow {
+            token_id: token.id,
+            organization_id: grant.organization(),
+            kind: Kind::Token,
+            role_id: Some(token.role_id),
+            name: token.name.to_owned(),
+            not_before: token.not_before,
+            expires_at: token.expires_at,
+            networks: restrictions::networks_text(token.networks)?,
+            permissions: restrictions::narrowed_text(token.permissions, token.places.unwrap_or(&Places::default()))?,
+            allowance: restrictions::allowance_text(token.allowance)?,
+            brownout: None,
+            version: 1,
+            secret_expires_at: None,
+            revoked_at: None,
+            disabled_at: None,
+            digest: token.secret.digest.0.to_vec(),
+            last_four: token.secret.last_four.to_owned(),
+            registered: token.secret.registered,
+        });
+        let (labels, metadata) = (labels_text(token.labels)?, token.metadata.map(str::to_owned));
+        if labels.is_some() || metadata.is_some() {
+            described.push(DescriptionRow { id: token.id, labels, metadata });
+        }
+    }
+    Ok((rows, described))
+}
+
+/// Adds tokens with their first secrets. Answers which: a name that is taken, by a token that was there or by one before it
+/// in the same list, is left out.
+pub async fn insert_all(tx: &mut Tx, tokens: &[(&Grant, NewToken<'_>)]) -> Result<HashSet<Uuid>> {
+    let now = tx.now();
+    let mut rows = new_rows(tx.store(), now, tokens)?;
     let freed: Vec<(Uuid,)> = FREE_NAMES.returning(tx.conn(), &rows).await?;
     count(tx, freed.into_iter().map(|(of,)| of), -1).await?;
     let there: Vec<(Uuid,)> = INSERT.returning(tx.conn(), &rows).await?;
@@ -155,7 +205,7 @@ pub async fn insert_all(tx: &mut Tx, tokens: &[(&Grant, NewToken<'_>)]) -> Resul
 
 /// A token on its way to be taken back.
 #[derive(Serialize)]
-struct Gone {
+pub(crate) struct Gone {
     id: String,
     organization_id: String,
     at: i64,
@@ -166,21 +216,44 @@ struct Gone {
     by_id: Option<String>,
 }
 
-const REVOKE: Many = many!(
-    "UPDATE token SET revoked_at = r.at, updated_at = r.at, revoked_reason = r.reason, revoked_note = r.note, \
-     revoked_by_name = r.by_name, revoked_by_kind = r.by_kind, revoked_by_id = r.by_id FROM",
-    [
-        id id,
-        organization_id id,
-        at number,
-        reason text,
-        note text,
-        by_name text,
-        by_kind text,
-        by_id id,
-    ],
+/// Tokens that are taken back, with what comes after their rows.
+macro_rules! revoke_tokens {
+    ($after:literal) => {
+        many!(
+            "UPDATE token SET revoked_at = r.at, updated_at = r.at, revoked_reason = r.reason, revoked_note = r.note, \
+             revoked_by_name = r.by_name, revoked_by_kind = r.by_kind, revoked_by_id = r.by_id FROM",
+            [
+                id id,
+                organization_id id,
+                at number,
+                reason text,
+                note text,
+                by_name text,
+                by_kind text,
+                by_id id,
+            ],
+            $after
+        )
+    };
+}
+const REVOKE: Many = revoke_tokens!(
     "WHERE token.organization_id = r.organization_id AND token.id = r.id AND token.revoked_at IS NULL \
      RETURNING token.id, token.name_freed_at"
+);
+pub(crate) const REVOKE_ALL: Many =
+    revoke_tokens!("WHERE token.organization_id = r.organization_id AND token.id = r.id AND token.revoked_at IS NULL");
+/// So many more living tokens of each organization.
+pub(crate) const COUNT_NEW: Many = many!(
+    "UPDATE organization SET token_count = token_count + d.more FROM (SELECT r.organization_id AS id, count(*) AS more FROM",
+    [organization_id id],
+    "GROUP BY r.organization_id) AS d WHERE organization.id = d.id"
+);
+/// So many fewer, once these were taken back. One that had ended before was counted no more.
+pub(crate) const COUNT_GONE: Many = many!(
+    "UPDATE organization SET token_count = token_count - d.gone FROM (SELECT t.organization_id AS id, count(*) AS gone \
+     FROM token t JOIN",
+    [id id],
+    "ON t.id = r.id WHERE t.name_freed_at IS NULL GROUP BY t.organization_id) AS d WHERE organization.id = d.id"
 );
 
 /// Takes tokens back. Answers which: one that was taken back before is left out.
@@ -196,7 +269,8 @@ pub async fn revoke_policy_token(tx: &mut Tx, grant: &Grant, id: Uuid, why: &Rev
     if gone.is_empty() { Err(Error::not_found("policy token")) } else { Ok(()) }
 }
 
-async fn take_back(tx: &mut Tx, tokens: &[(&Grant, Uuid, &Revocation)]) -> Result<HashSet<Uuid>> {
+/// Tokens that are taken back, as rows on their way.
+pub(crate) fn gone_rows(tokens: &[(&Grant, Uuid, &Revocation)]) -> Vec<Gone> {
     let of_one = |(grant, id, why): &(&Grant, Uuid, &Revocation)| Gone {
         id: hex_id(*id),
         organization_id: hex_id(grant.organization()),
@@ -207,7 +281,11 @@ async fn take_back(tx: &mut Tx, tokens: &[(&Grant, Uuid, &Revocation)]) -> Resul
         by_kind: why.by_kind.map(ActorKind::as_str),
         by_id: why.by_id.map(hex_id),
     };
-    let rows: Vec<Gone> = tokens.iter().map(of_one).collect();
+    tokens.iter().map(of_one).collect()
+}
+
+async fn take_back(tx: &mut Tx, tokens: &[(&Grant, Uuid, &Revocation)]) -> Result<HashSet<Uuid>> {
+    let rows = gone_rows(tokens);
     let gone: Vec<(Uuid, Option<i64>)> = REVOKE.returning(tx.conn(), &rows).await?;
     // One that had ended before was counted no more.
     let lived: HashSet<Uuid> = gone.iter().filter(|(_, freed)| freed.is_none()).map(|(id, _)| *id).collect();

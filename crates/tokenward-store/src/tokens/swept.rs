@@ -57,23 +57,6 @@ pub async fn set_brownout(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<(
     set.map(|_| ()).ok_or_else(|| Error::not_found("token"))
 }
 
-/// The earlier secrets of a token that was just rotated: the log is to be told when their time is over, and they may end after
-/// a silence.
-pub(super) async fn overlap(tx: &mut Tx, token: Uuid, silent: Option<Micros>) -> Result<()> {
-    let now = tx.now();
-    execute!(
-        tx.conn(),
-        sqlx::query(concat!(
-            "UPDATE token_secret SET untold = TRUE, silent_for = coalesce($3, silent_for), ",
-            "silent_from = CASE WHEN $3 IS NULL THEN silent_from ELSE $2 END WHERE token_id = $1 AND expires_at > $2"
-        ))
-        .bind(token)
-        .bind(now.0)
-        .bind(silent)
-    )?;
-    Ok(())
-}
-
 row! {
     /// A replaced secret whose time is over, or is to be.
     #[derive(Clone, PartialEq, Eq, Debug)]

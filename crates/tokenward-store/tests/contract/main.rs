@@ -27,6 +27,7 @@ mod proxy;
 #[path = "../support/world.rs"]
 mod world;
 
+mod at_once;
 mod cuts;
 mod device_sign_ins;
 mod ended;

@@ -181,6 +181,9 @@ macro_rules! place {
     };
 }
 
+/// Is it where it was written last?
+pub(super) const AT_PLACE: &str = concat!("AND place = ", place!());
+
 /// Where the log is now, and where it was written last.
 pub(super) const PLACES: &str = concat!("SELECT ", place!(), " AS here, place AS written FROM log_head");
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Row};
+use tokenward_core::Time;
 use tokenward_core::error::{Error, Result};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
@@ -59,7 +60,7 @@ pub struct Session {
     /// Which of the pool's generations it belongs to.
     pub(super) generation: u64,
     /// Does the server tell who it is, and on which timeline?
-    pub(super) tells_place: bool,
+    pub(in crate::db) tells_place: bool,
 }
 
 impl Session {
@@ -137,6 +138,21 @@ impl Session {
         let (patience, c) = self.statement();
         let answer = timeout(patience, sqlx::raw_sql(sql).execute(c)).await;
         self.heard(answer).map(|_| ())
+    }
+
+    /// Runs a batch, which is a transaction by itself: answers what time it was there, and nothing where the log has moved. An
+    /// error that holds the driver's is the server's word, as in [`Self::commit`].
+    pub(in crate::db) async fn whole(
+        &mut self,
+        query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
+    ) -> Result<Option<Time>, Option<sqlx::Error>> {
+        let (patience, c) = self.statement();
+        // All of it is read: the row comes before the commit, and only the end of the answer after it.
+        let answer = timeout(patience, query.fetch_all(c)).await;
+        let rows = self.heard(answer)?;
+        let Some(row) = rows.first() else { return Err(None) };
+        let (taken, at): (i64, i64) = (row.try_get("taken").map_err(Some)?, row.try_get("at").map_err(Some)?);
+        Ok((taken > 0).then_some(Time(at)))
     }
 
     /// Begins a transaction with these words. What is not known to have begun is taken for begun.

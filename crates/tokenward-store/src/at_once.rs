@@ -1,0 +1,230 @@
+//! Changes of tokens that were decided on before they are written: a batch is written and committed in one piece, by what this
+//! process knows of the end of the log.
+//!
+//! Every change of state moves that end. Where it is still the one that was known when the batch was decided on, all that it was
+//! decided by stands: the tokens that act, their roles, the roles and policies of what they make. Anywhere else nothing is written,
+//! and whoever asked goes through a transaction.
+
+use tokenward_core::caller::Grant;
+use tokenward_core::event::{By, Event};
+use tokenward_core::permission::Management;
+use tokenward_core::right::{Basis, RestsOn};
+use tokenward_core::token::Revocation;
+use tokenward_core::{Error, Result, Time, Uuid};
+
+use crate::basis;
+use crate::db::{Batch, Came, Conn, Head, OpenTransaction, Pieces, Shape, Store, Uncommitted};
+use crate::idempotency::{self, Claim};
+use crate::log::{self, Appended, NotCommitted, Position, Skeleton};
+use crate::tokens::{self, DescriptionRow, IndexRow, NewToken, Rotated};
+
+/// Where the log ends, as this process has left it.
+#[derive(Clone, Debug)]
+pub struct KnownEnd {
+    head: Head,
+    now: Time,
+    there: Time,
+}
+
+impl KnownEnd {
+    /// What time it is for those who write there.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Its position, and the hash there: where both are the same, nothing was changed.
+    #[must_use]
+    pub fn place(&self) -> (Position, &[u8]) {
+        (Position { incarnation: self.head.incarnation, number: self.head.position }, &self.head.hash)
+    }
+}
+
+/// A batch. The events are those of its changes, each in the name of who made it.
+#[derive(Default)]
+pub struct Changes<'a> {
+    /// New API tokens.
+    pub created: Vec<(&'a Grant, NewToken<'a>)>,
+    /// Tokens that are taken back.
+    pub revoked: Vec<(&'a Grant, Uuid, &'a Revocation)>,
+    /// API tokens that get their next secrets.
+    pub rotated: Vec<(&'a Grant, Rotated<'a>)>,
+    /// Claims that are spent, each with the place of its event.
+    pub claims: Vec<(&'a Claim, i64)>,
+    /// What the log is told.
+    pub events: Vec<(&'a By, &'a Event)>,
+}
+
+impl Changes<'_> {
+    /// What the index keeps of the new ones, and what is told of those that have labels or metadata.
+    pub fn index_rows(&self) -> Result<(Vec<IndexRow>, Vec<DescriptionRow>)> {
+        tokens::index_rows_of(&self.created)
+    }
+}
+
+/// What was committed, and what time it was then where the rows are, at the latest that is known.
+#[derive(Debug)]
+pub struct Written {
+    /// Where it stands.
+    pub appended: Appended,
+    /// When.
+    pub at: Time,
+}
+
+static PIECES: Pieces = Pieces {
+    tokens: &tokens::INSERT_ALL,
+    secrets: &tokens::INSERT_SECRETS,
+    count_new: &tokens::COUNT_NEW,
+    revoke: &tokens::REVOKE_ALL,
+    count_gone: &tokens::COUNT_GONE,
+    rotate: &tokens::ROTATE_ALL,
+    end_earlier: &tokens::END_EARLIER,
+    insert_next: &tokens::INSERT_NEXT,
+    spend: &idempotency::SPEND,
+    events: &log::INSERT_EVENTS,
+    payloads: &log::INSERT_PAYLOADS,
+};
+
+/// What these rights rest on, as the rows are now.
+pub async fn bases(conn: Conn<'_>, on: &[RestsOn]) -> Result<Vec<Basis>> {
+    let on: Vec<Option<RestsOn>> = on.iter().copied().map(Some).collect();
+    basis::read_all(conn, &on).await
+}
+
+impl Store {
+    /// Where the log ends, if this process was the last that wrote it, as far as it knows. What is read from now on and until the
+    /// batch is written is what was there at that end, or the batch is not written.
+    #[must_use]
+    pub fn known_end(&self) -> Option<KnownEnd> {
+        let (head, now, there) = self.known_head()?;
+        // One that others have gone on from is none.
+        self.require_present(head.place.as_deref()).ok()?;
+        Some(KnownEnd { head, now, there })
+    }
+
+    /// Where this process has last left the log; others may have gone on from there.
+    #[must_use]
+    pub fn last_end(&self) -> Option<(Position, Vec<u8>)> {
+        let head = self.last_head()?;
+        Some((Position { incarnation: head.incarnation, number: head.position }, head.hash))
+    }
+
+    /// Keeps everybody else from writing until it is dropped or written. For PostgreSQL, where others write too: they move the
+    /// end of the log all the time.
+    pub async fn hold_end(&self) -> Result<HeldEnd> {
+        let mut inner = self.transaction().await?;
+        let head = inner.take_head(self).await?;
+        self.require_known(&head)?;
+        let now = head.now;
+        let (_, there) = self.heard_now().ok_or_else(|| Error::internal("nobody has told the time"))?;
+        Ok(HeldEnd { inner, end: KnownEnd { head, now, there } })
+    }
+
+    /// Writes and commits all of it, at the time of the known end. `None` where the log ends elsewhere by now; then, and after
+    /// an error of [`NotCommitted::Nothing`], nothing was changed.
+    pub async fn write_at_once(&self, end: &KnownEnd, changes: &Changes<'_>) -> Result<Option<Written>, NotCommitted> {
+        let (batch, rows) = self.prepare(end, changes)?;
+        let came = self.run_at_once(&batch).await;
+        self.finish(batch, rows, came).await
+    }
+
+    /// The same for whoever holds the end.
+    pub async fn write_held(&self, held: HeldEnd, changes: &Changes<'_>) -> Result<Option<Written>, NotCommitted> {
+        let HeldEnd { inner, end } = held;
+        let (batch, rows) = self.prepare(&end, changes)?;
+        let came = inner.run_at_once(&batch).await;
+        self.finish(batch, rows, came).await
+    }
+
+    /// The batch, with the events that stand in the log with it.
+    fn prepare(&self, end: &KnownEnd, changes: &Changes<'_>) -> Result<(Batch, Vec<Skeleton>)> {
+        let Changes { created, revoked, rotated, claims, events } = changes;
+        if events.is_empty() {
+            return Err(Error::internal("a change without an event"));
+        }
+        for (grant, _) in created {
+            grant.permits(Management::TokenManage)?;
+        }
+        for (grant, id, _) in revoked {
+            grant.permits_revoking(*id)?;
+        }
+        for (grant, it) in rotated {
+            grant.permits_rotating(it.token.id)?;
+        }
+        let mut after = Head { now: end.now, ..end.head.clone() };
+        let (mut told, mut rows) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
+        for (by, event) in events {
+            told.push(log::tell(self, &mut after, by, event, &mut rows)?);
+        }
+        let batch = Batch {
+            shape: Shape {
+                creates: !created.is_empty(),
+                revokes: !revoked.is_empty(),
+                rotates: !rotated.is_empty(),
+                claims: !claims.is_empty(),
+            },
+            pieces: &PIECES,
+            created: json(&tokens::new_rows(self, end.now, created)?)?,
+            revoked: json(&tokens::gone_rows(revoked))?,
+            rotated: json(&tokens::rotated_rows(self, end.now, rotated))?,
+            claims: json(&idempotency::spent_rows(claims, end.head.position + 1))?,
+            events: json(&told)?,
+            before: end.head.clone(),
+            after,
+            estimate: end.there,
+        };
+        Ok((batch, rows))
+    }
+
+    /// What is known of it afterwards.
+    async fn finish(
+        &self,
+        batch: Batch,
+        rows: Vec<Skeleton>,
+        came: Result<Came, Uncommitted>,
+    ) -> Result<Option<Written>, NotCommitted> {
+        let Batch { after, estimate, .. } = batch;
+        let position = Position { incarnation: after.incarnation, number: after.position };
+        match came {
+            Ok(Came::Committed(at)) => {
+                if let Some(at) = at {
+                    self.heard(at);
+                }
+                self.wrote(after);
+                let at = self.clock().shared(at.unwrap_or(estimate));
+                Ok(Some(Written { appended: Appended { position, events: rows }, at }))
+            }
+            Ok(Came::Moved) => Ok(None),
+            Err(Uncommitted::Aborted(error)) => Err(NotCommitted::Nothing(error)),
+            Err(Uncommitted::Unknown) => {
+                self.forget_end();
+                log::look_up(self, rows.last().map_or_else(Uuid::nil, |row| row.id)).await?;
+                let at = self.clock().shared(estimate);
+                Ok(Some(Written { appended: Appended { position, events: Vec::new() }, at }))
+            }
+        }
+    }
+}
+
+/// The end of the log, which nobody else can move.
+pub struct HeldEnd {
+    inner: OpenTransaction,
+    end: KnownEnd,
+}
+
+impl HeldEnd {
+    /// Where that is.
+    #[must_use]
+    pub fn end(&self) -> &KnownEnd {
+        &self.end
+    }
+
+    /// What was written after a position, at most so many.
+    pub async fn since(&mut self, position: i64, limit: i64) -> Result<Vec<Skeleton>> {
+        log::after(self.inner.conn(), position, limit).await
+    }
+}
+
+fn json(rows: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(rows).map_err(Error::internal)
+}
