@@ -17,7 +17,7 @@ use crate::time::Time;
 use crate::token::State;
 
 /// Whose credential it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Subject {
     /// A token, presented by this one of its secrets; belongs to one organization and acts as one role.
     Token(u16),

@@ -74,7 +74,7 @@ impl From<Environment> for Target {
 }
 
 /// The ids that a question may name.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Resource {
     /// A project.
     pub project_id: Option<Uuid>,

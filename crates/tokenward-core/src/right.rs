@@ -41,7 +41,7 @@ pub trait Right: sealed::Sealed + Clone + Send + Sync + 'static {
 }
 
 /// What a right rests on, by the ids under which the store keeps it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct RestsOn {
     /// The token or session.
     pub credential: Uuid,

@@ -1,4 +1,4 @@
-//! Writes that share a commit: tokens are made and taken back by many at once, and a commit waits for the disk.
+//! Writes that share a commit: tokens are made, taken back and given new secrets by many at once, and a commit waits for the disk.
 //!
 //! Such a write is data and no closure, so that a batch of them is a few statements, however many they are. What waits while
 //! one batch is committed is the next one; who comes alone waits for nobody. In the transaction each right is asked again
@@ -10,6 +10,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,9 +35,17 @@ use crate::limits::{RECEIPT_WAIT, SHARE_WAIT};
 /// Most that share a commit. More of them would make each wait longer, and save little.
 const MOST: usize = 64;
 
+mod at_once;
+
 /// Those who wait for the next commit.
 #[derive(Default)]
-pub struct Together(Mutex<Waiting>);
+pub struct Together {
+    waiting: Mutex<Waiting>,
+    /// Used by whoever carries out; there is one at a time.
+    memory: tokio::sync::Mutex<at_once::Memory>,
+    /// How many writes went the short way.
+    at_once: AtomicU64,
+}
 
 #[derive(Default)]
 struct Waiting {
@@ -72,8 +81,14 @@ enum Outcome {
 }
 
 impl Together {
+    /// How many writes were decided on before they were written, and written in one piece with others.
+    #[must_use]
+    pub fn at_once(&self) -> u64 {
+        self.at_once.load(Ordering::Relaxed)
+    }
+
     fn push(&self, request: Request) -> bool {
-        let mut waiting = lock(&self.0);
+        let mut waiting = lock(&self.waiting);
         let organization = request.grant.organization();
         match waiting.turns.iter_mut().find(|(own, _)| *own == organization) {
             Some((_, of_one)) => of_one.push_back(request),
@@ -84,7 +99,7 @@ impl Together {
 
     /// The next batch; `None` when nobody waits, and then nobody carries out any more.
     fn next(&self) -> Option<Vec<Request>> {
-        let mut waiting = lock(&self.0);
+        let mut waiting = lock(&self.waiting);
         let mut batch = Vec::new();
         let mut apart = Apart::default();
         while batch.len() < MOST {
@@ -108,7 +123,7 @@ impl Together {
 /// What a batch is about, and with what it acts.
 #[derive(Default)]
 struct Apart {
-    taken_back: HashSet<Uuid>,
+    about: HashSet<Uuid>,
     acting: HashSet<Uuid>,
 }
 
@@ -116,11 +131,11 @@ impl Apart {
     /// May it be in the batch? Then it is.
     fn admits(&mut self, request: &Request) -> bool {
         let acts = request.grant.rests_on().map(|on| on.credential);
-        let about = request.change.takes_back();
-        let meets = about.is_some_and(|id| self.taken_back.contains(&id) || self.acting.contains(&id))
-            || acts.is_some_and(|id| self.taken_back.contains(&id));
+        let about = request.change.about();
+        let meets = about.is_some_and(|id| self.about.contains(&id) || self.acting.contains(&id))
+            || acts.is_some_and(|id| self.about.contains(&id));
         if !meets {
-            self.taken_back.extend(about);
+            self.about.extend(about);
             self.acting.extend(acts);
         }
         !meets
@@ -131,7 +146,7 @@ impl App {
     /// Writes with whoever else writes now, and answers as [`App::write`] does.
     pub(super) async fn write_together(self: &Arc<Self>, grant: Grant, change: Change) -> Result<Written<Done>> {
         let WriteTerms { claim, wait } = WriteTerms::present();
-        let wait = wait.or(change.takes_back().map(|_| self.limits.time(&RECEIPT_WAIT)));
+        let wait = wait.or(change.about().map(|_| self.limits.time(&RECEIPT_WAIT)));
         let (answer, answered) = oneshot::channel();
         let span = tracing::trace_span!(target: SPANS, "write", events = tracing::field::Empty);
         let request = Request { grant, change, claim, since: Instant::now(), span: span.clone(), answer };
@@ -163,6 +178,10 @@ async fn one_batch(app: &Arc<App>, batch: Vec<Request>) {
     for request in late {
         let error = Error::unavailable("The database takes changes too slowly now. Nothing was changed; try again.");
         let _ = request.answer.send(Err(Error { retry_after: Some(1), ..error }));
+    }
+    let batch = at_once::carry_out(app, batch).await;
+    if batch.is_empty() {
+        return;
     }
     for request in attempt(app, batch).await {
         // What is refused alone, is.
@@ -316,7 +335,7 @@ mod tests {
     /// The tokens of the next batch.
     fn next(together: &Together) -> Option<Vec<u128>> {
         let batch = together.next()?;
-        Some(batch.iter().filter_map(|it| it.change.takes_back()).map(|id| id.as_u128()).collect())
+        Some(batch.iter().filter_map(|it| it.change.about()).map(|id| id.as_u128()).collect())
     }
 
     #[test]

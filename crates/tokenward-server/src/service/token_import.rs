@@ -159,7 +159,9 @@ async fn make_all(app: &App, tx: &mut Tx, grant: &Grant, changes: &[(usize, Chan
         for ((line, _), made) in new.iter().zip(made) {
             match made {
                 Ok((Done::Created { .. }, event)) => events.push(event),
-                Ok((Done::Revoked(_), _)) => return Err(Error::internal("an import has taken a token back")),
+                Ok((Done::Revoked(_) | Done::Rotated(_), _)) => {
+                    return Err(Error::internal("an import has taken a token back"));
+                }
                 Err(Refused::Itself(error) | Refused::ForOthers(error)) => wrong.error(*line, error)?,
             }
         }

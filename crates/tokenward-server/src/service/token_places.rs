@@ -74,6 +74,12 @@ impl Known {
         Ok(known)
     }
 
+    /// Adds what others are known.
+    pub(super) fn extend(&mut self, more: Self) {
+        self.projects.extend(more.projects);
+        self.environments.extend(more.environments);
+    }
+
     fn environment(&self, id: Uuid, organization: Uuid) -> Option<(EnvironmentPlace, Target)> {
         let it = self.environments.get(&id).filter(|it| it.organization_id == organization)?;
         let mode = Mode::parse(&it.mode).ok()?;

@@ -20,7 +20,7 @@ use tokenward_store::{Tx, cuts, peppers, roles, token_policies, tokens};
 
 pub(super) mod batches;
 
-use super::holders::{self, Wanted};
+use super::holders::{self, Wanted as Named};
 use super::token_labels::{LabelsChange, MetadataChange};
 use super::token_owners::OwnerChange;
 use super::token_places::{PlacesChange, PlacesWanted};
@@ -28,11 +28,11 @@ use super::{
     App, IfMatch, Written, proof, registration, sessions, token_allowance, token_labels, token_networks, token_owners,
     token_places, token_scope,
 };
-use crate::limits::{TOKEN_OVERLAP, TOKEN_UNDO, TOKEN_VERSIONS, TOKENS};
+use crate::limits::{TOKEN_OVERLAP, TOKEN_UNDO, TOKENS};
 use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
 
-use batches::{Change, Done};
+use batches::{Around, Change, Done, Rotation, Wanted};
 
 /// What a caller says of a new token.
 #[derive(Clone)]
@@ -139,6 +139,11 @@ impl Secret {
             }
         }
         Ok(())
+    }
+
+    /// Is it one of ours, of which nothing is to be looked up?
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self.text, Text::Ours(_)) && self.others.is_empty()
     }
 
     /// What it is stored as, or would have been under another pepper.
@@ -301,7 +306,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
         }
         _ => Err(Error::internal("a token was to be made")),
     });
-    holders::told(app, &asked, Wanted::Token(&wanted), written).await
+    holders::told(app, &asked, Named::Token(&wanted), written).await
 }
 
 /// What is to be different about a token; what is `None` stays as it is.
@@ -433,7 +438,7 @@ pub async fn update(
             })
         })
         .await;
-    holders::told(app, &asked, Wanted::Token(wanted.as_deref().unwrap_or_default()), written).await
+    holders::told(app, &asked, Named::Token(wanted.as_deref().unwrap_or_default()), written).await
 }
 
 /// How long the secrets before a new one are accepted beside it.
@@ -483,64 +488,31 @@ pub async fn rotate(
     if_match: IfMatch,
 ) -> Result<Written<Created>> {
     check_overlap(app, overlap)?;
-    let Overlap { keep, silent } = overlap;
-    let (id, kind, seen) = (seen.id, seen.kind, seen.version);
-    let secret = Secret::new(app, kind, registration);
-    let (proof, limits) = (proof::lifetime(app), app.limits.clone());
+    let secret = Secret::new(app, seen.kind, registration);
+    let (id, rotation) = (seen.id, Rotation { seen: seen.version, overlap, if_match, secret });
+    if seen.kind != secret::Kind::PolicyToken {
+        let rotation = Box::new(rotation);
+        return match app.write_together(grant, Change::Rotate { id, rotation }).await? {
+            Written { value: Done::Rotated(it), position, effect } => {
+                Ok(Written { value: it.created, position, effect })
+            }
+            _ => Err(Error::internal("a token was to be given a new secret")),
+        };
+    }
+    let (proof, limits, rotation) = (proof::lifetime(app), app.limits.clone(), Arc::new(rotation));
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
-            let old = match kind {
-                secret::Kind::PolicyToken => policy_token_not_ended(tx, grant, id).await?,
-                secret::Kind::Token | secret::Kind::Session => not_ended(tx, grant, id).await?,
-            };
-            if grant.token().is_some_and(|(own, version)| own == id && version != old.version) {
-                return Err(Error::conflict(
-                    "This is an earlier secret of the token. Only its newest one can be used to rotate it.",
-                ));
-            }
-            if_match.check(old.updated_at)?;
-            if old.version != seen {
-                return Err(Error::conflict(
-                    "The token was rotated meanwhile. Look at its secrets before you rotate it once more.",
-                ));
-            }
-            if old.disabled_at.is_some() {
-                return Err(Error::conflict(
-                    "The token is switched off. Switch it on before you rotate it, or make a new one.",
-                ));
-            }
-            may_hand_out(tx, grant, &old, proof).await?;
+            let old = policy_token_not_ended(tx, grant, id).await?;
+            let (mut around, mut wanted) = (Around::default(), Wanted::default());
+            wanted.add_rotation(grant, &old);
+            around.learn(tx.conn(), wanted).await?;
             let now = tx.now();
-            let (policy, _) = token_policies::get(tx.conn(), grant).await?;
-            let rules = policy.of_role(old.role_id);
-            rules.check_overlap(keep).map_err(|problem| Error::invalid("keep", problem))?;
-            if let Err(problem) = rules.check_end(old.expires_at, old.begin(now)) {
-                return Err(Error::conflict(format!(
-                    "The token goes on for too long to be given a new secret: its end {problem}. Give it another end first."
-                )));
-            }
-            if keep > 0 {
-                let accepted = accepted(tx, id, now).await?.len();
-                limits.room(&TOKEN_VERSIONS, accepted as u64, "The token has as many secrets that are accepted as")?;
-            }
-            let Some(version) = old.version.checked_add(1) else {
-                return Err(Error::conflict("The token was rotated as often as it can be. Make a new one."));
-            };
-            let until = now.plus(keep).min(old.expires_at.unwrap_or(Time(i64::MAX)));
-            let token = Token {
-                version,
-                last_four: secret.last_four().to_owned(),
-                updated_at: tx.next_version(old.updated_at),
-                life: old.life.rotated(),
-                ..old.clone()
-            };
-            secret.refuse_used(tx).await?;
-            tokens::rotate(tx, grant, &token, &secret.row(), (until, silent)).await?;
-            let ends_when_silent = silent.map(length_text);
-            let after = TokenSnapshot { replaced_until: Some(until), ends_when_silent, ..snapshot(&token) };
-            let event = event(Kind::TokenRotated, &token).before(snapshot(&old)).after(after);
-            let versions = accepted(tx, id, now).await?;
-            Ok((Created { token, text: secret.text(), versions }, vec![event]))
+            let accepted = accepted(tx, id, now).await?;
+            let (rotated, event) = around.rotate((proof, &limits), grant, (&old, &accepted), &rotation, now)?;
+            rotation.secret.refuse_used(tx).await?;
+            let row = rotated.row();
+            tokens::rotate(tx, grant, row.token, &row.secret, row.until).await?;
+            Ok((rotated.created, vec![event]))
         })
     })
     .await

@@ -376,8 +376,10 @@ impl Store {
     pub(crate) fn known_head(&self) -> Option<(Head, Time, Time)> {
         let head = self.last_head().filter(|head| head.position >= self.known.load(Ordering::SeqCst))?;
         let (now, there) = self.heard_now()?;
-        // Never below the time of the last event.
-        let now = now.max(head.now);
+        let own = if self.is_shared() { self.clock.own() } else { now };
+        // It was written then.
+        let head = Head { written_at: Some(head.now), now, ..head }.settle(self, own);
+        let now = head.now;
         Some((head, now, there))
     }
 

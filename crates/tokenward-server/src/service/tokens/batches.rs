@@ -1,6 +1,8 @@
 //! Making and taking back tokens, many in one transaction: what each is judged by is read for all at once, under the log's
 //! lock, and so is what is written.
 
+mod rotate;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -13,7 +15,9 @@ use tokenward_core::secret::{self, Digest};
 use tokenward_core::token::{self, Token, TokenVersion};
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::tokens::{DescriptionRow, IndexRow};
-use tokenward_store::{Tx, members, roles, token_policies, tokens};
+use tokenward_store::{Conn, Tx, members, roles, token_policies, tokens};
+
+pub(in crate::service) use rotate::{Rotated, Rotation};
 
 use super::super::token_places::{self, PlacesWanted};
 use super::super::{App, proof, token_allowance, token_networks, token_owners, token_scope};
@@ -26,6 +30,8 @@ pub(in crate::service) enum Change {
     Create { id: Uuid, new: Box<NewToken>, secret: Secret },
     /// A token is taken back.
     Revoke { id: Uuid, why: Why },
+    /// An API token gets its next secret.
+    Rotate { id: Uuid, rotation: Box<Rotation> },
 }
 
 impl Change {
@@ -33,16 +39,17 @@ impl Change {
     pub(in crate::service) fn digests(&self) -> impl Iterator<Item = Digest> + '_ {
         let secret = match self {
             Self::Create { secret, .. } => Some(secret),
+            Self::Rotate { rotation, .. } => Some(&rotation.secret),
             Self::Revoke { .. } => None,
         };
         secret.into_iter().flat_map(Secret::digests)
     }
 
-    /// The token that it takes back.
-    pub(in crate::service) fn takes_back(&self) -> Option<Uuid> {
+    /// The token that it is about, from which it takes something away.
+    pub(in crate::service) fn about(&self) -> Option<Uuid> {
         match self {
             Self::Create { .. } => None,
-            Self::Revoke { id, .. } => Some(*id),
+            Self::Revoke { id, .. } | Self::Rotate { id, .. } => Some(*id),
         }
     }
 }
@@ -51,6 +58,28 @@ impl Change {
 pub(in crate::service) enum Done {
     Created { created: Created, secret: Secret },
     Revoked(Token),
+    Rotated(Box<Rotated>),
+}
+
+impl Done {
+    /// The token, as it is by now.
+    pub(in crate::service) fn token(&self) -> &Token {
+        match self {
+            Self::Created { created, .. } => &created.token,
+            Self::Revoked(token) => token,
+            Self::Rotated(it) => &it.created.token,
+        }
+    }
+
+    /// What is kept for ever of the digest of its new secret, with the token, in hexadecimal.
+    pub(in crate::service) fn used(&self) -> Option<(Uuid, String)> {
+        let secret = match self {
+            Self::Created { secret, .. } => secret,
+            Self::Rotated(it) => &it.secret,
+            Self::Revoked(_) => return None,
+        };
+        Some((self.token().id, hex::encode(secret.used)))
+    }
 }
 
 /// Why it did not.
@@ -72,7 +101,10 @@ pub(in crate::service) type Made = Result<(Done, Event), Refused>;
 type Judged = Result<(Grant, (Done, Event)), Refused>;
 
 /// What new tokens are judged by.
-struct Around {
+#[derive(Default)]
+pub(in crate::service) struct Around {
+    /// What was looked up, also where it was not found.
+    known: Wanted,
     roles: HashMap<Uuid, (Uuid, Arc<Role>)>,
     /// The role admin of each organization where it is needed.
     admins: HashMap<Uuid, Arc<Role>>,
@@ -85,16 +117,65 @@ struct Around {
     places: token_places::Known,
 }
 
+/// What is to be looked up, by id.
+#[derive(Clone, Default)]
+pub(in crate::service) struct Wanted {
+    roles: BTreeSet<Uuid>,
+    /// Organizations whose role admin is needed.
+    admins: BTreeSet<Uuid>,
+    organizations: BTreeSet<Uuid>,
+    makers: BTreeSet<Uuid>,
+    members: BTreeSet<Uuid>,
+    projects: BTreeSet<Uuid>,
+    environments: BTreeSet<Uuid>,
+}
+
+impl Wanted {
+    /// What this change needs.
+    pub(in crate::service) fn add(&mut self, grant: &Grant, change: &Change) {
+        let Change::Create { new, .. } = change else { return };
+        self.organizations.insert(grant.organization());
+        self.makers.extend(grant.token().map(|(id, _)| id));
+        self.projects.extend(&new.places.projects);
+        self.environments.extend(&new.places.environments);
+        self.members.extend(new.owner_id.flatten().into_iter().chain(new.successor_id));
+        match new.role_id {
+            Some(role) => drop(self.roles.insert(role)),
+            None => drop(self.admins.insert(grant.organization())),
+        }
+    }
+
+    fn sets(&mut self) -> [&mut BTreeSet<Uuid>; 7] {
+        let Self { roles, admins, organizations, makers, members, projects, environments } = self;
+        [roles, admins, organizations, makers, members, projects, environments]
+    }
+
+    fn len(&mut self) -> usize {
+        self.sets().iter().map(|set| set.len()).sum()
+    }
+
+    pub(in crate::service) fn is_empty(&mut self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// Carries out these changes, each by its right. Answers what each became, with its event, in the same order.
 pub(in crate::service) async fn make(
     app: &App,
     tx: &mut Tx,
     asked: Vec<(Result<Grant>, &Change)>,
 ) -> Result<Vec<Made>> {
-    let around = Around::read(tx, &asked).await?;
+    let (mut around, mut wanted) = (Around::default(), Wanted::default());
+    for (grant, change) in &asked {
+        if let Ok(grant) = grant {
+            wanted.add(grant, change);
+        }
+    }
     let living = living(tx, &asked).await?;
+    let accepted = accepted(tx, &asked, &living, &mut wanted).await?;
+    around.learn(tx.conn(), wanted).await?;
     let mut full = None;
-    if asked.iter().any(|(_, change)| change.takes_back().is_some()) {
+    if asked.iter().any(|(_, change)| change.about().is_some()) {
         // Before it is done: what is taken away must be noted where no restored database brings it back.
         full = app.verifier.make_room().await.err();
     }
@@ -121,10 +202,29 @@ pub(in crate::service) async fn make(
                     Ok((grant, made))
                 }
             },
+            (Ok(grant), Change::Rotate { id, rotation }) => {
+                let old = match &full {
+                    Some(full) => Err(Error::new(full.code, full.detail.clone())),
+                    None => rotate::old(tx, &grant, &living, *id).await,
+                };
+                let made = match old {
+                    Ok(old) => {
+                        let by = (proof::lifetime(app), &app.limits);
+                        let accepted = accepted.get(id).map_or(&[][..], Vec::as_slice);
+                        let made = around.rotate(by, &grant, (&old, accepted), rotation, now);
+                        let used = rotation.secret.refuse_used(tx).await;
+                        made.and_then(|made| used.map(|()| made))
+                    }
+                    Err(error) => Err(error),
+                };
+                let made = made.map(|(rotated, event)| (Done::Rotated(Box::new(rotated)), event));
+                made.map(|made| (grant, made)).map_err(Refused::from)
+            }
         });
     }
     insert(tx, &mut judged).await?;
     take_back(tx, &mut judged).await?;
+    rotate::write(tx, &mut judged).await?;
     Ok(judged.into_iter().map(|made| made.map(|(_, made)| made)).collect())
 }
 
@@ -134,17 +234,26 @@ type Told = (Vec<IndexRow>, Vec<DescriptionRow>, Vec<(Uuid, String)>);
 /// What the tokens that were made and taken back are by now, for the follower. `None` where it has to read more than their
 /// rows: policies.
 pub(in crate::service) async fn rows(tx: &mut Tx, made: &[Made]) -> Result<Option<Told>> {
-    let (mut ids, mut described, mut revoked) = (Vec::with_capacity(made.len()), Vec::new(), Vec::new());
+    // All digests of those that were there before are noted anew.
+    let (mut ids, mut described, mut before) = (Vec::with_capacity(made.len()), Vec::new(), Vec::new());
     let mut made_now = Vec::new();
     for (done, _) in made.iter().flatten() {
         match done {
             Done::Revoked(token) => {
                 ids.push(token.id);
-                revoked.push(token.id);
+                before.push(token.id);
             }
-            Done::Created { created: Created { token, .. }, secret } => {
+            Done::Rotated(it) => {
+                let token = &it.created.token;
                 ids.push(token.id);
-                made_now.push((token.id, hex::encode(secret.used)));
+                before.push(token.id);
+                if !token.labels.is_empty() || token.metadata.is_some() {
+                    described.push(token.id);
+                }
+            }
+            Done::Created { created: Created { token, .. }, .. } => {
+                ids.push(token.id);
+                made_now.extend(done.used());
                 if !token.labels.is_empty() || token.metadata.is_some() {
                     described.push(token.id);
                 }
@@ -156,16 +265,58 @@ pub(in crate::service) async fn rows(tx: &mut Tx, made: &[Made]) -> Result<Optio
         return Ok(None);
     }
     let mut used =
-        if revoked.is_empty() { Vec::new() } else { tokens::ended::used_of_all(tx.conn(), &revoked).await? };
+        if before.is_empty() { Vec::new() } else { tokens::ended::used_of_all(tx.conn(), &before).await? };
     used.append(&mut made_now);
     Ok(Some((rows, tokens::descriptions(tx.conn(), Some(&described)).await?, used)))
 }
 
-/// Those of the tokens that are to be taken back that can be.
+/// Those of the tokens that the changes are about that were not taken back.
 async fn living(tx: &mut Tx, asked: &[(Result<Grant>, &Change)]) -> Result<HashMap<Uuid, Token>> {
-    let wanted = asked.iter().filter_map(|(grant, change)| Some((grant.as_ref().ok()?, change.takes_back()?)));
+    let wanted = asked.iter().filter_map(|(grant, change)| Some((grant.as_ref().ok()?, change.about()?)));
     let wanted: Vec<(&Grant, Uuid)> = wanted.collect();
     tokens::living_of(tx.conn(), &wanted).await
+}
+
+/// The accepted secrets of those that are to have new ones. What judging these needs is added to what is looked up.
+async fn accepted(
+    tx: &mut Tx,
+    asked: &[(Result<Grant>, &Change)],
+    living: &HashMap<Uuid, Token>,
+    wanted: &mut Wanted,
+) -> Result<HashMap<Uuid, Vec<TokenVersion>>> {
+    let mut ids = Vec::new();
+    for (grant, change) in asked {
+        if let (Ok(grant), Change::Rotate { id, .. }) = (grant, change)
+            && let Some(token) = living.get(id)
+        {
+            wanted.add_rotation(grant, token);
+            ids.push(*id);
+        }
+    }
+    let now = tx.now();
+    tokens::versions(tx.conn(), &ids, now).await
+}
+
+/// What is written of a new token.
+pub(in crate::service) fn new_token<'a>(token: &'a Token, secret: &'a Secret) -> tokens::NewToken<'a> {
+    tokens::NewToken {
+        id: token.id,
+        role_id: token.role_id,
+        name: &token.name,
+        description: token.description.as_deref(),
+        not_before: token.not_before,
+        expires_at: token.expires_at,
+        networks: &token.networks,
+        labels: Some(&token.labels),
+        metadata: token.metadata.as_deref(),
+        owner_id: token.owner_id,
+        successor_id: token.successor_id,
+        permissions: &token.permissions,
+        places: Some(&token.places),
+        allowance: token.allowance,
+        policy: None,
+        secret: secret.row(),
+    }
 }
 
 /// Writes those that are new. One whose name is taken is none.
@@ -173,27 +324,7 @@ async fn insert(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
     let mut new = Vec::new();
     for (grant, (done, _)) in judged.iter().flatten() {
         if let Done::Created { created: Created { token, .. }, secret } = done {
-            new.push((
-                grant,
-                tokens::NewToken {
-                    id: token.id,
-                    role_id: token.role_id,
-                    name: &token.name,
-                    description: token.description.as_deref(),
-                    not_before: token.not_before,
-                    expires_at: token.expires_at,
-                    networks: &token.networks,
-                    labels: Some(&token.labels),
-                    metadata: token.metadata.as_deref(),
-                    owner_id: token.owner_id,
-                    successor_id: token.successor_id,
-                    permissions: &token.permissions,
-                    places: Some(&token.places),
-                    allowance: token.allowance,
-                    policy: None,
-                    secret: secret.row(),
-                },
-            ));
+            new.push((grant, new_token(token, secret)));
         }
     }
     if new.is_empty() {
@@ -232,40 +363,65 @@ async fn take_back(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
     Ok(())
 }
 
-fn revoke(grant: &Grant, token: &Token, why: &Why, now: Time) -> (Done, Event) {
+pub(in crate::service) fn revoke(grant: &Grant, token: &Token, why: &Why, now: Time) -> (Done, Event) {
     let revocation = why.revocation(grant, now);
     let event = deleted(token, &revocation);
     (Done::Revoked(Token { revocation: Some(revocation), ..token.clone() }), event)
 }
 
 impl Around {
-    async fn read(tx: &mut Tx, asked: &[(Result<Grant>, &Change)]) -> Result<Self> {
-        let mut wanted: Vec<Uuid> = Vec::new();
-        let (mut organizations, mut of_admins, mut makers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let (mut accountable, mut places) = (BTreeSet::new(), PlacesWanted::default());
-        for (grant, change) in asked {
-            let (Ok(grant), Change::Create { new, .. }) = (grant, change) else { continue };
-            organizations.insert(grant.organization());
-            makers.extend(grant.token().map(|(id, _)| id));
-            places.projects.extend(&new.places.projects);
-            places.environments.extend(&new.places.environments);
-            accountable.extend(new.owner_id.flatten().into_iter().chain(new.successor_id));
-            match new.role_id {
-                Some(role) => wanted.push(role),
-                None => drop(of_admins.insert(grant.organization())),
-            }
+    /// Leaves of it what is not known yet.
+    pub(in crate::service) fn lacks(&mut self, wanted: &mut Wanted) {
+        for (wanted, known) in wanted.sets().into_iter().zip(self.known.sets()) {
+            wanted.retain(|id| !known.contains(id));
         }
-        let ids = |set: BTreeSet<Uuid>| set.into_iter().collect::<Vec<_>>();
-        let admins = roles::admins(tx.conn(), &ids(of_admins)).await?;
-        wanted.sort_unstable();
-        wanted.dedup();
-        let roles = roles::compiled(tx.conn(), Some(&wanted)).await?;
-        let roles = roles.into_iter().map(|(organization, role)| (role.id, (organization, Arc::new(role)))).collect();
-        let organizations = token_policies::of_all(tx.conn(), &ids(organizations)).await?;
-        let makers = tokens::makers(tx.conn(), &ids(makers)).await?;
-        let members = members::emails(tx.conn(), &ids(accountable)).await?;
-        let places = token_places::Known::read(tx.conn(), &places).await?;
-        Ok(Self { roles, admins, organizations, makers, members, places })
+    }
+
+    /// Looks up what is not known yet.
+    pub(in crate::service) async fn learn(&mut self, mut conn: Conn<'_>, mut wanted: Wanted) -> Result<()> {
+        self.lacks(&mut wanted);
+        let ids = |set: &BTreeSet<Uuid>| set.iter().copied().collect::<Vec<_>>();
+        self.admins.extend(roles::admins(conn.reborrow(), &ids(&wanted.admins)).await?);
+        let found = roles::compiled(conn.reborrow(), Some(&ids(&wanted.roles))).await?;
+        self.roles.extend(found.into_iter().map(|(organization, role)| (role.id, (organization, Arc::new(role)))));
+        self.organizations.extend(token_policies::of_all(conn.reborrow(), &ids(&wanted.organizations)).await?);
+        self.makers.extend(tokens::makers(conn.reborrow(), &ids(&wanted.makers)).await?);
+        self.members.extend(members::emails(conn.reborrow(), &ids(&wanted.members)).await?);
+        let places = PlacesWanted { projects: ids(&wanted.projects), environments: ids(&wanted.environments) };
+        self.places.extend(token_places::Known::read(conn, &places).await?);
+        for (wanted, known) in wanted.sets().into_iter().zip(self.known.sets()) {
+            known.append(wanted);
+        }
+        Ok(())
+    }
+
+    /// Is it known as one that makes others?
+    pub(in crate::service) fn makes(&self, token: Uuid) -> bool {
+        self.known.makers.contains(&token)
+    }
+
+    /// Somebody else has made a token in this organization.
+    pub(in crate::service) fn one_more(&mut self, organization: Uuid) {
+        if let Some(it) = self.organizations.get_mut(&organization) {
+            it.count += 1;
+        }
+    }
+
+    /// How much of it there is.
+    pub(in crate::service) fn len(&mut self) -> usize {
+        self.known.len()
+    }
+
+    /// These were written by who knows it all: so many more living tokens are there, and this one acts no more.
+    pub(in crate::service) fn wrote(&mut self, done: &Done) {
+        let token = done.token();
+        if self.known.makers.remove(&token.id) {
+            self.makers.remove(&token.id);
+        }
+        // Fewer are not counted: one that had ended before was none. What is too many here is counted anew.
+        if let Some(it) = self.organizations.get_mut(&token.organization_id) {
+            it.count += u64::from(matches!(done, Done::Created { .. }));
+        }
     }
 
     /// Who is accountable for a new token, with the e-mail address: who is named, who makes it, or the owner of the token
@@ -290,7 +446,7 @@ impl Around {
     }
 
     /// The new token, and its event, if it may be. `more` are those of its organization before it in the same batch.
-    fn create(
+    pub(in crate::service) fn create(
         &self,
         app: &App,
         grant: &Grant,
