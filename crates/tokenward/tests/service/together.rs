@@ -11,9 +11,10 @@ use tokenward_core::caller::Grant;
 use tokenward_core::event::{By, Event, Kind};
 use tokenward_core::permission::Management;
 use tokenward_core::right::{Operator, Right as _};
+use tokenward_core::role::{Matrix, Role};
 use tokenward_core::token::{Revocation, RevokeReason};
 use tokenward_store::log::{self, Chain};
-use tokenward_store::tokens;
+use tokenward_store::{roles, tokens};
 use tokenward_verify::server::Fed;
 use tokio::task::JoinSet;
 
@@ -254,4 +255,177 @@ async fn fed(server: Server, acme: Organization) {
     verifier.feed(Fed { events: third.events, rows: told, described: Vec::new(), used: Vec::new() });
     assert!(verifier.reached(third.position).await);
     assert_eq!(name().await, "as-kept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_is_edited_between_decision_and_write_counts_on_sqlite() {
+    let (server, acme) = Server::with_owner().await;
+    role_edited_meanwhile(server, acme).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_is_edited_between_decision_and_write_counts_on_postgres() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = node_config(directory.path(), "a", &database().await);
+    let (server, acme) = Server::with_owner_and(directory, config).await;
+    role_edited_meanwhile(server, acme).await;
+}
+
+async fn role_edited_meanwhile(server: Server, acme: Organization) {
+    let body = json!({ "name": "makers", "permissions": ["token:manage", "token:read"] });
+    let maker: Uuid = server.post(&acme.path("customRole"), &acme.owner, body).await.expect(201)["id"]
+        .as_str()
+        .and_then(|id| id.parse().ok())
+        .unwrap();
+    let body = json!({ "name": "narrow" });
+    let narrow = server.post(&acme.path("customRole"), &acme.owner, body).await.expect(201)["id"].clone();
+    let (_, text) = server.new_token(&acme, json!({ "name": "maker", "role_id": maker })).await;
+    // All that it rests on is remembered.
+    for n in 0..3 {
+        let new = json!({ "name": format!("before-{n}"), "role_id": narrow });
+        server.post(&acme.path("apiToken"), &text, new).await.expect(201);
+    }
+    assert!(server.running.app.together.at_once() > 0, "nothing went the short way");
+    let (server, acme) = (Arc::new(server), Arc::new(acme));
+    let store = server.running.app.store.clone();
+    // Nobody else writes until this is committed.
+    let (mut tx, operator) = store.begin(&Operator::at_this_machine()).await.unwrap();
+    let mut running = JoinSet::new();
+    for n in 0..20 {
+        let (server, acme) = (Arc::clone(&server), Arc::clone(&acme));
+        let credential = if n % 2 == 0 { text.clone() } else { acme.owner.clone() };
+        let new = json!({ "name": format!("made-{n}"), "role_id": narrow });
+        running.spawn(async move { (n % 2 == 0, server.post(&acme.path("apiToken"), &credential, new).await) });
+    }
+    tokio::time::sleep(ON_THEIR_WAY).await;
+    let organization = acme.id.parse().unwrap();
+    let grant = Grant::operator(&operator, organization, Management::RoleManage);
+    let less = Role::custom(maker, "makers", &["token:read".to_owned()], Matrix::default()).unwrap();
+    let now = tx.now();
+    roles::update(&mut tx, &grant, &less, "", now).await.unwrap();
+    tx.commit(&[Event::new(Kind::RoleUpdated, Some(organization), maker, "makers")]).await.unwrap();
+    while let Some(done) = running.join_next().await {
+        match done.unwrap() {
+            (true, answer) => assert_eq!(answer.status, 403, "{}", answer.text),
+            (false, answer) => drop(answer.expect(201)),
+        }
+    }
+    let mut reader = store.read().await.unwrap();
+    assert!(matches!(log::verify(reader.conn()).await.unwrap(), Chain::Intact { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_rotations_at_once_one_wins_and_those_of_others_are_made_on_sqlite() {
+    let (server, acme) = Server::with_owner().await;
+    rotated_at_once(server, acme).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_rotations_at_once_one_wins_and_those_of_others_are_made_on_postgres() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = node_config(directory.path(), "a", &database().await);
+    let (server, acme) = Server::with_owner_and(directory, config).await;
+    rotated_at_once(server, acme).await;
+}
+
+async fn rotated_at_once(server: Server, acme: Organization) {
+    let viewer = server.role(&acme, "viewer").await;
+    let mut all = Vec::new();
+    for n in 0..12 {
+        let new = json!({ "name": format!("t-{n}"), "role_id": viewer, "labels": { "n": n.to_string() } });
+        all.push(server.new_token(&acme, new).await);
+    }
+    let asking = server.token(&acme, "asking", "admin").await;
+    let (server, acme) = (Arc::new(server), Arc::new(acme));
+    let mut running = JoinSet::new();
+    for (n, (id, _)) in all.iter().enumerate() {
+        for _ in 0..2 {
+            let (server, acme, id) = (Arc::clone(&server), Arc::clone(&acme), id.clone());
+            let keep = if n % 2 == 0 { "1h" } else { "0" };
+            running.spawn(async move {
+                let path = acme.path(&format!("apiToken/{id}/rotate"));
+                (n, server.post(&path, &acme.owner, json!({ "keep": keep })).await)
+            });
+        }
+    }
+    let (mut texts, mut second) = (std::collections::HashMap::new(), 0);
+    while let Some(done) = running.join_next().await {
+        let (n, answer) = done.unwrap();
+        match answer.status.as_u16() {
+            200 if texts.contains_key(&n) => {
+                // Both were read one after the other: the second is a rotation of its own.
+                second += 1;
+                texts.insert(n, (answer.str("token"), answer.json()["version"].clone()));
+            }
+            200 => drop(texts.insert(n, (answer.str("token"), answer.json()["version"].clone()))),
+            _ => assert_eq!(answer.outcome().0, 409, "{}", answer.text),
+        }
+    }
+    assert_eq!(texts.len(), 12);
+    assert!(second < 12, "no two came at once");
+    let verify = async |text: &str| server.post("/verify", &asking, json!({ "token": text })).await;
+    for (n, (id, first)) in all.iter().enumerate() {
+        let shown = server.get(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.expect(200);
+        let newest = shown["version"].clone();
+        if let Some((text, version)) = texts.get(&n)
+            && *version == newest
+        {
+            assert_eq!(verify(text).await.str("code"), "valid", "{n}");
+        }
+        // Those before it are kept, or not.
+        assert_eq!(verify(first).await.str("code"), if n % 2 == 0 { "valid" } else { "replaced" }, "{n}");
+        assert_eq!(shown["labels"]["n"], n.to_string());
+    }
+    // What is in memory is what a start would read.
+    for (id, _) in &all {
+        server.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.expect(204);
+    }
+    for (text, _) in texts.values() {
+        assert_eq!(verify(text).await.str("code"), "revoked");
+    }
+    assert!(server.running.app.together.at_once() > 0, "nothing went the short way");
+    let mut reader = server.running.app.store.read().await.unwrap();
+    assert!(matches!(log::verify(reader.conn()).await.unwrap(), Chain::Intact { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_creates_in_flight_on_a_disk_that_fills_are_answered_once_and_truly() {
+    let (server, acme) = Server::with_owner().await;
+    let viewer = server.role(&acme, "viewer").await;
+    server.new_token(&acme, json!({ "name": "before", "role_id": viewer })).await;
+    let (server, acme) = (Arc::new(server), Arc::new(acme));
+    let store = server.running.app.store.clone();
+    let (mut tx, _) = store.begin(&Operator::at_this_machine()).await.unwrap();
+    let tokenward_store::Conn::Sqlite(c) = tx.conn() else { unreachable!() };
+    // As a full disk does: the file cannot grow.
+    sqlx::query("PRAGMA max_page_count = 1").execute(c).await.unwrap();
+    let mut running = JoinSet::new();
+    for n in 0..600 {
+        let (server, acme) = (Arc::clone(&server), Arc::clone(&acme));
+        let new = json!({ "name": format!("made-{n}"), "role_id": viewer, "description": "x".repeat(200) });
+        running.spawn(async move { (n, server.post(&acme.path("apiToken"), &acme.owner, new).await) });
+    }
+    drop(tx);
+    let (mut made, mut refused) = (HashSet::new(), 0);
+    while let Some(done) = running.join_next().await {
+        let (n, answer) = done.unwrap();
+        match answer.status.as_u16() {
+            201 => assert!(made.insert(format!("made-{n}"))),
+            503 => refused += 1,
+            other => panic!("{other}: {}", answer.text),
+        }
+    }
+    assert!(refused > 0 && !made.is_empty(), "{refused} refused, {} made", made.len());
+    let mut reader = store.read().await.unwrap();
+    let rows = log::after(reader.conn(), 0, 10_000).await.unwrap();
+    let created = rows.iter().filter(|row| row.kind == Kind::TokenCreated.as_str()).count();
+    assert!(matches!(log::verify(reader.conn()).await.unwrap(), Chain::Intact { .. }));
+    let (operator, organization) = (Operator::at_this_machine(), acme.id.parse().unwrap());
+    let grant = Grant::operator(&operator, organization, Management::TokenManage);
+    let listed = tokens::list(reader.conn(), &grant).await.unwrap();
+    let names: HashSet<String> = listed.into_iter().map(|it| it.name).filter(|it| it.starts_with("made-")).collect();
+    assert_eq!(names, made);
+    // Those beside them were made before.
+    assert!(created > made.len());
+    server.new_token(&acme, json!({ "name": "after", "role_id": viewer })).await;
 }
