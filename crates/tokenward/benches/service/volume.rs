@@ -1,6 +1,6 @@
 //! Many short-lived tokens: how fast they are made and taken back by one client and by many, on either database and by two
-//! nodes, against one `fdatasync` and against `pgbench` inserting the same rows; introspection against verification; and the
-//! start beside what has ended.
+//! nodes, against one `fdatasync` and against `pgbench` inserting the same rows; what a create costs in statements and in hops from
+//! thread to thread; introspection against verification; and the start beside what has ended.
 //!
 //! `TOKENWARD_BENCH_SECONDS` is how long each is measured, for who only wants to see that it runs: below one second there are fewer
 //! tokens at the start, too.
@@ -42,6 +42,26 @@ struct Site {
     _files: Vec<TempDir>,
 }
 
+/// How a server is started.
+#[derive(Clone, Copy, Default)]
+struct How<'a> {
+    /// On these cores, as `taskset` names them.
+    cores: Option<&'a str>,
+    /// Where each statement is told of.
+    log: Option<&'a Path>,
+}
+
+/// The binary on these cores.
+fn on_cores(cores: &str) -> Command {
+    let plain = binary();
+    let mut command = Command::new("taskset");
+    command.args(["-c", cores]).arg(plain.get_program());
+    for (name, _) in plain.get_envs().filter(|(_, value)| value.is_none()) {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// What came of a while of writing.
 struct Rate {
     a_second: f64,
@@ -52,16 +72,20 @@ struct Rate {
 
 impl Site {
     fn sqlite(runtime: &tokio::runtime::Runtime) -> Self {
-        let files = tempfile::tempdir().unwrap();
-        Self::on(runtime, vec![files], None)
+        Self::on(runtime, vec![tempfile::tempdir().unwrap()], None, How::default())
+    }
+
+    /// On some cores of the machine, or with each statement in a log.
+    fn sqlite_with(runtime: &tokio::runtime::Runtime, how: How<'_>) -> Self {
+        Self::on(runtime, vec![tempfile::tempdir().unwrap()], None, how)
     }
 
     /// So many nodes of one database.
     fn postgres(runtime: &tokio::runtime::Runtime, url: &str, nodes: usize) -> Self {
-        Self::on(runtime, (0..nodes).map(|_| tempfile::tempdir().unwrap()).collect(), Some(url))
+        Self::on(runtime, (0..nodes).map(|_| tempfile::tempdir().unwrap()).collect(), Some(url), How::default())
     }
 
-    fn on(runtime: &tokio::runtime::Runtime, files: Vec<TempDir>, database: Option<&str>) -> Self {
+    fn on(runtime: &tokio::runtime::Runtime, files: Vec<TempDir>, database: Option<&str>, how: How<'_>) -> Self {
         let with = |command: &mut Command, files: &TempDir| {
             command.arg("--data-dir").arg(files.path()).env("TOKENWARD_PEPPER", PEPPER);
             command.env("TOKENWARD_LIMITS_MAX_TOKENS", "100000000").env("TOKENWARD_LOG", "warn");
@@ -77,9 +101,12 @@ impl Site {
         let made: Value = serde_json::from_slice(&output.stdout).unwrap();
         let text = |field: &str| made[field].as_str().unwrap().to_owned();
         let start = |files: &TempDir| {
-            let mut serve = binary();
+            let mut serve = how.cores.map_or_else(binary, on_cores);
             serve.args(["serve", "--listen", "127.0.0.1:0"]);
             with(&mut serve, files);
+            if let Some(log) = how.log {
+                serve.env("TOKENWARD_LOG", "warn,sqlx::query=debug").stderr(std::fs::File::create(log).unwrap());
+            }
             served(Process::start(&mut serve))
         };
         let mut site = Self {
@@ -198,18 +225,54 @@ struct Writes {
     many: f64,
     p99: f64,
     revokes: f64,
+    revokes_of_one: f64,
 }
 
 async fn writes(site: &Site) -> Writes {
-    let (mut one, mut many, mut p99, mut revokes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut one, mut many, mut p99) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut revokes, mut revokes_of_one) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        one.push(site.creates(1).await.a_second);
+        let made = site.creates(1).await;
+        one.push(made.a_second);
+        revokes_of_one.push(site.revokes(1, made.made).await.a_second);
         let made = site.creates(CLIENTS).await;
         many.push(made.a_second);
         p99.push(made.p99);
         revokes.push(site.revokes(CLIENTS, made.made).await.a_second);
     }
-    Writes { one: median(one), many: median(many), p99: median(p99), revokes: median(revokes) }
+    let (revokes, revokes_of_one) = (median(revokes), median(revokes_of_one));
+    Writes { one: median(one), many: median(many), p99: median(p99), revokes, revokes_of_one }
+}
+
+/// How often a thread of the server slept or woke another, by `strace`, for one create of many clients.
+fn futexes(runtime: &tokio::runtime::Runtime, site: &Site) -> Result<f64, String> {
+    let said = site._files[0].path().join("strace");
+    let mut strace = Command::new("strace")
+        .args(["-f", "-c", "-e", "trace=futex", "-o"])
+        .arg(&said)
+        .args(["-p", &site.servers[0].0.child.id().to_string()])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .map_err(|error| format!("strace: {error}"))?;
+    std::thread::sleep(Duration::from_millis(500));
+    let made = runtime.block_on(site.creates(CLIENTS)).made.len();
+    let ended = Command::new("kill").args(["-INT", &strace.id().to_string()]).status();
+    let _ = (ended, strace.wait());
+    let text = std::fs::read_to_string(&said).map_err(|error| error.to_string())?;
+    let line = text.lines().find(|line| line.trim_end().ends_with("futex"));
+    let calls: Option<f64> = line.and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
+    calls.map(|calls| calls / made as f64).ok_or(text)
+}
+
+/// How many statements one create of many clients takes.
+fn statements(runtime: &tokio::runtime::Runtime) -> f64 {
+    let files = tempfile::tempdir().unwrap();
+    let log = files.path().join("log");
+    let site = Site::sqlite_with(runtime, How { log: Some(&log), ..How::default() });
+    let told = || std::fs::read_to_string(&log).unwrap().lines().filter(|line| line.contains("sqlx::query")).count();
+    let before = told();
+    let made = runtime.block_on(site.creates(CLIENTS)).made.len();
+    (told() - before) as f64 / made as f64
 }
 
 /// Seconds of one `fdatasync` after a page was written.
@@ -278,6 +341,9 @@ fn of_database(section: &mut Section, name: &str, found: &Writes) {
     let revokes = (a_second(found.revokes), "creates", a_second(found.many));
     let what = format!("revokes by {CLIENTS} clients, {name}");
     section.rows.push(row(&what, revokes, Some(found.revokes / found.many), Want::AtLeast(0.9)));
+    let one = (a_second(found.revokes_of_one), "creates", a_second(found.one));
+    let what = format!("revokes by one client, {name}");
+    section.rows.push(row(&what, one, Some(found.revokes_of_one / found.one), Want::AtLeast(0.9)));
 }
 
 pub fn measure() -> Section {
@@ -290,6 +356,20 @@ pub fn measure() -> Section {
     let (took, sync) = (1e6 / found.one, fdatasync(sqlite._files[0].path()) * 1e6);
     let synced = (format!("{took:.0} µs"), "one fdatasync", format!("{sync:.0} µs"));
     section.rows.push(row("a create by one client, SQLite", synced, Some(took / sync), Want::AtMost(1.6)));
+
+    let hops = futexes(&runtime, &sqlite);
+    let shown = hops.as_ref().map_or_else(Clone::clone, |hops| format!("{hops:.1}"));
+    let hops = hops.ok().map(|hops| hops / 4.0);
+    section.rows.push(row("futex calls a create, SQLite", (shown, "most", "4".to_owned()), hops, Want::AtMost(1.0)));
+    let each = statements(&runtime);
+    let most = (format!("{each:.2}"), "most", "1.5".to_owned());
+    section.rows.push(row("statements a create, SQLite", most, Some(each / 1.5), Want::AtMost(1.0)));
+    let [alone, both] = ["0", "0,1"].map(|cores| {
+        let site = Site::sqlite_with(&runtime, How { cores: Some(cores), ..How::default() });
+        median((0..ROUNDS).map(|_| runtime.block_on(site.creates(CLIENTS)).a_second).collect())
+    });
+    let cores = (a_second(both), "on one core", a_second(alone));
+    section.rows.push(row("creates on two cores, SQLite", cores, Some(both / alone), Want::AtLeast(1.0)));
 
     let token = sqlite.admin.clone();
     let (mut introspect, mut verify) = (Vec::new(), Vec::new());
