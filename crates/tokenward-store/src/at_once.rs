@@ -12,7 +12,7 @@ use tokenward_core::right::{Basis, RestsOn};
 use tokenward_core::token::Revocation;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::basis;
+use crate::basis::{self, Here};
 use crate::db::{Batch, Came, Conn, Head, OpenTransaction, Pieces, Shape, Store, Uncommitted};
 use crate::idempotency::{self, Claim};
 use crate::log::{self, Appended, NotCommitted, Position, Skeleton};
@@ -85,13 +85,14 @@ static PIECES: Pieces = Pieces {
     payloads: &log::INSERT_PAYLOADS,
 };
 
-/// What these rights rest on, as the rows are now.
-pub async fn bases(conn: Conn<'_>, on: &[RestsOn]) -> Result<Vec<Basis>> {
-    let on: Vec<Option<RestsOn>> = on.iter().copied().map(Some).collect();
-    basis::read_all(conn, &on).await
-}
-
 impl Store {
+    /// What these rights rest on, as the rows are now.
+    pub async fn bases(&self, conn: Conn<'_>, on: &[RestsOn]) -> Result<Vec<Basis>> {
+        let on: Vec<Option<RestsOn>> = on.iter().copied().map(Some).collect();
+        let now = self.heard_now().map_or_else(|| self.now(), |(now, _)| now);
+        basis::read_all(conn, &on, Here { now, passkey_host: self.passkey_host() }).await
+    }
+
     /// Where the log ends, if this process was the last that wrote it, as far as it knows. What is read from now on and until the
     /// batch is written is what was there at that end, or the batch is not written.
     #[must_use]

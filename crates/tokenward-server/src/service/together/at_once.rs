@@ -14,7 +14,7 @@ use tokenward_core::right::{Basis, RestsOn, Right};
 use tokenward_core::secret;
 use tokenward_core::token::{Token, TokenVersion};
 use tokenward_core::{Error, Result, Uuid};
-use tokenward_store::at_once::{self, Changes, HeldEnd, KnownEnd, Written};
+use tokenward_store::at_once::{Changes, HeldEnd, KnownEnd, Written};
 use tokenward_store::tokens::{self, DescriptionRow, IndexRow};
 use tokenward_store::{Appended, NotCommitted, Position};
 use tokenward_verify::server::Fed;
@@ -260,7 +260,7 @@ async fn learn(app: &Arc<App>, batch: &[Request], memory: &mut Memory) -> Result
     }
     memory.around.learn(reader.conn(), wanted).await?;
     let all: Vec<RestsOn> = rests_on.iter().chain(&of_sessions).copied().collect();
-    for (on, basis) in all.iter().zip(at_once::bases(reader.conn(), &all).await?) {
+    for (on, basis) in all.iter().zip(app.store.bases(reader.conn(), &all).await?) {
         let bases = if of_sessions.contains(on) { &mut read.bases } else { &mut memory.bases };
         bases.insert(*on, basis);
     }
