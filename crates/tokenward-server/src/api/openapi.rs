@@ -6,6 +6,7 @@ use axum::http::Method;
 use serde_json::{Map, Value, json};
 use tokenward_api::error::ErrorBody;
 use tokenward_api::field;
+use utoipa::openapi::{RefOr, Schema};
 
 use super::endpoint::Endpoint;
 use super::endpoints;
@@ -19,19 +20,12 @@ const VERIFICATION: &str = "Verification";
 /// The document. `server` is the address that it names, `limits` are those in force.
 pub(super) fn document(server: &str, limits: &Limits) -> Value {
     let endpoints = endpoints();
-    let mut schemas = Vec::new();
-    <ErrorBody as utoipa::ToSchema>::schemas(&mut schemas);
-    schemas.push(("Error".to_owned(), <ErrorBody as utoipa::PartialSchema>::schema()));
     let mut paths: Map<String, Value> = Map::new();
     for endpoint in &endpoints {
-        for shape in [&endpoint.body, &endpoint.answer].into_iter().flatten() {
-            (shape.schemas)(&mut schemas);
-        }
         let path = paths.entry(endpoint.path).or_insert_with(|| json!({}));
         path[endpoint.method.as_str().to_lowercase()] = operation(endpoint);
     }
-    let mut schemas: Map<String, Value> =
-        schemas.into_iter().map(|(name, schema)| (name, serde_json::to_value(schema).unwrap_or(Value::Null))).collect();
+    let (mut schemas, _) = by_name(schemas_of(&endpoints));
     let fields: Map<String, Value> =
         schemas.iter().filter(|(_, it)| it.get(field::KEY).is_some()).map(|(k, v)| (k.clone(), v.clone())).collect();
     schemas.retain(|name, _| !fields.contains_key(name));
@@ -67,6 +61,31 @@ pub(super) fn document(server: &str, limits: &Limits) -> Value {
             },
         },
     })
+}
+
+/// The schemas by their names, and the names that several of them claim which are not the same: one of them would stand for the
+/// others, and programs that are made of the document would read wrong bodies. A test sees that there is none.
+fn by_name(all: Vec<(String, RefOr<Schema>)>) -> (Map<String, Value>, BTreeSet<String>) {
+    let (mut schemas, mut claimed) = (Map::new(), BTreeSet::new());
+    for (name, schema) in all {
+        let schema = serde_json::to_value(schema).unwrap_or(Value::Null);
+        if schemas.get(&name).is_some_and(|before| *before != schema) {
+            claimed.insert(name.clone());
+        }
+        schemas.insert(name, schema);
+    }
+    (schemas, claimed)
+}
+
+/// All schemas of the endpoints, as often as they refer to them.
+fn schemas_of(endpoints: &[Endpoint]) -> Vec<(String, RefOr<Schema>)> {
+    let mut schemas = Vec::new();
+    <ErrorBody as utoipa::ToSchema>::schemas(&mut schemas);
+    schemas.push(("Error".to_owned(), <ErrorBody as utoipa::PartialSchema>::schema()));
+    for shape in endpoints.iter().flat_map(|endpoint| [&endpoint.body, &endpoint.answer]).flatten() {
+        (shape.schemas)(&mut schemas);
+    }
+    schemas
 }
 
 /// All fields that an answer can have in which these stand: those of the smallest body that has all of them. A field without a
@@ -266,4 +285,24 @@ pub(super) fn operation_id(endpoint: &Endpoint) -> String {
         id.push_str(letters.as_str());
     }
     id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_schemas_have_one_name() {
+        let all = schemas_of(&endpoints());
+        let (schemas, claimed) = by_name(all.clone());
+        assert!(schemas.len() > 100, "{}", schemas.len());
+        assert_eq!(claimed, BTreeSet::new(), "give one of the types another name: #[schema(as = …)]");
+        // Another schema under a name that is there already is seen, and the same once more is none.
+        let (name, schema) = all[0].clone();
+        let other =
+            all.iter().find(|(_, it)| serde_json::to_value(it).unwrap() != serde_json::to_value(&schema).unwrap());
+        let again = |it: RefOr<Schema>| by_name([all.clone(), vec![(name.clone(), it)]].concat()).1;
+        assert_eq!(again(schema), BTreeSet::new());
+        assert_eq!(again(other.unwrap().1.clone()), BTreeSet::from([name.clone()]));
+    }
 }
