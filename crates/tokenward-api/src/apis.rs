@@ -42,6 +42,9 @@ pub struct ApiItem {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ApiList {
     pub results: Vec<ApiItem>,
+    /// Where the next page begins; absent on the last one, and where no page was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// An API with its routes.

@@ -61,6 +61,9 @@ impl Serialize for Cluster {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ClusterList {
     pub results: Vec<Cluster>,
+    /// Where the next page begins; absent on the last one, and where no page was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// What a cluster is to be. Any further field is kept and comes back.

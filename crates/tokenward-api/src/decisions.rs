@@ -98,6 +98,9 @@ pub struct ResourceBody {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct DecisionList {
     pub results: Vec<DecisionBody>,
+    /// Where the next page begins; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
     /// Since when this node remembers what was allowed. Denials are kept longer, in the database.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub since: Time,

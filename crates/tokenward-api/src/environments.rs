@@ -130,6 +130,9 @@ pub struct EnvironmentOverviewList {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct EnvironmentList {
     pub results: Vec<Environment>,
+    /// Where the next page begins; absent on the last one, and where no page was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// An environment in a list of the whole organization.
@@ -161,6 +164,9 @@ pub struct NamedId {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct EnvironmentBriefList {
     pub results: Vec<EnvironmentBrief>,
+    /// Where the next page begins; absent on the last one, and where no page was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// The status of an environment. Tokenward deploys nothing: it is always READY.

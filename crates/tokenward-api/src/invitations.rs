@@ -49,6 +49,9 @@ pub struct InviteMember {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct InviteMemberList {
     pub results: Vec<InviteMember>,
+    /// Where the next page begins; absent on the last one, and where no page was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// Whom to invite.

@@ -54,6 +54,9 @@ pub struct MemberRule {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct MemberList {
     pub results: Vec<Member>,
+    /// Where the next page begins; absent on the last one, and where no page was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// Another role for a member.

@@ -52,6 +52,9 @@ pub struct OrganizationPlan {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct OrganizationList {
     pub results: Vec<Organization>,
+    /// Where the next page begins; absent on the last one, and where no page was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// A change of an organization. What is absent stays; null takes a value out.

@@ -80,6 +80,9 @@ pub struct PolicyApiTokenCreate {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct PolicyApiTokenList {
     pub results: Vec<PolicyApiToken>,
+    /// Where the next page begins; absent on the last one, and where no page was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// What a new policy token is to be.

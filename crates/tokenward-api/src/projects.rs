@@ -31,6 +31,9 @@ pub struct Project {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ProjectList {
     pub results: Vec<Project>,
+    /// Where the next page begins; absent on the last one, and where no page was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// What a project is to be.

@@ -33,6 +33,9 @@ pub struct AvailableRole {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct AvailableRoleList {
     pub results: Vec<AvailableRole>,
+    /// Where the next page begins; absent on the last one, and where no page was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// A custom role, with an entry for every cluster and every project.
@@ -92,6 +95,9 @@ pub struct EnvironmentPermission {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct CustomRoleList {
     pub results: Vec<CustomRole>,
+    /// Where the next page begins; absent on the last one, and where no page was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// A new custom role. It sees every cluster and no project.

@@ -70,6 +70,9 @@ pub struct Parent {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct VariableList {
     pub results: Vec<Variable>,
+    /// Where the next page begins; absent on the last one, and where no page was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// A new variable or secret.

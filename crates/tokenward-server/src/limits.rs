@@ -443,6 +443,8 @@ limits! {
         "Events on a page of the log.";
     TOKEN_PAGE = fixed "token_page" 200, Count,
         "API tokens on a page of their list, where a page is asked for.";
+    LIST_PAGE = fixed "list_page" 200, Count,
+        "Entries on a page of another list, where a page is asked for.";
     TOKEN_BULK = fixed "token_bulk" 100_000, Count,
         "API tokens that one request deletes, switches off or on, or gives an end or an owner.";
     TOKEN_IMPORT = fixed "token_import" 100_000, Count,

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::endpoint::{Endpoint, delete, get, put};
 use super::error::ApiError;
 use super::extract::{Params, Precondition, tagged, unread, written, written_empty};
+use super::paging::{Paging, cut};
 use super::right::On;
 use super::understood::QueryKind;
 use crate::body::{Bounds, Unread};
@@ -88,6 +89,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         get(ALL, list)
             .needs(Management::ApiRead, On::Organization)
             .about("Routes of your API", "The APIs whose routes are known, by name.")
+            .in_pages()
             .answers::<ApiList>(200),
         get(ONE, show)
             .needs(Management::ApiRead, On::Organization)
@@ -124,9 +126,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Json<ApiList>, ApiError> {
-    let results = apis::list(&app, &grant).await?;
-    Ok(Json(ApiList { results: results.into_iter().map(item).collect() }))
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<ApiList>, ApiError> {
+    let page = paging.of("api", grant.organization())?;
+    let (rows, next_cursor) = cut(page.as_ref(), apis::list(&app, &grant).await?, |row| row.id);
+    Ok(Json(ApiList { results: rows.into_iter().map(item).collect(), next_cursor }))
 }
 
 async fn show(

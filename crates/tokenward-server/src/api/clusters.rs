@@ -20,7 +20,8 @@ use tokenward_store::clusters::Cluster as Row;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
-use super::extract::{Body, Precondition, tagged, written, written_empty};
+use super::extract::{Body, Params, Precondition, tagged, written, written_empty};
+use super::paging::Paging;
 use super::pieces::{self, Piece};
 use super::right::On;
 use super::understood::QueryKind;
@@ -58,6 +59,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         get(ALL, list)
             .needs(Management::OrganizationRead, On::Organization)
             .about("Clusters", "The clusters that you see.")
+            .in_pages()
             .answers::<ClusterList>(200),
         post(ALL, create)
             .needs(Management::ClusterManage, On::Organization)
@@ -107,7 +109,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Params(paging): Params<Paging>,
+) -> Result<Response, ApiError> {
+    let page = paging.of("cluster", grant.organization())?;
     let piece = move |after| {
         let (app, grant) = (Arc::clone(&app), grant.clone());
         async move {
@@ -115,7 +122,7 @@ async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -
             Ok(Piece { entries: all.into_iter().map(|row| cluster(&grant, row)).collect(), last })
         }
     };
-    Ok(pieces::results(piece).await?)
+    Ok(pieces::page_or_all(page, |cluster: &Cluster| cluster.id, piece).await?)
 }
 
 async fn create(

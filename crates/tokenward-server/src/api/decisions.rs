@@ -21,7 +21,7 @@ use super::right::On;
 use super::understood::QueryKind;
 use crate::limits::DECISION_PAGE;
 use crate::service::App;
-use crate::service::decisions::{self, Explained, Filter};
+use crate::service::decisions::{self, Explained, Filter, Place};
 
 fn resource(target: Target) -> Option<ResourceBody> {
     let none = ResourceBody::default();
@@ -77,6 +77,7 @@ struct ListQuery {
     from: Option<String>,
     to: Option<String>,
     limit: Option<usize>,
+    cursor: Option<String>,
 }
 
 /// The words of all reasons.
@@ -117,6 +118,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 ("from", "Only those from this moment on (RFC 3339)."),
                 ("to", "Only those before this moment (RFC 3339)."),
                 ("limit", "How many at most, up to 500. Default: 100."),
+                ("cursor", "`next_cursor` of the page before, to go on behind it."),
             ])
             .query_kinds(&[
                 ("token_id", QueryKind::Id),
@@ -164,6 +166,7 @@ async fn list(
         }
         address
     });
+    let after = query.cursor.as_deref().and_then(|text| faults.read("cursor", Place::parse(text)));
     faults.finish()?;
     let filter = Filter {
         token: query.token_id,
@@ -174,8 +177,9 @@ async fn list(
         from,
         to,
     };
-    let results = decisions::list(&app, &grant, &filter, limit).await?;
+    let (results, last) = decisions::page(&app, &grant, &filter, limit, after.as_ref()).await?;
     Ok(Json(DecisionList {
+        next_cursor: last.map(|place| place.cursor()),
         results: results.into_iter().map(DecisionBody::from).collect(),
         since: app.verifier.remembers_since(),
     }))

@@ -22,6 +22,7 @@ use super::error::ApiError;
 use super::extract::{client, read};
 use super::idempotency;
 use super::once::{self, Make};
+use super::paging;
 use super::prefer;
 use super::right::{EndpointRight, On, RightGuard, authorize, or_caught_up};
 use super::understood::{QueryKind, QueryTable, Understood};
@@ -186,6 +187,11 @@ impl Endpoint {
     pub(super) fn query_kinds(mut self, kinds: &'static [(&'static str, QueryKind)]) -> Self {
         self.query.kinds = kinds;
         self
+    }
+
+    /// Its list can be had page by page.
+    pub(super) fn in_pages(self) -> Self {
+        self.query(paging::QUERY).query_kinds(paging::KINDS)
     }
 
     /// These of its query parameters must be there.

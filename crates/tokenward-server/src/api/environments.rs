@@ -19,7 +19,8 @@ use tokenward_store::environments::Environment as Row;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
-use super::extract::{Body, Precondition, tagged, written, written_empty};
+use super::extract::{Body, Params, Precondition, tagged, written, written_empty};
+use super::paging::{Paging, cut};
 use super::pieces::{self, Piece};
 use super::right::On;
 use super::understood::QueryKind;
@@ -84,6 +85,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         get(IN_PROJECT, list)
             .needs(Management::ProjectRead, On::Project)
             .about("Environments", "The environments of a project that you see.")
+            .in_pages()
             .answers::<EnvironmentList>(200),
         post(IN_PROJECT, create)
             .needs(Management::EnvironmentManage, On::Project)
@@ -102,6 +104,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         get("/organization/{organizationId}/environments", all)
             .needs(Management::OrganizationRead, On::Organization)
             .about("Environments", "All environments of the organization that you see.")
+            .in_pages()
             .answers::<EnvironmentBriefList>(200),
         get(ONE, show)
             .needs(Management::EnvironmentRead, On::Environment)
@@ -140,12 +143,19 @@ async fn list(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path(project): Path<Uuid>,
+    Params(paging): Params<Paging>,
 ) -> Result<Json<EnvironmentList>, ApiError> {
-    let results = environments::list(&app, &grant, project).await?;
-    Ok(Json(EnvironmentList { results: results.into_iter().map(|row| environment(&grant, row)).collect() }))
+    let page = paging.of("environment", project)?;
+    let (rows, next_cursor) = cut(page.as_ref(), environments::list(&app, &grant, project).await?, |row| row.id);
+    Ok(Json(EnvironmentList { results: rows.into_iter().map(|row| environment(&grant, row)).collect(), next_cursor }))
 }
 
-async fn all(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
+async fn all(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Params(paging): Params<Paging>,
+) -> Result<Response, ApiError> {
+    let page = paging.of("environments", grant.organization())?;
     let piece = move |after| {
         let (app, grant) = (Arc::clone(&app), grant.clone());
         async move {
@@ -162,7 +172,7 @@ async fn all(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) ->
             Ok(Piece { entries: all.into_iter().map(brief).collect(), last })
         }
     };
-    Ok(pieces::results(piece).await?)
+    Ok(pieces::page_or_all(page, |environment: &EnvironmentBrief| environment.id, piece).await?)
 }
 
 async fn create(

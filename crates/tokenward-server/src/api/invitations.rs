@@ -17,8 +17,9 @@ use zeroize::Zeroizing;
 
 use super::endpoint::{Endpoint, delete, get, post};
 use super::error::ApiError;
-use super::extract::{Body, Path, client, credential, id, written, written_empty};
+use super::extract::{Body, Params, Path, client, credential, id, written, written_empty};
 use super::members::deprecated_role;
+use super::paging::{Paging, cut};
 use super::right::On;
 use crate::limits::{EMAIL, LINK_SECRET, NAME, PASSWORD};
 use crate::service::acceptance::{self, Accepting};
@@ -49,7 +50,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ONE: &str = "/organization/{organizationId}/inviteMember/{inviteId}";
     vec![
         get(ALL, list).needs(Management::MemberRead, On::Organization)
-            .about("Members", "The invitations, expired ones among them.").answers::<InviteMemberList>(200),
+            .about("Members", "The invitations, expired ones among them.").in_pages().answers::<InviteMemberList>(200),
         post(ALL, create).needs(Management::MemberManage, On::Organization).idempotent()
             .about("Members", "Invite somebody. The link is shown once.")
             .takes::<InviteMemberRequest>().answers::<InviteMember>(201).errors(&[409]),
@@ -68,9 +69,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 async fn list(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
+    Params(paging): Params<Paging>,
 ) -> Result<Json<InviteMemberList>, ApiError> {
-    let results = invitations::list(&app, &grant).await?;
-    Ok(Json(InviteMemberList { results: results.into_iter().map(|row| invite(&app, None, row)).collect() }))
+    let page = paging.of("inviteMember", grant.organization())?;
+    let (rows, next_cursor) = cut(page.as_ref(), invitations::list(&app, &grant).await?, |row| row.id);
+    Ok(Json(InviteMemberList { results: rows.into_iter().map(|row| invite(&app, None, row)).collect(), next_cursor }))
 }
 
 async fn create(

@@ -15,7 +15,8 @@ use tokenward_store::members::Member as Row;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
-use super::extract::{Body, written_empty};
+use super::extract::{Body, Params, written_empty};
+use super::paging::{Paging, cut};
 use super::right::On;
 use crate::service::App;
 use crate::service::members::{self, Sent};
@@ -80,6 +81,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         get(ALL, list)
             .needs(Management::MemberRead, On::Organization)
             .about("Members", "The members.")
+            .in_pages()
             .answers::<MemberList>(200),
         put(ALL, set_role)
             .needs(Management::MemberManage, On::Organization)
@@ -114,9 +116,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Json<MemberList>, ApiError> {
-    let results = members::list(&app, &grant).await?;
-    Ok(Json(MemberList { results: results.into_iter().map(member).collect() }))
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<MemberList>, ApiError> {
+    let page = paging.of("member", grant.organization())?;
+    let (rows, next_cursor) = cut(page.as_ref(), members::list(&app, &grant).await?, |row| row.account_id);
+    Ok(Json(MemberList { results: rows.into_iter().map(member).collect(), next_cursor }))
 }
 
 async fn set_role(

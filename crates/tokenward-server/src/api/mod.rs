@@ -36,6 +36,7 @@ mod oauth;
 mod once;
 mod openapi;
 mod organizations;
+mod paging;
 mod passkeys;
 mod pieces;
 mod policy_gate;

@@ -9,13 +9,15 @@ use axum::response::Response;
 use tokenward_api::organizations::{
     Organization, OrganizationEdit, OrganizationList, OrganizationPlan, OrganizationRequest,
 };
+use tokenward_core::Uuid;
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::permission::Management;
 use tokenward_store::organizations::Organization as Row;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
-use super::extract::{Body, Precondition, tagged, written, written_empty};
+use super::extract::{Body, Params, Precondition, tagged, written, written_empty};
+use super::paging::{Paging, cut};
 use super::right::On;
 use crate::service::{App, organizations};
 
@@ -45,6 +47,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization", list)
             .about("Organizations", "The organizations that you belong to; with a token, its own.")
+            .in_pages()
             .answers::<OrganizationList>(200),
         get("/organization/{organizationId}", show)
             .needs(Management::OrganizationRead, On::Organization)
@@ -76,9 +79,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 async fn list(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
+    Params(paging): Params<Paging>,
 ) -> Result<Json<OrganizationList>, ApiError> {
-    let results = organizations::list(&app, &caller).await?;
-    Ok(Json(OrganizationList { results: results.into_iter().map(organization).collect() }))
+    let page = paging.of("organization", Uuid::nil())?;
+    let (rows, next_cursor) = cut(page.as_ref(), organizations::list(&app, &caller).await?, |row| row.id);
+    Ok(Json(OrganizationList { results: rows.into_iter().map(organization).collect(), next_cursor }))
 }
 
 async fn show(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {

@@ -3,12 +3,15 @@
 
 use std::future::Future;
 
+use axum::Json;
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde::Serialize;
 use tokenward_core::{Error, Result, Uuid};
+
+use super::paging::Page;
 
 /// A piece of a list.
 pub(super) struct Piece<T, A = Uuid> {
@@ -31,6 +34,25 @@ where
     F: Future<Output = Result<Piece<T, A>>> + Send,
 {
     list(&Results { results: [] }, piece).await
+}
+
+/// The same, or a page of it where one is asked for. Pieces are in the order of the ids of their entries.
+pub(super) async fn page_or_all<T, P, F>(page: Option<Page>, id: fn(&T) -> Uuid, piece: P) -> Result<Response>
+where
+    T: Serialize + Send,
+    P: Fn(Option<Uuid>) -> F + Send + 'static,
+    F: Future<Output = Result<Piece<T>>> + Send,
+{
+    let Some(page) = page else { return results(piece).await };
+    let (mut entries, mut after) = (Vec::new(), page.after());
+    loop {
+        let next = piece(after).await?;
+        entries.extend(next.entries);
+        after = next.last;
+        if after.is_none() || page.is_full(entries.len()) {
+            return Ok(Json(page.close(entries, id)).into_response());
+        }
+    }
 }
 
 /// Answers what `empty` is, with the list filled, which is empty there and its last field. `piece` makes the piece after

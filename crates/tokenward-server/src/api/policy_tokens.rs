@@ -23,6 +23,7 @@ use tokenward_core::{Error, Uuid};
 use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, id, tagged, written, written_empty};
+use super::paging::{self, Paging};
 use super::pieces::{self, Piece};
 use super::right::On;
 use super::tokens::{api_version, given, overlap, registration};
@@ -161,19 +162,25 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 struct ListQuery {
     exceeds_policy: Option<bool>,
     creator_left: Option<bool>,
+    limit: Option<u64>,
+    cursor: Option<String>,
 }
 
 const LIST: &[(&str, &str)] = &[
     ("exceedsPolicy", "`true`: only those that go beyond the token policy of the organization."),
     ("creatorLeft", "`true`: only those of users who are members no more."),
+    paging::LIMIT,
+    paging::CURSOR,
 ];
-const LIST_KINDS: &[(&str, QueryKind)] = &[("exceedsPolicy", QueryKind::Flag), ("creatorLeft", QueryKind::Flag)];
+const LIST_KINDS: &[(&str, QueryKind)] =
+    &[("exceedsPolicy", QueryKind::Flag), ("creatorLeft", QueryKind::Flag), paging::SIZE];
 
 async fn list(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Params(query): Params<ListQuery>,
 ) -> Result<Response, ApiError> {
+    let page = Paging::new(query.limit, query.cursor).of("policyApiToken", grant.organization())?;
     let exceeding = match query.exceeds_policy {
         Some(true) => Some(token_policy::get(&app, &grant).await?.policy),
         _ => None,
@@ -192,7 +199,7 @@ async fn list(
             Ok(Piece { entries: all.into_iter().map(one).collect(), last })
         }
     };
-    Ok(pieces::results(piece).await?)
+    Ok(pieces::page_or_all(page, |token: &PolicyApiToken| token.id, piece).await?)
 }
 
 async fn create(

@@ -14,7 +14,8 @@ use tokenward_core::permission::Management;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
-use super::extract::{Body, Precondition, tagged, written, written_empty};
+use super::extract::{Body, Params, Precondition, tagged, written, written_empty};
+use super::paging::{Paging, cut};
 use super::right::On;
 use crate::service::{App, projects};
 
@@ -38,6 +39,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         get(ALL, list)
             .needs(Management::OrganizationRead, On::Organization)
             .about("Projects", "The projects that you see.")
+            .in_pages()
             .answers::<ProjectList>(200),
         // 200 and not 201: so it is published, and clients check it (contract §8.7).
         post(ALL, create)
@@ -64,9 +66,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Json<ProjectList>, ApiError> {
-    let results = projects::list(&app, &grant).await?;
-    Ok(Json(ProjectList { results: results.into_iter().map(|seen| project(&grant, seen)).collect() }))
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<ProjectList>, ApiError> {
+    let page = paging.of("project", grant.organization())?;
+    let (all, next_cursor) = cut(page.as_ref(), projects::list(&app, &grant).await?, |seen| seen.project.id);
+    Ok(Json(ProjectList { results: all.into_iter().map(|seen| project(&grant, seen)).collect(), next_cursor }))
 }
 
 async fn create(

@@ -20,6 +20,7 @@ use tokenward_core::{Error, Result, Uuid};
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, id, tagged, written, written_empty};
+use super::paging::{Paging, cut};
 use super::pieces::{self, Piece};
 use super::right::On;
 use crate::limits::{CLUSTERS, Limits, NAME, PROJECTS, ROLE_LEVELS};
@@ -119,10 +120,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         get("/organization/{organizationId}/availableRole", available)
             .needs(Management::OrganizationRead, On::Organization)
             .about("Roles", "The roles that can be given, built-in and custom.")
+            .in_pages()
             .answers::<AvailableRoleList>(200),
         get(ALL, list)
             .needs(Management::RoleRead, On::Organization)
             .about("Roles", "The custom roles.")
+            .in_pages()
             .answers::<CustomRoleList>(200),
         post(ALL, create)
             .needs(Management::RoleManage, On::Organization)
@@ -157,17 +160,24 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 async fn available(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
+    Params(paging): Params<Paging>,
 ) -> Result<Json<AvailableRoleList>, ApiError> {
-    let results = roles::available(&app, &grant)?;
+    let page = paging.of("availableRole", grant.organization())?;
+    let (results, next_cursor) = cut(page.as_ref(), roles::available(&app, &grant)?, |role| role.id);
     let results = results.iter().map(|role| AvailableRole {
         id: role.id,
         name: role.name.to_string(),
         description: role.meaning(),
     });
-    Ok(Json(AvailableRoleList { results: results.collect() }))
+    Ok(Json(AvailableRoleList { results: results.collect(), next_cursor }))
 }
 
-async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Params(paging): Params<Paging>,
+) -> Result<Response, ApiError> {
+    let page = paging.of("customRole", grant.organization())?;
     let piece = move |after| {
         let (app, grant) = (Arc::clone(&app), grant.clone());
         async move {
@@ -175,7 +185,7 @@ async fn list(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -
             Ok(Piece { entries: all.into_iter().map(CustomRole::from).collect(), last })
         }
     };
-    Ok(pieces::results(piece).await?)
+    Ok(pieces::page_or_all(page, |role: &CustomRole| role.id, piece).await?)
 }
 
 async fn create(

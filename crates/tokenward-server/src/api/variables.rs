@@ -23,6 +23,7 @@ use tokenward_store::variables::Owner;
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Params, written, written_empty};
+use super::paging::{self, Page, Paging, cut};
 use super::right::{On, is_absence, or_caught_up};
 use super::understood::QueryKind;
 use crate::service::App;
@@ -80,6 +81,7 @@ macro_rules! family {
                     get(ALL, list)
                         .needs(Management::VariableRead, $on)
                         .about(TAG, concat!("List ", $what, "."))
+                        .in_pages()
                         .answers::<VariableList>(200),
                     post(ALL, create)
                         .needs(Management::VariableManage, $on)
@@ -119,8 +121,10 @@ macro_rules! family {
                 State(app): State<Arc<App>>,
                 Extension(grant): Extension<Grant>,
                 Path(id): Path<Uuid>,
+                Params(paging): Params<Paging>,
             ) -> Result<Json<VariableList>, ApiError> {
-                list_of(&app, &grant, $owner(&app, id)?, $secret).await
+                let page = paging.of(if $secret { "secret" } else { "environmentVariable" }, id)?;
+                list_of(&app, &grant, $owner(&app, id)?, $secret, page.as_ref()).await
             }
 
             async fn create(
@@ -236,11 +240,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 ("parent_id", "The project or environment."),
                 ("scope", "PROJECT or ENVIRONMENT."),
                 ("is_secret", "true for secrets, false for variables; absent for both."),
+                paging::LIMIT,
+                paging::CURSOR,
             ])
             .query_kinds(&[
                 ("parent_id", QueryKind::Id),
                 ("scope", QueryKind::OneOf(&["PROJECT", "ENVIRONMENT"])),
                 ("is_secret", QueryKind::Flag),
+                paging::SIZE,
             ])
             .needs_query(&["parent_id", "scope"])
             .answers::<VariableList>(200)
@@ -300,9 +307,15 @@ fn environment_owner(app: &App, id: Uuid) -> Result<Owner> {
     Ok(Owner { project, environment: Some(id) })
 }
 
-async fn list_of(app: &Arc<App>, grant: &Grant, owner: Owner, secret: bool) -> Result<Json<VariableList>, ApiError> {
-    let results = variables::list(app, grant, owner, secret).await?;
-    Ok(Json(VariableList { results: results.into_iter().map(Variable::from).collect() }))
+async fn list_of(
+    app: &Arc<App>,
+    grant: &Grant,
+    owner: Owner,
+    secret: bool,
+    page: Option<&Page>,
+) -> Result<Json<VariableList>, ApiError> {
+    let (rows, next_cursor) = cut(page, variables::list(app, grant, owner, secret).await?, |row| row.variable.id);
+    Ok(Json(VariableList { results: rows.into_iter().map(Variable::from).collect(), next_cursor }))
 }
 
 async fn change_one(
@@ -350,6 +363,8 @@ struct ByParent {
     parent_id: Uuid,
     scope: String,
     is_secret: Option<bool>,
+    limit: Option<u64>,
+    cursor: Option<String>,
 }
 
 async fn by_parent(
@@ -362,8 +377,10 @@ async fn by_parent(
     let right =
         || right_at(&app, &caller, ("scope", scope), query.parent_id, Management::VariableRead)?.ok_or_else(absent);
     let (grant, owner) = or_caught_up(&app, right).await?;
-    let results = variables::counting(&app, &grant, owner, query.is_secret).await?;
-    Ok(Json(VariableList { results: results.into_iter().map(Variable::from).collect() }))
+    let page = Paging::new(query.limit, query.cursor).of("variable", query.parent_id)?;
+    let all = variables::counting(&app, &grant, owner, query.is_secret).await?;
+    let (rows, next_cursor) = cut(page.as_ref(), all, |row| row.variable.id);
+    Ok(Json(VariableList { results: rows.into_iter().map(Variable::from).collect(), next_cursor }))
 }
 
 async fn put_one(

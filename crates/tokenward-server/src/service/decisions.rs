@@ -142,6 +142,56 @@ pub async fn list(app: &Arc<App>, grant: &Grant, filter: &Filter, limit: usize) 
     explained(app, grant, all).await
 }
 
+/// The decision behind which a page begins: when it was made, and its id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    at: Time,
+    id: String,
+}
+
+impl Place {
+    /// As the page before says it.
+    #[must_use]
+    pub fn cursor(&self) -> String {
+        format!("decision.{}.{}", self.at.0, self.id)
+    }
+
+    /// Reads that; the error completes the sentence that begins with its field.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let none = || "is none that a list of decisions has answered; begin again without it".to_owned();
+        let ["decision", at, id] = text.split('.').collect::<Vec<_>>()[..] else { return Err(none()) };
+        let is_id = id.len() == ID_LENGTH && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let at = at.parse().ok().filter(|_| is_id).ok_or_else(none)?;
+        Ok(Self { at: Time(at), id: id.to_owned() })
+    }
+}
+
+/// A page of that list: those behind a place of it. Answers them and, where there are more, behind which one they are.
+pub async fn page(
+    app: &Arc<App>,
+    grant: &Grant,
+    filter: &Filter,
+    limit: usize,
+    after: Option<&Place>,
+) -> Result<(Vec<Explained>, Option<Place>)> {
+    let mut all = match after {
+        None => found(app, grant, filter, limit + 1).await?,
+        Some(place) => {
+            // Many are of the same moment: the clock of decisions ticks a hundred times a second.
+            let end = place.at.plus(1);
+            let to = Some(filter.to.map_or(end, |to| to.min(end)));
+            let all = found(app, grant, &Filter { to, ..filter.clone() }, DENIALS_LOOKED_THROUGH.size()).await?;
+            // One that is not remembered any more was among the first of its moment.
+            let seen = all.iter().position(|it| it.id == place.id).map_or(0, |at| at + 1);
+            all.into_iter().skip(seen).take(limit + 1).collect()
+        }
+    };
+    let more = all.len() > limit;
+    all.truncate(limit);
+    let last = all.last().filter(|_| more).map(|it| Place { at: it.at, id: it.id.clone() });
+    Ok((explained(app, grant, all).await?, last))
+}
+
 /// The same without what is to be said of them.
 pub(super) async fn found(app: &Arc<App>, grant: &Grant, filter: &Filter, limit: usize) -> Result<Vec<KeptDecision>> {
     let mut decisions = app.verifier.decisions(grant.organization(), filter.token);

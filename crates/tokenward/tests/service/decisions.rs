@@ -108,6 +108,22 @@ async fn the_list_shows_the_newest_first_and_the_last_twenty_of_a_token() {
     assert_eq!(asked(&list("?limit=1").await.expect(200)), ["a29:write"]);
     assert_eq!(asked(&list("?valid=false&limit=1").await.expect(200)), ["a29:write"]);
     assert_eq!(asked(&list("?valid=true&limit=2").await.expect(200)), ["a29:read", "a28:read"]);
+    // Page by page it is the same list, also where many are of one moment.
+    for filter in ["", "&valid=false", "&valid=true"] {
+        let whole = asked(&list(&format!("?limit=500{filter}")).await.expect(200));
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = list(&format!("?limit=7{filter}{cursor}")).await.expect(200);
+            all.extend(asked(&page));
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(all, whole, "{filter}");
+    }
+    for cursor in ["x", "decision.1.2", &format!("project.1.{}", "0".repeat(40))] {
+        let refused = list(&format!("?cursor={cursor}")).await;
+        assert!(refused.status == 400 && refused.text.contains("is none that a list of decisions"), "{}", refused.text);
+    }
     for query in ["?limit=0", "?limit=501", "?limit=x", "?token_id=x", "?valid=maybe"] {
         assert_eq!(list(query).await.status, 400, "{query}");
     }

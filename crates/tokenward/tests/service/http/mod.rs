@@ -4,6 +4,7 @@ mod authentication;
 mod events;
 mod input;
 mod organizations;
+mod paging;
 mod policy_token_secrets;
 mod policy_tokens;
 mod proof;
