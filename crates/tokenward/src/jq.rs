@@ -1,5 +1,12 @@
 //! Expressions of jq over an answer, without another program.
+//!
+//! An expression can call itself without an end, or make what has no end, and the library that runs it knows no bounds: the
+//! stack or the memory of the process would end, and the process with it, together with an answer that is shown once. So it is
+//! run in a process of its own, this program again, which has little of both, and whose end is only an error.
 
+use std::io::{Read, Write, stdin, stdout};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -18,6 +25,13 @@ const TEXT: usize = 64 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Expressions call themselves, and what they are read from is nested.
 const STACK: usize = 256 * 1024 * 1024;
+/// What the process may have of addresses: the allocator reserves one GiB before anything is in it.
+#[cfg(target_os = "linux")]
+const ADDRESSES: u64 = 2 * 1024 * 1024 * 1024;
+/// The one argument of the process that runs an expression. No command is called so.
+const RUNS: &str = "--run-jq";
+/// What is said where the process has ended by itself.
+const ENDED: &str = "it needs too much memory, or calls itself without an end";
 
 type Data = data::JustLut<Val>;
 
@@ -32,8 +46,80 @@ pub fn expression(text: &str) -> Result<String, String> {
 
 /// What the expression makes of the answer, a line each. Texts stand as they are, everything else is JSON.
 pub fn run(expression: &str, answer: &Value) -> Result<Vec<String>, String> {
-    let (expression, answer) = (expression.to_owned(), answer.to_string());
-    aside(move || results(&expression, &answer))
+    let cannot = |cause: std::io::Error| format!("the process that runs it cannot be started: {cause}");
+    let mut process = Command::new(this_program().map_err(cannot)?)
+        .arg(RUNS)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        // It says there that its stack has ended, which we say in our words.
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(cannot)?;
+    let asked = serde_json::json!([expression, answer]).to_string();
+    let said = said_within(&mut process, asked);
+    // It has ended, or is to end now.
+    let _ = process.kill();
+    let _ = process.wait();
+    let said = said?;
+    if said.is_empty() {
+        return Err(ENDED.to_owned());
+    }
+    serde_json::from_slice::<Result<Vec<String>, String>>(&said).map_err(|_| ENDED.to_owned())?
+}
+
+/// What the process writes, once it has been asked.
+fn said_within(process: &mut Child, asked: String) -> Result<Vec<u8>, String> {
+    let (Some(mut to), Some(mut from)) = (process.stdin.take(), process.stdout.take()) else {
+        return Err("it failed".to_owned());
+    };
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let asking = thread::Builder::new().spawn(move || {
+        // A process that has ended takes nothing, and says nothing either.
+        let _ = to.write_all(asked.as_bytes());
+        drop(to);
+        let mut said = Vec::new();
+        let _ = sender.send(from.read_to_end(&mut said).map(|_| said));
+    });
+    asking.map_err(|cause| format!("no thread can be started: {cause}"))?;
+    match receiver.recv_timeout(PATIENCE) {
+        Ok(said) => said.map_err(|cause| cause.to_string()),
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(format!("it takes longer than {} s", PATIENCE.as_secs())),
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err("it failed".to_owned()),
+    }
+}
+
+/// This program, also where its file was replaced since it was started.
+fn this_program() -> std::io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() }
+}
+
+/// In the process that runs an expression: runs it. In any other one, nothing.
+pub fn answer_the_parent() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != RUNS || arguments.next().is_some() {
+        return None;
+    }
+    bound();
+    let mut asked = Vec::new();
+    let read = stdin().lock().read_to_end(&mut asked).ok();
+    let said = match read.and_then(|_| serde_json::from_slice::<(String, Value)>(&asked).ok()) {
+        Some((expression, answer)) => aside(move || results(&expression, &answer.to_string())),
+        None => Err("it was not handed over".to_owned()),
+    };
+    let written = serde_json::to_vec(&said).ok().and_then(|said| stdout().lock().write_all(&said).ok());
+    Some(if written.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Bounds what the process may take, and keeps it from leaving an image of its memory.
+fn bound() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let at_most = |most| Rlimit { current: Some(most), maximum: Some(most) };
+        // Where that is not to be had, the stack and the time still end.
+        let _ = setrlimit(Resource::As, at_most(ADDRESSES));
+        let _ = setrlimit(Resource::Core, at_most(0));
+    }
 }
 
 /// Does it in a thread that is left where it is when it takes too long: the process ends soon after.
@@ -150,7 +236,9 @@ mod tests {
     use super::*;
 
     fn lines(expression: &str) -> Result<Vec<String>, String> {
-        run(expression, &json!({ "results": [{ "name": "ci \"1\"", "n": 1 }, { "name": "web", "n": 2.5 }] }))
+        let answer = json!({ "results": [{ "name": "ci \"1\"", "n": 1 }, { "name": "web", "n": 2.5 }] }).to_string();
+        let expression = expression.to_owned();
+        aside(move || results(&expression, &answer))
     }
 
     #[test]

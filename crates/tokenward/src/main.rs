@@ -21,6 +21,9 @@ use commands::{
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if let Some(code) = jq::answer_the_parent() {
+        return code;
+    }
     cli::answer_a_shell();
     let cli = cli::parse();
     match cli.command {

@@ -59,6 +59,31 @@ fn an_expression_makes_lines_and_says_where_it_is_wrong() {
     assert!(done.err.contains("is printed") && !done.err.contains("delete it"), "{}", done.err);
 }
 
+/// What has no end is an error, and nothing that was made is lost with it.
+#[test]
+fn an_expression_without_an_end_is_an_error_and_no_abort() {
+    let world = World::new();
+    for without_end in [
+        "def f: 1+f; f",
+        "def f: [f]; f",
+        "last(recurse([.]))",
+        "[repeat(1)]",
+        "reduce range(30000000) as $n (0; [.])",
+        "\"x\" * 100000000000",
+    ] {
+        let done = world.run(&["token", "list", "--jq", without_end]);
+        assert_eq!(done.code, 1, "{without_end}: {}", done.err);
+        let said = ["calls itself without an end", "takes longer than", "cannot", "more than"];
+        assert!(said.iter().any(|why| done.err.contains(why)), "{without_end}: {}", done.err);
+    }
+    let done = world.run(&["token", "create", "ci", "--role", "viewer", "--jq", "def f: 1+f; f"]);
+    assert_eq!(done.code, 1);
+    let whole: Value = serde_json::from_str(&done.out).unwrap();
+    assert!(whole["token"].as_str().unwrap().starts_with("twd_") && done.err.contains("calls itself"), "{}", done.err);
+    // The name of the process is no command.
+    assert_eq!(world.run(&["--run-jq", "x"]).code, 2);
+}
+
 #[test]
 fn quiet_is_ids_alone() {
     let world = World::new();
