@@ -78,6 +78,14 @@ impl Rate {
         Ok(Self { requests, per, burst: burst.unwrap_or(requests) })
     }
 
+    /// Reads a line such as `100/minute, 20 at once`, as it is written out.
+    pub fn parse_line(text: &str) -> Result<Self, String> {
+        let Some((rate, burst)) = text.split_once(',') else { return Self::parse(text, None) };
+        let burst = burst.trim().trim_end_matches("at once").trim().parse().ok();
+        let burst = burst.ok_or("has no number of requests at once; write it as in 100/minute, 20 at once")?;
+        Self::parse(rate, Some(burst))
+    }
+
     /// Can it be kept? The error completes the sentence that begins with the field.
     pub fn check(&self) -> Result<(), String> {
         in_range(self.requests)?;

@@ -4,14 +4,14 @@ use std::future::Future;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use tokenward_api::tokens::ApiToken;
+use tokenward_api::tokens::{ApiToken, ApiTokenRate};
 use tokenward_core::{Result, Time, Uuid};
 
 use super::pieces::{self, Piece};
 use crate::service::log_format::csv_line;
 
 /// The columns.
-const COLUMNS: [&str; 28] = [
+const COLUMNS: [&str; 36] = [
     "id",
     "name",
     "description",
@@ -40,6 +40,14 @@ const COLUMNS: [&str; 28] = [
     "owner_id",
     "rate_limit",
     "quota",
+    "successor_id",
+    "metadata",
+    "updated_at",
+    "disabled_because",
+    "attestation",
+    "reused_at",
+    "revoked_by",
+    "revoke_reason",
 ];
 
 /// Does the client ask for a table? It does where it names one before JSON.
@@ -49,6 +57,12 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
         accepted.flat_map(|value| value.split(',')).map(|kind| kind.split(';').next().unwrap_or_default().trim());
     let mut known = kinds.filter(|kind| ["text/csv", "application/json", "*/*"].contains(kind));
     known.next() == Some("text/csv")
+}
+
+/// As an import reads it.
+fn rate(it: &ApiTokenRate) -> String {
+    let burst = it.burst.filter(|burst| *burst != it.requests).map(|burst| format!(", {burst} at once"));
+    format!("{}/{}{}", it.requests, it.per, burst.unwrap_or_default())
 }
 
 fn line(token: &ApiToken) -> String {
@@ -84,8 +98,20 @@ fn line(token: &ApiToken) -> String {
         ids(&token.environments),
         token.permissions.join(" "),
         token.owner_id.map(|id| id.to_string()).unwrap_or_default(),
-        token.rate_limit.as_ref().map(|it| format!("{}/{}", it.requests, it.per)).unwrap_or_default(),
+        token.rate_limit.as_ref().map(rate).unwrap_or_default(),
         token.quota.as_ref().map(|it| format!("{}/{}", it.requests, it.refill)).unwrap_or_default(),
+        token.successor_id.map(|id| id.to_string()).unwrap_or_default(),
+        if token.metadata.is_empty() {
+            String::new()
+        } else {
+            serde_json::to_string(&token.metadata).unwrap_or_default()
+        },
+        token.updated_at.to_string(),
+        token.disabled_because.map(|it| it.to_string()).unwrap_or_default(),
+        token.attestation.map(|it| it.to_string()).unwrap_or_default(),
+        at(token.reused_at),
+        token.revocation.as_ref().and_then(|it| it.by_name.clone()).unwrap_or_default(),
+        token.revocation.as_ref().map(|it| it.reason.to_string()).unwrap_or_default(),
     ];
     csv_line(cells.iter().map(String::as_str))
 }

@@ -8,6 +8,7 @@ use tokenward_api::token_table::{self, TableRow};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::label::Labels;
+use tokenward_core::meter::{Allowance, Quota, Rate};
 use tokenward_core::nearest::known_words;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::secret::{InnerDigest, Registration};
@@ -16,26 +17,31 @@ use tokenward_core::token_policy::End;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{environments, members, projects};
 
+use super::token_allowance::{QUOTA, RATE};
 use super::token_import::{Row, Wrong, check_doubles};
 use super::token_places::{self, ENVIRONMENTS, PROJECTS, PlacesWanted};
 use super::token_scope::{self, FIELD};
 use super::tokens::{self, NewToken};
-use super::{App, token_networks};
+use super::{App, token_labels, token_networks};
 use crate::limits::TOKEN_IMPORT;
 
 /// What a row can say.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 17] = [
     "name",
     "role",
     "description",
     "expires_at",
     "not_before",
     "owner",
+    "successor",
     "labels",
+    "metadata",
     "networks",
     FIELD,
     PROJECTS,
     ENVIRONMENTS,
+    RATE,
+    QUOTA,
     "sha256",
     "last_four",
 ];
@@ -169,13 +175,17 @@ impl Names {
         };
         let end = moment("expires_at", faults).map_or(End::Usual, |at| at.map_or(End::Never, End::At));
         let not_before = moment("not_before", faults).flatten();
-        let owner_id = said("owner", faults).and_then(|owner| {
-            let found = self.members.get(&owner.to_lowercase()).copied();
+        let member = |field, faults: &mut Faults| {
+            let address = said(field, faults)?;
+            let found = self.members.get(&address.to_lowercase()).copied();
             if found.is_none() {
-                faults.push("owner", format!("is `{owner}`, who is no member"));
+                faults.push(field, format!("is `{address}`, who is no member"));
             }
-            found.map(Some)
-        });
+            found
+        };
+        let (owner_id, successor_id) = (member("owner", faults).map(Some), member("successor", faults));
+        let rate = said(RATE, faults).and_then(|text| faults.read(RATE, Rate::parse_line(&text)));
+        let quota = said(QUOTA, faults).and_then(|text| faults.read(QUOTA, Quota::parse(&text)));
         let permissions = token_table::words(row.fields.get(FIELD)).unwrap_or_else(|problem| {
             faults.push(FIELD, problem);
             Vec::new()
@@ -188,15 +198,15 @@ impl Names {
             end,
             networks: networks(row.fields.get("networks"), faults),
             labels: labels(row.fields.get("labels"), faults),
-            metadata: None,
+            metadata: metadata(row.fields.get("metadata"), faults),
             owner_id,
-            successor_id: None,
+            successor_id,
             permissions: token_scope::read(&permissions, |_| FIELD.to_owned(), faults),
             places: PlacesWanted {
                 projects: self.places(row, PROJECTS, faults),
                 environments: self.places(row, ENVIRONMENTS, faults),
             },
-            allowance: Default::default(),
+            allowance: Allowance { rate, quota },
             registration: registration(said("sha256", faults), said("last_four", faults), faults),
         }
     }
@@ -247,6 +257,24 @@ fn labels(said: Option<&Value>, faults: &mut Faults) -> Labels {
         Some(_) => faults.push("labels", "are neither an object nor `key=value` with commas between"),
     }
     labels
+}
+
+/// An object, which in a cell is a text of JSON.
+fn metadata(said: Option<&Value>, faults: &mut Faults) -> Option<String> {
+    let read = match said {
+        None | Some(Value::Null) => return None,
+        Some(Value::String(text)) if text.trim().is_empty() => return None,
+        Some(Value::Object(all)) => Some(all.clone()),
+        Some(Value::String(text)) => serde_json::from_str(text).ok(),
+        Some(_) => None,
+    };
+    match read {
+        Some(all) => token_labels::metadata_text(&all, faults),
+        None => {
+            faults.push("metadata", "is no object of JSON, such as {\"ticket\": \"OPS-1204\"}");
+            None
+        }
+    }
 }
 
 /// A list, or in a cell several with spaces between.

@@ -46,6 +46,7 @@ mod sign_in_policy;
 mod sign_in_rules;
 mod status;
 mod token;
+mod token_allowance;
 mod token_bulk;
 mod token_filter;
 mod token_import;

@@ -8,8 +8,8 @@ use reqwest::Method;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use tokenward_api::tokens::{
-    ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenQuota, ApiTokenRate,
-    ApiTokenRequest, ApiTokenRotateRequest, ApiTokenVersion,
+    ApiToken, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenRequest,
+    ApiTokenRotateRequest, ApiTokenVersion,
 };
 use tokenward_core::Time;
 use tokenward_core::meter::{Quota, Rate};
@@ -24,6 +24,7 @@ use super::effect::WaitArgs;
 use super::find::find;
 use super::output::{self, Exit, Failure, Result, Table, fields, moment, text};
 use super::own_secret::{OwnSecret, print_secret};
+use super::token_allowance::{quota_argument, rate_argument, sent_quota, sent_rate, shown_quota, shown_rate};
 use super::token_bulk::{self, BulkCommand, RevokeAllArgs};
 use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
 use super::token_import::{self, ImportArgs};
@@ -407,35 +408,6 @@ fn network_list(token: &ApiToken) -> String {
 /// The permissions that a token is narrowed to, in one line.
 fn permission_list(token: &ApiToken) -> String {
     or(token.permissions.join(", "), "all of its role")
-}
-
-/// A rate as clap reads it.
-fn rate_argument(text: &str) -> std::result::Result<Rate, String> {
-    Rate::parse(text, None).map_err(|problem| format!("it {problem}"))
-}
-
-/// A quota as clap reads it.
-fn quota_argument(text: &str) -> std::result::Result<Quota, String> {
-    Quota::parse(text).map_err(|problem| format!("it {problem}"))
-}
-
-fn sent_rate(rate: Rate, burst: Option<u32>) -> ApiTokenRate {
-    ApiTokenRate { requests: rate.requests, per: rate.per.to_string(), burst }
-}
-
-fn sent_quota(quota: Quota) -> ApiTokenQuota {
-    ApiTokenQuota { requests: quota.requests, refill: quota.refill.to_string() }
-}
-
-/// `100/minute, 20 at once`; empty where nothing is said about it.
-fn shown_rate(token: &ApiToken) -> String {
-    let Some(rate) = &token.rate_limit else { return String::new() };
-    let burst = rate.burst.filter(|burst| *burst != rate.requests).map(|burst| format!(", {burst} at once"));
-    format!("{}/{}{}", rate.requests, rate.per, burst.unwrap_or_default())
-}
-
-fn shown_quota(token: &ApiToken) -> String {
-    token.quota.as_ref().map(|it| format!("{}/{}", it.requests, it.refill)).unwrap_or_default()
 }
 
 /// A secret that is made here. Any prefix is as good: a server that has others takes it for the token of another system, and knows

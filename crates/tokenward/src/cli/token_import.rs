@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use tokenward_api::token_table::{self, TableRow as Row};
 use tokenward_api::tokens::{ApiTokenImport, ApiTokenNetwork, ApiTokenRequest};
 use tokenward_core::foreign;
+use tokenward_core::meter::{Quota, Rate};
 use tokenward_core::nearest::known_words;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::secret::{InnerDigest, Prefixes};
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 
 use super::answer::ApiAnswer;
 use super::output::{self, Failure, Result, token_count as tokens};
+use super::token_allowance::{sent_quota, sent_rate};
 use super::token_filter::tokens_of;
 use super::{Context, find, member, prompt, role, token_places, when};
 use crate::note::note;
@@ -29,18 +31,22 @@ const NAMED: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What a row can say.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 18] = [
     "name",
     "role",
     "description",
     "expires_at",
     "not_before",
     "owner",
+    "successor",
     "labels",
+    "metadata",
     "networks",
     "permissions",
     "projects",
     "environments",
+    "rate_limit",
+    "quota",
     "secret",
     "sha256",
     "last_four",
@@ -50,7 +56,8 @@ const FIELDS: [&str; 14] = [
 #[derive(Args, Debug)]
 pub struct ImportArgs {
     /// A table (CSV) with the names of its columns in the first line, or an object of JSON a line: name, role, and secret, or sha256
-    /// and last_four; besides description, expires_at, not_before, owner, labels, networks, permissions, projects, environments
+    /// and last_four; besides description, expires_at, not_before, owner, successor, labels, metadata, networks,
+    /// permissions, projects, environments, rate_limit, quota
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Check all of it, also on the server, and make nothing
@@ -136,9 +143,11 @@ impl Names {
                 let found = find::find(&known, wanted, "role").map_err(|failure| in_line(row.line, failure))?;
                 roles.insert(wanted.to_owned(), found.id);
             }
-            if let Some(wanted) = named("owner").filter(|wanted| !members.contains_key(*wanted)) {
-                let found = member::id_of(wanted, context).await.map_err(|failure| in_line(row.line, failure))?;
-                members.insert(wanted.to_owned(), found);
+            for wanted in ["owner", "successor"].into_iter().filter_map(named) {
+                if !members.contains_key(wanted) {
+                    let found = member::id_of(wanted, context).await.map_err(|failure| in_line(row.line, failure))?;
+                    members.insert(wanted.to_owned(), found);
+                }
             }
         }
         Ok(Self { roles, members, projects, environments })
@@ -230,6 +239,9 @@ fn request(row: &Row, names: &Names, prefixes: &Prefixes) -> std::result::Result
             |it: &String| known.get(it).copied().ok_or_else(|| format!("`{field}` has `{it}`, which is not known"));
         all.map(|all| all.iter().map(id).collect::<std::result::Result<Vec<_>, _>>()).transpose()
     };
+    let rate = text("rate_limit")?.map(Rate::parse_line).transpose();
+    let rate = rate.map_err(|problem| format!("`rate_limit` {problem}"))?;
+    let quota = text("quota")?.map(Quota::parse).transpose().map_err(|problem| format!("`quota` {problem}"))?;
     let role = needed("role")?;
     Ok(ApiTokenRequest {
         name: needed("name")?.to_owned(),
@@ -242,12 +254,12 @@ fn request(row: &Row, names: &Names, prefixes: &Prefixes) -> std::result::Result
         permissions: narrowed("permissions", token_table::words(row.fields.get("permissions")))?,
         projects: places("projects", &names.projects)?,
         environments: places("environments", &names.environments)?,
-        rate_limit: None,
-        quota: None,
+        rate_limit: rate.map(|rate| sent_rate(rate, Some(rate.burst))),
+        quota: quota.map(sent_quota),
         labels: labels(row.fields.get("labels"))?,
-        metadata: Map::new(),
+        metadata: metadata(row.fields.get("metadata"))?,
         owner_id: text("owner")?.map(|owner| names.members.get(owner).copied()),
-        successor_id: None,
+        successor_id: text("successor")?.and_then(|successor| names.members.get(successor).copied()),
         sha256: Some(sha256),
         last_four,
     })
@@ -270,6 +282,18 @@ fn labels(said: Option<&Value>) -> std::result::Result<BTreeMap<String, String>,
         }
         Some(_) => Err(no_labels()),
     }
+}
+
+/// Metadata as an object, which in a cell is a text of JSON.
+fn metadata(said: Option<&Value>) -> std::result::Result<Map<String, Value>, String> {
+    let read = match said {
+        None | Some(Value::Null) => Some(Map::new()),
+        Some(Value::Object(all)) => Some(all.clone()),
+        Some(Value::String(text)) if text.trim().is_empty() => Some(Map::new()),
+        Some(Value::String(text)) => serde_json::from_str(text).ok(),
+        Some(_) => None,
+    };
+    read.ok_or_else(|| "`metadata` is no object of JSON, such as {\"ticket\": \"OPS-1204\"}".to_owned())
 }
 
 /// Networks as a list, or in a cell with spaces between.
@@ -333,6 +357,29 @@ mod tests {
         let wide = r#"{"name":"a","role":"viewer","secret":"4f9c2a7d1b8e6035c4d9f2a7b1e8063f","permissions":[]}"#;
         let refused = bodies(&token_table::rows(wide).unwrap(), &names()).err().unwrap();
         assert!(refused.lines[0].contains("`permissions` is an empty list"), "{refused:?}");
+    }
+
+    #[test]
+    fn a_row_can_say_all_that_a_token_has() {
+        let mut names = names();
+        names.members = HashMap::from([("a@b.example".to_owned(), Uuid::max())]);
+        let table = "name,role,secret,successor,metadata,rate_limit,quota\n\
+                     a,viewer,4f9c2a7d1b8e6035c4d9f2a7b1e8063f,a@b.example,\"{\"\"ticket\"\":\"\"OPS-1\"\"}\",\"100/minute, 20 at once\",10000/day\n";
+        let (body, _) = bodies(&token_table::rows(table).unwrap(), &names).unwrap();
+        let sent: Value = serde_json::from_slice(body.trim_ascii()).unwrap();
+        assert_eq!(sent["successor_id"], serde_json::json!(Uuid::max()));
+        assert_eq!(sent["metadata"], serde_json::json!({ "ticket": "OPS-1" }));
+        assert_eq!(sent["rate_limit"], serde_json::json!({ "requests": 100, "per": "minute", "burst": 20 }));
+        assert_eq!(sent["quota"], serde_json::json!({ "requests": 10000, "refill": "day" }));
+        for (cell, said) in [
+            ("metadata\":\"[]", "`metadata` is no object"),
+            ("quota\":\"many", "`quota` is no quota"),
+            ("rate_limit\":\"9/day", "`rate_limit`"),
+        ] {
+            let row = format!(r#"{{"name":"a","role":"viewer","secret":"4f9c2a7d1b8e6035c4d9f2a7b1e8063f","{cell}"}}"#);
+            let refused = bodies(&token_table::rows(&row).unwrap(), &names).err().unwrap();
+            assert!(refused.lines[0].contains(said), "{refused:?}");
+        }
     }
 
     #[test]

@@ -150,7 +150,27 @@ async fn rows_of_another_system_are_checked_first_and_then_imported() {
     let all = server.get(&organization.path("apiToken?name=narrow"), &organization.owner).await.json();
     let narrow = &all["results"][0];
     assert_eq!((&narrow["permissions"], &narrow["projects"]), (&json!(["token:read", "*:read"]), &json!([shop])));
-    let before = before + 2;
+    // And say all else that a token has.
+    let rows = format!(
+        "name,role,sha256,successor,metadata,rate_limit,quota\nwhole,viewer,{},OWNER@acme.example,\"{{\"\"ticket\"\":7}}\",\"100/minute, 20 at once\",10000/day\n",
+        sha256("whole")
+    );
+    owner.post(&path, &[("rows", &rows), ("confirmed", "yes")]).await.leads_to(&format!("{base}/tokens"));
+    let all = server.get(&organization.path("apiToken?name=whole"), &organization.owner).await.json();
+    let whole = &all["results"][0];
+    assert_eq!(whole["metadata"], json!({ "ticket": 7 }));
+    assert_eq!(whole["rate_limit"], json!({ "requests": 100, "per": "minute", "burst": 20 }));
+    assert_eq!(whole["quota"], json!({ "requests": 10_000, "refill": "day" }));
+    assert!(whole["successor_id"].is_string(), "{whole}");
+    let rows = format!(
+        "name,role,sha256,metadata,rate_limit,quota,successor\nx,viewer,{},[],often,many,nobody\n",
+        sha256("x")
+    );
+    let page = owner.post(&path, &[("rows", &rows)]).await.says(400, "is no object of JSON");
+    for told in ["is no rate", "is no quota", "who is no member"] {
+        assert!(page.html.contains(told), "{told}: {}", page.html);
+    }
+    let before = before + 3;
     let secret = format!("{{\"name\":\"a\",\"role\":\"viewer\",\"secret\":\"{text}\"}}");
     let page = owner.post(&path, &[("rows", &secret)]).await.says(400, "does not belong here");
     assert!(!page.html.contains(text), "{}", page.html);

@@ -202,6 +202,7 @@ async fn a_table_is_for_spreadsheets_and_no_formula() {
     let formula = "=HYPERLINK(\"http://x\",\"y\")";
     let body = json!({
         "name": "ci, nightly", "role_id": viewer, "description": formula, "labels": { "team": "@shop" }, "networks": ["10.0.0.0/8"],
+        "metadata": { "ticket": 7 }, "rate_limit": { "requests": 100, "per": "minute", "burst": 20 },
     });
     server.new_token(&acme, body).await;
     // More than one piece of it.
@@ -222,6 +223,7 @@ async fn a_table_is_for_spreadsheets_and_no_formula() {
     let last = lines[206];
     assert!(last.contains(r#","ci, nightly","'=HYPERLINK(""http://x"",""y"")",active,"#), "{last}");
     assert!(last.contains(",10.0.0.0/8,team=@shop,"), "{last}");
+    assert!(last.contains(r#","100/minute, 20 at once","#) && last.contains(r#","{""ticket"":7}","#), "{last}");
     let page =
         server.send(authorized(server.request("GET", &format!("{path}&limit=5")).header("accept", "text/csv"))).await;
     assert!(page.status == 400 && page.text.contains("limit"), "{}", page.text);
