@@ -119,12 +119,15 @@ pub(super) async fn create(
     Extension(form): Extension<Pairs>,
 ) -> PageResult {
     let grant = may_create(&person, organization, project)?;
-    let new = NewEnvironment {
-        name: form.line("name"),
-        mode: Some(form.get("mode").to_owned()),
-        cluster: form.id("cluster"),
+    let cluster = form.read("cluster", "a cluster of this organization", |text| Uuid::try_parse(text).ok());
+    let created = match cluster {
+        Ok(cluster) => {
+            let (name, mode) = (form.line("name"), Some(form.get("mode").to_owned()));
+            environments::create(&person.app, grant.clone(), project, NewEnvironment { name, mode, cluster }).await
+        }
+        Err(error) => Err(error),
     };
-    match environments::create(&person.app, grant.clone(), project, new).await {
+    match created {
         Ok(_) => person.done(&format!("/console/{organization}/projects/{project}"), Flashed::EnvironmentSaved),
         Err(error) => new_page(&person, &grant, project, &form, Problems::of(error)?).await,
     }

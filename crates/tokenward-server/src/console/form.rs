@@ -294,6 +294,33 @@ impl Problems {
         self.fields.push((field.to_owned(), problem.into()));
     }
 
+    /// They are why a form is not taken.
+    pub(super) fn refused(mut self) -> Self {
+        if self.status == StatusCode::OK {
+            self.status = StatusCode::BAD_REQUEST;
+        }
+        self
+    }
+
+    /// What was read, or what is wrong with it, beside what is wrong with other fields.
+    pub(super) fn read<T>(&mut self, read: Result<T>) -> Result<Option<T>, PageError> {
+        let error = match read {
+            Ok(read) => return Ok(Some(read)),
+            Err(error) => error,
+        };
+        let more = Self::of(error)?;
+        self.status = self.status.max(more.status);
+        self.retry_after = self.retry_after.max(more.retry_after);
+        self.whole = self.whole.take().or(more.whole);
+        self.fields.extend(more.fields);
+        Ok(None)
+    }
+
+    /// Is nothing wrong?
+    pub(super) fn are_none(&self) -> bool {
+        self.whole.is_none() && self.fields.is_empty()
+    }
+
     /// Is there a problem with this field?
     pub(super) fn concern(&self, field: &str) -> bool {
         self.fields.iter().any(|(name, _)| name == field)

@@ -15,6 +15,7 @@ use super::DOCUMENT_FORMS;
 use super::apis::DOCUMENT_TOO_LARGE;
 use super::cookie;
 use super::errors::{self, error_inside, error_outside, error_page};
+use super::fields;
 use super::form::Pairs;
 use super::page::{page, see_other};
 use super::person::{SignedIn, SignedOut, client};
@@ -201,21 +202,25 @@ async fn form(parts: &mut Parts, body: Body, csrf: &str, room: &Room) -> Result<
         }
         Unread::Broken => Refused::Unreadable(Error::invalid("body", "did not arrive completely")),
     })?;
-    parts.extensions.insert(pairs(bytes).await.map_err(Refused::Unreadable)?);
+    let path = parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
+    parts.extensions.insert(pairs(bytes, path).await.map_err(Refused::Unreadable)?);
     Ok(Body::empty())
 }
 
-/// The pairs of a form. To take a large one apart needs milliseconds, which a thread of the runtime has not got.
-async fn pairs(bytes: Bytes) -> Result<Pairs> {
+/// The pairs of a form, which are all known to the page that is on this path. To take a large one apart needs milliseconds, which
+/// a thread of the runtime has not got.
+async fn pairs(bytes: Bytes, path: String) -> Result<Pairs> {
     let fields = bytes.iter().filter(|byte| **byte == b'&').count() as u64 + 1;
     if fields > FORM_FIELDS.default {
         let what = "The form has more fields than";
         return Err(FORM_FIELDS.exceeded(Code::TooLarge, FORM_FIELDS.default, what, "Nothing was changed."));
     }
-    if bytes.len() <= SMALL {
-        return Ok(Pairs::parse(&bytes));
-    }
-    heavy::aside(move || Pairs::parse(&bytes)).await
+    let small = bytes.len() <= SMALL;
+    let read = move || {
+        let pairs = Pairs::parse(&bytes);
+        fields::understood(&path, &pairs).map(|()| pairs)
+    };
+    if small { read() } else { heavy::aside(read).await? }
 }
 
 /// Was the request sent by a page of ours? Our pages send no referrer, and with it browsers write `null` for the

@@ -192,8 +192,8 @@ async fn heirs(
 }
 
 /// What becomes of the tokens that the member owns.
-fn owned(form: &Pairs) -> Owned {
-    Owned::to(form.id("hand_over_to"))
+fn owned(form: &Pairs) -> Result<Owned> {
+    form.read("hand_over_to", "a member of this organization", |text| Uuid::try_parse(text).ok()).map(Owned::to)
 }
 
 /// The living tokens that a member owns, as far as the person may see them.
@@ -214,7 +214,13 @@ pub(super) async fn save_role(
     let Some(role) = form.id("role_id") else {
         return role_page(&person, &grant, member, &form, Problems::one("role_id", "Choose a role.")).await;
     };
-    match members::set_role(&person.app, grant.clone(), user, role, (Sent::keep(form.on(KEEP)), owned(&form))).await {
+    let saved = match owned(&form) {
+        Ok(owned) => {
+            members::set_role(&person.app, grant.clone(), user, role, (Sent::keep(form.on(KEEP)), owned)).await
+        }
+        Err(error) => Err(error),
+    };
+    match saved {
         Ok(saved) => person.done_at(&format!("/console/{organization}/members"), Flashed::MemberSaved, saved.position),
         Err(error) => role_page(&person, &grant, member, &form, Problems::of(error)?).await,
     }
@@ -263,7 +269,8 @@ async fn remove_page(
     let made: Vec<Uuid> = all.iter().map(|token| token.id).collect();
     all.extend(owned.into_iter().filter(|token| !made.contains(&token.id)));
     let used = usage::of(&person.app, grant, &all).await?;
-    let chosen: Vec<Uuid> = revoked(typed);
+    // What cannot be read was refused before.
+    let chosen: Vec<Uuid> = revoked(typed).unwrap_or_default();
     let made = all.iter().map(|token| {
         let row = token_row(&person.app, token, used.get(&token.id));
         let revoke = chosen.contains(&token.id);
@@ -292,8 +299,9 @@ async fn remove_page(
 }
 
 /// The tokens that are to go with the member.
-fn revoked(form: &Pairs) -> Vec<Uuid> {
-    form.all("revoke").filter_map(|id| Uuid::try_parse(id).ok()).collect()
+fn revoked(form: &Pairs) -> Result<Vec<Uuid>> {
+    let id = |text| Uuid::try_parse(text).map_err(|_| Error::invalid("revoke", "is not the id of a token"));
+    form.all("revoke").map(id).collect()
 }
 
 /// `POST …/members/{user}/remove`.
@@ -303,7 +311,10 @@ pub(super) async fn remove(
     Extension(form): Extension<Pairs>,
 ) -> PageResult {
     let (grant, member) = managed(&person, organization, user).await?;
-    let chosen = revoked(&form);
+    let (chosen, owned) = match revoked(&form).and_then(|chosen| Ok((chosen, owned(&form)?))) {
+        Ok(read) => read,
+        Err(error) => return remove_page(&person, &grant, member, &form, Problems::of(error)?).await,
+    };
     // Before the removal: whoever leaves has no rights afterwards.
     let revoking = if chosen.is_empty() { None } else { Some(person.may(organization, Management::TokenManage)?) };
     let mut made = made_by(&person, organization, &member).await?;
@@ -317,7 +328,7 @@ pub(super) async fn remove(
         true => Some(person.may(organization, Management::PolicyManage)?),
         false => None,
     };
-    let removing = members::remove(&person.app, grant.clone(), user, (Sent::keep(form.on(KEEP)), owned(&form)));
+    let removing = members::remove(&person.app, grant.clone(), user, (Sent::keep(form.on(KEEP)), owned));
     let mut last = match receipts::without_waiting(removing).await {
         Ok(removed) => removed.position,
         Err(error) => return remove_page(&person, &grant, member, &form, Problems::of(error)?).await,

@@ -17,8 +17,9 @@ use super::person::SignedIn;
 use super::policy_recipes::RECIPES;
 use super::proof;
 use super::token_changes;
+use super::token_typed::{About, typed_basics};
 use super::tokens::{
-    KEEP, NewSecret, SHOWN, counts, expiry, meaning, row, secret_page, shown_page, token_form, version_rows, was_shown,
+    NewSecret, SHOWN, counts, meaning, row, secret_page, shown_page, token_form, version_rows, was_shown,
 };
 use super::view::{
     Choice, Nav, Pager, PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage,
@@ -28,7 +29,7 @@ use super::words::METHODS;
 use crate::service::policy_tokens::{
     self, NewPolicyToken, PolicyToken, PolicyTokenChange, PolicyTokenFilter, Replayed, Trial,
 };
-use crate::service::tokens::Created;
+use crate::service::tokens::{Created, check_words};
 use crate::service::{IfMatch, policy_denials, usage};
 
 /// The path of the list below the organization.
@@ -161,6 +162,25 @@ async fn tried(person: &SignedIn, grant: &Grant, typed: &Pairs) -> PageOf {
 
 type PageOf = std::result::Result<(Option<Verdict>, Problems), super::page::PageError>;
 
+/// The role and the end that were typed, or all that is wrong with the form; an outer `None` is the end that the token has.
+async fn typed_fields(
+    person: &SignedIn,
+    typed: &Pairs,
+    about: About,
+) -> std::result::Result<std::result::Result<(Uuid, Option<Option<Time>>), Problems>, super::page::PageError> {
+    let mut problems = Problems::default();
+    problems.read(check_words(Some(&typed.line("name")), typed.text("description").as_deref()).finish())?;
+    let (role_id, expires_at) = typed_basics(person, typed, about, &mut problems);
+    if problems.are_none()
+        && let Some(role_id) = role_id
+    {
+        return Ok(Ok((role_id, expires_at)));
+    }
+    // What is wrong with the policy is told with the rest.
+    problems.read(policy_tokens::compile(typed.get("opa_policy").to_owned()).await)?;
+    Ok(Err(problems.refused()))
+}
+
 /// `POST …/policy-tokens`: tries the policy, or makes the token and shows its text in the answer, once.
 pub(super) async fn create(
     Extension(person): Extension<SignedIn>,
@@ -173,19 +193,15 @@ pub(super) async fn create(
         return new_page(&person, &grant, &typed, verdict, problems).await;
     }
     let again = |problems| new_page(&person, &grant, &typed, None, problems);
-    let expires_at = match expiry(&typed, person.app.now()) {
-        Ok(expires_at) => expires_at,
-        Err(problem) => return again(Problems::one("expires_at", problem)).await,
-    };
-    // Never without a role: to the service none would mean admin.
-    let Some(role_id) = typed.id("role_id") else {
-        return again(Problems::one("role_id", "Choose what the token may do at most.")).await;
+    let (role_id, expires_at) = match typed_fields(&person, &typed, About::New).await? {
+        Ok(read) => read,
+        Err(problems) => return again(problems).await,
     };
     let new = NewPolicyToken {
         name: typed.line("name"),
         description: typed.text("description"),
         role_id: Some(role_id),
-        end: expires_at.map_or(End::Never, End::At),
+        end: expires_at.flatten().map_or(End::Never, End::At),
         policy: typed.get("opa_policy").to_owned(),
         registration: None,
     };
@@ -313,16 +329,9 @@ pub(super) async fn save(
         }
         _ => {}
     }
-    let expires_at = match typed.get("expires") {
-        KEEP => None,
-        _ => match expiry(&typed, person.app.now()) {
-            Ok(expires_at) => Some(expires_at),
-            Err(problem) => return again(Shown::default(), Problems::one("expires_at", problem)).await,
-        },
-    };
-    let Some(role_id) = typed.id("role_id") else {
-        let problems = Problems::one("role_id", "Choose what the token may do at most.");
-        return again(Shown::default(), problems).await;
+    let (role_id, expires_at) = match typed_fields(&person, &typed, About::Kept).await? {
+        Ok(read) => read,
+        Err(problems) => return again(Shown::default(), problems).await,
     };
     let change = PolicyTokenChange {
         name: Some(typed.line("name")),

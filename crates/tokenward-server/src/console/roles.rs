@@ -1,10 +1,11 @@
 //! Roles: the list, a built-in one, and the editor of a custom one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
 use tokenward_core::permission::{Management, Pattern};
 use tokenward_core::role::{
     Beyond, BuiltIn, ClusterLevel, EnvironmentLevel, Mode, NAMEABLE, ProjectAccess, Role, RoleKind,
@@ -25,9 +26,12 @@ use super::view::{
     RoleForm, RoleRow, RoleTrialForm, RolesPage, mode_label,
 };
 use super::words::{beyond_points, cluster_label, count, environment_label, role_name};
-use crate::limits::ROLE_PERMISSIONS;
+use crate::limits::{QUERY, ROLE_PERMISSIONS};
 use crate::service::roles::{self, CustomRole, RoleBody};
 use crate::service::{IfMatch, members, tokens};
+
+/// Permissions that a form keeps as they were typed, to be put right: many more than a role may name.
+const KEPT: usize = 10_000;
 
 /// How many members and tokens have each role, of those that the person sees.
 struct Users {
@@ -174,6 +178,8 @@ struct Draft {
     clusters: HashMap<Uuid, ClusterLevel>,
     projects: HashMap<Uuid, ProjectAccess>,
     version: String,
+    /// What of a form cannot be read, with the field that tells it.
+    unread: Vec<(&'static str, String)>,
 }
 
 impl Draft {
@@ -190,19 +196,25 @@ impl Draft {
             clusters: saved.clusters.iter().map(|(id, _, level)| (*id, *level)).collect(),
             projects: saved.projects.iter().map(|(id, _, access)| (*id, *access)).collect(),
             version: saved.description.updated_at.0.to_string(),
+            unread: Vec::new(),
         }
     }
 
     /// Permissions of the organization's own API besides, each once.
     fn add(&mut self, permissions: &str) {
-        for permission in permissions.split_whitespace().take(ROLE_PERMISSIONS.size()) {
-            if !self.permissions.iter().any(|held| held == permission) {
+        let mut held: HashSet<String> = self.permissions.iter().cloned().collect();
+        for permission in permissions.split_whitespace() {
+            if held.len() == KEPT {
+                self.unread.push(("permissions", format!("names more than {KEPT}; no role does")));
+                break;
+            }
+            if held.insert(permission.to_owned()) {
                 self.permissions.push(permission.to_owned());
             }
         }
     }
 
-    /// Reads the form. Words that are no levels are not levels of ours; they count as the least.
+    /// Reads the form.
     fn typed(form: &Pairs) -> Self {
         let mut draft = Self {
             name: form.line("name"),
@@ -211,38 +223,44 @@ impl Draft {
             version: form.get("version").to_owned(),
             ..Self::default()
         };
-        form.all("api").for_each(|ticked| draft.add(ticked));
-        draft.add(form.get("permissions"));
+        let ticked: Vec<&str> = form.all("api").chain([form.get("permissions")]).collect();
+        draft.add(&ticked.join("\n"));
         for (id, word) in form.below("cluster.") {
-            if let (Ok(id), Ok(level)) = (Uuid::try_parse(id), ClusterLevel::parse(word)) {
-                draft.clusters.insert(id, level);
+            match (Uuid::try_parse(id), ClusterLevel::parse(word)) {
+                (Ok(id), Ok(level)) => {
+                    draft.clusters.insert(id, level);
+                }
+                _ => draft.unreadable("cluster_permissions", &format!("cluster.{id}")),
             }
         }
         for (rest, word) in form.below("project.") {
-            let Some((id, part)) = rest.split_once('.') else { continue };
-            let Ok(id) = Uuid::try_parse(id) else { continue };
-            let access = draft.projects.entry(id).or_insert(ProjectAccess::NONE);
-            match (part, Mode::parse(part), EnvironmentLevel::parse(word)) {
-                ("admin", ..) => access.is_admin = word == "on",
-                (_, Ok(mode), Ok(level)) => access.levels[mode as usize] = level,
-                _ => {}
+            let (id, part) = rest.split_once('.').unwrap_or((rest, ""));
+            let id = Uuid::try_parse(id);
+            match (id, part, Mode::parse(part), EnvironmentLevel::parse(word)) {
+                (Ok(id), "admin", ..) if word == "on" => draft.access(id).is_admin = true,
+                (Ok(id), _, Ok(mode), Ok(level)) => draft.access(id).levels[mode as usize] = level,
+                _ => draft.unreadable("project_permissions", &format!("project.{rest}")),
             }
         }
         draft.set_all(form);
         draft
     }
 
+    fn access(&mut self, project: Uuid) -> &mut ProjectAccess {
+        self.projects.entry(project).or_insert(ProjectAccess::NONE)
+    }
+
     /// What the row of all projects says counts for each of those that the form has, whatever stands in its own row.
     fn set_all(&mut self, form: &Pairs) {
-        for access in self.projects.values_mut() {
-            for (part, word) in form.below("all.") {
-                match (part, word, Mode::parse(part), EnvironmentLevel::parse(word)) {
-                    ("admin", "yes", ..) => access.is_admin = true,
-                    ("admin", "no", ..) => access.is_admin = false,
-                    (_, _, Ok(mode), Ok(level)) => access.levels[mode as usize] = level,
-                    // As below.
-                    _ => {}
+        for (part, word) in form.below("all.").filter(|(_, word)| !word.is_empty()) {
+            match (part, word, Mode::parse(part), EnvironmentLevel::parse(word)) {
+                ("admin", "yes" | "no", ..) => {
+                    self.projects.values_mut().for_each(|access| access.is_admin = word == "yes");
                 }
+                (_, _, Ok(mode), Ok(level)) => {
+                    self.projects.values_mut().for_each(|access| access.levels[mode as usize] = level);
+                }
+                _ => self.unreadable("project_permissions", &format!("all.{part}")),
             }
         }
     }
@@ -253,6 +271,20 @@ impl Draft {
 
     fn project(&self, id: Uuid) -> ProjectAccess {
         self.projects.get(&id).copied().unwrap_or(ProjectAccess::NONE)
+    }
+
+    /// What is to be saved. Nothing that was typed is left out in silence.
+    fn body(&self) -> Result<RoleBody> {
+        let mut faults = Faults::default();
+        // A form can have thousands of them.
+        self.unread.iter().take(10).for_each(|(field, problem)| faults.push(*field, problem.as_str()));
+        faults.finish()?;
+        Ok(self.clone().into_body())
+    }
+
+    /// Notes that a field of a matrix has a value that is none.
+    fn unreadable(&mut self, matrix: &'static str, name: &str) {
+        self.unread.push((matrix, format!("has a field `{}` with a value that it cannot have", QUERY.shown(name))));
     }
 
     fn into_body(self) -> RoleBody {
@@ -346,7 +378,8 @@ async fn editor_page(
     let unknown = {
         let directory = person.app.verifier.directory();
         let found = directory.organization(organization);
-        found.map(|found| role_page::unknown_of(found, &other)).unwrap_or_default()
+        let told = &other[..other.len().min(person.app.limits.size(&ROLE_PERMISSIONS))];
+        found.map(|found| role_page::unknown_of(found, told)).unwrap_or_default()
     };
     let (with_access, without): (Vec<_>, Vec<_>) = projects
         .iter()
@@ -465,7 +498,7 @@ async fn like_role(person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Draft> 
 
 /// What a preview finds wrong.
 fn problems_of(person: &SignedIn, grant: &Grant, draft: &Draft) -> Result<Problems, PageError> {
-    match roles::check_whole(&person.app, grant, &draft.clone().into_body()) {
+    match draft.body().and_then(|body| roles::check_whole(&person.app, grant, &body)) {
         Ok(()) => Ok(Problems::default()),
         Err(error) => Problems::of(error),
     }
@@ -483,7 +516,11 @@ pub(super) async fn create(
         let problems = problems_of(&person, &grant, &draft)?;
         return editor_page(&person, &grant, None, draft, Some(()), problems).await;
     }
-    match roles::create_whole(&person.app, grant.clone(), draft.clone().into_body()).await {
+    let created = match draft.body() {
+        Ok(body) => roles::create_whole(&person.app, grant.clone(), body).await,
+        Err(error) => Err(error),
+    };
+    match created {
         Ok(_) => person.done(&format!("/console/{organization}/roles"), Flashed::RoleSaved),
         Err(error) => editor_page(&person, &grant, None, draft, None, Problems::of(error)?).await,
     }
@@ -504,7 +541,11 @@ pub(super) async fn save(
     }
     // A form without its version could overwrite what somebody else saved: it fits none.
     let version = IfMatch(Some(Time(draft.version.parse().unwrap_or_default())));
-    match roles::update(&person.app, grant.clone(), id, draft.clone().into_body(), version).await {
+    let updated = match draft.body() {
+        Ok(body) => roles::update(&person.app, grant.clone(), id, body, version).await,
+        Err(error) => Err(error),
+    };
+    match updated {
         Ok(saved) => person.done_at(&format!("/console/{organization}/roles"), Flashed::RoleSaved, saved.position),
         Err(error) => editor_page(&person, &grant, Some(&saved), draft, None, Problems::of(error)?).await,
     }
@@ -633,7 +674,7 @@ mod tests {
     fn a_form_is_read_back_as_it_was_shown() {
         let form = format!(
             "name=+Deployer+&permissions=invoices:read%0D%0Aorders:*&event_read=on&version=7&cluster.{CLUSTER}=ENV_CREATOR\
-             &project.{PROJECT}.STAGING=DEPLOYER&project.{PROJECT}.PREVIEW=NONSENSE&project.x.STAGING=DEPLOYER"
+             &project.{PROJECT}.STAGING=DEPLOYER&project.{PROJECT}.PREVIEW=NO_ACCESS"
         );
         let draft = Draft::typed(&Pairs::parse(form.as_bytes()));
         assert_eq!((draft.name.as_str(), draft.version.as_str()), ("Deployer", "7"));
@@ -642,9 +683,37 @@ mod tests {
         assert_eq!(draft.cluster(CLUSTER), ClusterLevel::EnvCreator);
         let levels = draft.project(PROJECT).levels.map(|level| level.to_string());
         assert_eq!(levels, ["NO_ACCESS", "NO_ACCESS", "DEPLOYER", "NO_ACCESS"]);
-        let body = draft.into_body();
+        let body = draft.body().unwrap();
         assert_eq!(body.permissions.unwrap(), ["invoices:read", "orders:*", "event:read"]);
         assert_eq!((body.clusters.len(), body.projects.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_and_never_counts_as_less() {
+        let faults = |form: &str| {
+            let refused = Draft::typed(&Pairs::parse(form.as_bytes())).body().err().unwrap();
+            refused.faults.into_iter().map(|fault| format!("{} {}", fault.field, fault.problem)).collect::<Vec<_>>()
+        };
+        for (wrong, field) in [
+            (format!("cluster.{CLUSTER}=NONSENSE"), "cluster_permissions"),
+            ("cluster.x=VIEWER".to_owned(), "cluster_permissions"),
+            (format!("project.{PROJECT}.PREVIEW=NONSENSE"), "project_permissions"),
+            (format!("project.{PROJECT}.NIGHT=VIEWER"), "project_permissions"),
+            (format!("project.{PROJECT}=VIEWER"), "project_permissions"),
+            (format!("project.{PROJECT}.admin=yes"), "project_permissions"),
+            ("project.x.STAGING=VIEWER".to_owned(), "project_permissions"),
+            ("all.PRODUCTION=NONSENSE".to_owned(), "project_permissions"),
+            ("all.admin=on".to_owned(), "project_permissions"),
+        ] {
+            let told = faults(&wrong);
+            let name = wrong.split('=').next().unwrap();
+            assert!(told.len() == 1 && told[0].starts_with(field) && told[0].contains(name), "{wrong}: {told:?}");
+        }
+        // A thousand permissions are all there, to be counted; what is beyond all measure is told.
+        let many = |count: usize| (0..count).map(|n| format!("n{n}:read")).collect::<Vec<_>>().join("%0A");
+        let draft = Draft::typed(&Pairs::parse(format!("permissions={}", many(1_000)).as_bytes()));
+        assert_eq!(draft.body().unwrap().permissions.unwrap().len(), 1_000);
+        assert!(faults(&format!("permissions={}", many(KEPT + 1)))[0].contains("names more than"));
     }
 
     #[test]
@@ -653,9 +722,8 @@ mod tests {
         let rows =
             format!("&project.{PROJECT}.STAGING=VIEWER&project.{PROJECT}.admin=on&project.{other}.STAGING=NO_ACCESS");
         let read = |all: &str| Draft::typed(&Pairs::parse(format!("name=a&{all}{rows}").as_bytes()));
-        let draft = read("all.admin=&all.STAGING=DEPLOYER&all.PREVIEW=&all.PRODUCTION=NONSENSE");
+        let draft = read("all.admin=&all.STAGING=DEPLOYER&all.PREVIEW=");
         assert_eq!(draft.project(other).level(Mode::Staging), EnvironmentLevel::Deployer);
-        assert_eq!(draft.project(other).level(Mode::Production), EnvironmentLevel::NoAccess);
         assert!(draft.project(PROJECT).is_admin && !draft.project(other).is_admin);
         let draft = read("all.admin=no&all.STAGING=");
         assert!(!draft.project(PROJECT).is_admin);

@@ -13,7 +13,8 @@ use super::form::{Pairs, Problems};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::proof;
-use super::tokens::{REASONS, expiry, owner_fields, row, token_form, typed_member};
+use super::token_typed::{expiry, typed_member};
+use super::tokens::{REASONS, owner_fields, row, token_form};
 use super::view::{Choice, Nav, TokenBulkPage};
 use super::words::count;
 use crate::limits::TOKEN_BULK_IDS;
@@ -73,7 +74,7 @@ async fn act(person: &SignedIn, grant: &Grant, ids: &[Uuid], action: &str, typed
         }
         "disable" => Action::Disable,
         "enable" => Action::Enable,
-        "hand_over" => Action::HandOver(typed_member(typed, "owner_id").flatten()),
+        "hand_over" => Action::HandOver(typed_member(typed, "owner_id")?.flatten()),
         _ => {
             let said = |problem| Error { field: Some("expires_at"), ..Error::new(Code::InvalidRequest, problem) };
             Action::SetEnd(expiry(typed, person.app.now()).map_err(said)?)

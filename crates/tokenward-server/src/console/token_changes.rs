@@ -16,10 +16,9 @@ use super::form::{Pairs, Problems};
 use super::page::{At, PageError, PageResult, page};
 use super::person::SignedIn;
 use super::proof;
+use super::token_typed::{About, TokenTyped};
 use super::tokens::{
-    KEEP, LIST, NewSecret, REASONS, expiry, label_lines, network_lines, owner_fields, row, secret_page, token_form,
-    typed_allowance, typed_labels, typed_member, typed_metadata, typed_networks, typed_permissions, typed_places,
-    version_rows,
+    LIST, NewSecret, REASONS, label_lines, network_lines, owner_fields, row, secret_page, token_form, version_rows,
 };
 use super::view::{Choice, LastUsed, Nav, TokenDeletePage, TokenEditPage, TokenEffect, TokenRotatePage};
 use super::words::{count, grouped};
@@ -111,35 +110,9 @@ pub(super) async fn save(
     let grant = person.may(organization, Management::TokenManage)?;
     let token = tokens::get(&person.app, &grant, id).await?;
     let again = |problems| edit_page(&person, &grant, &token, &typed, None, problems);
-    let expires_at = match typed.get("expires") {
-        KEEP => None,
-        _ => match expiry(&typed, person.app.now()) {
-            Ok(expires_at) => Some(expires_at),
-            Err(problem) => return again(Problems::one("expires_at", problem)).await,
-        },
-    };
-    let Some(role_id) = typed.id("role_id") else {
-        return again(Problems::one("role_id", "Choose what the token may do.")).await;
-    };
-    let networks = match typed_networks(&typed) {
-        Ok(networks) => networks,
-        Err(error) => return again(Problems::of(error)?).await,
-    };
-    let (labels, metadata) = match typed_labels(&typed).and_then(|labels| Ok((labels, typed_metadata(&typed)?))) {
+    let read = match TokenTyped::read(&person, &grant, &typed, About::Kept).await? {
         Ok(read) => read,
-        Err(error) => return again(Problems::of(error)?).await,
-    };
-    let permissions = match typed_permissions(&typed) {
-        Ok(permissions) => permissions,
-        Err(error) => return again(Problems::of(error)?).await,
-    };
-    let places = match typed_places(&person, &grant, &typed).await {
-        Ok(places) => places,
-        Err(error) => return again(Problems::of(error)?).await,
-    };
-    let allowance = match typed_allowance(&typed) {
-        Ok(allowance) => allowance,
-        Err(error) => return again(Problems::of(error)?).await,
+        Err(problems) => return again(problems).await,
     };
     if let Some(effect) = effect_of(&person, &token, &typed).await? {
         return edit_page(&person, &grant, &token, &typed, Some(effect), Problems::default()).await;
@@ -147,21 +120,21 @@ pub(super) async fn save(
     let change = TokenChange {
         name: Some(typed.line("name")),
         description: Some(typed.text("description")),
-        role_id: Some(role_id),
+        role_id: Some(read.role_id),
         not_before: None,
-        expires_at,
-        networks,
-        labels: labels.map(|labels| replaced_labels(&token.labels, labels)),
-        metadata: metadata.map(|metadata| replaced_metadata(token.metadata.as_deref(), metadata)),
-        owner_id: typed_member(&typed, "owner_id"),
-        successor_id: typed_member(&typed, "successor_id"),
-        permissions,
-        places: places.map_or_else(PlacesChange::default, |it| PlacesChange {
+        expires_at: read.expires_at,
+        networks: read.networks,
+        labels: read.labels.map(|labels| replaced_labels(&token.labels, labels)),
+        metadata: read.metadata.map(|metadata| replaced_metadata(token.metadata.as_deref(), metadata)),
+        owner_id: read.owner_id,
+        successor_id: read.successor_id,
+        permissions: read.permissions,
+        places: read.places.map_or_else(PlacesChange::default, |it| PlacesChange {
             projects: Some(it.projects),
             environments: Some(it.environments),
         }),
-        rate: allowance.map(|it| it.rate),
-        quota: allowance.map(|it| it.quota),
+        rate: read.allowance.map(|it| it.rate),
+        quota: read.allowance.map(|it| it.quota),
     };
     // A form without its version could overwrite what somebody else saved: it fits none.
     let version = IfMatch(Some(Time(typed.get("version").parse().unwrap_or_default())));

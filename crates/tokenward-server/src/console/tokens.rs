@@ -2,22 +2,21 @@
 
 use axum::Extension;
 use axum::http::{HeaderValue, StatusCode};
-use chrono::{Days, NaiveDate};
-use serde_json::{Map, Value};
+use chrono::NaiveDate;
+use serde_json::Value;
 use tokenward_core::brownout::Brownout;
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::ActorKind;
 use tokenward_core::label::Labels;
 use tokenward_core::life::{Asked, Attestation, DisabledBecause};
-use tokenward_core::meter::{Allowance, Quota, Rate};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::PlainText;
-use tokenward_core::time::{DAY, Micros, length, length_text};
+use tokenward_core::time::{DAY, Micros, length_text};
 use tokenward_core::token::{Revocation, RevokeReason, Token, TokenState as Core, TokenVersion};
 use tokenward_core::token_policy::End;
-use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_core::{Code, Result, Time, Uuid};
 
 use super::decisions;
 use super::form::{Pairs, Problems, Query};
@@ -27,18 +26,15 @@ use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
 use super::token_link;
+use super::token_typed::{About, KEEP, TokenTyped};
 use super::view::{
     Choice, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, OwnerFields, ReasonCount, RevocationView, Shell,
     TokenCreatedPage, TokenForm, TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState, TokenUsage, VersionRow,
 };
 use super::words::{agent, grouped, length_words, points, role_tag, token_state};
-use crate::service::token_places::PlacesWanted;
 use crate::service::tokens::{self, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
-use crate::service::{
-    App, members, policy_tokens, token_labels, token_networks, token_owners, token_places, token_policy, token_scope,
-    token_use,
-};
+use crate::service::{App, members, policy_tokens, token_labels, token_owners, token_places, token_policy, token_use};
 
 /// The path of the list below the organization.
 pub(super) const LIST: &str = "tokens";
@@ -48,8 +44,6 @@ pub(super) const SHOWN: usize = 10;
 const PRESETS: [(i64, &str); 3] = [(30, "30 days"), (90, "90 days"), (365, "1 year")];
 /// The one that is chosen until somebody chooses.
 const USUAL: Micros = 90 * DAY;
-/// What stands for the end that a token has.
-pub(super) const KEEP: &str = "keep";
 
 /// What a token is in, as pages show it.
 pub(super) fn state_of(token: &Token, now: Time) -> TokenState {
@@ -158,11 +152,6 @@ async fn new_page(person: &SignedIn, grant: &Grant, typed: &Pairs, mut problems:
     page(problems.status, &TokenNewPage { shell, form, owners, shown, password, error: problems.rest() })
 }
 
-/// The member that was chosen in a field; an inner `None` is nobody, and an outer one a form without the field.
-pub(super) fn typed_member(typed: &Pairs, field: &str) -> Option<Option<Uuid>> {
-    typed.all(field).next().map(|id| Uuid::try_parse(id).ok())
-}
-
 /// The members to choose from as owner and as successor. Who has left and is chosen stays on offer, so that a form that
 /// changes something else can be sent.
 pub(super) async fn owner_fields(
@@ -258,113 +247,9 @@ fn day(at: Time) -> Option<NaiveDate> {
     chrono::DateTime::from_timestamp_micros(at.0).map(|at| at.date_naive())
 }
 
-/// When the token is to end; the error is a sentence about the field.
-pub(super) fn expiry(typed: &Pairs, now: Time) -> Result<Option<Time>, &'static str> {
-    match typed.get("expires") {
-        "never" => Ok(None),
-        "date" => {
-            let last_day: NaiveDate = typed.get("expires_on").parse().map_err(|_| "Choose a day, as in 2027-01-31.")?;
-            let end = last_day.checked_add_days(Days::new(1)).and_then(|day| day.and_hms_opt(0, 0, 0));
-            let end = end.ok_or("Choose a day that is nearer.")?.and_utc().timestamp_micros();
-            if end <= now.0 { Err("This day is over. Choose a later one.") } else { Ok(Some(Time(end))) }
-        }
-        life => {
-            length(life).filter(|life| *life > 0).map(|life| Some(now.plus(life))).ok_or("Choose when the token ends.")
-        }
-    }
-}
-
-/// The networks that were typed: one a line, and behind it what it is. `None` where the form has no such field, which must
-/// free no token of those that it has.
-pub(super) fn typed_networks(typed: &Pairs) -> Result<Option<Vec<NotedNetwork>>> {
-    let Some(lines) = typed.all("networks").next() else { return Ok(None) };
-    let mut faults = Faults::default();
-    let lines = lines.lines().filter(|line| !line.trim().is_empty()).map(NotedNetwork::split);
-    let sent: Vec<_> = lines.map(|(network, note)| (network.to_owned(), note.map(str::to_owned))).collect();
-    let networks = token_networks::read(sent.into_iter(), |_| "networks".to_owned(), &mut faults);
-    faults.finish()?;
-    Ok(Some(networks))
-}
-
-/// The labels that were typed: `key=value`, one a line. `None` where the form has no such field.
-pub(super) fn typed_labels(typed: &Pairs) -> Result<Option<Labels>> {
-    let Some(lines) = typed.all("labels").next() else { return Ok(None) };
-    let mut labels = Labels::new();
-    for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let (key, value) = line.split_once('=').unwrap_or((line, ""));
-        if labels.insert(key.trim().to_owned(), value.trim().to_owned()).is_some() {
-            return Err(Error::invalid("labels", format!("has the key `{}` twice", key.trim())));
-        }
-    }
-    Ok(Some(labels))
-}
-
 /// The same lines again.
 pub(super) fn label_lines(labels: &Labels) -> String {
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("\n")
-}
-
-/// The metadata that was typed, an object of JSON. `None` where the form has no such field.
-pub(super) fn typed_metadata(typed: &Pairs) -> Result<Option<Map<String, Value>>> {
-    let Some(text) = typed.all("metadata").next() else { return Ok(None) };
-    if text.trim().is_empty() {
-        return Ok(Some(Map::new()));
-    }
-    let no_object = |_| Error::invalid("metadata", "is no JSON object, such as {\"ticket\": \"OPS-1204\"}");
-    serde_json::from_str(text).map(Some).map_err(no_object)
-}
-
-/// The permissions that were typed, one a line or with spaces between them. `None` where the form has no such field, which must
-/// widen no token that is narrowed.
-pub(super) fn typed_permissions(typed: &Pairs) -> Result<Option<Vec<String>>> {
-    let Some(text) = typed.all("permissions").next() else { return Ok(None) };
-    let mut faults = Faults::default();
-    let sent: Vec<String> =
-        text.split([' ', ',', '\n', '\r', '\t']).filter(|it| !it.is_empty()).map(str::to_owned).collect();
-    let permissions = token_scope::read(&sent, |_| token_scope::FIELD.to_owned(), &mut faults);
-    faults.finish()?;
-    Ok(Some(permissions))
-}
-
-/// The projects and environments that were typed, one a line. `None` where the form has no such field, which must widen no token
-/// that is narrowed.
-pub(super) async fn typed_places(person: &SignedIn, grant: &Grant, typed: &Pairs) -> Result<Option<PlacesWanted>> {
-    let Some(text) = typed.all("projects").next() else { return Ok(None) };
-    let lines: Vec<String> = text.lines().map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect();
-    let mut faults = Faults::default();
-    let wanted = token_places::named(&person.app, grant, &lines, &mut faults).await?;
-    faults.finish()?;
-    Ok(Some(wanted))
-}
-
-/// The limits that were typed, such as `100/minute, 20 at once` and `10000/day`. `None` where the form has no such fields, which
-/// must free no token of those that it has.
-pub(super) fn typed_allowance(typed: &Pairs) -> Result<Option<Allowance>> {
-    match ["rate_limit", "quota"].map(|field| typed.all(field).next().is_none()) {
-        [true, true] => return Ok(None),
-        // Half a form would take away a limit that it does not name.
-        [true, false] => {
-            return Err(Error::invalid("rate_limit", "is missing; a form with `quota` has it, maybe empty"));
-        }
-        [false, true] => {
-            return Err(Error::invalid("quota", "is missing; a form with `rate_limit` has it, maybe empty"));
-        }
-        [false, false] => {}
-    }
-    let (rate, quota) = (typed.line("rate_limit"), typed.line("quota"));
-    let mut faults = Faults::default();
-    let rate = Some(rate).filter(|it| !it.is_empty()).and_then(|text| {
-        let (rate, burst) = match text.split_once(',') {
-            Some((rate, burst)) => (rate, Some(burst.trim().trim_end_matches("at once").trim().parse().ok())),
-            None => (text.as_str(), None),
-        };
-        let unreadable = || "has no number of requests at once; write it as in 100/minute, 20 at once".to_owned();
-        let burst = burst.map(|burst| burst.ok_or_else(unreadable)).transpose();
-        faults.read("rate_limit", burst.and_then(|burst| Rate::parse(rate, burst)))
-    });
-    let quota = Some(quota).filter(|it| !it.is_empty()).and_then(|text| faults.read("quota", Quota::parse(&text)));
-    faults.finish()?;
-    Ok(Some(Allowance { rate, quota }))
 }
 
 /// The same lines again.
@@ -379,53 +264,29 @@ pub(super) async fn create(
     Extension(typed): Extension<Pairs>,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
-    let expires_at = match expiry(&typed, person.app.now()) {
-        Ok(expires_at) => expires_at,
-        Err(problem) => return new_page(&person, &grant, &typed, Problems::one("expires_at", problem)).await,
-    };
-    // Never without a role: to the service none would mean admin.
-    let Some(role_id) = typed.id("role_id") else {
-        return new_page(&person, &grant, &typed, Problems::one("role_id", "Choose what the token may do.")).await;
-    };
-    let networks = match typed_networks(&typed) {
-        Ok(networks) => networks,
-        Err(error) => return new_page(&person, &grant, &typed, Problems::of(error)?).await,
-    };
-    let (labels, metadata) = match typed_labels(&typed).and_then(|labels| Ok((labels, typed_metadata(&typed)?))) {
+    let read = match TokenTyped::read(&person, &grant, &typed, About::New).await? {
         Ok(read) => read,
-        Err(error) => return new_page(&person, &grant, &typed, Problems::of(error)?).await,
+        Err(problems) => return new_page(&person, &grant, &typed, problems).await,
     };
     let mut faults = Faults::default();
-    let metadata = metadata.and_then(|metadata| token_labels::metadata_text(&metadata, &mut faults));
+    let metadata = read.metadata.and_then(|metadata| token_labels::metadata_text(&metadata, &mut faults));
     if let Err(error) = faults.finish() {
         return new_page(&person, &grant, &typed, Problems::of(error)?).await;
     }
-    let permissions = match typed_permissions(&typed) {
-        Ok(permissions) => permissions,
-        Err(error) => return new_page(&person, &grant, &typed, Problems::of(error)?).await,
-    };
-    let places = match typed_places(&person, &grant, &typed).await {
-        Ok(places) => places,
-        Err(error) => return new_page(&person, &grant, &typed, Problems::of(error)?).await,
-    };
-    let allowance = match typed_allowance(&typed) {
-        Ok(allowance) => allowance,
-        Err(error) => return new_page(&person, &grant, &typed, Problems::of(error)?).await,
-    };
     let new = NewToken {
-        labels: labels.unwrap_or_default(),
+        labels: read.labels.unwrap_or_default(),
         metadata,
         name: typed.line("name"),
         description: typed.text("description"),
-        role_id: Some(role_id),
+        role_id: Some(read.role_id),
         not_before: None,
-        end: expires_at.map_or(End::Never, End::At),
-        networks: networks.unwrap_or_default(),
-        owner_id: typed_member(&typed, "owner_id"),
-        successor_id: typed_member(&typed, "successor_id").flatten(),
-        permissions: permissions.unwrap_or_default(),
-        places: places.unwrap_or_default(),
-        allowance: allowance.unwrap_or_default(),
+        end: read.expires_at.flatten().map_or(End::Never, End::At),
+        networks: read.networks.unwrap_or_default(),
+        owner_id: read.owner_id,
+        successor_id: read.successor_id.flatten(),
+        permissions: read.permissions.unwrap_or_default(),
+        places: read.places.unwrap_or_default(),
+        allowance: read.allowance.unwrap_or_default(),
         registration: None,
     };
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
@@ -647,30 +508,5 @@ fn revocation(person: &SignedIn, token: &Token, it: &Revocation) -> RevocationVi
         reason: reason.map(|(_, text)| format!("{text}.")).unwrap_or_default(),
         note: it.note.clone(),
         undo_until: tokens::undo_until(&person.app, token, it).map(|until| person.moment(until)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Time = Time(1_795_562_400_000_000); // 2026-11-24T23:20:00Z
-
-    #[test]
-    fn a_chosen_day_counts_to_its_end() {
-        let at = |form: &str| expiry(&Pairs::parse(form.as_bytes()), NOW).map(|at| at.map(|at| at.to_string()));
-        assert_eq!(at("expires=date&expires_on=2026-11-24"), Ok(Some("2026-11-25T00:00:00.000000Z".into())));
-        assert_eq!(at("expires=never"), Ok(None));
-        assert_eq!(at("expires=30d"), Ok(Some("2026-12-24T23:20:00.000000Z".into())));
-        for bad in [
-            "expires=date&expires_on=2026-11-23",
-            "expires=date&expires_on=soon",
-            "expires=30",
-            "expires=0",
-            "expires=999999y",
-            "",
-        ] {
-            assert!(at(bad).is_err(), "{bad}");
-        }
     }
 }

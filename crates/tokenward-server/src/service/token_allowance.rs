@@ -12,7 +12,7 @@ pub const RATE: &str = "rate_limit";
 pub const QUOTA: &str = "quota";
 
 /// What is wrong with it.
-pub(super) fn check(allowance: &Allowance, faults: &mut Faults) {
+pub fn check(allowance: &Allowance, faults: &mut Faults) {
     if let Some(rate) = allowance.rate {
         faults.check(RATE, rate.check());
     }

@@ -282,7 +282,9 @@ pub(super) fn check_begin(not_before: Option<Time>, expires_at: Option<Time>, fa
     }
 }
 
-pub(super) fn check_words(name: Option<&str>, description: Option<&str>) -> Faults {
+/// What is wrong with a name and a description.
+#[must_use]
+pub fn check_words(name: Option<&str>, description: Option<&str>) -> Faults {
     let mut faults = Faults::default();
     if let Some(name) = name {
         faults.check("name", check_actor_name(name));

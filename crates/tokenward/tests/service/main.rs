@@ -20,6 +20,7 @@ mod cli_scripts;
 mod command_line;
 mod commands;
 mod console;
+mod console_bad_input;
 mod console_documents;
 mod console_guides;
 mod console_insight;
