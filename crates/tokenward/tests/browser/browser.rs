@@ -281,6 +281,15 @@ impl Browser {
         assert_eq!(found, json!([]), "{look}: axe-core has findings");
     }
 
+    /// A picture of what a window of this size shows of the page.
+    pub async fn window(&self, name: &str, width: u32, height: u32) {
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.command("Emulation.setDeviceMetricsOverride", metrics).await;
+        sleep(Duration::from_millis(250)).await;
+        self.driver.screenshot(&output().join(format!("{name}.png"))).await.unwrap();
+        self.command("Emulation.clearDeviceMetricsOverride", json!({})).await;
+    }
+
     /// A picture of the page: its name, its width, dark or light. As high as the page, up to a limit.
     pub async fn picture(&self, name: &str, width: u32, dark: bool) -> PathBuf {
         let scheme = if dark { "dark" } else { "light" };

@@ -134,13 +134,19 @@ for (const area of document.querySelectorAll("textarea[data-rego]")) {
   });
 }
 
-// The server writes UTC; the tip of the mouse says it in local time as well.
+// The server writes UTC. Where a time is written out, that of the clock on the wall stands beside it; elsewhere the tip of the mouse
+// says it.
 function localTimes(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     const date = new Date(time.dateTime);
     if (Number.isNaN(date.getTime())) continue;
     const local = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
     time.title = time.title ? `${time.title}\n${local}` : local;
+    if (!time.textContent.endsWith("UTC") || date.getTimezoneOffset() === 0) continue;
+    const beside = document.createElement("span");
+    beside.className = "local";
+    beside.textContent = ` (${date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })} here)`;
+    time.after(beside);
   }
 }
 localTimes(document);
