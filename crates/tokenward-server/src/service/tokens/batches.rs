@@ -264,8 +264,7 @@ pub(in crate::service) async fn rows(tx: &mut Tx, made: &[Made]) -> Result<Optio
     if rows.iter().any(|row| row.kind == secret::Kind::PolicyToken) {
         return Ok(None);
     }
-    let mut used =
-        if before.is_empty() { Vec::new() } else { tokens::ended::used_of_all(tx.conn(), &before).await? };
+    let mut used = if before.is_empty() { Vec::new() } else { tokens::ended::used_of_all(tx.conn(), &before).await? };
     used.append(&mut made_now);
     Ok(Some((rows, tokens::descriptions(tx.conn(), Some(&described)).await?, used)))
 }
