@@ -38,6 +38,7 @@ const FORMS: &[(&str, &[&str])] = &[
     ("/console/account/password/set", &["new_password"]),
     ("/console/account/password/remove", CONFIRM),
     ("/console/account/identities/link", &["password", "otp"]),
+    ("/console/account/two-factors", &["next", "password", "otp"]),
     ("/console/account/identities/{identity}/remove", CONFIRM),
     ("/console/account/passkeys", &["name", "credential", "password", "otp"]),
     ("/console/account/passkeys/begin", &["password", "otp"]),
@@ -177,6 +178,7 @@ const FORMS: &[(&str, &[&str])] = &[
     ("/console/{organization}/settings/sign-in", &["version", "provider[]", "value[]", "role_id[]", "password", "otp"]),
     ("/console/{organization}/settings/sign-in/only/{key}", &["version", "password", "otp"]),
     ("/console/{organization}/settings/sign-in/any", &["version", "password", "otp"]),
+    ("/console/{organization}/settings/sign-in/two-factors", &["version", "grace_days", "one_factor", "password", "otp"]),
     ("/console/{organization}/settings/delete", CONFIRM),
 ];
 

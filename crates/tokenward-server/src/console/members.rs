@@ -179,11 +179,12 @@ async fn heirs(
     typed: &Pairs,
     problems: &mut Problems,
 ) -> Result<Heirs> {
-    let error = problems.take("hand_over_to");
     let hint = format!("Who is accountable from then on for the {} that this member owns.", count(owned, "token"));
     if owned == 0 || !person.can(grant.organization(), Management::TokenManage) {
-        return Ok(Heirs { owned, hint, choices: Vec::new(), error });
+        // Without its field, what is wrong with it is told at the top.
+        return Ok(Heirs { owned, hint, choices: Vec::new(), error: None });
     }
+    let error = problems.take("hand_over_to");
     let chosen = typed.get("hand_over_to");
     let all = people(person, grant.organization()).await?.into_iter().filter(|(id, _)| *id != user.to_string());
     let nobody = (String::new(), "Leave them as they are".to_owned());

@@ -724,10 +724,9 @@ async fn a_role_sees_routes_with_api_read_and_changes_them_with_api_manage() {
     for path in ["new", "shop/delete"] {
         viewer.get(&format!("{list}/{path}")).await.says(403, "Your role does not allow this");
     }
-    for path in ["new", "shop", "shop/delete"] {
-        let form =
-            [("name", "x"), ("document", SHOP), ("unknown_route", "allow"), ("confirm", "shop"), ("version", "0")];
-        viewer.post(&format!("{list}/{path}"), &form).await.says(403, "api:manage");
+    let new = [("name", "x"), ("document", SHOP), ("unknown_route", "allow"), ("version", "0")];
+    for (path, form) in [("new", &new[..]), ("shop", &new), ("shop/delete", &[("confirm", "shop")])] {
+        viewer.post(&format!("{list}/{path}"), form).await.says(403, "api:manage");
     }
     viewer.get(&format!("{list}/absent")).await.says(404, "There is no such API");
 

@@ -151,8 +151,9 @@ async fn rows_of_another_system_are_checked_first_and_then_imported() {
     let narrow = &all["results"][0];
     assert_eq!((&narrow["permissions"], &narrow["projects"]), (&json!(["token:read", "*:read"]), &json!([shop])));
     // And say all else that a token has.
+    server.member(&organization, "heir@acme.example", "viewer").await;
     let rows = format!(
-        "name,role,sha256,successor,metadata,rate_limit,quota\nwhole,viewer,{},OWNER@acme.example,\"{{\"\"ticket\"\":7}}\",\"100/minute, 20 at once\",10000/day\n",
+        "name,role,sha256,successor,metadata,rate_limit,quota\nwhole,viewer,{},HEIR@acme.example,\"{{\"\"ticket\"\":7}}\",\"100/minute, 20 at once\",10000/day\n",
         sha256("whole")
     );
     owner.post(&path, &[("rows", &rows), ("confirmed", "yes")]).await.leads_to(&format!("{base}/tokens"));

@@ -54,7 +54,7 @@ async fn an_end_is_told_to_its_own_organization_until_retention_and_the_row_goes
     let (gone_id, gone) = server.new_token(&acme, json!({ "name": "gone", "role_id": viewer })).await;
     let gone_path = acme.path(&format!("apiToken/{gone_id}"));
     let short_path = acme.path(&format!("apiToken/{short_id}"));
-    server.clock.advance(HOUR);
+    server.advance(HOUR).await;
     assert_eq!(server.delete(&gone_path, &admin.0).await.status, 204);
     for (text, said) in [(&short, "expired"), (&gone, "revoked")] {
         assert_eq!(code(&server, &asking, text).await, said);
@@ -68,9 +68,9 @@ async fn an_end_is_told_to_its_own_organization_until_retention_and_the_row_goes
     assert_eq!(ended, [("gone".into(), "revoked".into()), ("short".into(), "expired".into())]);
     assert_eq!(server.get(&short_path, &admin.0).await.str("state"), "expired");
     // A clock that steps back revives nothing.
-    server.clock.advance(-30 * MINUTE);
+    server.advance(-30 * MINUTE).await;
     assert_eq!(code(&server, &asking, &gone).await, "revoked");
-    server.clock.advance(30 * MINUTE + RETENTION);
+    server.advance(30 * MINUTE + RETENTION).await;
     for text in [&short, &gone] {
         assert_eq!(code(&server, &asking, text).await, "unknown");
     }
@@ -99,7 +99,7 @@ async fn a_digest_that_was_used_is_refused_when_its_row_is_gone() {
         204
     );
     assert_eq!(register("second").await.status, 409);
-    server.clock.advance(RETENTION);
+    server.advance(RETENTION).await;
     assert_eq!(ended_tokens::tidy(&server.running.app.store).await.unwrap(), 1);
     assert_eq!(register("third").await.status, 409, "its row is gone");
 }
@@ -123,7 +123,7 @@ async fn a_clock_that_steps_back_over_an_end_revives_nothing_across_a_restart_to
         let viewer = server.role(&acme, "viewer").await;
         let admin = Admin(server.token(&acme, "admin", "admin").await);
         let (short_id, short) = server.new_token(&acme, ends(&server, "short", &viewer, HOUR)).await;
-        server.clock.advance(2 * HOUR);
+        server.advance(2 * HOUR).await;
         // Whatever is written says how late it was.
         server.token(&acme, "later", "viewer").await;
         let revives_nothing = async |server: &Server, when: &str| {
@@ -137,7 +137,7 @@ async fn a_clock_that_steps_back_over_an_end_revives_nothing_across_a_restart_to
             let living = states(server, &acme, &admin, "").await;
             assert!(living.iter().all(|(name, _)| name != "short"), "{when}: {living:?}");
         };
-        server.clock.advance(-2 * HOUR);
+        server.advance(-2 * HOUR).await;
         revives_nothing(&server, "in the same process").await;
         let clock = TestClock::giving_way(began);
         let directory = server.stop().await;
@@ -161,7 +161,7 @@ async fn a_token_whose_end_passes_while_it_is_changed_is_not_changed() {
             let (id, text) = server.new_token(&acme, ends(&server, "short", &viewer, HOUR)).await;
             let path = acme.path(&format!("apiToken/{id}{below}"));
             let held = Held::begin(&server, method, &path, &admin.0, JSON, body).await;
-            server.clock.advance(HOUR);
+            server.advance(HOUR).await;
             let (status, said) = held.finish().await;
             assert_eq!(status, 409, "{method} {below}: {said}");
             assert!(said.contains("an end is final") && !said.contains("twd_"), "{said}");
@@ -171,9 +171,9 @@ async fn a_token_whose_end_passes_while_it_is_changed_is_not_changed() {
         let (id, text) = server.new_token(&acme, ends(&server, "short", &viewer, HOUR)).await;
         let path = acme.path(&format!("apiToken/{id}"));
         let held = Held::begin(&server, "PATCH", &path, &admin.0, JSON, &prolonged).await;
-        server.clock.advance(HOUR / 2);
+        server.advance(HOUR / 2).await;
         assert_eq!(held.finish().await.0, 200);
-        server.clock.advance(HOUR);
+        server.advance(HOUR).await;
         assert_eq!(code(&server, &admin.0, &text).await, "valid");
     }
 }
@@ -195,7 +195,7 @@ async fn an_end_between_two_pages_of_a_list_leaves_nothing_out_and_shows_nothing
                 (page.each("results", "name"), page.json()["next_cursor"].as_str().map(|it| format!("&cursor={it}")))
             };
             let (mut seen, mut next) = page("").await;
-            server.clock.advance(HOUR);
+            server.advance(HOUR).await;
             while let Some(cursor) = next {
                 let (more, after) = page(&cursor).await;
                 seen.extend(more);
@@ -206,7 +206,7 @@ async fn an_end_between_two_pages_of_a_list_leaves_nothing_out_and_shows_nothing
             once.dedup();
             assert_eq!(once.len(), seen.len(), "{sort}: {seen:?}");
             assert!(["a-admin", "c", "e"].iter().all(|name| seen.contains(&(*name).to_owned())), "{sort}: {seen:?}");
-            server.clock.advance(-HOUR);
+            server.advance(-HOUR).await;
         }
     }
 }
@@ -237,7 +237,7 @@ async fn a_full_organization_has_room_again_when_one_of_its_tokens_has_ended() {
         assert_eq!(undone.outcome(), (409, "conflict".to_owned()), "{}", undone.text);
         assert!(undone.text.contains("max_tokens"), "{}", undone.text);
         // Nothing is written meanwhile: the end alone makes room, once the worker has seen it.
-        server.clock.advance(HOUR);
+        server.advance(HOUR).await;
         ended_tokens::tidy(&server.running.app.store).await.unwrap();
         assert_eq!(create("in time").await.status, 201);
         assert_eq!(create("once only").await.status, 409);
@@ -255,7 +255,7 @@ async fn a_shorter_retention_forgets_and_a_longer_one_brings_nothing_back() {
         let (second, _) = server.new_token(&acme, json!({ "name": "second", "role_id": viewer })).await;
         let path = |id: &str| acme.path(&format!("apiToken/{id}"));
         server.delete(&path(&first), &admin.0).await;
-        server.clock.advance(SHORTEST_RETENTION);
+        server.advance(SHORTEST_RETENTION).await;
         server.delete(&path(&second), &admin.0).await;
         let keep = async |retention| {
             ended_tokens::set_retention(&server.running.app.store, retention).await.unwrap();

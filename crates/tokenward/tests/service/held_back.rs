@@ -276,8 +276,8 @@ async fn form_held(server: &Server, person: &Person, path: &str, form: &[(&str, 
         person.origin,
         cookies.join("; ")
     );
-    // What is held back is the end of a pair that means nothing.
-    let body = format!("{}&end=1", body.finish());
+    // What is held back is a sign after which no pair comes.
+    let body = format!("{}&", body.finish());
     Held::begin(server, "POST", path, "", &headers, &body).await
 }
 

@@ -12,7 +12,7 @@ use crate::process::{self, Service, bootstrap, text};
 use crate::support::{NOW, Organization, Server, TestClock};
 
 async fn told(server: &Server, acme: &Organization) -> Vec<Value> {
-    let events = server.get(&acme.path("events?limit=100"), &acme.owner).await.expect(200);
+    let events = server.get(&acme.path("events?pageSize=100"), &acme.owner).await.expect(200);
     let all = events["events"].as_array().unwrap_or_else(|| panic!("{events}"));
     let near = all.iter().filter(|it| it.to_string().contains("\\\"limit\\\"") || it.to_string().contains("\"limit\""));
     near.cloned().collect()

@@ -11,10 +11,9 @@ use tokenward_core::caller::Grant;
 use tokenward_core::event::{By, Event, Kind};
 use tokenward_core::permission::Management;
 use tokenward_core::right::{Operator, Right as _};
-use tokenward_core::role::{Matrix, Role};
 use tokenward_core::token::{Revocation, RevokeReason};
 use tokenward_store::log::{self, Chain};
-use tokenward_store::{roles, tokens};
+use tokenward_store::tokens;
 use tokenward_verify::server::Fed;
 use tokio::task::JoinSet;
 
@@ -255,63 +254,6 @@ async fn fed(server: Server, acme: Organization) {
     verifier.feed(Fed { events: third.events, rows: told, described: Vec::new(), used: Vec::new() });
     assert!(verifier.reached(third.position).await);
     assert_eq!(name().await, "as-kept");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_role_that_is_edited_between_decision_and_write_counts_on_sqlite() {
-    let (server, acme) = Server::with_owner().await;
-    role_edited_meanwhile(server, acme).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_role_that_is_edited_between_decision_and_write_counts_on_postgres() {
-    let directory = tempfile::tempdir().unwrap();
-    let config = node_config(directory.path(), "a", &database().await);
-    let (server, acme) = Server::with_owner_and(directory, config).await;
-    role_edited_meanwhile(server, acme).await;
-}
-
-async fn role_edited_meanwhile(server: Server, acme: Organization) {
-    let body = json!({ "name": "makers", "permissions": ["token:manage", "token:read"] });
-    let maker: Uuid = server.post(&acme.path("customRole"), &acme.owner, body).await.expect(201)["id"]
-        .as_str()
-        .and_then(|id| id.parse().ok())
-        .unwrap();
-    let body = json!({ "name": "narrow" });
-    let narrow = server.post(&acme.path("customRole"), &acme.owner, body).await.expect(201)["id"].clone();
-    let (_, text) = server.new_token(&acme, json!({ "name": "maker", "role_id": maker })).await;
-    // All that it rests on is remembered.
-    for n in 0..3 {
-        let new = json!({ "name": format!("before-{n}"), "role_id": narrow });
-        server.post(&acme.path("apiToken"), &text, new).await.expect(201);
-    }
-    assert!(server.running.app.together.at_once() > 0, "nothing went the short way");
-    let (server, acme) = (Arc::new(server), Arc::new(acme));
-    let store = server.running.app.store.clone();
-    // Nobody else writes until this is committed.
-    let (mut tx, operator) = store.begin(&Operator::at_this_machine()).await.unwrap();
-    let mut running = JoinSet::new();
-    for n in 0..20 {
-        let (server, acme) = (Arc::clone(&server), Arc::clone(&acme));
-        let credential = if n % 2 == 0 { text.clone() } else { acme.owner.clone() };
-        let new = json!({ "name": format!("made-{n}"), "role_id": narrow });
-        running.spawn(async move { (n % 2 == 0, server.post(&acme.path("apiToken"), &credential, new).await) });
-    }
-    tokio::time::sleep(ON_THEIR_WAY).await;
-    let organization = acme.id.parse().unwrap();
-    let grant = Grant::operator(&operator, organization, Management::RoleManage);
-    let less = Role::custom(maker, "makers", &["token:read".to_owned()], Matrix::default()).unwrap();
-    let now = tx.now();
-    roles::update(&mut tx, &grant, &less, "", now).await.unwrap();
-    tx.commit(&[Event::new(Kind::RoleUpdated, Some(organization), maker, "makers")]).await.unwrap();
-    while let Some(done) = running.join_next().await {
-        match done.unwrap() {
-            (true, answer) => assert_eq!(answer.status, 403, "{}", answer.text),
-            (false, answer) => drop(answer.expect(201)),
-        }
-    }
-    let mut reader = store.read().await.unwrap();
-    assert!(matches!(log::verify(reader.conn()).await.unwrap(), Chain::Intact { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -271,7 +271,8 @@ async fn a_file_and_the_command_line_say_it() {
         run_with(&[line, &["--file", path.as_str(), "--organization", acme.id.as_str()]].concat(), &variables)
     };
     std::fs::write(&file, "sign_in: { providers: [], two_factors: true, grace_days: 14 }\n").unwrap();
-    assert_eq!(plan(&["plan"]).code, Some(0), "as it is");
+    let planned = plan(&["plan"]);
+    assert_eq!(planned.code, Some(0), "as it is: {planned:?}");
     std::fs::write(&file, "sign_in: { providers: [], two_factors: true, grace_days: 7 }\n").unwrap();
     let planned = plan(&["plan"]);
     let words = "any, two factors after 14 days → any, two factors after 7 days; it keeps out: bob@acme.example (no second factor; from";

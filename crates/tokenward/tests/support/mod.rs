@@ -163,6 +163,18 @@ pub fn config(directory: &Path) -> Config {
 }
 
 impl Server {
+    /// It is this much later, also for the node: it has looked at its database since.
+    pub async fn advance(&self, micros: i64) {
+        self.clock.advance(micros);
+        for _ in 0..1_000 {
+            if self.get("/readyz", "").await.status == 200 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the node does not look at its database");
+    }
+
     /// Starts a server without any organization.
     pub async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();

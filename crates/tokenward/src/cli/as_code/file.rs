@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 /// All of it. What a section does not name is left alone; a section that is not there is too.
@@ -39,8 +40,22 @@ pub struct SignIn {
     pub providers: Vec<String>,
     #[serde(default)]
     pub two_factors: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "days")]
     pub grace_days: u8,
+}
+
+/// A number of days. What stands in YAML without quotes is text to whoever reads it.
+fn days<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Days {
+        Number(u8),
+        Text(String),
+    }
+    match Days::deserialize(from)? {
+        Days::Number(days) => Ok(days),
+        Days::Text(text) => text.parse().map_err(|_| D::Error::custom(format!("`{text}` is no number of days"))),
+    }
 }
 
 /// What is asked of the lives of tokens: all of it, as it stands in the file.
@@ -351,6 +366,7 @@ mod tests {
             (_, _, Some(word)) => word.clone(),
             _ if schema["type"] == "object" => json!({}),
             _ if schema["type"] == "boolean" => json!(true),
+            _ if schema["type"] == "integer" => json!(1),
             _ => json!("x"),
         }
     }

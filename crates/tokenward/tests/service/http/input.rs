@@ -317,7 +317,7 @@ async fn a_parameter_or_a_header_of_ours_that_is_not_understood_is_refused_by_it
         (acme.path("apiToken?name=a&name=b"), "name", "is there twice"),
         (acme.path("events?pagesize=5"), "pagesize", "is no parameter of this address; did you mean `pageSize`?"),
         (acme.path("decision?validd=false"), "validd", "is no parameter of this address; did you mean `valid`?"),
-        (acme.path("customRole?page=2"), "page", "is no parameter of this address; there is none"),
+        (acme.path("customRole?page=2"), "page", "is no parameter of this address; known are `limit` and `cursor`"),
         (format!("/organization/{id}?x=1"), "x", "is no parameter of this address; there is none"),
         ("/limits?unit=ms".to_owned(), "unit", "is no parameter of this address; there is none"),
     ] {
