@@ -178,7 +178,10 @@ const FORMS: &[(&str, &[&str])] = &[
     ("/console/{organization}/settings/sign-in", &["version", "provider[]", "value[]", "role_id[]", "password", "otp"]),
     ("/console/{organization}/settings/sign-in/only/{key}", &["version", "password", "otp"]),
     ("/console/{organization}/settings/sign-in/any", &["version", "password", "otp"]),
-    ("/console/{organization}/settings/sign-in/two-factors", &["version", "grace_days", "one_factor", "password", "otp"]),
+    (
+        "/console/{organization}/settings/sign-in/two-factors",
+        &["version", "grace_days", "one_factor", "password", "otp"],
+    ),
     ("/console/{organization}/settings/delete", CONFIRM),
 ];
 

@@ -78,7 +78,7 @@ impl Filter {
                 _ => None,
             },
             name: self.name.as_ref().map(|part| part.to_lowercase()),
-            creator_name: self.creator_name.as_ref().map(|part| part.to_lowercase()),
+            creator_name: self.creator_name.as_ref().filter(|part| !part.is_empty()).map(|part| part.to_lowercase()),
             creator_left: self.maker_left,
             owner_left: self.owner_left,
             asked: self.attestation.map(|wanted| wanted != Attestation::Confirmed),

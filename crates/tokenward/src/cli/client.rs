@@ -76,12 +76,15 @@ pub struct Versioned<T> {
 
 /// The token that the environment says, itself or by the file that it names.
 fn given_token() -> Result<Option<Zeroizing<String>>> {
-    let said = |name| env::var(name).ok().filter(|text| !text.trim().is_empty());
+    let said = |name| env::var_os(name).filter(|text| text.to_str().is_none_or(|text| !text.trim().is_empty()));
     if let Some(token) = said("TOKENWARD_TOKEN") {
+        // Never passed over: somebody else's right would take its place.
+        let token = token.into_string().map_err(|_| Failure::usage("TOKENWARD_TOKEN is no text.".to_owned()))?;
         return Ok(Some(Zeroizing::new(token)));
     }
-    let Some(path) = said("TOKENWARD_TOKEN_FILE") else { return Ok(None) };
-    let token = std::fs::read_to_string(&path)
+    let Some(file) = said("TOKENWARD_TOKEN_FILE") else { return Ok(None) };
+    let path = file.to_string_lossy();
+    let token = std::fs::read_to_string(&file)
         .map(Zeroizing::new)
         .map_err(|cause| Failure::usage(format!("The file {path} of TOKENWARD_TOKEN_FILE cannot be read: {cause}")))?;
     if token.trim().is_empty() {

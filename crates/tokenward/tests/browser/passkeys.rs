@@ -83,20 +83,19 @@ async fn a_passkey_signs_in_proves_who_sits_there_and_is_removed() {
         browser.sees("The passkey is added.").await;
         browser.sees("never used").await;
         browser.pictures("account-passkeys").await;
+        come_back(&browser).await;
+        browser.sees("last used").await;
         // The same device says so itself.
         add(&browser, "Laptop again").await;
         browser.sees("This device has a passkey for your account already.").await;
         browser.pictures("passkey-new").await;
-        come_back(&browser).await;
-        browser.sees("last used").await;
 
         clock.advance(6 * MINUTE);
         browser.open("/console/account").await;
         browser.press("Remove").await;
-        browser.sees("Your password").await;
-        browser.sees("Use a passkey instead").await;
+        browser.sees("Use a passkey").await;
         browser.pictures("passkey-remove").await;
-        browser.press("Use a passkey instead").await;
+        browser.press("Use a passkey").await;
         browser.sees("It is proven that you sit here.").await;
         browser.press("Remove").await;
         browser.sees("The passkey is removed.").await;
@@ -173,6 +172,8 @@ async fn a_passkey_that_is_the_only_way_in_stays() {
         browser.sees("The passkey is added.").await;
         browser.press("Remove").await;
         browser.sees("Remove this passkey?").await;
+        browser.press("Use a passkey").await;
+        browser.sees("It is proven that you sit here.").await;
         browser.press("Remove").await;
         browser.sees("This is the only way in which you sign in.").await;
     })

@@ -37,8 +37,7 @@ async fn the_form_of_a_token_tells_all_its_faults_at_once() {
         assert!(page.html.contains(&format!("\n{kept}</textarea>")), "{field} is kept: {}", page.html);
     }
     // Each fault leads to its field.
-    for field in
-        ["name", "role_id", "expires", "networks", "permissions", "projects", "rate_limit", "quota", "labels"]
+    for field in ["name", "role_id", "expires", "networks", "permissions", "projects", "rate_limit", "quota", "labels"]
     {
         assert!(page.html.contains(&format!("href=\"#{field}")), "{field}: {}", page.html);
     }

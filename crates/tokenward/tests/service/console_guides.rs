@@ -42,7 +42,11 @@ async fn every_form_says_at_its_top_what_is_to_be_put_right() {
         (inside("/settings"), inside("/settings"), &[("name", "")]),
         (inside("/settings/token-policy"), inside("/settings/token-policy"), &[("max_lifetime", "soon")]),
         ("/console/account".into(), "/console/account/name".into(), &[("name", wide.as_str())]),
-        ("/console/account".into(), "/console/account/password".into(), &[("current_password", "wrong"), ("new_password", "short")]),
+        (
+            "/console/account".into(),
+            "/console/account/password".into(),
+            &[("current_password", "wrong"), ("new_password", "short")],
+        ),
         ("/console/new".into(), "/console/new".into(), &[("name", "")]),
     ];
     for (shown, posted, form) in forms {

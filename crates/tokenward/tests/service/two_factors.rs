@@ -57,7 +57,9 @@ async fn one_organization_asks_two_factors_and_everything_else_goes_on() {
 
     // A look at who would be out, which changes nothing.
     let look = server.put(&format!("{path}?dry_run=true"), &acme.owner, two(7)).await.expect(200);
-    let out = look["kept_out"].as_array().unwrap();
+    let mut out = look["kept_out"].as_array().unwrap().clone();
+    // Both became members in one moment.
+    out.sort_by_key(|it| it["email"] != OWNER);
     assert_eq!(out.iter().map(|it| &it["email"]).collect::<Vec<_>>(), [OWNER, "bob@acme.example"]);
     assert_eq!((&out[1]["lacks"], &out[1]["user_id"]), (&json!(["second_factor"]), &json!(bob_id)));
     assert_eq!((&out[1]["from"], &look["two_factors"]), (&look["two_factors_from"], &json!(true)));

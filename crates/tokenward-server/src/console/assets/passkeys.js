@@ -102,8 +102,9 @@ if (!document.documentElement.dataset.passkeys) {
       event.preventDefault();
       withButton(button, problem, form.dataset.address, async () => {
         if (!known) throw new Told("This browser knows no passkeys.");
-        const password = form.elements.namedItem("password")?.value ?? "";
-        const { options } = await ask(form.dataset.passkeyNew, form, password ? { password } : {});
+        // What is filled in of a password and a code proves who sits here.
+        const given = ["password", "otp"].map((name) => [name, form.elements.namedItem(name)?.value ?? ""]);
+        const { options } = await ask(form.dataset.passkeyNew, form, Object.fromEntries(given.filter(([, value]) => value)));
         send(form, await make(options));
       });
     });
@@ -161,9 +162,13 @@ if (!document.documentElement.dataset.passkeys) {
       withButton(button, problem, undefined, async () => {
         const { options } = await ask(`${path}/begin`, form);
         await ask(path, form, { credential: await sign(options) });
-        const password = form.elements.namedItem("password");
-        password.required = false;
-        password.closest(".field").hidden = true;
+        // A form asks for what the account has: beside a passkey, not always for a password.
+        for (const name of ["password", "current_password", "otp"]) {
+          const field = form.elements.namedItem(name);
+          if (!field) continue;
+          field.required = false;
+          field.closest(".field").hidden = true;
+        }
         button.hidden = true;
         offer.querySelector("[data-passkey-done]").hidden = false;
       });
