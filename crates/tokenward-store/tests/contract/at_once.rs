@@ -42,7 +42,7 @@ fn event(of: &Organization, kind: Kind, target: tokenward_core::Uuid) -> Event {
 
 /// Writes one token at the known end.
 async fn create(store: &Store, of: &Organization, grant: &Grant, name: &str) -> Result<Option<Written>, NotCommitted> {
-    let known = store.known_end().expect("this store has written last");
+    let known = store.known_end().unwrap();
     let id = store.new_id();
     let told = event(of, Kind::TokenCreated, id);
     let by: By = grant.by().clone();

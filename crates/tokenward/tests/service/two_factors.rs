@@ -224,8 +224,7 @@ async fn the_last_factor_stays_where_an_organization_asks_two_also_when_two_go_a
 async fn an_older_copy_of_the_database_does_not_take_it_back() {
     let (server, acme) = Server::with_owner().await;
     server.member(&acme, "bob@acme.example", "admin").await;
-    let seconds =
-        || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs().cast_signed();
+    let seconds = || tokenward_verify::server::clock::SystemClock::default().now().0 / 1_000_000;
     let begun = server.post(AUTHENTICATOR, &acme.owner, json!({})).await.expect(200);
     let authenticator = Authenticator::of(begun["seed"].as_str().unwrap());
     let body = json!({ "set_up": begun["set_up"], "otp": authenticator.at(seconds()) });
