@@ -14,6 +14,31 @@ const CSRF: &str = "csrf";
 /// Where there is no page, so that nothing is read.
 const NOWHERE: &str = "/console/{organization}/{*rest}";
 
+/// The fields of a token, beside those that its form has besides.
+macro_rules! token {
+    [$($own:literal),*] => {
+        &[
+            $($own,)*
+            "name",
+            "description",
+            "role_id",
+            "expires",
+            "expires_on",
+            "networks",
+            "permissions",
+            "projects",
+            "rate_limit",
+            "quota",
+            "labels",
+            "metadata",
+            "owner_id",
+            "successor_id",
+            "password",
+            "otp",
+        ]
+    };
+}
+
 /// The fields of the forms that are sent to each path. A field can be there once; one with `[]` behind it several times, and `.*`
 /// stands for all that begin so. A form that is sent to any other path has no field but the first.
 const FORMS: &[(&str, &[&str])] = &[
@@ -48,28 +73,7 @@ const FORMS: &[(&str, &[&str])] = &[
     ("/console/account/second-factor", &["set_up", "next", "password", "otp"]),
     ("/console/account/second-factor/codes", CONFIRM),
     ("/console/account/second-factor/remove", CONFIRM),
-    (
-        "/console/{organization}/tokens",
-        &[
-            "shown",
-            "name",
-            "description",
-            "role_id",
-            "expires",
-            "expires_on",
-            "networks",
-            "permissions",
-            "projects",
-            "rate_limit",
-            "quota",
-            "labels",
-            "metadata",
-            "owner_id",
-            "successor_id",
-            "password",
-            "otp",
-        ],
-    ),
+    ("/console/{organization}/tokens", token!["shown"]),
     ("/console/{organization}/tokens/find", &["q", "filter", "sort"]),
     ("/console/{organization}/tokens/import", &["rows", "confirmed", "password", "otp"]),
     (
@@ -77,29 +81,7 @@ const FORMS: &[(&str, &[&str])] = &[
         &["action", "set", "token[]", "reason", "note", "expires", "expires_on", "owner_id", "password", "otp"],
     ),
     ("/console/{organization}/tokens/revoke-all", &["created_before", "reason", "note", "confirm", "password", "otp"]),
-    (
-        "/console/{organization}/tokens/{token}/edit",
-        &[
-            "version",
-            "sure",
-            "name",
-            "description",
-            "role_id",
-            "expires",
-            "expires_on",
-            "networks",
-            "permissions",
-            "projects",
-            "rate_limit",
-            "quota",
-            "labels",
-            "metadata",
-            "owner_id",
-            "successor_id",
-            "password",
-            "otp",
-        ],
-    ),
+    ("/console/{organization}/tokens/{token}/edit", token!["version", "sure"]),
     ("/console/{organization}/tokens/{token}/rotate", ROTATE),
     ("/console/{organization}/tokens/{token}/disable", CONFIRM),
     ("/console/{organization}/tokens/{token}/enable", CONFIRM),

@@ -212,17 +212,7 @@ impl Store {
             DatabaseAddress::Server(url) => Pools::Postgres(postgres::open(&url).await?),
             DatabaseAddress::File(path) => Pools::Sqlite(sqlite::open(&path).await?),
         };
-        let store = Self {
-            pools,
-            clock,
-            random,
-            lock: None,
-            known: Arc::default(),
-            place: Arc::default(),
-            doubted: Arc::default(),
-            passkey_host: Arc::default(),
-            end: Arc::default(),
-        };
+        let store = Self::over(pools, clock, random);
         store.write_incarnation().await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
         folds::complete(&store).await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
         Ok(store)
@@ -235,17 +225,7 @@ impl Store {
             DatabaseAddress::Server(url) => Pools::Postgres(postgres::attach(&url).await?),
             DatabaseAddress::File(path) => Pools::Sqlite(sqlite::attach(&path).await?),
         };
-        Ok(Self {
-            pools,
-            clock,
-            random,
-            lock: None,
-            known: Arc::default(),
-            place: Arc::default(),
-            doubted: Arc::default(),
-            passkey_host: Arc::default(),
-            end: Arc::default(),
-        })
+        Ok(Self::over(pools, clock, random))
     }
 
     /// Opens the database at `url` for those who only read the log: nothing is made and nothing changed, not even the schema
@@ -255,7 +235,12 @@ impl Store {
             DatabaseAddress::Server(url) => Pools::Postgres(postgres::open_to_read(&url).await?),
             DatabaseAddress::File(path) => Pools::Sqlite(sqlite::open_to_read(&path).await?),
         };
-        Ok(Self {
+        Ok(Self::over(pools, clock, random))
+    }
+
+    /// Over open connections: nothing is known of the database yet.
+    fn over(pools: Pools, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        Self {
             pools,
             clock,
             random,
@@ -265,7 +250,7 @@ impl Store {
             doubted: Arc::default(),
             passkey_host: Arc::default(),
             end: Arc::default(),
-        })
+        }
     }
 
     /// Passkeys that were made for this host open accounts here: a fresh proof of an account that has one takes as much. It is said
