@@ -27,6 +27,14 @@ pub struct SignInPolicyBody {
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 30))]
     #[serde(default)]
     pub grace_days: u8,
+    /// For how long a proof of who sits at a session counts, such as `8h`; absent for as long as the server says.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_lifetime: Option<String>,
+    /// For how long a session may lie unused before that is proved anew, such as `30m`; absent for as long as the server says.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_idle: Option<String>,
 }
 
 /// By what people sign in to the organization, and whom that keeps out.
@@ -45,6 +53,12 @@ pub struct SignInPolicy {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub two_factors_from: Option<Time>,
+    /// For how long a proof of who sits at a session counts; absent where only the server says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_lifetime: Option<String>,
+    /// For how long a session may lie unused; absent where only the server says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_idle: Option<String>,
     /// Of a change: the members whom it keeps out, until they link an identity of these providers or have a second factor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_out: Option<Vec<KeptOut>>,

@@ -197,6 +197,8 @@ kinds! {
     SessionEnded = "session.ended", "DELETE", "MEMBERS_AND_ROLES", None;
     /// A user proved to be at a session, by the password or a provider: it has another text from then on.
     SessionProven = "session.proven", "UPDATE", "MEMBERS_AND_ROLES", None;
+    /// A session lay unused for longer than an organization of its user allows: there it counts again when it is proved anew.
+    SessionIdle = "session.idle", "UPDATE", "MEMBERS_AND_ROLES", None;
     /// Sign-ins at an account failed: at most one event an account and ten minutes, with how many there were. Ends in `.created`,
     /// since it takes nothing away from anybody.
     SignInFailuresTold = "sign_in_failures.created", "UPDATE", "MEMBERS_AND_ROLES", None;
@@ -293,6 +295,7 @@ impl Kind {
             | Self::SessionEnded
             // The text until then opens nothing any more.
             | Self::SessionProven
+            | Self::SessionIdle
             | Self::IdentityMoved
             | Self::IdentityRemoved
             | Self::PasskeyRemoved

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::event::Kind;
 use crate::sign_in::TwoFactors;
-use crate::time::Time;
+use crate::time::{Micros, Time};
 
 /// An event that a node has applied.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -99,6 +99,12 @@ pub enum After {
         /// That it asked two factors.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         two_factors: Option<TwoFactors>,
+        /// For how long a proof counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session_lifetime: Option<Micros>,
+        /// For how long a session could lie unused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session_idle: Option<Micros>,
     },
     /// Members of an organization: somebody and the role, or none any more.
     Member {

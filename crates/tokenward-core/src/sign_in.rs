@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::error::{Code, Error};
 use crate::method::{Method, Methods};
-use crate::time::{DAY, Time};
+use crate::time::{DAY, MINUTE, Micros, Time, length_text};
 
 /// That an organization asks two factors of sessions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -32,6 +32,10 @@ pub struct SignInPolicy {
     pub providers: Box<[Box<str>]>,
     /// Two factors.
     pub two_factors: Option<TwoFactors>,
+    /// Within how long before a request its holder must have proved who that is.
+    pub session_lifetime: Option<Micros>,
+    /// For how long a session may lie unused before its holder proves that anew.
+    pub session_idle: Option<Micros>,
 }
 
 impl SignInPolicy {
@@ -49,12 +53,23 @@ impl SignInPolicy {
 }
 
 /// How whoever holds a session has proved who that is.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SessionProof {
     /// By what.
     pub methods: Methods,
     /// The claim that the provider was to say groups in, where it did not. Absent is not empty: nothing follows from it.
     pub absent_claim: Option<Box<str>>,
+    /// When that was last.
+    pub at: Time,
+    /// For how long nobody has used the session since, as far as an organization of the person asks about it; 0 where it was in use.
+    pub idle: Micros,
+}
+
+/// Nothing was ever proved.
+impl Default for SessionProof {
+    fn default() -> Self {
+        Self { methods: Methods::default(), absent_claim: None, at: Time(0), idle: 0 }
+    }
 }
 
 /// What an organization asks of a session beyond what its holder has proved.
@@ -71,7 +86,14 @@ pub enum Shortfall {
     },
     /// A second factor.
     TwoFactors,
+    /// A proof that is no older than this.
+    Lifetime(Micros),
+    /// A proof since the session lay unused for longer than this.
+    Idle(Micros),
 }
+
+/// Within how long somebody proves anew who comes back to a session that lay unused: what is asked for is a proof of now.
+const NOW: Micros = 5 * MINUTE;
 
 impl Shortfall {
     /// The error that tells it.
@@ -100,18 +122,34 @@ impl Shortfall {
                               account page of the console. An API token does.";
                 return Error::two_factors_required(detail, None);
             }
+            Self::Lifetime(within) => {
+                let why = format!("the last {} alone, and yours is older", length_text(*within));
+                return prove_anew(&why, *within);
+            }
+            Self::Idle(limit) => {
+                let why = format!("the time since a session lay unused for {}, as yours did", length_text(*limit));
+                return prove_anew(&why, NOW);
+            }
         };
         Error::new(Code::ProofRequired, detail).proven_by(&told, None)
     }
 }
 
+fn prove_anew(why: &str, within: Micros) -> Error {
+    let detail = format!(
+        "In this organization a proof of who sits at the session counts that is of {why}: send your password with POST /session/proof, \
+         or sign in again, and repeat the request. An API token does."
+    );
+    Error::new(Code::ProofRequired, detail).proven_by(&[], Some(within))
+}
+
 /// What is missing to a session at this moment in an organization that asks this, where a rule for the provider `by_rule` made the
-/// membership (nobody's rule where it was made by hand). The operator's link is enough for everything: it is the way in where a
-/// provider fails, or a factor is lost.
+/// membership (nobody's rule where it was made by hand). The operator's link is enough for everything but time: it is the way in
+/// where a provider fails, or a factor is lost.
 #[must_use]
 pub fn shortfall(policy: &SignInPolicy, by_rule: Option<&str>, proof: &SessionProof, now: Time) -> Option<Shortfall> {
     if proof.methods.has(&Method::Link) {
-        return None;
+        return out_of_time(policy, proof, now);
     }
     let asked = &policy.providers;
     if !asked.is_empty() && !asked.iter().any(|key| proof.methods.by(key)) {
@@ -126,7 +164,17 @@ pub fn shortfall(policy: &SignInPolicy, by_rule: Option<&str>, proof: &SessionPr
         }
     }
     let asks_two = policy.two_factors.is_some_and(|it| now >= it.refused_from());
-    (asks_two && !proof.methods.are_strong()).then_some(Shortfall::TwoFactors)
+    if asks_two && !proof.methods.are_strong() {
+        return Some(Shortfall::TwoFactors);
+    }
+    out_of_time(policy, proof, now)
+}
+
+/// Told last: whoever proves what else is missing proves it now.
+fn out_of_time(policy: &SignInPolicy, proof: &SessionProof, now: Time) -> Option<Shortfall> {
+    let age = now.0.saturating_sub(proof.at.0);
+    let lifetime = policy.session_lifetime.filter(|most| age >= *most).map(Shortfall::Lifetime);
+    lifetime.or_else(|| policy.session_idle.filter(|most| proof.idle >= *most).map(Shortfall::Idle))
 }
 
 /// A rule: whom a provider says this of has this role.
@@ -151,11 +199,13 @@ pub fn first_match<'r>(rules: &'r [SignInRule], provider: &str, values: &[String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::HOUR;
 
     fn proof(methods: &str, absent_claim: Option<&str>) -> SessionProof {
         SessionProof {
             methods: Methods::parse(methods).unwrap_or_default(),
             absent_claim: absent_claim.map(Into::into),
+            ..SessionProof::default()
         }
     }
 
@@ -187,7 +237,7 @@ mod tests {
             (&[], None, "oidc:corp", Some("groups"), None),
             (&corp, None, "oidc:corp", Some("groups"), None),
         ] {
-            let policy = SignInPolicy { providers: asked.into(), two_factors: None };
+            let policy = SignInPolicy { providers: asked.into(), ..SignInPolicy::default() };
             let found = shortfall(&policy, by_rule, &proof(methods, absent), Time(i64::MAX));
             assert_eq!(found, missing, "{asked:?} {by_rule:?} {methods} {absent:?}");
         }
@@ -222,6 +272,31 @@ mod tests {
         );
         assert_eq!(missing(&both, "oidc:corp", asked_at), Some(Shortfall::TwoFactors));
         assert_eq!(shortfall(&both, Some("corp"), &proof("oidc:corp", None), asked_at), Some(Shortfall::TwoFactors));
+    }
+
+    #[test]
+    fn a_proof_counts_for_as_long_as_the_organization_says_and_until_the_session_lies_unused() {
+        let at = Time(1_000_000);
+        let policy = SignInPolicy { session_lifetime: Some(DAY), session_idle: Some(HOUR), ..SignInPolicy::default() };
+        let after = |methods, idle, age| {
+            let proof = SessionProof { at, idle, ..proof(methods, None) };
+            shortfall(&policy, None, &proof, at.plus(age))
+        };
+        for methods in ["password", "oidc:corp", "passkey", "link", "device password"] {
+            assert_eq!(after(methods, HOUR - 1, DAY - 1), None, "{methods}");
+            assert_eq!(after(methods, 0, DAY), Some(Shortfall::Lifetime(DAY)), "{methods}");
+            assert_eq!(after(methods, HOUR, 0), Some(Shortfall::Idle(HOUR)), "{methods}");
+        }
+        // A clock that was set back makes nothing older, and nothing asked is nothing missing.
+        assert_eq!(after("password", 0, -DAY), None);
+        let old = SessionProof { idle: Micros::MAX, ..proof("password", None) };
+        assert_eq!(shortfall(&SignInPolicy::default(), None, &old, Time(i64::MAX)), None);
+        // What else is missing is told first: proving it is a proof of now.
+        let both = SignInPolicy { providers: Box::new(["corp".into()]), ..policy };
+        assert!(matches!(shortfall(&both, None, &old, at), Some(Shortfall::Providers(_))));
+        let error = Shortfall::Lifetime(8 * HOUR).error();
+        assert_eq!((error.code, error.max_age()), (Code::ProofRequired, Some(8 * 3_600)));
+        assert_eq!(Shortfall::Idle(HOUR).error().max_age(), Some(300));
     }
 
     #[test]

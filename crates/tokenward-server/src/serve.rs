@@ -245,7 +245,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         public_url: own_url,
         live: ArcSwap::from_pointee(reload::live(&config, reload::mailer(&config, &limits)?)),
         strangers: Strangers::default(),
-        passwords: Passwords::new(&limits)?,
+        passwords: Passwords::new(&limits),
         throttle: Throttle::new(&limits),
         devices,
         shares: Shares::default(),

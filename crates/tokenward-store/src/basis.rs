@@ -12,6 +12,7 @@ use tokenward_core::role::Scope;
 use tokenward_core::role::{Mode, Role, Target};
 use tokenward_core::secret::Kind;
 use tokenward_core::sign_in::{SessionProof, Shortfall, shortfall};
+use tokenward_core::time::Micros;
 use tokenward_core::token::{Cut, State, first_end};
 use tokenward_core::{Result, Time, Uuid};
 
@@ -19,7 +20,7 @@ use crate::db::{Conn, by_ids, row, run};
 use crate::factors;
 use crate::restrictions::{self, Bound};
 use crate::role_rows;
-use crate::sign_in_columns;
+use crate::sign_in_columns::Columns;
 
 /// Of who holds no credential.
 pub(crate) const NOTHING: Basis = Basis {
@@ -170,9 +171,9 @@ impl TokenBasis {
 
 async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, here: Here<'_>) -> Result<Found> {
     let row: Option<SessionBasis> = run!(conn.reborrow(), c => sqlx::query_as(
-        "SELECT expires_at, proven_at, methods, absent_claim, organization_id FROM session WHERE id = $1 AND account_id = $2"
+        "SELECT expires_at, proven_at, methods, absent_claim, organization_id, idle FROM session WHERE id = $1 AND account_id = $2"
     ).bind(on.credential).bind(account).fetch_optional(&mut *c))?;
-    let Some(SessionBasis { expires_at, proven_at, methods, absent_claim, organization_id }) = row else {
+    let Some(SessionBasis { expires_at, proven_at, methods, absent_claim, organization_id, idle }) = row else {
         return Ok(Found::default());
     };
     let credential = Some(Credential {
@@ -185,6 +186,7 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, here: Here<'_>
         brownout: None,
     });
     // What was proved by less than the account can be proved by is no fresh proof.
+    let at = proven_at;
     let met = factors::of(conn.reborrow(), account, here.passkey_host).await?.are_met_by(&methods);
     let proven_at = Some(proven_at).filter(|_| met);
     // One that is for another organization reaches nothing here.
@@ -193,7 +195,8 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, here: Here<'_>
         return Ok(Found { credential, proven_at, ..Found::default() });
     };
     let found: Option<MemberBasis> = run!(conn, c => sqlx::query_as(concat!(
-        "SELECT m.role_id, m.rule_provider, o.sign_in_providers, o.two_factors_at, o.two_factors_grace, o.forbids_device ",
+        "SELECT m.role_id, m.rule_provider, o.sign_in_providers, o.two_factors_at, o.two_factors_grace, ",
+        "o.session_lifetime, o.session_idle, o.forbids_device ",
         "FROM member m JOIN organization o ON o.id = m.organization_id ",
         "WHERE m.organization_id = $1 AND m.account_id = $2 AND o.deleted_at IS NULL"
     )).bind(organization).bind(account).fetch_optional(&mut *c))?;
@@ -201,9 +204,10 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, here: Here<'_>
     let Some(member) = found.filter(|it| !(by_device && it.forbids_device)) else {
         return Ok(Found { credential, proven_at, ..Found::default() });
     };
-    let proof = SessionProof { methods, absent_claim: absent_claim.map(Into::into) };
-    let two_factors = (member.two_factors_at, member.two_factors_grace);
-    let asked = sign_in_columns::policy(member.sign_in_providers.as_deref(), two_factors);
+    let proof = SessionProof { methods, absent_claim: absent_claim.map(Into::into), at, idle };
+    let MemberBasis { two_factors_at, two_factors_grace, session_lifetime, session_idle, .. } = member;
+    let providers = member.sign_in_providers.as_deref();
+    let asked = Columns { providers, two_factors_at, two_factors_grace, session_lifetime, session_idle }.policy();
     let shortfall = shortfall(&asked, member.rule_provider.as_deref(), &proof, here.now);
     Ok(Found { credential, role_id: Some(member.role_id), proven_at, shortfall, ..Found::default() })
 }
@@ -215,6 +219,7 @@ row! {
         methods: Methods,
         absent_claim: Option<String>,
         organization_id: Option<Uuid>,
+        idle: Micros,
     }
 }
 
@@ -225,6 +230,8 @@ row! {
         sign_in_providers: Option<String>,
         two_factors_at: Option<Time>,
         two_factors_grace: Option<i32>,
+        session_lifetime: Option<Micros>,
+        session_idle: Option<Micros>,
         forbids_device: bool,
     }
 }

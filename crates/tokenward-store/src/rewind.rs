@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use tokenward_core::event::{Event, Kind};
 use tokenward_core::journal::{self, After, Entry};
 use tokenward_core::right::Keeper;
+use tokenward_core::sign_in::SignInPolicy;
 use tokenward_core::token::Cut;
 use tokenward_core::{Result, Time, Uuid};
 
@@ -146,8 +147,14 @@ async fn take_away(
         }
         After::Identities { living } => credentials::identities(tx, target, living, events).await?,
         After::Passkeys { living } => credentials::passkeys(tx, target, living, events).await?,
-        After::SignIn { providers, two_factors } => {
-            credentials::sign_in(tx, target, (providers, *two_factors), events).await?;
+        After::SignIn { providers, two_factors, session_lifetime, session_idle } => {
+            let asked = SignInPolicy {
+                providers: providers.iter().map(|key| key.as_str().into()).collect(),
+                two_factors: *two_factors,
+                session_lifetime: *session_lifetime,
+                session_idle: *session_idle,
+            };
+            credentials::sign_in(tx, target, asked, events).await?;
         }
         After::Member { role } => {
             let Some(organization) = organization else { return Ok(()) };

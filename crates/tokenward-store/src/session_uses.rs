@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
+use tokenward_core::time::Micros;
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, Many, by_ids, execute, hex_id, many, row, run};
@@ -121,6 +122,38 @@ pub async fn idle(conn: Conn<'_>, since: Time, now: Time, limit: i64) -> Result<
         "JOIN account a ON a.id = s.account_id LEFT JOIN session_use u ON u.session_id = s.id ",
         "WHERE s.expires_at > $2 AND COALESCE(u.used_at, s.created_at) <= $1 ORDER BY s.id LIMIT $3"
     )).bind(since.0).bind(now.0).bind(limit).fetch_all(&mut *c))
+}
+
+row! {
+    /// A session that lies unused for longer than an organization of its user allows.
+    #[derive(Clone, PartialEq, Eq, Debug)]
+    pub struct Unused {
+        /// Its id.
+        pub id: Uuid,
+        /// Whose it is.
+        pub account_id: Uuid,
+        /// The user's e-mail address.
+        pub email: String,
+        /// When it was last used, or proved.
+        pub used_at: Time,
+        /// The longest time of those that are over.
+        pub idle: Micros,
+    }
+}
+
+/// Sessions that live on and that nobody has used or proved for longer than an organization allows which they reach, and this much
+/// more; some of them. Those of which that is noted are left out.
+pub async fn unused(conn: Conn<'_>, now: Time, more: Micros, limit: i64) -> Result<Vec<Unused>> {
+    run!(conn, c => sqlx::query_as(concat!(
+        "SELECT id, account_id, email, used_at, max(allowed) AS idle FROM (",
+        "SELECT s.id, s.account_id, a.email, o.session_idle AS allowed, s.idle AS noted, ",
+        "CASE WHEN u.used_at > s.proven_at THEN u.used_at ELSE s.proven_at END AS used_at ",
+        "FROM organization o JOIN member m ON m.organization_id = o.id JOIN session s ON s.account_id = m.account_id ",
+        "JOIN account a ON a.id = s.account_id LEFT JOIN session_use u ON u.session_id = s.id ",
+        "WHERE o.session_idle IS NOT NULL AND o.deleted_at IS NULL AND s.expires_at > $1 ",
+        "AND (s.organization_id IS NULL OR s.organization_id = o.id)) AS those ",
+        "WHERE allowed > noted AND used_at <= $1 - $2 - allowed GROUP BY id, account_id, email, used_at ORDER BY id LIMIT $3"
+    )).bind(now.0).bind(more).bind(limit).fetch_all(&mut *c))
 }
 
 /// Forgets the uses of sessions that have ended.

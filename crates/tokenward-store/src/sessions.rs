@@ -2,6 +2,7 @@
 
 use tokenward_core::method::Methods;
 use tokenward_core::secret::Digest;
+use tokenward_core::time::Micros;
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, by_ids, execute, row, run};
@@ -38,6 +39,8 @@ row! {
         pub absent_claim: Option<String>,
         /// The one organization that it reaches; none for all of the user's.
         pub organization_id: Option<Uuid>,
+        /// For how long nobody has used it since it was proved, as far as an organization asks about it.
+        pub idle: Micros,
     }
 }
 
@@ -105,7 +108,7 @@ pub async fn insert(tx: &mut Tx, session: &NewSession<'_>, now: Time) -> Result<
 pub async fn of_accounts(conn: Conn<'_>, accounts: &[Uuid]) -> Result<Vec<Session>> {
     by_ids(conn, concat!(
         "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent, ",
-        "s.methods, s.proven_at, s.absent_claim, s.organization_id ",
+        "s.methods, s.proven_at, s.absent_claim, s.organization_id, s.idle ",
         "FROM session s JOIN account a ON a.id = s.account_id WHERE s.account_id IN"
     ), accounts).await
 }
@@ -124,7 +127,7 @@ pub async fn beyond(conn: Conn<'_>, account: Uuid, keep: u64) -> Result<Vec<Uuid
 pub async fn all(conn: Conn<'_>) -> Result<Vec<Session>> {
     run!(conn, c => sqlx::query_as(concat!(
         "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent, ",
-        "s.methods, s.proven_at, s.absent_claim, s.organization_id ",
+        "s.methods, s.proven_at, s.absent_claim, s.organization_id, s.idle ",
         "FROM session s JOIN account a ON a.id = s.account_id"
     )).fetch_all(&mut *c))
 }
@@ -166,7 +169,7 @@ pub async fn prove(tx: &mut Tx, account: Uuid, id: Uuid, renewed: &Renewed<'_>, 
     let proven = execute!(
         tx.conn(),
         sqlx::query(concat!(
-            "UPDATE session SET proven_at = $3, digest = $4, pepper_version = $5, methods = $6, ",
+            "UPDATE session SET proven_at = $3, idle = 0, digest = $4, pepper_version = $5, methods = $6, ",
             "absent_claim = COALESCE($7, absent_claim), expires_at = $8 ",
             "WHERE id = $1 AND account_id = $2"
         ))
@@ -180,6 +183,15 @@ pub async fn prove(tx: &mut Tx, account: Uuid, id: Uuid, renewed: &Renewed<'_>, 
         .bind(renewed.expires_at.0)
     )?;
     Ok(proven > 0)
+}
+
+/// Notes for how long nobody has used a session. `false` when it has ended.
+pub async fn lay_idle(tx: &mut Tx, account: Uuid, id: Uuid, idle: Micros) -> Result<bool> {
+    let noted = execute!(
+        tx.conn(),
+        sqlx::query("UPDATE session SET idle = $3 WHERE id = $1 AND account_id = $2").bind(id).bind(account).bind(idle)
+    )?;
+    Ok(noted > 0)
 }
 
 /// What a living session of a user hands over. `None` when it has ended.

@@ -5,10 +5,11 @@ use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
 use tokenward_core::role::RoleKind;
 use tokenward_core::sign_in::{SignInPolicy, SignInRule};
+use tokenward_core::time::Micros;
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, by_ids, execute, row, run};
-use crate::sign_in_columns::policy;
+use crate::sign_in_columns::Columns;
 use crate::tx::Tx;
 
 row! {
@@ -139,26 +140,33 @@ row! {
         sign_in_providers: Option<String>,
         two_factors_at: Option<Time>,
         two_factors_grace: Option<i32>,
+        session_lifetime: Option<Micros>,
+        session_idle: Option<Micros>,
     }
+}
+
+/// The columns of what is asked, and where they say anything.
+macro_rules! asking {
+    () => {
+        concat!(
+            "SELECT id, sign_in_providers, two_factors_at, two_factors_grace, session_lifetime, session_idle FROM organization ",
+            "WHERE (sign_in_providers IS NOT NULL OR two_factors_at IS NOT NULL ",
+            "OR session_lifetime IS NOT NULL OR session_idle IS NOT NULL)"
+        )
+    };
 }
 
 /// What these organizations, or all, ask of sessions; those that take any are left out.
 pub async fn asked(conn: Conn<'_>, organizations: Option<&[Uuid]>) -> Result<Vec<(Uuid, SignInPolicy)>> {
     let rows: Vec<PolicyRow> = match organizations {
-        Some(ids) => {
-            let select = concat!(
-                "SELECT id, sign_in_providers, two_factors_at, two_factors_grace FROM organization ",
-                "WHERE (sign_in_providers IS NOT NULL OR two_factors_at IS NOT NULL) AND id IN"
-            );
-            by_ids(conn, select, ids).await?
-        }
-        None => run!(conn, c => sqlx::query_as(concat!(
-            "SELECT id, sign_in_providers, two_factors_at, two_factors_grace FROM organization ",
-            "WHERE sign_in_providers IS NOT NULL OR two_factors_at IS NOT NULL ORDER BY id"
-        )).fetch_all(&mut *c))?,
+        Some(ids) => by_ids(conn, concat!(asking!(), " AND id IN"), ids).await?,
+        None => run!(conn, c => sqlx::query_as(concat!(asking!(), " ORDER BY id")).fetch_all(&mut *c))?,
     };
     let read = |row: PolicyRow| {
-        (row.id, policy(row.sign_in_providers.as_deref(), (row.two_factors_at, row.two_factors_grace)))
+        let PolicyRow { id, sign_in_providers, two_factors_at, two_factors_grace, session_lifetime, session_idle } =
+            row;
+        let providers = sign_in_providers.as_deref();
+        (id, Columns { providers, two_factors_at, two_factors_grace, session_lifetime, session_idle }.policy())
     };
     Ok(rows.into_iter().map(read).collect())
 }
@@ -180,14 +188,16 @@ pub(crate) async fn put(tx: &mut Tx, organization: Uuid, policy: &SignInPolicy, 
     execute!(
         tx.conn(),
         sqlx::query(concat!(
-            "UPDATE organization SET sign_in_providers = $2, two_factors_at = $4, two_factors_grace = $5, updated_at = $3 ",
-            "WHERE id = $1 AND deleted_at IS NULL"
+            "UPDATE organization SET sign_in_providers = $2, two_factors_at = $4, two_factors_grace = $5, ",
+            "session_lifetime = $6, session_idle = $7, updated_at = $3 WHERE id = $1 AND deleted_at IS NULL"
         ))
         .bind(organization)
         .bind(words)
         .bind(now.0)
         .bind(policy.two_factors.map(|it| it.asked_at.0))
         .bind(policy.two_factors.map(|it| i32::from(it.grace_days)))
+        .bind(policy.session_lifetime)
+        .bind(policy.session_idle)
     )?;
     Ok(())
 }

@@ -444,7 +444,11 @@ impl Touched {
                 | Event::PolicyTokenDeleted => {
                     touched.tokens.insert(row.target_id);
                 }
-                Event::SessionCreated | Event::SessionEnded | Event::SessionProven | Event::UserUpdated => {
+                Event::SessionCreated
+                | Event::SessionEnded
+                | Event::SessionProven
+                | Event::SessionIdle
+                | Event::UserUpdated => {
                     touched.accounts.insert(row.related_id.unwrap_or(row.target_id));
                 }
                 _ => {}
@@ -544,7 +548,8 @@ async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target
         Keeps::SignIn => {
             let asked = sign_in_rules::asked_by(feed.conn()?, target).await?;
             let providers = asked.providers.iter().map(|key| key.to_string()).collect();
-            Some(After::SignIn { providers, two_factors: asked.two_factors })
+            let SignInPolicy { two_factors, session_lifetime, session_idle, .. } = asked;
+            Some(After::SignIn { providers, two_factors, session_lifetime, session_idle })
         }
         Keeps::Member => match organization {
             Some(organization) => {
@@ -805,7 +810,12 @@ fn session(row: sessions::Session) -> Option<(Digest, Session)> {
         email: row.email.into(),
         console: row.console,
         reach: Reach { only: row.organization_id, by_device: row.methods.has(&Method::Device) },
-        proof: Arc::new(SessionProof { absent_claim: row.absent_claim.map(Into::into), methods: row.methods }),
+        proof: Arc::new(SessionProof {
+            absent_claim: row.absent_claim.map(Into::into),
+            methods: row.methods,
+            at: row.proven_at,
+            idle: row.idle,
+        }),
         expires_at: row.expires_at,
     };
     Some((digest(&row.digest)?, session))

@@ -46,7 +46,7 @@ pub struct SignInFailuresSnapshot {
     pub count: i64,
 }
 
-/// A session that ended because nobody used it.
+/// A session that ended, or is to be proved anew, because nobody used it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct IdleSessionSnapshot {
@@ -84,4 +84,10 @@ pub struct SignInPolicySnapshot {
     /// From when on a session of one factor is refused; none where two are not asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub two_factors_from: Option<Time>,
+    /// For how long a proof counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_lifetime: Option<String>,
+    /// For how long a session may lie unused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_idle: Option<String>,
 }

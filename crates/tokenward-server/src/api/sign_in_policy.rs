@@ -11,6 +11,7 @@ use tokenward_api::sign_in_policy::{KeptOut, SignInPolicy, SignInPolicyBody};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
 use tokenward_core::sign_in::{SignInPolicy as SignInPolicyOf, TwoFactors};
+use tokenward_core::time::length_text;
 use tokenward_core::{Error, Result as Checked};
 
 use super::endpoint::{Endpoint, get, put};
@@ -20,6 +21,7 @@ use super::right::On;
 use super::understood::QueryKind;
 use crate::limits::PROVIDER_KEYS;
 use crate::service::App;
+use crate::service::session_limits::{Bounds, IDLE, LIFETIME};
 use crate::service::sign_in_policy::{self as service, Dated, Wanted};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -28,7 +30,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .needs(Management::OrganizationEdit, On::Organization)
         .about(
             "Organizations",
-            "Write by what people sign in. It holds for every door and for the sessions that are there; API tokens are not concerned. \
+            "Write by what people sign in, and for how long a session counts. It holds for every door and for the sessions that are there; API tokens are not concerned. \
              To ask for a provider takes a session that it proved within five minutes; to ask two factors, or to change that, one that \
              two factors proved.",
         )
@@ -69,6 +71,8 @@ fn body(policy: &SignInPolicyOf, kept_out: Option<Vec<service::KeptOut>>) -> Sig
         two_factors: policy.two_factors.is_some(),
         grace_days: policy.two_factors.map_or(0, |it| it.grace_days),
         two_factors_from: policy.two_factors.map(TwoFactors::refused_from),
+        session_lifetime: policy.session_lifetime.map(length_text),
+        session_idle: policy.session_idle.map(length_text),
         kept_out: kept_out.map(|all| all.into_iter().map(out).collect()),
     }
 }
@@ -88,7 +92,16 @@ fn wanted(sent: SignInPolicyBody) -> Checked<Wanted> {
     if sent.grace_days > 0 && !sent.two_factors {
         return Err(Error::invalid("grace_days", "goes with `two_factors`; leave it out without"));
     }
-    Ok(Wanted { providers, grace_days: sent.two_factors.then_some(sent.grace_days) })
+    let read = |field, sent: Option<String>, bounds: &Bounds| {
+        let said = sent.map(|text| bounds.read(&text)).transpose();
+        said.map_err(|problem| Error::invalid(field, problem))
+    };
+    Ok(Wanted {
+        providers,
+        grace_days: sent.two_factors.then_some(sent.grace_days),
+        session_lifetime: read("session_lifetime", sent.session_lifetime, &LIFETIME)?,
+        session_idle: read("session_idle", sent.session_idle, &IDLE)?,
+    })
 }
 
 async fn show(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {

@@ -7,6 +7,7 @@ use tokenward_core::reason::Reason;
 use tokenward_core::secret::random_text;
 use tokenward_core::{Code, Error, Uuid};
 
+use super::organization_sessions;
 use super::page::page;
 use super::person::SignedIn;
 use super::two_factors;
@@ -105,12 +106,17 @@ pub(super) async fn lead_to_proof(
             let href = format!("/sign-in/with/{}?{}", provider.key, query.finish());
             (format!("Sign in with {}", provider.name()), href)
         }
+        None if error.providers().is_empty() => {
+            ("Prove that it is you".to_owned(), organization_sessions::way_to_prove(back.unwrap_or(&home)))
+        }
         // The provider is not set up here any more: whoever runs the server has another way in.
         None => ("Go to the console".to_owned(), "/".to_owned()),
     };
     let detail = format!("{} You are signed in as {}.", quoted(&error.detail), person.caller.by().actor.name());
     let title = if error.asks_two_factors() {
         format!("{name} asks for a second factor")
+    } else if error.providers().is_empty() {
+        format!("{name} asks who sits here")
     } else {
         format!("{name} asks for another sign-in")
     };

@@ -64,6 +64,7 @@ const FORMS: &[(&str, &[&str])] = &[
     ("/console/account/password/remove", CONFIRM),
     ("/console/account/identities/link", &["password", "otp"]),
     ("/console/account/two-factors", &["next", "password", "otp"]),
+    ("/console/account/proof", &["next", "password", "otp"]),
     ("/console/account/identities/{identity}/remove", CONFIRM),
     ("/console/account/passkeys", &["name", "credential", "password", "otp"]),
     ("/console/account/passkeys/begin", &["password", "otp"]),
@@ -160,6 +161,10 @@ const FORMS: &[(&str, &[&str])] = &[
     ("/console/{organization}/settings/sign-in", &["version", "provider[]", "value[]", "role_id[]", "password", "otp"]),
     ("/console/{organization}/settings/sign-in/only/{key}", &["version", "password", "otp"]),
     ("/console/{organization}/settings/sign-in/any", &["version", "password", "otp"]),
+    (
+        "/console/{organization}/settings/sign-in/sessions",
+        &["version", "session_lifetime", "session_idle", "password", "otp"],
+    ),
     (
         "/console/{organization}/settings/sign-in/two-factors",
         &["version", "grace_days", "one_factor", "password", "otp"],

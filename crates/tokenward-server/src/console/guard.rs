@@ -101,7 +101,7 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
         Err(Refused::Unreadable(error)) => error_inside(&person, organization, nav, &error).await,
     };
     let mut response = match response.extensions().get::<Arc<Error>>() {
-        Some(error) if !error.providers().is_empty() || error.asks_two_factors() => {
+        Some(error) if error.code == Code::ProofRequired => {
             errors::lead_to_proof(&person, organization, &Arc::clone(error), asked_for.as_deref()).await
         }
         Some(error) => error_inside(&person, organization, nav, &Arc::clone(error)).await,

@@ -29,6 +29,7 @@ mod invitations;
 mod log_check;
 mod members;
 mod nodes;
+mod organization_sessions;
 mod organization_sign_in;
 mod organizations;
 mod overview;
@@ -165,6 +166,10 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
             "/console/{organization}/settings/sign-in/only/{key}",
             get(organization_sign_in::ask_only).post(organization_sign_in::only),
         )
+        .route(
+            "/console/{organization}/settings/sign-in/sessions",
+            get(organization_sessions::ask).post(organization_sessions::save),
+        )
         .route("/console/{organization}/settings/sign-in/two-factors", get(two_factors::ask).post(two_factors::save))
         .route("/console/{organization}/settings/sign-in/try/{key}", get(providers::go_to_try))
         .route(
@@ -228,6 +233,7 @@ fn second_factor_routes() -> Router<Arc<App>> {
         .route(PAGE, get(second_factor::ask).post(second_factor::turn_on))
         .route(&format!("{PAGE}/codes"), get(second_factor::ask_codes).post(second_factor::new_codes))
         .route(&format!("{PAGE}/remove"), get(second_factor::ask_remove).post(second_factor::remove))
+        .route("/console/account/proof", get(organization_sessions::ask_proof).post(organization_sessions::take_proof))
         .route(two_factors::PAGE, get(two_factors::ask_proof).post(two_factors::take_proof))
 }
 

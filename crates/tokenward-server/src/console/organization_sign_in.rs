@@ -12,6 +12,7 @@ use tokenward_core::{Result, Time, Uuid};
 
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
+use super::organization_sessions;
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::proof;
@@ -83,6 +84,9 @@ async fn sign_in_page(
         two_factors: person
             .can(organization, Management::OrganizationEdit)
             .then(|| two_factors::state(person, organization)),
+        sessions: person
+            .can(organization, Management::OrganizationEdit)
+            .then(|| organization_sessions::state(person, organization)),
         password: proof::field(person, &mut problems).await?,
         error: problems.rest(),
     };
@@ -183,7 +187,7 @@ async fn only_page(person: &SignedIn, organization: Uuid, key: Option<&str>, mut
         None => format!("/console/{organization}/settings/sign-in/any"),
     };
     let keys: Vec<String> = key.map(str::to_owned).into_iter().collect();
-    let wanted = Wanted { providers: keys.clone(), grace_days: None };
+    let wanted = Wanted { providers: keys.clone(), ..Wanted::default() };
     let kept_out = sign_in_policy::kept_out(&person.app, &grant, &wanted).await?;
     let proven = keys.is_empty() || sign_in_policy::is_proven_by(&person.app, &grant, &keys).await?;
     let directory = person.app.verifier.directory();

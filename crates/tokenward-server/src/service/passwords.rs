@@ -15,29 +15,30 @@ use crate::limits::Limits;
 /// Hashes and checks passwords.
 pub struct Passwords {
     turns: Turns,
-    /// A hash of nothing, so that an unknown address takes as long as a known one.
-    decoy: String,
 }
+
+/// What an unknown address is compared with, so that it takes as long as a known one: a salt and a hash of zeros, which belong to no
+/// password that anybody could find. What takes the time is in front of them, as [`hash`] writes it.
+const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 impl Passwords {
     /// Ready to hash.
-    pub fn new(limits: &Limits) -> Result<Self> {
-        Ok(Self { turns: Turns::new(limits), decoy: hash("no password at all")? })
+    pub fn new(limits: &Limits) -> Self {
+        Self { turns: Turns::new(limits) }
     }
 
     /// Waits for the turn to hash or to check one password. What can be found wrong without it comes before.
-    pub async fn turn(&self, lane: Lane) -> Result<Hashing<'_>> {
-        Ok(Hashing { turn: self.turns.turn(lane).await?, decoy: &self.decoy })
+    pub async fn turn(&self, lane: Lane) -> Result<Hashing> {
+        Ok(Hashing { turn: self.turns.turn(lane).await? })
     }
 }
 
 /// A turn to hash.
-pub struct Hashing<'a> {
+pub struct Hashing {
     turn: Turn,
-    decoy: &'a str,
 }
 
-impl Hashing<'_> {
+impl Hashing {
     /// Hashes a password, in PHC form.
     pub async fn hash(self, password: Zeroizing<String>) -> Result<String> {
         heavy::aside_in(self.turn, move || hash(&password)).await?
@@ -46,7 +47,7 @@ impl Hashing<'_> {
     /// Does the password fit the hash? An absent hash takes as long and fits nothing.
     pub async fn fits(self, password: Zeroizing<String>, expected: Option<String>) -> Result<bool> {
         let known = expected.is_some();
-        let expected = expected.unwrap_or_else(|| self.decoy.to_owned());
+        let expected = expected.unwrap_or_else(|| DECOY.to_owned());
         heavy::aside_in(self.turn, move || {
             PasswordHash::new(&expected)
                 .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
@@ -59,4 +60,19 @@ impl Hashing<'_> {
 fn hash(password: &str) -> Result<String> {
     let hash = Argon2::default().hash_password(password.as_bytes());
     hash.map(|hash| hash.to_string()).map_err(|error| Error::internal(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_hash_takes_what_a_real_one_takes_and_fits_nothing() {
+        let real = hash("correct horse battery staple").unwrap();
+        let (real, decoy) = (PasswordHash::new(&real).unwrap(), PasswordHash::new(DECOY).unwrap());
+        assert_eq!((real.algorithm, real.version, &real.params), (decoy.algorithm, decoy.version, &decoy.params));
+        let sizes = |it: &PasswordHash| (it.salt.unwrap().len(), it.hash.unwrap().len());
+        assert_eq!(sizes(&real), sizes(&decoy));
+        assert!(Argon2::default().verify_password(b"", &decoy).is_err());
+    }
 }

@@ -10,7 +10,7 @@ use tokenward_core::event::{Event, IdleSessionSnapshot, Kind};
 use tokenward_core::right::Keeper;
 use tokenward_core::time::{DAY, HOUR, MINUTE, Micros, length, length_text};
 use tokenward_core::{Code, Error, Result};
-use tokenward_store::session_uses::{self, Idle};
+use tokenward_store::session_uses::{self, Idle, Unused};
 use tokenward_store::sessions;
 
 use super::App;
@@ -100,10 +100,47 @@ pub async fn sweep(app: &Arc<App>) -> Result<usize> {
             Err(error) => return Err(error),
         }
     }
+    note_unused(app).await?;
     let mut tx = app.store.begin_unlogged().await?;
     session_uses::forget(&mut tx).await?;
     tx.commit().await?;
     Ok(ended)
+}
+
+/// Notes of sessions that nobody used for longer than an organization of their users allows: there they count again when they are
+/// proved anew.
+async fn note_unused(app: &Arc<App>) -> Result<()> {
+    loop {
+        let mut reader = app.store.read().await?;
+        let some = session_uses::unused(reader.conn(), app.now(), GRACE, 1).await?;
+        drop(reader);
+        if some.is_empty() {
+            return Ok(());
+        }
+        let right = Keeper::new(&app.verifier.terms().name);
+        let written = app.write(right, move |tx, _| {
+            Box::pin(async move {
+                let now = tx.now();
+                let unused = session_uses::unused(tx.conn(), now, GRACE, AT_ONCE).await?;
+                if unused.is_empty() {
+                    return Err(Error::conflict("Every session is in use."));
+                }
+                let mut events = Vec::with_capacity(unused.len());
+                for Unused { id, account_id, email, used_at, idle } in unused {
+                    sessions::lay_idle(tx, account_id, id, idle).await?;
+                    let said = IdleSessionSnapshot { user_id: account_id, last_used_at: used_at };
+                    events.push(Event::new(Kind::SessionIdle, None, id, email).related(account_id).after(said));
+                }
+                Ok(((), events))
+            })
+        });
+        match written.await {
+            Ok(_) => {}
+            // Another node was faster, or its clock is behind ours.
+            Err(error) if error.code == Code::Conflict => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 async fn is_any_idle(app: &App) -> Result<bool> {

@@ -1,4 +1,5 @@
-//! What an organization asks of sessions: that one of some providers proved them, or two factors. Tokens are not concerned.
+//! What an organization asks of sessions: that one of some providers proved them, or two factors, or a moment ago. Tokens are not
+//! concerned.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,12 +10,13 @@ use tokenward_core::event::{Event, Kind, SignInPolicySnapshot};
 use tokenward_core::method::Method;
 use tokenward_core::permission::Management;
 use tokenward_core::sign_in::{SignInPolicy, TwoFactors};
-use tokenward_core::time::Micros;
+use tokenward_core::time::{Micros, length_text};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::members::Member;
 use tokenward_store::sessions::Session;
 use tokenward_store::{Conn, Tx, factors, members, organizations, sessions, sign_in_rules};
 
+use super::session_limits::SessionLimits;
 use super::{App, IfMatch, Written, proof};
 use crate::limits::{GRACE_DAYS, PROVIDER_KEYS};
 
@@ -34,6 +36,10 @@ pub struct Wanted {
     pub providers: Vec<String>,
     /// Two factors, and for how many days from when they were first asked for nobody is refused.
     pub grace_days: Option<u8>,
+    /// For how long a proof counts, where less than on the whole server.
+    pub session_lifetime: Option<Micros>,
+    /// For how long a session may lie unused, where less than on the whole server.
+    pub session_idle: Option<Micros>,
 }
 
 impl Wanted {
@@ -43,6 +49,8 @@ impl Wanted {
         Self {
             providers: policy.providers.iter().map(|key| key.to_string()).collect(),
             grace_days: policy.two_factors.map(|it| it.grace_days),
+            session_lifetime: policy.session_lifetime,
+            session_idle: policy.session_idle,
         }
     }
 
@@ -52,6 +60,8 @@ impl Wanted {
         SignInPolicy {
             providers: self.providers.iter().map(|key| key.as_str().into()).collect(),
             two_factors: self.grace_days.map(|grace_days| TwoFactors { asked_at, grace_days }),
+            session_lifetime: self.session_lifetime,
+            session_idle: self.session_idle,
         }
     }
 }
@@ -83,11 +93,11 @@ async fn read(mut conn: Conn<'_>, grant: &Grant) -> Result<Dated> {
 /// The members whom such a policy keeps out until they do something: link an identity of these providers, or set a second factor up.
 pub async fn kept_out(app: &Arc<App>, grant: &Grant, wanted: &Wanted) -> Result<Vec<KeptOut>> {
     check(app, wanted)?;
-    if *wanted == Wanted::default() {
+    if wanted.providers.is_empty() && wanted.grace_days.is_none() {
         return Ok(Vec::new());
     }
     grant.require_also(Management::MemberRead)?;
-    let Wanted { providers, grace_days } = wanted;
+    let Wanted { providers, grace_days, .. } = wanted;
     let mut reader = app.read(grant.organization()).await?;
     let before = sign_in_rules::asked_by(reader.conn(), grant.organization()).await?;
     let all = members::list(reader.conn(), grant).await?;
@@ -159,6 +169,8 @@ fn snapshot(policy: &SignInPolicy) -> SignInPolicySnapshot {
     SignInPolicySnapshot {
         providers: policy.providers.iter().map(|key| key.to_string()).collect(),
         two_factors_from: policy.two_factors.map(TwoFactors::refused_from),
+        session_lifetime: policy.session_lifetime.map(length_text),
+        session_idle: policy.session_idle.map(length_text),
     }
 }
 
@@ -172,10 +184,13 @@ async fn session_of(conn: Conn<'_>, grant: &Grant) -> Result<Option<Session>> {
 /// Has the session of the grant shown two factors? To take the requirement back, the operator's link is enough: it is the way in where
 /// the factors of all are lost.
 async fn require_two_factors(tx: &mut Tx, grant: &Grant, takes_back: bool) -> Result<()> {
-    let session = session_of(tx.conn(), grant).await?;
-    let enough = session.is_some_and(|it| it.methods.are_strong() || (takes_back && it.methods.has(&Method::Link)));
-    if enough {
-        return Ok(());
+    if let Some(session) = session_of(tx.conn(), grant).await? {
+        // A factor that was removed since proves no longer that somebody could come in by one; a provider's word does.
+        let own = sessions::factors_in(tx, session.account_id).await?;
+        let has_one = own.has_second() || own.passkey || session.methods.has(&Method::Mfa);
+        if (session.methods.are_strong() && has_one) || (takes_back && session.methods.has(&Method::Link)) {
+            return Ok(());
+        }
     }
     let detail = "Only who comes in by two factors can ask them of everybody, or change what is asked: prove who you are by a passkey \
                   or with a code, and repeat the request. Nothing was changed.";
@@ -217,7 +232,7 @@ fn not_proven(providers: &[String], within: Micros) -> Error {
     Error::new(Code::ProofRequired, detail).proven_by(&keys, Some(within))
 }
 
-fn check(app: &App, Wanted { providers, grace_days }: &Wanted) -> Result<()> {
+fn check(app: &App, Wanted { providers, grace_days, session_lifetime, session_idle }: &Wanted) -> Result<()> {
     let mut faults = Faults::default();
     if let Err(problem) = PROVIDER_KEYS.check_list(providers) {
         faults.push("providers", problem);
@@ -232,6 +247,14 @@ fn check(app: &App, Wanted { providers, grace_days }: &Wanted) -> Result<()> {
     }
     if grace_days.is_some_and(|days| u64::from(days) > GRACE_DAYS.default) {
         faults.push("grace_days", format!("is more than {} days", GRACE_DAYS.default));
+    }
+    let SessionLimits { lifetime, idle } = app.session_limits;
+    for (field, asked, servers) in
+        [("session_lifetime", *session_lifetime, lifetime), ("session_idle", *session_idle, idle)]
+    {
+        if asked.is_some_and(|asked| asked > servers) {
+            faults.push(field, format!("is longer than on this server, where it is {}", length_text(servers)));
+        }
     }
     faults.finish()
 }

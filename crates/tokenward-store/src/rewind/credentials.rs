@@ -1,7 +1,8 @@
 //! What people sign in with, and what an organization asks of that: what was spent, removed or tightened is so again.
 
 use tokenward_core::event::{Event, Kind};
-use tokenward_core::sign_in::TwoFactors;
+use tokenward_core::sign_in::SignInPolicy;
+use tokenward_core::time::Micros;
 use tokenward_core::{Result, Uuid};
 
 use crate::db::{execute, run};
@@ -69,12 +70,12 @@ pub(super) async fn passkeys(tx: &mut Tx, account: Uuid, living: &[Uuid], events
     Ok(())
 }
 
-/// Asks again for one of these providers, and for two factors from as early on. Where none was asked for, what is asked now stays:
-/// it is not less.
+/// Asks again for one of these providers, for two factors from as early on, and for no longer sessions. Where none was asked for,
+/// what is asked now stays: it is not less.
 pub(super) async fn sign_in(
     tx: &mut Tx,
     organization: Uuid,
-    (providers, two_factors): (&[String], Option<TwoFactors>),
+    before: SignInPolicy,
     events: &mut Vec<Event>,
 ) -> Result<()> {
     let living: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(
@@ -85,10 +86,14 @@ pub(super) async fn sign_in(
     }
     let asked = sign_in_rules::asked_by(tx.conn(), organization).await?;
     let mut wanted = asked.clone();
-    if !providers.is_empty() {
-        wanted.providers = providers.iter().map(|key| key.as_str().into()).collect();
+    if !before.providers.is_empty() {
+        wanted.providers = before.providers;
     }
-    wanted.two_factors = [wanted.two_factors, two_factors].into_iter().flatten().min_by_key(|it| it.refused_from());
+    wanted.two_factors =
+        [wanted.two_factors, before.two_factors].into_iter().flatten().min_by_key(|it| it.refused_from());
+    let shorter = |one: Option<Micros>, other: Option<Micros>| one.into_iter().chain(other).min();
+    wanted.session_lifetime = shorter(wanted.session_lifetime, before.session_lifetime);
+    wanted.session_idle = shorter(wanted.session_idle, before.session_idle);
     if wanted != asked {
         let now = tx.now();
         sign_in_rules::put(tx, organization, &wanted, now).await?;

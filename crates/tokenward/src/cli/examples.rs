@@ -134,7 +134,7 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
     (
         "org sign-in set",
         [
-            "tokenward org sign-in set --provider corp",
+            "tokenward org sign-in set --provider corp --session-lifetime 8h --session-idle 30m",
             "tokenward org sign-in set --two-factors --grace-days 14 --dry-run",
         ],
     ),

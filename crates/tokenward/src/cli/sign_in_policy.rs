@@ -21,7 +21,7 @@ pub enum SignInCommand {
 /// `tokenward org sign-in set`.
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("wanted").required(true).multiple(true).args([
-    "any", "provider", "two_factors", "one_factor", "grace_days",
+    "any", "provider", "two_factors", "one_factor", "grace_days", "session_lifetime", "session_idle",
 ])))]
 pub struct SetArgs {
     /// With all that the server takes
@@ -39,6 +39,12 @@ pub struct SetArgs {
     /// For how many days two factors are asked and nobody is refused yet, 0 to 30
     #[arg(long, value_name = "DAYS", conflicts_with = "one_factor", value_parser = clap::value_parser!(u8).range(0..=30))]
     grace_days: Option<u8>,
+    /// For how long a proof of who sits at a session counts, such as 8h; `none` for as long as the server says
+    #[arg(long, value_name = "TIME")]
+    session_lifetime: Option<String>,
+    /// For how long a session may lie unused before that is proved anew, such as 30m; `none` for as long as the server says
+    #[arg(long, value_name = "TIME")]
+    session_idle: Option<String>,
     /// Show whom it would keep out, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -74,6 +80,11 @@ fn factors(policy: &SignInPolicy) -> String {
     }
 }
 
+fn sessions(policy: &SignInPolicy) -> String {
+    let of = |said: &Option<String>| said.clone().unwrap_or_else(|| "as the server says".to_owned());
+    format!("a proof counts for: {}; unused for at most: {}", of(&policy.session_lifetime), of(&policy.session_idle))
+}
+
 /// Whom a change keeps out, why and from when on, one a line.
 pub fn out_lines(kept_out: &[KeptOut]) -> Vec<String> {
     let line = |it: &KeptOut| {
@@ -96,7 +107,7 @@ async fn show(organization: &ChosenOrganization, context: &Context<'_>) -> Resul
     if context.global.json {
         return output::json(&policy.raw);
     }
-    fields(&[("People sign in", words(&policy)), ("Two factors", factors(&policy))])
+    fields(&[("People sign in", words(&policy)), ("Two factors", factors(&policy)), ("Sessions", sessions(&policy))])
 }
 
 /// What is asked after this command: what it does not name stays.
@@ -116,7 +127,14 @@ fn changed(now: &SignInPolicy, args: &SetArgs) -> Result<SignInPolicyBody> {
     }
     let grace_days = if two_factors { args.grace_days.unwrap_or(now.grace_days) } else { 0 };
     let sign_in = if providers.is_empty() { "any" } else { "providers" }.to_owned();
-    Ok(SignInPolicyBody { sign_in, providers, two_factors, grace_days })
+    let limit = |said: &Option<String>, before: &Option<String>| match said.as_deref() {
+        None => before.clone(),
+        Some("none") => None,
+        Some(text) => Some(text.to_owned()),
+    };
+    let session_lifetime = limit(&args.session_lifetime, &now.session_lifetime);
+    let session_idle = limit(&args.session_idle, &now.session_idle);
+    Ok(SignInPolicyBody { sign_in, providers, two_factors, grace_days, session_lifetime, session_idle })
 }
 
 async fn set(args: SetArgs, organization: &ChosenOrganization, context: &Context<'_>) -> Result {
@@ -153,6 +171,11 @@ async fn set(args: SetArgs, organization: &ChosenOrganization, context: &Context
     if context.global.json {
         return output::json(&saved.raw);
     }
-    note(format!("People sign in {}. Two factors: {}. API tokens are not concerned.", words(&saved), factors(&saved)));
+    note(format!(
+        "People sign in {}. Two factors: {}. Sessions: {}. API tokens are not concerned.",
+        words(&saved),
+        factors(&saved),
+        sessions(&saved)
+    ));
     Ok(())
 }

@@ -7,6 +7,9 @@ mod account;
 mod apis;
 mod browser;
 mod command_line;
+mod demo;
+#[path = "../support/demo.rs"]
+mod demo_data;
 mod local_time;
 mod passkeys;
 mod policies;

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use axum::http::{Request, Response, StatusCode, header};
 use serde_json::{Value, json};
+use tokenward_core::Clock as _;
+use tokenward_core::time::{DAY, HOUR};
+use tokenward_verify::server::clock::SystemClock;
 use tokenward_verify::{
     Ask, Asking, Code, Config, Embedded, Holder, OpenError, PepperError, Presenter, Question, Reason, RequireToken,
     StoreError, Uuid, Verdict,
@@ -156,12 +159,13 @@ fn outcome(response: &Response<String>) -> (u16, String) {
 
 #[tokio::test]
 async fn each_answer_of_the_layer() {
-    // The server's time stands still in the past, so that what has expired for the service was alive when it was made.
-    let (server, acme) = Server::frozen().await;
+    // The server's time stands still, a day behind, so that what has expired for the service was alive when it was made.
+    let yesterday = SystemClock::default().now().plus(-DAY);
+    let (server, acme) = Server::frozen_at(yesterday).await;
     let other = server.new_organization("Other").await;
     let role = server.role(&acme, "viewer").await;
     let (_, good) = server.new_token(&acme, json!({ "name": "ci", "role_id": role })).await;
-    let day = json!({ "name": "old", "role_id": role, "expires_at": "2026-09-02T12:00:00Z" });
+    let day = json!({ "name": "old", "role_id": role, "expires_at": yesterday.plus(HOUR).to_string() });
     let (_, expired) = server.new_token(&acme, day).await;
     let (gone, revoked) = server.new_token(&acme, json!({ "name": "gone", "role_id": role })).await;
     assert_eq!(server.delete(&acme.path(&format!("apiToken/{gone}")), &acme.owner).await.status, 204);

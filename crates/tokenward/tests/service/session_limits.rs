@@ -1,6 +1,7 @@
 //! Sessions that nobody uses end by themselves, as ends that the log tells; and what is known of the use of one.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tokenward_core::Time;
 use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_server::limits::MAIL_RETRY;
 use tokenward_server::service::session_limits::sweep;
@@ -8,7 +9,8 @@ use tokenward_server::service::{security, sign_in_failures};
 
 use crate::console::Person;
 use crate::mailbox::Mailbox;
-use crate::support::{OWNER, PASSWORD, Server, config};
+use crate::nodes::database;
+use crate::support::{Answer, NOW, OWNER, Organization, PASSWORD, Server, TestClock, config};
 
 /// Carries what is known of the use of sessions to the database, as the worker does once a minute.
 async fn flush(server: &Server) {
@@ -177,4 +179,133 @@ async fn a_mail_that_the_mail_server_does_not_take_is_sent_later() {
     assert_eq!(mailer.waiting(), 1);
     let mailbox = Mailbox::open_at(address).await;
     mailbox.mail_with("A sign-in with a new device").await;
+}
+
+async fn limited(server: &Server, acme: &Organization, limits: Value) -> Answer {
+    let mut body = json!({ "sign_in": "any" });
+    body.as_object_mut().unwrap().extend(limits.as_object().unwrap().clone());
+    server.put(&acme.path("signInPolicy"), &acme.owner, body).await
+}
+
+async fn outcome(server: &Server, acme: &Organization, session: &str) -> (u16, String) {
+    let answer = server.get(&acme.path("member"), session).await;
+    if answer.status.is_success() { (200, String::new()) } else { answer.outcome() }
+}
+
+fn required() -> (u16, String) {
+    (401, "proof_required".to_owned())
+}
+
+fn fine() -> (u16, String) {
+    (200, String::new())
+}
+
+async fn prove(server: &Server, session: &str) -> String {
+    let proven = server.post("/session/proof", session, json!({ "password": PASSWORD })).await.expect(200);
+    proven["token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn in_an_organization_a_proof_counts_for_as_long_as_it_says_and_elsewhere_goes_on() {
+    let (server, acme) = Server::frozen().await;
+    let beta = server.new_organization("Beta").await;
+    server.join(&beta, OWNER, "viewer", &acme.owner).await;
+    let token = server.token(&acme, "ci", "viewer").await;
+    for (wrong, field, why) in [
+        (json!({ "session_lifetime": "8" }), "session_lifetime", "is no length from 15m to 90d"),
+        (json!({ "session_lifetime": "14m" }), "session_lifetime", "is no length"),
+        (json!({ "session_lifetime": "8d" }), "session_lifetime", "is longer than on this server, where it is 1w"),
+        (json!({ "session_idle": "4m" }), "session_idle", "is no length from 5m to 90d"),
+        (json!({ "session_idle": "13h" }), "session_idle", "is longer than on this server, where it is 12h"),
+        (json!({ "session_idle": "" }), "session_idle", "is no length"),
+    ] {
+        let refused = limited(&server, &acme, wrong).await.expect(400);
+        assert_eq!(refused["faults"][0]["field"], field);
+        assert!(refused["faults"][0]["problem"].as_str().unwrap().contains(why), "{refused}");
+    }
+    let saved = limited(&server, &acme, json!({ "session_lifetime": "480m" })).await.expect(200);
+    assert_eq!((&saved["session_lifetime"], &saved["kept_out"]), (&json!("8h"), &json!([])));
+    assert!(saved.get("session_idle").is_none());
+    let told = server.get(&acme.path("events?eventType=UPDATE"), &acme.owner).await.expect(200);
+    assert!(told.to_string().contains(r#"\"session_lifetime\":\"8h\""#), "{told}");
+
+    server.advance(8 * HOUR - 1).await;
+    assert_eq!(outcome(&server, &acme, &acme.owner).await, fine());
+    server.clock.advance(1);
+    let refused = server.get(&acme.path("member"), &acme.owner).await;
+    let asked = r#"Bearer realm="tokenward", error="insufficient_user_authentication", max_age=28800"#;
+    assert_eq!((refused.outcome(), refused.header("www-authenticate")), (required(), Some(asked)));
+    assert!(refused.text.contains("the last 8h"), "{}", refused.text);
+    // Not what it wants to write either; what else it reaches goes on, and tokens do.
+    assert_eq!(limited(&server, &acme, json!({})).await.outcome(), required());
+    assert_eq!(outcome(&server, &beta, &acme.owner).await, fine());
+    server.get("/account", &acme.owner).await.expect(200);
+    assert_eq!(outcome(&server, &acme, &token).await, fine());
+    // The console asks in words, takes the password, and goes on where it was.
+    let mut person = Person::at(&server);
+    person.sign_in(OWNER, PASSWORD).await;
+    server.advance(8 * HOUR).await;
+    let members = format!("/console/{}/members", acme.id);
+    let page = person.get(&members).await.says(401, "Acme asks who sits here").says(401, "Prove that it is you");
+    let next = form_urlencoded::byte_serialize(members.as_bytes()).collect::<String>();
+    let way = format!("/console/account/proof?next={next}");
+    assert!(page.html.contains(&way), "{}", page.html);
+    person.get(&way).await.says(200, "Prove that it is you");
+    let form = [("next", members.as_str()), ("password", "another")];
+    person.post("/console/account/proof", &form).await.says(400, "is not your password");
+    person.post("/console/account/proof", &[("next", members.as_str())]).await.says(409, "Type what is asked for");
+    let form = [("next", members.as_str()), ("password", PASSWORD)];
+    person.post("/console/account/proof", &form).await.leads_to(&members);
+    person.get(&members).await.says(200, "Members");
+
+    let proven = prove(&server, &acme.owner).await;
+    let acme = Organization { owner: proven, ..acme };
+    assert_eq!(outcome(&server, &acme, &acme.owner).await, fine());
+    // What is left out is not asked.
+    limited(&server, &acme, json!({})).await.expect(200);
+    server.advance(9 * HOUR).await;
+    assert_eq!(outcome(&server, &acme, &acme.owner).await, fine());
+}
+
+#[tokio::test]
+async fn in_an_organization_a_session_that_lay_unused_is_proved_anew_and_elsewhere_goes_on_also_on_postgres() {
+    for postgres in [false, true] {
+        let url = if postgres { Some(database().await) } else { None };
+        let clock = TestClock::giving_way(Time::parse(NOW).unwrap());
+        let (server, acme) = Server::at_with(clock, url.as_deref()).await;
+        let beta = server.new_organization("Beta").await;
+        server.join(&beta, OWNER, "viewer", &acme.owner).await;
+        limited(&server, &acme, json!({ "session_idle": "30m" })).await.expect(200);
+        let idle = server.sign_in(OWNER, PASSWORD).await;
+        server.advance(20 * MINUTE).await;
+        server.get("/account", &acme.owner).await.expect(200);
+        flush(&server).await;
+        server.advance(11 * MINUTE).await;
+        let app = &server.running.app;
+        // The last uses may be on their way still; and what is noted ends nothing.
+        sweep(app).await.unwrap();
+        assert_eq!(outcome(&server, &acme, &idle).await, fine());
+        server.advance(2 * MINUTE).await;
+        assert_eq!(sweep(app).await.unwrap(), 0);
+        let refused = server.get(&acme.path("member"), &idle).await;
+        assert_eq!(refused.outcome(), required());
+        assert!(refused.header("www-authenticate").unwrap().ends_with("max_age=300"));
+        assert_eq!(outcome(&server, &beta, &idle).await, fine());
+        assert_eq!(outcome(&server, &acme, &acme.owner).await, fine());
+        let events = server.get("/account/events", &acme.owner).await.expect(200);
+        assert_eq!(events["results"][0]["kind"], "session.idle", "{events}");
+        // It is told once, also after it was used elsewhere; a proof is what counts.
+        flush(&server).await;
+        sweep(app).await.unwrap();
+        let again = server.get("/account/events", &acme.owner).await.expect(200);
+        assert_eq!(events["results"][0]["id"], again["results"][0]["id"]);
+        let proven = prove(&server, &idle).await;
+        assert_eq!(outcome(&server, &acme, &proven).await, fine());
+        // A restart knows it, too.
+        server.advance(33 * MINUTE).await;
+        sweep(app).await.unwrap();
+        let server = if postgres { server } else { server.restart().await };
+        assert_eq!(outcome(&server, &acme, &proven).await, required());
+        server.stop().await;
+    }
 }

@@ -212,9 +212,14 @@ impl Server {
 
     /// The same at [`NOW`], where time stands still until the test moves it.
     pub async fn frozen() -> (Self, Organization) {
+        Self::frozen_at(Time::parse(NOW).unwrap()).await
+    }
+
+    /// The same at another time.
+    pub async fn frozen_at(time: Time) -> (Self, Organization) {
         let directory = tempfile::tempdir().unwrap();
         let (config, clock) = (config(directory.path()), Arc::<TestClock>::default());
-        clock.set(Time::parse(NOW).unwrap());
+        clock.set(time);
         let server = Self::start_at(directory, config, clock).await;
         let acme = server.set_up().await;
         (server, acme)

@@ -15,6 +15,7 @@ mod gate;
 mod guides;
 mod members;
 mod nodes;
+mod organization_sessions;
 mod organization_sign_in;
 mod passkeys;
 mod pictures;
@@ -58,6 +59,7 @@ pub use members::{
     MembersPage, TransferCandidate, TransferPage,
 };
 pub use nodes::{NodeRow, NodesPage};
+pub use organization_sessions::{OrganizationSessionsPage, ProofAskedPage, SessionsState};
 pub use organization_sign_in::{KeptOutRow, OrganizationSignInPage, RuleFields, SignInChoice, SignInOnlyPage};
 pub use passkeys::{PasskeyNewPage, PasskeyPage, PasskeyRow, PasskeysSection};
 pub use pictures::{Bars, EndMark, GrantedView, OverviewPage, PartRow};

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Choice, FormField, ProofFields, Shell, TwoFactorsState};
+use super::{Choice, FormField, ProofFields, SessionsState, Shell, TwoFactorsState};
 
 /// A rule in the form; the last ones are empty.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,6 +77,8 @@ pub struct OrganizationSignInPage {
     pub policy: Option<SignInChoice>,
     /// Two factors, for those who may say so.
     pub two_factors: Option<TwoFactorsState>,
+    /// For how long sessions count, for those who may say so.
+    pub sessions: Option<SessionsState>,
     /// The password again, where it is asked for; its value is never sent back.
     pub password: Option<ProofFields>,
     /// What was wrong with the whole.

@@ -548,6 +548,7 @@ fn organization_sign_in() -> OrganizationSignInPage {
             providers: vec![("corp".into(), "Corp".into()), ("partner".into(), "Partner".into())],
         }),
         two_factors: Some(TwoFactorsState { refused_from: Some(moment(7 * DAY)) }),
+        sessions: Some(second_factor::sessions_state()),
         password: proof_fields(),
         error: None,
     }

@@ -32,8 +32,8 @@ pub struct SignInRule {
     pub role: String,
 }
 
-/// By what people sign in to the organization: by these providers alone, or by anything where there are none; and whether two factors
-/// are asked.
+/// By what people sign in to the organization: by these providers alone, or by anything where there are none; whether two factors
+/// are asked, and for how long a session counts.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
@@ -42,6 +42,8 @@ pub struct SignIn {
     pub two_factors: bool,
     #[serde(default, deserialize_with = "days")]
     pub grace_days: u8,
+    pub session_lifetime: Option<String>,
+    pub session_idle: Option<String>,
 }
 
 /// A number of days. What stands in YAML without quotes is text to whoever reads it.
@@ -343,6 +345,8 @@ pub fn schema() -> Value {
                         "type": "integer", "minimum": 0, "maximum": 30,
                         "description": "For how many days two factors are asked and nobody is refused yet.",
                     },
+                    "session_lifetime": text("For how long a proof of who sits at a session counts, such as 8h."),
+                    "session_idle": text("For how long a session may lie unused, such as 30m."),
                 },
             },
             "apis": list(json!({

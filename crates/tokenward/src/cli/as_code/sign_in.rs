@@ -6,6 +6,7 @@ use reqwest::header::HeaderValue;
 use serde::de::IgnoredAny;
 use tokenward_api::sign_in_policy::{SignInPolicy, SignInPolicyBody};
 use tokenward_api::sign_in_rules::{SignInRuleBody, SignInRules, SignInRulesBody};
+use tokenward_core::time::length;
 
 use super::super::answer::ApiAnswer;
 use super::super::output::Result;
@@ -17,6 +18,8 @@ struct Asked<'a> {
     providers: &'a [String],
     /// The days of grace, where two factors are asked.
     two_factors: Option<u8>,
+    /// For how long a proof counts, and a session may lie unused.
+    sessions: [Option<&'a str>; 2],
 }
 
 impl Asked<'_> {
@@ -26,11 +29,17 @@ impl Asked<'_> {
             [] => "any".to_owned(),
             some => format!("only {}", some.join(", ")),
         };
-        match self.two_factors {
+        let mut words = match self.two_factors {
             Some(0) => format!("{providers}, two factors"),
             Some(days) => format!("{providers}, two factors after {days} days"),
             None => providers,
+        };
+        for (what, limit) in ["session lifetime", "session idle"].into_iter().zip(self.sessions) {
+            if let Some(limit) = limit {
+                words = format!("{words}, {what} {limit}");
+            }
         }
+        words
     }
 }
 
@@ -77,10 +86,19 @@ impl Survey<'_> {
         let before = Asked {
             providers: &now.answer.providers,
             two_factors: now.answer.two_factors.then_some(now.answer.grace_days),
+            sessions: [now.answer.session_lifetime.as_deref(), now.answer.session_idle.as_deref()],
         };
-        let after =
-            Asked { providers: &wanted.providers, two_factors: wanted.two_factors.then_some(wanted.grace_days) };
-        if sorted(before.providers) == sorted(after.providers) && before.two_factors == after.two_factors {
+        let after = Asked {
+            providers: &wanted.providers,
+            two_factors: wanted.two_factors.then_some(wanted.grace_days),
+            sessions: [wanted.session_lifetime.as_deref(), wanted.session_idle.as_deref()],
+        };
+        // `60m` is `1h`.
+        let lengths = |it: &Asked<'_>| it.sessions.map(|said| said.map(length));
+        if sorted(before.providers) == sorted(after.providers)
+            && before.two_factors == after.two_factors
+            && lengths(&before) == lengths(&after)
+        {
             return Ok(());
         }
         let sign_in = if wanted.providers.is_empty() { "any" } else { "providers" }.to_owned();
@@ -89,6 +107,8 @@ impl Survey<'_> {
             providers: wanted.providers.clone(),
             two_factors: wanted.two_factors,
             grace_days: wanted.grace_days,
+            session_lifetime: wanted.session_lifetime.clone(),
+            session_idle: wanted.session_idle.clone(),
         };
         let tried: Result<ApiAnswer<SignInPolicy>> =
             self.context.client.put(&format!("{path}?dry_run=true"), &body, None).await;

@@ -47,6 +47,23 @@ pub fn second_factor() -> Vec<(String, String)> {
         proof: Some(ProofFields { password: Some(FormField::default()), code: Some(FormField::default()) }),
         error: None,
     };
+    let sessions = OrganizationSessionsPage {
+        shell: shell(Nav::Settings),
+        action: "/console/1/settings/sign-in/sessions".into(),
+        version: "1".into(),
+        lifetime: FormField::new("8h"),
+        idle: FormField { value: "1".into(), error: Some("It is no length from 5m to 90d.".into()) },
+        servers: sessions_state().servers,
+        password: proof_fields(),
+        error: None,
+    };
+    let asked = ProofAskedPage {
+        shell: shell(Nav::Account),
+        next: "/console/1/tokens".into(),
+        providers: vec![("Corp".into(), "/sign-in/with/corp?next=%2Fconsole%2F1%2Ftokens".into())],
+        proof: proof_fields(),
+        error: None,
+    };
     let name = |name: &str, html: askama::Result<String>| (name.to_owned(), html.unwrap());
     vec![
         name("sign-in-code", code.render()),
@@ -60,11 +77,19 @@ pub fn second_factor() -> Vec<(String, String)> {
             AskTwoFactorsPage { prove: Some("/console/account/two-factors".into()), ..ask }.render(),
         ),
         name("second-factor-asked", shown.render()),
+        name("organization-sessions", sessions.render()),
+        name("proof-asked", asked.render()),
+        name("proof-asked-by-provider", ProofAskedPage { proof: None, ..asked.clone() }.render()),
         name(
             "second-factor-none",
             SecondFactorAskedPage { has_code: false, has_passkey: false, ..shown.clone() }.render(),
         ),
     ]
+}
+
+/// The part of the page about sign-ins.
+pub fn sessions_state() -> SessionsState {
+    SessionsState { lifetime: Some("8h".into()), idle: None, servers: ("7d".into(), "12h".into()) }
 }
 
 /// The part of the account page.
