@@ -27,6 +27,7 @@ pub mod invitations;
 pub mod limits_told;
 pub mod lineage;
 pub mod log;
+pub mod log_time;
 pub mod members;
 pub mod nodes;
 pub mod nodes_applied;

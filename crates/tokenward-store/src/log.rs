@@ -13,7 +13,6 @@ use std::str::FromStr;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokenward_core::checkpoint::{EVENTS_MAX, Hash, Statement, Tree};
-use tokenward_core::log_time::time_of_log;
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, Store, row, run};
@@ -167,19 +166,6 @@ pub async fn end(conn: Conn<'_>) -> Result<(Position, Vec<u8>)> {
     let (incarnation, number, hash): (Uuid, i64, Vec<u8>) = run!(conn, c =>
         sqlx::query_as("SELECT meta.incarnation, log_head.position, log_head.hash FROM meta, log_head").fetch_one(&mut *c))?;
     Ok((Position { incarnation, number }, hash))
-}
-
-/// When the last event was written; `None` in an empty log.
-pub async fn newest_time(conn: Conn<'_>) -> Result<Option<Time>> {
-    run!(conn, c => sqlx::query_scalar::<_, i64>("SELECT e.time FROM event e JOIN log_head h ON h.position = e.position")
-        .fetch_optional(&mut *c)).map(|time| time.map(Time))
-}
-
-/// What time it is for those who write: that of the database where it is believed. For what is done once and for all.
-pub async fn time(store: &Store, mut conn: Conn<'_>) -> Result<Time> {
-    let database = store.time_at(conn.reborrow()).await?;
-    let last = newest_time(conn).await?.unwrap_or(Time(i64::MIN));
-    Ok(time_of_log(database, last, store.clock().own()).now)
 }
 
 /// The event at a position.

@@ -7,6 +7,7 @@ use tokenward_core::{Random, Time, Uuid};
 
 use crate::basis::{self, Here};
 use crate::db::{Conn, Head, OpenTransaction, Store, Uncommitted, gave_way, run};
+use crate::log_time;
 
 /// How often a transaction begins anew that had to let others through.
 const TRIES: usize = 4;
@@ -188,7 +189,7 @@ impl UnloggedTx {
 
     /// What time it is, for all who write to the same database.
     pub async fn now(&mut self) -> Result<Time> {
-        self.inner.now(&self.store).await
+        log_time::now(&self.store, self.inner.conn()).await
     }
 
     /// Commits. After an error it may stand all the same, where the database went away before it answered.

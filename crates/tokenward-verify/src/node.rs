@@ -21,7 +21,7 @@ use tokenward_core::{Clock, Code, Error, Result, Time, Uuid};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::nodes::{self, Node};
 use tokenward_store::tokens::ended;
-use tokenward_store::{Feed, Look, Store, lineage, nodes_applied};
+use tokenward_store::{Feed, Look, Store, lineage, log_time, nodes_applied};
 
 use crate::compare;
 use crate::follow::{self, Followed, Turned};
@@ -403,7 +403,7 @@ impl Follower {
         followed.stop_deciding();
         self.feed.begin(Look::Everything).await?;
         followed.found_at(self.store.places(self.feed.conn()?).await?, self.clock.steady());
-        if let Some(time) = log::newest_time(self.feed.conn()?).await? {
+        if let Some(time) = log_time::newest(self.feed.conn()?).await? {
             // By a clock that was set back since, nothing lives again that had ended.
             self.clock.not_before(time);
         }

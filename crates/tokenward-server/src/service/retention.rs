@@ -10,7 +10,7 @@ use tokenward_core::permission::Management;
 use tokenward_core::right::Keeper;
 use tokenward_core::time::{DAY, Micros, length, length_text};
 use tokenward_core::{Code, Error, Result, Uuid};
-use tokenward_store::{log, organizations, retention};
+use tokenward_store::{log, log_time, organizations, retention};
 
 use super::{App, Written, token_cut};
 
@@ -130,7 +130,7 @@ async fn erase_of(app: &Arc<App>, organization: Option<Uuid>, kept: Micros) -> R
     let (mut erased, mut after) = (0, 0);
     loop {
         let mut reader = app.store.read().await?;
-        let before = log::time(&app.store, reader.conn()).await?.plus(-kept);
+        let before = log_time::now(&app.store, reader.conn()).await?.plus(-kept);
         let page = retention::after(reader.conn(), organization, after, LOOKED_AT).await?;
         drop(reader);
         let old = page.iter().filter(|event| event.time < before);

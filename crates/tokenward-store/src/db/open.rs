@@ -59,11 +59,6 @@ impl OpenTransaction {
         }
     }
 
-    /// What time it is where the transaction runs.
-    pub(crate) async fn now(&mut self, store: &Store) -> Result<tokenward_core::Time> {
-        store.time_at(self.conn()).await
-    }
-
     pub(crate) async fn commit(self) -> Result<(), Uncommitted> {
         let committed = match self {
             Self::Sqlite(writer) => writer.commit().await,

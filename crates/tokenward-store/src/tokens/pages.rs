@@ -154,7 +154,8 @@ macro_rules! page {
             " AND ($15 <> 3 OR (t.disabled_at IS NULL AND (t.not_before IS NULL OR t.not_before <= $17)))",
             " AND ($16 IS NULL OR t.name_lower LIKE $16 ESCAPE '!')",
             // What is not ASCII may be written in another case, of which SQLite knows nothing.
-            " AND ($18 IS NULL OR lower(t.creator_name) LIKE $18 ESCAPE '!' OR octet_length(t.creator_name) <> length(t.creator_name))",
+            " AND ($18 IS NULL OR lower(t.creator_name) LIKE $18 ESCAPE '!' OR octet_length(t.creator_name) <> length(t.creator_name) \
+             OR replace(t.creator_name, 'I', '') <> t.creator_name)",
             " AND ($19 <> 1 OR t.creator_name IS NULL OR (t.creator_kind = 'user' AND NOT EXISTS (",
             "SELECT 1 FROM member m WHERE m.organization_id = $1 AND m.account_id = t.creator_id)))",
             " AND ($20 <> 1 OR (t.owner_id IS NOT NULL AND NOT EXISTS (",
