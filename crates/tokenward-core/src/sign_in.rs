@@ -68,7 +68,7 @@ pub struct SessionProof {
 /// Nothing was ever proved.
 impl Default for SessionProof {
     fn default() -> Self {
-        Self { methods: Methods::default(), absent_claim: None, at: Time(0), idle: 0 }
+        Self { methods: Methods::default(), absent_claim: None, at: Time(0), idle: Micros::MAX }
     }
 }
 

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tokenward_core::checkpoint::{EVENTS_MAX, Hash, Statement, Tree};
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, Store, row, run};
+use crate::db::{Conn, row, run};
 
 mod append;
 

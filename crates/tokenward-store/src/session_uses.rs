@@ -134,20 +134,22 @@ row! {
         pub account_id: Uuid,
         /// The user's e-mail address.
         pub email: String,
-        /// When it was last used, or proved.
+        /// When it was last used or proved, or began.
         pub used_at: Time,
         /// The longest time of those that are over.
         pub idle: Micros,
     }
 }
 
-/// Sessions that live on and that nobody has used or proved for longer than an organization allows which they reach, and this much
+/// Sessions that live on and that nobody has used, proved or begun for longer than an organization allows which they reach, and this much
 /// more; some of them. Those of which that is noted are left out.
 pub async fn unused(conn: Conn<'_>, now: Time, more: Micros, limit: i64) -> Result<Vec<Unused>> {
     run!(conn, c => sqlx::query_as(concat!(
         "SELECT id, account_id, email, used_at, max(allowed) AS idle FROM (",
         "SELECT s.id, s.account_id, a.email, o.session_idle AS allowed, s.idle AS noted, ",
-        "CASE WHEN u.used_at > s.proven_at THEN u.used_at ELSE s.proven_at END AS used_at ",
+        // The latest of three: the databases have no word for it in common.
+        "CASE WHEN u.used_at > s.proven_at AND u.used_at > s.created_at THEN u.used_at ",
+        "WHEN s.proven_at > s.created_at THEN s.proven_at ELSE s.created_at END AS used_at ",
         "FROM organization o JOIN member m ON m.organization_id = o.id JOIN session s ON s.account_id = m.account_id ",
         "JOIN account a ON a.id = s.account_id LEFT JOIN session_use u ON u.session_id = s.id ",
         "WHERE o.session_idle IS NOT NULL AND o.deleted_at IS NULL AND s.expires_at > $1 ",

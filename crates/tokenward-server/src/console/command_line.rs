@@ -98,7 +98,9 @@ async fn asking(
     };
     let fresh = proofs::is_fresh(&person.app, &person.caller).await?;
     let fields = proof::fields(person, &mut problems).await?;
-    let provable = fields.password.is_some() || fields.code.is_some();
+    // Without either there may be a passkey, for which the page has a button.
+    let by_passkey = proofs::takes_passkey(&person.app, &person.caller).await?;
+    let provable = fields.password.is_some() || fields.code.is_some() || by_passkey;
     let prover = |it: &crate::issuer::Provider| {
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
         let href = format!("/console/account/prove/{}?{query}", it.key);

@@ -35,7 +35,7 @@ pub(super) struct Confirmation {
 impl Confirmation {
     /// Did the person type the name, where that is asked for?
     pub(super) fn confirmed(&self, typed: &Pairs) -> bool {
-        self.name.as_deref().is_none_or(|name| typed.line("confirm") == name)
+        self.name.as_deref().is_none_or(|name| typed.repeats("confirm", name))
     }
 
     /// Asks.

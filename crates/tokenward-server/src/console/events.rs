@@ -138,6 +138,7 @@ pub(super) async fn list(
             who: query.line("who"),
             from: query.get("from").to_owned(),
             to: query.get("to").to_owned(),
+            target_id: query.get("target_id").to_owned(),
             active: ["what", "target", "origin", "who", "from", "to", "target_id"]
                 .iter()
                 .any(|k| !query.get(k).is_empty()),

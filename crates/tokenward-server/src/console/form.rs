@@ -72,6 +72,11 @@ impl Pairs {
         self.get(key).trim().to_owned()
     }
 
+    /// Was this name typed again? A page shows several spaces as one.
+    pub(super) fn repeats(&self, key: &str, name: &str) -> bool {
+        self.get(key).split_whitespace().eq(name.split_whitespace())
+    }
+
     /// A text of several lines; `None` when there is nothing in it.
     pub(super) fn text(&self, key: &str) -> Option<String> {
         Some(self.get(key).trim_end()).filter(|text| !text.is_empty()).map(str::to_owned)

@@ -271,7 +271,9 @@ fn to_sign_in(app: &App, request: &Request) -> Response {
     }
     let mut response =
         see_other(&format!("/sign-in?{}", query.finish())).unwrap_or_else(|failure| error_outside(app, &failure.0));
-    if cookie::get(request.headers(), cookie::SESSION).is_some() {
+    // A script's request that was under way while a proof gave the session another text has the old one, and ends nothing.
+    let by_script = request.headers().get("sec-fetch-mode").is_some_and(|mode| mode != "navigate");
+    if cookie::get(request.headers(), cookie::SESSION).is_some() && !by_script {
         cookie::clear(response.headers_mut(), cookie::SESSION);
     }
     response

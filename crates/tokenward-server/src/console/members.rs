@@ -397,7 +397,7 @@ pub(super) async fn transfer(
         let directory = person.app.verifier.directory();
         directory.organization(organization).map(|organization| organization.name.to_string()).unwrap_or_default()
     };
-    if form.line("confirm") != name {
+    if !form.repeats("confirm", &name) {
         let problems = Problems::one("confirm", format!("This is not the name. Type {name}."));
         return transfer_page(&person, &grant, &form, problems).await;
     }

@@ -112,8 +112,9 @@ async fn prove_page(person: &SignedIn, next: &str, mut problems: Problems) -> Pa
     let fields = proof::fields(person, &mut problems).await?;
     let by_passkey = crate::service::proof::takes_passkey(&person.app, &person.caller).await?;
     let is_something = fields.password.is_some() || fields.code.is_some() || by_passkey;
-    let link =
-        |it: &crate::issuer::Provider| (it.name().to_owned(), format!("/sign-in/with/{}?{}", it.key, next_to(next)));
+    let link = |it: &crate::issuer::Provider| {
+        (it.name().to_owned(), format!("/console/account/prove/{}?{}", it.key, next_to(next)))
+    };
     let shown = ProofAskedPage {
         shell: person.shell(None, Nav::Account).await?,
         next: next.to_owned(),

@@ -79,6 +79,10 @@ pub(super) async fn part(person: &SignedIn) -> Result<SecondFactorView> {
 /// `GET /console/account/second-factor`.
 pub(super) async fn ask(Extension(person): Extension<SignedIn>, Query(query): Query) -> PageResult {
     query.understood(&["next"])?;
+    // Its form has one field for a code: the first of the new authenticator.
+    if second_factor::is_asked(&person.app, &person.caller).await? {
+        return see_other(ACCOUNT);
+    }
     let begun = second_factor::begin(&person.app, &person.caller).await?;
     set_up_page(&person, begun, query.get("next"), Problems::default()).await
 }

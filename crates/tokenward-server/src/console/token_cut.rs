@@ -42,7 +42,7 @@ pub(super) async fn revoke(
 async fn act(person: &SignedIn, grant: &Grant, typed: &Pairs) -> Result<Position> {
     let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
     let name = shell.organization_name();
-    if typed.line("confirm") != name {
+    if !typed.repeats("confirm", name) {
         return Err(Error::invalid("confirm", format!("is not the name; type {name}")));
     }
     let before = before(typed)?;

@@ -322,6 +322,7 @@ pub(super) fn was_shown(grant: &Grant, typed: &Pairs, token: &Token) -> bool {
 
 /// Says that its text was on the page already.
 pub(super) fn shown_page(person: &SignedIn, shell: Shell, list: &'static str, token: &Token) -> PageResult {
+    let shell = Shell { csrf: person.form_token(), ..shell };
     page(StatusCode::CONFLICT, &TokenShownPage { list, token: row(&person.app, token, None), shell })
 }
 
@@ -340,7 +341,8 @@ pub(super) fn secret_page(person: &SignedIn, shell: Shell, new: &NewSecret<'_>, 
     let TokenRow { id, name, role, expires, .. } = row(&person.app, new.token, None);
     let status = if rotated.is_some() { StatusCode::OK } else { StatusCode::CREATED };
     let shown = TokenCreatedPage {
-        shell,
+        // A proof has given the session another text since.
+        shell: Shell { csrf: person.form_token(), ..shell },
         list: new.list,
         id,
         name,

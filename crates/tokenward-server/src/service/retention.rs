@@ -10,7 +10,7 @@ use tokenward_core::permission::Management;
 use tokenward_core::right::Keeper;
 use tokenward_core::time::{DAY, Micros, length, length_text};
 use tokenward_core::{Code, Error, Result, Uuid};
-use tokenward_store::{log, log_time, organizations, retention};
+use tokenward_store::{log_time, organizations, retention};
 
 use super::{App, Written, token_cut};
 

@@ -194,17 +194,24 @@ pub struct Happened {
 pub async fn of_caller(app: &Arc<App>, caller: &Caller, before: Option<Time>) -> Result<Vec<Happened>> {
     let account = caller.require_user()?;
     let mut reader = app.store.read().await?;
-    of_account(app, reader.conn(), account, before).await
+    of_account(app, reader.conn(), account, before, |_| true).await
 }
 
 /// What happened to the account of a member.
 pub async fn of_member(app: &Arc<App>, grant: &Grant, user: Uuid, before: Option<Time>) -> Result<Vec<Happened>> {
     let mut reader = app.read(grant.organization()).await?;
     let member = members::get(reader.conn(), grant, user).await?;
-    of_account(app, reader.conn(), member.account_id, before).await
+    // Where it lay unused for too long is for other organizations to know.
+    of_account(app, reader.conn(), member.account_id, before, |kind| kind != Kind::SessionIdle).await
 }
 
-async fn of_account(app: &Arc<App>, mut conn: Conn<'_>, account: Uuid, before: Option<Time>) -> Result<Vec<Happened>> {
+async fn of_account(
+    app: &Arc<App>,
+    mut conn: Conn<'_>,
+    account: Uuid,
+    before: Option<Time>,
+    told_of: impl Fn(Kind) -> bool,
+) -> Result<Vec<Happened>> {
     let waiting = lock(&app.security.0).attempts.keys().any(|(of, _, _)| *of == account);
     if waiting {
         flush(app).await?;
@@ -212,7 +219,7 @@ async fn of_account(app: &Arc<App>, mut conn: Conn<'_>, account: Uuid, before: O
     let (before, most) = (before.unwrap_or(Time(i64::MAX)), i64::from(ACCOUNT_EVENTS.number()));
     let mut told = events::of_account(conn.reborrow(), account, before, most).await?;
     // The counts below say more of them.
-    told.retain(|event| event.kind != Kind::SignInFailuresTold);
+    told.retain(|event| event.kind != Kind::SignInFailuresTold && told_of(event.kind));
     let tried = notices::of_account(conn, account, before, most).await?;
     let mut all: Vec<Happened> = told.into_iter().map(of_event).chain(tried.into_iter().map(of_attempts)).collect();
     all.sort_by_key(|happened| std::cmp::Reverse(happened.at));

@@ -58,8 +58,8 @@ pub struct SessionLimits {
 
 /// Sweeps once a minute, until it is dropped.
 pub async fn run(app: Arc<App>) {
+    // At once: a copy of the database that was put back does not know what was found since it was made.
     loop {
-        tokio::time::sleep(EVERY).await;
         match sweep(&app).await {
             Ok(0) => {}
             Ok(sessions) => tracing::info!(sessions, "sessions that nobody used have ended"),
@@ -67,6 +67,7 @@ pub async fn run(app: Arc<App>) {
                 tracing::error!(%error, cause = ?error.cause, "cannot end sessions that nobody uses; trying again in a minute");
             }
         }
+        tokio::time::sleep(EVERY).await;
     }
 }
 

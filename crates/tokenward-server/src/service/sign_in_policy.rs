@@ -132,20 +132,23 @@ pub async fn kept_out(app: &Arc<App>, grant: &Grant, wanted: &Wanted) -> Result<
 /// What would be asked: for a look that changes nothing.
 pub async fn tried(app: &Arc<App>, grant: &Grant, wanted: &Wanted) -> Result<SignInPolicy> {
     check(app, wanted)?;
-    Ok(wanted.after(&get(app, grant).await?.policy, app.now()))
+    let before = get(app, grant).await?.policy;
+    check_time(app.session_limits, wanted, &before)?;
+    Ok(wanted.after(&before, app.now()))
 }
 
 /// Writes what the organization asks. To ask for a provider takes a session that it proved a moment ago: whoever asks for one can
 /// come in by it. So it is with two factors, and once they are asked for, nobody who shows one can put that off or take it back.
 pub async fn set(app: &Arc<App>, grant: Grant, wanted: Wanted, if_match: IfMatch) -> Result<Written<Dated>> {
     check(app, &wanted)?;
-    let within = proof::lifetime(app);
+    let (within, limits) = (proof::lifetime(app), app.session_limits);
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             grant.require_proof(within, tx.now())?;
             let organization = organizations::get(tx.conn(), grant).await?;
             if_match.check(organization.updated_at)?;
             let before = read(tx.conn(), grant).await?.policy;
+            check_time(limits, &wanted, &before)?;
             let after = wanted.after(&before, tx.now());
             if after.providers != before.providers && !after.providers.is_empty() {
                 require_proven_by(tx, grant, &wanted.providers, within).await?;
@@ -232,7 +235,7 @@ fn not_proven(providers: &[String], within: Micros) -> Error {
     Error::new(Code::ProofRequired, detail).proven_by(&keys, Some(within))
 }
 
-fn check(app: &App, Wanted { providers, grace_days, session_lifetime, session_idle }: &Wanted) -> Result<()> {
+fn check(app: &App, Wanted { providers, grace_days, .. }: &Wanted) -> Result<()> {
     let mut faults = Faults::default();
     if let Err(problem) = PROVIDER_KEYS.check_list(providers) {
         faults.push("providers", problem);
@@ -248,11 +251,17 @@ fn check(app: &App, Wanted { providers, grace_days, session_lifetime, session_id
     if grace_days.is_some_and(|days| u64::from(days) > GRACE_DAYS.default) {
         faults.push("grace_days", format!("is more than {} days", GRACE_DAYS.default));
     }
-    let SessionLimits { lifetime, idle } = app.session_limits;
-    for (field, asked, servers) in
-        [("session_lifetime", *session_lifetime, lifetime), ("session_idle", *session_idle, idle)]
-    {
-        if asked.is_some_and(|asked| asked > servers) {
+    faults.finish()
+}
+
+/// Is what is asked of time less than what the server asks? What stood there before stays, though the server asks for less by now.
+fn check_time(limits: SessionLimits, wanted: &Wanted, before: &SignInPolicy) -> Result<()> {
+    let mut faults = Faults::default();
+    for (field, asked, before, servers) in [
+        ("session_lifetime", wanted.session_lifetime, before.session_lifetime, limits.lifetime),
+        ("session_idle", wanted.session_idle, before.session_idle, limits.idle),
+    ] {
+        if asked.is_some_and(|asked| asked > servers) && asked != before {
             faults.push(field, format!("is longer than on this server, where it is {}", length_text(servers)));
         }
     }

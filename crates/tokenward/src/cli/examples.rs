@@ -142,7 +142,7 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
         "token create",
         [
             "tokenward token create ci-deploys --role deployer --expires 90d",
-            "tokenward token create reports --role viewer --expires 2027-12-31 --network '203.0.113.0/24 office' -q > reports.token",
+            "tokenward token create reports --role viewer --expires 1y --network '203.0.113.0/24 office' -q > reports.token",
         ],
     ),
     (

@@ -14,7 +14,9 @@ pub fn ask(refusal: Failure) -> Result<Proof> {
     if !io::stdin().is_terminal() {
         return Err(refusal.hint("Run it at a terminal, or sign in anew with `tokenward login`, and try again."));
     }
-    note("The server wants to know that it is you: it was a while ago that you typed your password.");
+    note(
+        "The server wants to know that it is you: it was a while ago that you proved it. Who has no password signs in anew by `tokenward login`.",
+    );
     Ok(Proof { password: Some(prompt::secret("Password: ")?.to_string()), ..Proof::default() })
 }
 

@@ -94,6 +94,17 @@ fn without_places(text: &str, open: char, close: char) -> String {
     plain
 }
 
+/// Those that say when a token ends or begins by a date.
+fn dated_commands(told: &[(String, String)]) -> Vec<&(String, String)> {
+    let is_dated = |command: &str| {
+        ["--expires ", "--not-before "].iter().any(|flag| {
+            let said = command.split(flag).nth(1).unwrap_or_default();
+            said.get(..4).is_some_and(|year| year.bytes().all(|byte| byte.is_ascii_digit()))
+        })
+    };
+    told.iter().filter(|(_, command)| is_dated(command)).collect()
+}
+
 #[test]
 fn every_command_that_is_told_to_somebody_is_understood() {
     let directory = tempfile::tempdir().unwrap();
@@ -107,6 +118,9 @@ fn every_command_that_is_told_to_somebody_is_understood() {
         let commands = of_page(&fs::read_to_string(page).unwrap());
         told.extend(commands.into_iter().map(|command| (page.display().to_string(), command)));
     }
+    // An end or a beginning must be in the future, and no page is written anew every month: a length is one for ever.
+    let dated = dated_commands(&told);
+    assert!(dated.is_empty(), "{dated:#?}");
     let mut templates = Vec::new();
     files("crates/tokenward-server/templates", "html", &mut templates);
     for template in &templates {

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::json;
 
 use crate::nodes::{BOUND, asking, node, node_config, says};
 use crate::postgres::Postgres;
 use crate::proxy::{Flow, Proxy};
 use crate::support::{Organization, Server};
+
+/// How long a revoke waits for all nodes: as long as it takes on a busy machine.
+const LONG: &str = "wait=20";
 
 /// A server of its own with a database, two nodes before which stands a proxy each, and what to ask with.
 struct Cluster {
@@ -64,10 +68,12 @@ impl Cluster {
         self.a.new_token(&self.acme, json!({ "name": name, "role_id": viewer })).await
     }
 
-    async fn revoke(&self, by: &Server, id: &str) -> crate::support::Answer {
+    async fn revoke(&self, by: &Server, id: &str, wait: &str) -> crate::support::Answer {
         let begun = Instant::now();
         loop {
-            let answer = by.delete(&self.acme.path(&format!("apiToken/{id}")), &self.acme.owner).await;
+            let waits = [("prefer", wait)];
+            let path = self.acme.path(&format!("apiToken/{id}"));
+            let answer = by.call_with(Method::DELETE, &path, &self.acme.owner, None, &waits).await;
             if answer.status == 204 {
                 return answer;
             }
@@ -106,7 +112,7 @@ async fn what_was_revoked_stays_so_when_a_standby_takes_over_that_did_not_hear_o
     let (_, living_text) = cluster.made("living").await;
     cluster.both_say(&living_text, "valid").await;
     let standby = cluster.lagging_standby().await;
-    let lost = cluster.revoke(&cluster.a, &revoked).await;
+    let lost = cluster.revoke(&cluster.a, &revoked, LONG).await;
     assert_eq!(lost.header("tokenward-effective"), Some("everywhere; nodes=2"));
     let lost = lost.header("tokenward-position").unwrap().to_owned();
     let (_, gone_text) = cluster.made("gone").await;
@@ -132,7 +138,7 @@ async fn what_was_revoked_stays_so_when_a_standby_takes_over_that_did_not_hear_o
     // What is written there goes on as before.
     let (next, next_text) = cluster.made("next").await;
     cluster.both_say(&next_text, "valid").await;
-    cluster.revoke(&cluster.b, &next).await;
+    cluster.revoke(&cluster.b, &next, LONG).await;
     cluster.both_say(&next_text, "revoked").await;
 }
 
@@ -159,7 +165,7 @@ async fn nobody_speaks_for_all_until_rows_that_the_standby_lacks_have_surely_end
         .unwrap();
     lead(&cluster.proxies[0], _new.address()).await;
     let begun = Instant::now();
-    let first = cluster.revoke(&cluster.a, &one).await;
+    let first = cluster.revoke(&cluster.a, &one, "wait=1").await;
     let said = first.header("tokenward-effective").unwrap().to_owned();
     assert!(said.starts_with("pending") && said.contains("may have forgotten"), "{said}");
     let position = first.header("tokenward-position").unwrap().to_owned();
@@ -175,7 +181,7 @@ async fn nobody_speaks_for_all_until_rows_that_the_standby_lacks_have_surely_end
     assert!(begun.elapsed() > BOUND, "{:?}", begun.elapsed());
     // Whoever was forgotten has stopped by then.
     assert_eq!(says(&cluster.b, &cluster.asking, &two_text).await, (503, "stale".to_owned()));
-    let second = cluster.revoke(&cluster.a, &two).await;
+    let second = cluster.revoke(&cluster.a, &two, LONG).await;
     assert_eq!(second.header("tokenward-effective"), Some("everywhere; nodes=1"));
 }
 
@@ -186,7 +192,7 @@ async fn a_server_that_was_taken_over_from_is_neither_read_nor_written_again() {
     cluster.both_say(&text, "valid").await;
     let standby = cluster.lagging_standby().await;
     let new = cluster.take_over(standby).await;
-    cluster.revoke(&cluster.a, &id).await;
+    cluster.revoke(&cluster.a, &id, LONG).await;
     cluster.both_say(&text, "revoked").await;
     // The old one lives, and can be written; a proxy leads `b` back to it.
     lead(&cluster.proxies[1], cluster.primary.address()).await;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::json;
 use tokenward_server::serve;
 
@@ -18,7 +19,9 @@ async fn made(server: &Server, acme: &Organization, name: &str) -> (String, Stri
 }
 
 async fn revoke(server: &Server, acme: &Organization, id: &str) -> Answer {
-    server.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await
+    // As long as it takes, where the machine is busy.
+    let waits = [("prefer", "wait=20")];
+    server.call_with(Method::DELETE, &acme.path(&format!("apiToken/{id}")), &acme.owner, None, &waits).await
 }
 
 /// Copies the files of a stopped database to another directory, or back.

@@ -245,7 +245,8 @@ async fn a_denial_is_told_by_another_node_on_postgres() {
     let list = b.get(&acme.path("decision?valid=false&reason=permission_denied&route=x"), &gateway).await.expect(200);
     assert_eq!(list["results"], json!([]));
     flush(&a).await;
-    let sums = usage(&b, &acme, "?group=day,token,role,reason").await;
+    // Without the day: the test may run over midnight.
+    let sums = usage(&b, &acme, "?group=token,role,reason").await;
     assert_eq!(sums["results"].as_array().unwrap().len(), 4, "{sums}");
     let whole = usage(&b, &acme, "?group=role").await;
     assert!(whole["results"].as_array().unwrap().iter().any(|it| it["role"]["name"] == "shop"), "{whole}");

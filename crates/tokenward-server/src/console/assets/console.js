@@ -80,7 +80,17 @@ for (const input of document.querySelectorAll("[data-into]")) {
     if (!file) return;
     input.setCustomValidity(file.size > 5_000_000 ? "The file is larger than 5 MB." : "");
     if (input.reportValidity()) target.value = await file.text();
+    // Said once: what is typed in its place is sent.
+    else input.value = "", setTimeout(() => input.setCustomValidity(""), 0);
   });
+}
+
+// A day that is not chosen is not sent, and what is wrong with it holds nothing up.
+for (const box of document.querySelectorAll(".expiry")) {
+  const day = box.querySelector("[type=date]");
+  const choose = () => { day.disabled = !box.querySelector("[value=date]").checked; };
+  box.addEventListener("change", choose);
+  choose();
 }
 
 // Rego in colours: comments, texts, keywords, numbers.
@@ -153,7 +163,11 @@ localTimes(document);
 
 // Live parts of a page are asked for again every few seconds. What is unfolded stays so, and the keyboard where it is.
 const live = [...document.querySelectorAll("[data-live]")];
+// Where nobody has done anything for five minutes, a page that asks by itself would keep a forgotten session in use.
+let touched = Date.now();
+for (const kind of ["pointerdown", "pointermove", "keydown", "scroll"]) addEventListener(kind, () => (touched = Date.now()), { passive: true });
 async function again() {
+  if (Date.now() - touched > 300_000) return;
   const selected = getSelection();
   // Nobody looks, or somebody is about to copy something.
   if (document.hidden || (!selected.isCollapsed && live.some((part) => selected.containsNode(part, true)))) return;

@@ -96,7 +96,8 @@ if (!document.documentElement.dataset.passkeys) {
   const known = "PublicKeyCredential" in window && navigator.credentials;
 
   for (const form of document.querySelectorAll("form[data-passkey-new]")) {
-    const problem = form.querySelector("[data-passkey-error]");
+    // Its own: what asks for a proof in it has one, too, which may be hidden.
+    const problem = form.querySelector(":scope > [data-passkey-error]");
     const button = form.querySelector("button:not([type=button])");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -105,6 +106,11 @@ if (!document.documentElement.dataset.passkeys) {
         // What is filled in of a password and a code proves who sits here.
         const given = ["password", "otp"].map((name) => [name, form.elements.namedItem(name)?.value ?? ""]);
         const { options } = await ask(form.dataset.passkeyNew, form, Object.fromEntries(given.filter(([, value]) => value)));
+        // It is proven now, and a code counts once.
+        for (const [name] of given) {
+          const field = form.elements.namedItem(name);
+          if (field) Object.assign(field, { value: "", required: false });
+        }
         send(form, await make(options));
       });
     });
@@ -163,9 +169,10 @@ if (!document.documentElement.dataset.passkeys) {
         const { options } = await ask(`${path}/begin`, form);
         await ask(path, form, { credential: await sign(options) });
         // A form asks for what the account has: beside a passkey, not always for a password.
-        for (const name of ["password", "current_password", "otp"]) {
+        for (const name of ["password", "otp"]) {
           const field = form.elements.namedItem(name);
-          if (!field) continue;
+          // Where an authenticator is set up, the code is its first.
+          if (!field || (name === "otp" && form.elements.namedItem("set_up"))) continue;
           field.required = false;
           field.closest(".field").hidden = true;
         }

@@ -172,6 +172,8 @@ pub struct EventFilters {
     pub from: String,
     /// The last day, `YYYY-MM-DD`.
     pub to: String,
+    /// The id of what the changes were made to, from a link; empty for everything.
+    pub target_id: String,
     /// Does any of them narrow the list?
     pub active: bool,
 }

@@ -60,7 +60,7 @@ pub fn second_factor() -> Vec<(String, String)> {
     let asked = ProofAskedPage {
         shell: shell(Nav::Account),
         next: "/console/1/tokens".into(),
-        providers: vec![("Corp".into(), "/sign-in/with/corp?next=%2Fconsole%2F1%2Ftokens".into())],
+        providers: vec![("Corp".into(), "/console/account/prove/corp?next=%2Fconsole%2F1%2Ftokens".into())],
         proof: proof_fields(),
         error: None,
     };
