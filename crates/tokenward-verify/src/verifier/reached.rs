@@ -29,7 +29,11 @@ impl Verifier {
             }
         }
         followed.nudge.notify_one();
-        let reached = timeout(CATCH_UP, seen.wait_for(|at| followed.counts(position, *at))).await;
-        matches!(reached, Ok(Ok(_)))
+        tokio::select! {
+            biased;
+            reached = timeout(CATCH_UP, seen.wait_for(|at| followed.counts(position, *at))) => matches!(reached, Ok(Ok(_))),
+            // Whoever stops writes what is left, and nothing is read of it any more.
+            () = followed.stopping() => false,
+        }
     }
 }

@@ -374,8 +374,13 @@ async fn a_write_that_was_taken_back_for_a_deadlock_is_made_again() {
     let path = acme.path(&format!("apiToken/{id}"));
     let deleting = a.delete(&path, &acme.owner);
     let other = async {
-        // The write waits for the token by now, and is the first to find out that the two wait for each other.
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        // The write waits for the token first, and is the first to find out that the two wait for each other.
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (SELECT l.pid FROM pg_locks l \
+                     JOIN pg_database d ON d.oid = l.database WHERE d.datname = current_database())";
+        while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut *c.raw()).await.unwrap() == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
         let taken = sqlx::raw_sql("SELECT 1 FROM log_head FOR UPDATE").execute(c.raw()).await;
         sqlx::raw_sql("ROLLBACK").execute(c.raw()).await.unwrap();
         taken.expect("the write gave way");
