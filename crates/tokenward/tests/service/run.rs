@@ -325,7 +325,10 @@ async fn a_token_of_which_nobody_knows_whether_it_was_made_is_told() {
 async fn a_terminal_works_and_its_keys_are_not_doubled() {
     let world = World::new();
     let script = world.files.path().join("script");
-    let command = "trap 'n=$((n + 1))' INT; test -t 0 && echo terminal; sleep 1.5; echo interrupted $n times";
+    let ready = world.files.path().join("ready");
+    let listens = format!("touch {}", text(&ready));
+    let command =
+        format!("trap 'n=$((n + 1))' INT; {listens}; test -t 0 && echo terminal; sleep 1.5; echo interrupted $n times");
     fs::write(&script, command).unwrap();
     let line = format!(
         "exec env --default-signal {} run --role viewer -- sh {}",
@@ -333,9 +336,10 @@ async fn a_terminal_works_and_its_keys_are_not_doubled() {
         text(&script)
     );
     // `script` gives it a terminal, and the keys that it reads.
-    let keys = "(sleep 1; printf '\\003'; sleep 3) | script --quiet --return --command \"$LINE\" /dev/null";
+    let keys = "(while ! test -e $READY; do sleep 0.05; done; sleep 0.3; printf '\\003'; sleep 3) \
+                | script --quiet --return --command \"$LINE\" /dev/null";
     let mut shell = Command::new("sh");
-    shell.args(["-c", keys]).env("LINE", line);
+    shell.args(["-c", keys]).env("LINE", line).env("READY", &ready);
     shell.env("TOKENWARD_URL", &world.server.url).env("TOKENWARD_TOKEN", &world.client.token);
     let done = ran(&mut shell);
     assert!(done.out.contains("terminal") && done.out.contains("interrupted 1 times"), "{} {}", done.out, done.err);
