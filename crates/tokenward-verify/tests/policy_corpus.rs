@@ -486,8 +486,8 @@ fn hostile() -> Vec<String> {
 fn hostile_policies_cost_little_and_allow_nothing() {
     let all = hostile();
     assert!(all.len() >= 200, "{}", all.len());
-    // Unoptimised, and beside other tests, it takes many times as long.
-    let most = if cfg!(debug_assertions) { Duration::from_secs(2) } else { Duration::from_millis(50) };
+    // Optimised, each takes a tenth of this at most.
+    let most = if cfg!(debug_assertions) { Duration::from_millis(500) } else { Duration::from_millis(50) };
     let large = format!("[{}0]", "0,".repeat(400_000));
     let mut allowed = Vec::new();
     for source in all {

@@ -30,8 +30,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .needs(Management::OrganizationEdit, On::Organization)
         .about(
             "Organizations",
-            "Write by what people sign in, and for how long a session counts. It holds for every door and for the sessions that are there; API tokens are not concerned. \
-             To ask for a provider takes a session that it proved within five minutes; to ask two factors, or to change that, one that \
+            "Write by what people sign in, and for how long a session counts. It holds for every door and for the sessions that are \
+             there; API tokens are not concerned. To ask for a provider takes a session that it proved within five minutes; to ask two factors, or to change that, one that \
              two factors proved.",
         )
         .query(&[("dry_run", "`true` changes nothing and tells whom it would keep out.")])

@@ -7,7 +7,7 @@ use tokenward_core::{Error, Result};
 use tokenward_store::device_sign_ins::DeviceSignIn;
 
 use super::form::{Pairs, Problems, Query};
-use super::page::{PageResult, page};
+use super::page::{PageResult, next_to, page};
 use super::person::SignedIn;
 use super::proof;
 use super::view::{Choice, CommandLinePage, DevicePage, HandedPage, Nav, ProviderLink, WaitingMachine};
@@ -102,8 +102,7 @@ async fn asking(
     let by_passkey = proofs::takes_passkey(&person.app, &person.caller).await?;
     let provable = fields.password.is_some() || fields.code.is_some() || by_passkey;
     let prover = |it: &crate::issuer::Provider| {
-        let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
-        let href = format!("/console/account/prove/{}?{query}", it.key);
+        let href = format!("/console/account/prove/{}?{}", it.key, next_to(next));
         ProviderLink { name: it.name().to_owned(), href }
     };
     let waiting = machine.map(|it| WaitingMachine {

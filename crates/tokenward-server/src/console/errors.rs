@@ -7,9 +7,9 @@ use tokenward_core::reason::Reason;
 use tokenward_core::secret::random_text;
 use tokenward_core::{Code, Error, Uuid};
 
-use super::organization_sessions;
 use super::page::page;
 use super::person::SignedIn;
+use super::proof_asked;
 use super::two_factors;
 use super::view::{ErrorInsidePage, ErrorPage, Nav};
 use super::words::quoted;
@@ -107,7 +107,7 @@ pub(super) async fn lead_to_proof(
             (format!("Sign in with {}", provider.name()), href)
         }
         None if error.providers().is_empty() => {
-            ("Prove that it is you".to_owned(), organization_sessions::way_to_prove(back.unwrap_or(&home)))
+            ("Prove that it is you".to_owned(), proof_asked::way_to(back.unwrap_or(&home)))
         }
         // The provider is not set up here any more: whoever runs the server has another way in.
         None => ("Go to the console".to_owned(), "/".to_owned()),

@@ -42,6 +42,7 @@ mod policy_recipes;
 mod policy_tokens;
 mod projects;
 mod proof;
+mod proof_asked;
 mod protect;
 mod providers;
 mod refused;
@@ -233,7 +234,7 @@ fn second_factor_routes() -> Router<Arc<App>> {
         .route(PAGE, get(second_factor::ask).post(second_factor::turn_on))
         .route(&format!("{PAGE}/codes"), get(second_factor::ask_codes).post(second_factor::new_codes))
         .route(&format!("{PAGE}/remove"), get(second_factor::ask_remove).post(second_factor::remove))
-        .route("/console/account/proof", get(organization_sessions::ask_proof).post(organization_sessions::take_proof))
+        .route(proof_asked::PAGE, get(proof_asked::ask).post(proof_asked::take))
         .route(two_factors::PAGE, get(two_factors::ask_proof).post(two_factors::take_proof))
 }
 

@@ -1,4 +1,4 @@
-//! For how long sessions count in an organization; and the page where a person proves anew who sits at one.
+//! For how long sessions count in an organization.
 
 use axum::Extension;
 use tokenward_core::permission::Management;
@@ -6,26 +6,14 @@ use tokenward_core::time::{Micros, length_text};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::done::Flashed;
-use super::form::{OTP, PASSWORD, Pairs, Problems, Query};
-use super::page::{At, PageResult, own_path, see_other};
+use super::form::{Pairs, Problems};
+use super::page::{At, PageResult};
 use super::person::SignedIn;
 use super::proof;
-use super::view::{Nav, OrganizationSessionsPage, ProofAskedPage, SessionsState};
+use super::view::{Nav, OrganizationSessionsPage, SessionsState};
 use crate::service::IfMatch;
 use crate::service::session_limits::{Bounds, IDLE, LIFETIME, SessionLimits};
 use crate::service::sign_in_policy::{self, Wanted};
-
-/// Where a person proves anew who sits there.
-const PAGE: &str = "/console/account/proof";
-
-/// The way there, and back to this path of ours.
-pub(super) fn way_to_prove(back: &str) -> String {
-    format!("{PAGE}?{}", next_to(back))
-}
-
-fn next_to(path: &str) -> String {
-    form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish()
-}
 
 fn servers(person: &SignedIn) -> (String, String) {
     let SessionLimits { lifetime, idle } = person.app.session_limits;
@@ -105,46 +93,5 @@ pub(super) async fn save(
             person.done_at(&back, Flashed::SignInSaved, saved.position)
         }
         Err(error) => limits_page(&person, organization, Some(&form), Problems::of(error)?).await,
-    }
-}
-
-async fn prove_page(person: &SignedIn, next: &str, mut problems: Problems) -> PageResult {
-    let fields = proof::fields(person, &mut problems).await?;
-    let by_passkey = crate::service::proof::takes_passkey(&person.app, &person.caller).await?;
-    let is_something = fields.password.is_some() || fields.code.is_some() || by_passkey;
-    let link = |it: &crate::issuer::Provider| {
-        (it.name().to_owned(), format!("/console/account/prove/{}?{}", it.key, next_to(next)))
-    };
-    let shown = ProofAskedPage {
-        shell: person.shell(None, Nav::Account).await?,
-        next: next.to_owned(),
-        providers: person.app.providers.iter().map(link).collect(),
-        proof: is_something.then_some(fields),
-        error: problems.rest(),
-    };
-    problems.page(&shown)
-}
-
-/// `GET /console/account/proof`.
-pub(super) async fn ask_proof(Extension(person): Extension<SignedIn>, Query(query): Query) -> PageResult {
-    query.understood(&["next"])?;
-    prove_page(&person, own_path(query.get("next")).unwrap_or("/"), Problems::default()).await
-}
-
-/// `POST /console/account/proof`, with what is asked; or after a passkey, which a script has asked.
-pub(super) async fn take_proof(
-    Extension(person): Extension<SignedIn>,
-    Extension(form): Extension<Pairs>,
-) -> PageResult {
-    let next = own_path(form.get("next")).unwrap_or("/");
-    let nothing = form.get(PASSWORD).is_empty() && form.get(OTP).is_empty();
-    let given = if nothing && !crate::service::proof::is_fresh(&person.app, &person.caller).await? {
-        Err(Error::conflict("Type what is asked for, or use a passkey."))
-    } else {
-        proof::given(&person, &form).await
-    };
-    match given {
-        Ok(()) => see_other(next),
-        Err(error) => prove_page(&person, next, Problems::of(error)?).await,
     }
 }

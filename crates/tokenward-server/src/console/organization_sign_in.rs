@@ -13,7 +13,7 @@ use tokenward_core::{Result, Time, Uuid};
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::organization_sessions;
-use super::page::{At, PageResult, page};
+use super::page::{At, PageResult, next_to, page};
 use super::person::SignedIn;
 use super::proof;
 use super::two_factors;
@@ -198,7 +198,7 @@ async fn only_page(person: &SignedIn, organization: Uuid, key: Option<&str>, mut
     };
     let kept_out = kept_out.into_iter().map(row).collect();
     let prove = key.filter(|_| !proven).map(|key| {
-        let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", &path).finish();
+        let query = next_to(&path);
         format!("/sign-in/with/{key}?{query}")
     });
     let provider = match key {

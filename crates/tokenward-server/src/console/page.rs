@@ -55,6 +55,11 @@ pub(super) fn own_path(path: &str) -> Option<&str> {
     (plain && path.starts_with('/') && !path.starts_with("//")).then_some(path)
 }
 
+/// The query that goes on to this path of ours afterwards.
+pub(super) fn next_to(path: &str) -> String {
+    form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish()
+}
+
 /// The ids in a path. What is no id is not found.
 pub(super) struct At<T>(pub T);
 

@@ -9,7 +9,7 @@ use tokenward_core::{Code, Error, Uuid};
 use super::cookie;
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
-use super::page::{At, PageResult, own_path, page, see_other};
+use super::page::{At, PageResult, next_to, own_path, page, see_other};
 use super::person::{SignedIn, SignedOut};
 use super::proof;
 use super::sign_in_trial;
@@ -62,7 +62,7 @@ pub(super) async fn go(
 ) -> PageResult {
     let next = own_path(query.get("next")).filter(|next| next.len() <= NEXT_MAX).unwrap_or("/").to_owned();
     if from_elsewhere(&headers) {
-        let query = form_urlencoded::Serializer::new(String::new()).append_pair("next", &next).finish();
+        let query = next_to(&next);
         return see_other(&format!("/sign-in?{query}"));
     }
     sent(&visitor.app, &key, Purpose::SignIn(next), &headers).await

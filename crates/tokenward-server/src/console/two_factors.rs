@@ -7,7 +7,7 @@ use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::done::Flashed;
 use super::form::{OTP, PASSWORD, Pairs, Problems, Query};
-use super::page::{At, PageResult, own_path, see_other};
+use super::page::{At, PageResult, next_to, own_path, see_other};
 use super::person::SignedIn;
 use super::proof;
 use super::view::{AskTwoFactorsPage, Nav, RefusedRow, SecondFactorAskedPage, TwoFactorsState};
@@ -22,10 +22,6 @@ pub(super) const PAGE: &str = "/console/account/two-factors";
 /// The way there, and back to this path of ours.
 pub(super) fn way_to_prove(back: &str) -> String {
     format!("{PAGE}?{}", next_to(back))
-}
-
-fn next_to(path: &str) -> String {
-    form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish()
 }
 
 /// The part of the page about sign-ins.

@@ -377,7 +377,10 @@ async fn a_write_that_was_taken_back_for_a_deadlock_is_made_again() {
         // The write waits for the token first, and is the first to find out that the two wait for each other.
         let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (SELECT l.pid FROM pg_locks l \
                      JOIN pg_database d ON d.oid = l.database WHERE d.datname = current_database())";
-        while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut *c.raw()).await.unwrap() == 0 {
+        for _ in 0..500 {
+            if sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut *c.raw()).await.unwrap() > 0 {
+                break;
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -336,7 +336,7 @@ async fn a_terminal_works_and_its_keys_are_not_doubled() {
         text(&script)
     );
     // `script` gives it a terminal, and the keys that it reads.
-    let keys = "(while ! test -e $READY; do sleep 0.05; done; sleep 0.3; printf '\\003'; sleep 3) \
+    let keys = "(n=0; while ! test -e $READY && test $n -lt 400; do sleep 0.05; n=$((n + 1)); done; sleep 0.3; printf '\\003'; sleep 3) \
                 | script --quiet --return --command \"$LINE\" /dev/null";
     let mut shell = Command::new("sh");
     shell.args(["-c", keys]).env("LINE", line).env("READY", &ready);

@@ -11,6 +11,7 @@ use crate::console::Person;
 use crate::mailbox::Mailbox;
 use crate::nodes::database;
 use crate::support::{Answer, NOW, OWNER, Organization, PASSWORD, Server, TestClock, config};
+use crate::two_factors::{fine, reads, required};
 
 /// Carries what is known of the use of sessions to the database, as the worker does once a minute.
 async fn flush(server: &Server) {
@@ -187,19 +188,6 @@ async fn limited(server: &Server, acme: &Organization, limits: Value) -> Answer 
     server.put(&acme.path("signInPolicy"), &acme.owner, body).await
 }
 
-async fn outcome(server: &Server, acme: &Organization, session: &str) -> (u16, String) {
-    let answer = server.get(&acme.path("member"), session).await;
-    if answer.status.is_success() { (200, String::new()) } else { answer.outcome() }
-}
-
-fn required() -> (u16, String) {
-    (401, "proof_required".to_owned())
-}
-
-fn fine() -> (u16, String) {
-    (200, String::new())
-}
-
 async fn prove(server: &Server, session: &str) -> String {
     let proven = server.post("/session/proof", session, json!({ "password": PASSWORD })).await.expect(200);
     proven["token"].as_str().unwrap().to_owned()
@@ -230,7 +218,7 @@ async fn in_an_organization_a_proof_counts_for_as_long_as_it_says_and_elsewhere_
     assert!(told.to_string().contains(r#"\"session_lifetime\":\"8h\""#), "{told}");
 
     server.advance(8 * HOUR - 1).await;
-    assert_eq!(outcome(&server, &acme, &acme.owner).await, fine());
+    assert_eq!(reads(&server, &acme, &acme.owner).await, fine());
     server.clock.advance(1);
     let refused = server.get(&acme.path("member"), &acme.owner).await;
     let asked = r#"Bearer realm="tokenward", error="insufficient_user_authentication", max_age=28800"#;
@@ -238,9 +226,9 @@ async fn in_an_organization_a_proof_counts_for_as_long_as_it_says_and_elsewhere_
     assert!(refused.text.contains("the last 8h"), "{}", refused.text);
     // Not what it wants to write either; what else it reaches goes on, and tokens do.
     assert_eq!(limited(&server, &acme, json!({})).await.outcome(), required());
-    assert_eq!(outcome(&server, &beta, &acme.owner).await, fine());
+    assert_eq!(reads(&server, &beta, &acme.owner).await, fine());
     server.get("/account", &acme.owner).await.expect(200);
-    assert_eq!(outcome(&server, &acme, &token).await, fine());
+    assert_eq!(reads(&server, &acme, &token).await, fine());
     // The console asks in words, takes the password, and goes on where it was.
     let mut person = Person::at(&server);
     person.sign_in(OWNER, PASSWORD).await;
@@ -260,11 +248,11 @@ async fn in_an_organization_a_proof_counts_for_as_long_as_it_says_and_elsewhere_
 
     let proven = prove(&server, &acme.owner).await;
     let acme = Organization { owner: proven, ..acme };
-    assert_eq!(outcome(&server, &acme, &acme.owner).await, fine());
+    assert_eq!(reads(&server, &acme, &acme.owner).await, fine());
     // What is left out is not asked.
     limited(&server, &acme, json!({})).await.expect(200);
     server.advance(9 * HOUR).await;
-    assert_eq!(outcome(&server, &acme, &acme.owner).await, fine());
+    assert_eq!(reads(&server, &acme, &acme.owner).await, fine());
 }
 
 #[tokio::test]
@@ -284,14 +272,14 @@ async fn in_an_organization_a_session_that_lay_unused_is_proved_anew_and_elsewhe
         let app = &server.running.app;
         // The last uses may be on their way still; and what is noted ends nothing.
         sweep(app).await.unwrap();
-        assert_eq!(outcome(&server, &acme, &idle).await, fine());
+        assert_eq!(reads(&server, &acme, &idle).await, fine());
         server.advance(2 * MINUTE).await;
         assert_eq!(sweep(app).await.unwrap(), 0);
         let refused = server.get(&acme.path("member"), &idle).await;
         assert_eq!(refused.outcome(), required());
         assert!(refused.header("www-authenticate").unwrap().ends_with("max_age=300"));
-        assert_eq!(outcome(&server, &beta, &idle).await, fine());
-        assert_eq!(outcome(&server, &acme, &acme.owner).await, fine());
+        assert_eq!(reads(&server, &beta, &idle).await, fine());
+        assert_eq!(reads(&server, &acme, &acme.owner).await, fine());
         let events = server.get("/account/events", &acme.owner).await.expect(200);
         assert_eq!(events["results"][0]["kind"], "session.idle", "{events}");
         // It is told once, also after it was used elsewhere; a proof is what counts.
@@ -300,12 +288,12 @@ async fn in_an_organization_a_session_that_lay_unused_is_proved_anew_and_elsewhe
         let again = server.get("/account/events", &acme.owner).await.expect(200);
         assert_eq!(events["results"][0]["id"], again["results"][0]["id"]);
         let proven = prove(&server, &idle).await;
-        assert_eq!(outcome(&server, &acme, &proven).await, fine());
+        assert_eq!(reads(&server, &acme, &proven).await, fine());
         // A restart knows it, too.
         server.advance(33 * MINUTE).await;
         sweep(app).await.unwrap();
         let server = if postgres { server } else { server.restart().await };
-        assert_eq!(outcome(&server, &acme, &proven).await, required());
+        assert_eq!(reads(&server, &acme, &proven).await, required());
         server.stop().await;
     }
 }

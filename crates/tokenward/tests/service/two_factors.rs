@@ -19,7 +19,7 @@ use crate::support::{Answer, OWNER, Organization, PASSWORD, Server, config};
 
 const AUTHENTICATOR: &str = "/account/secondFactor/authenticator";
 
-fn required() -> (u16, String) {
+pub fn required() -> (u16, String) {
     (401, "proof_required".to_owned())
 }
 
@@ -37,12 +37,13 @@ async fn strong_owner(server: &Server, acme: &Organization) -> (Authenticator, S
     (authenticator, session)
 }
 
-async fn reads(server: &Server, organization: &Organization, session: &str) -> (u16, String) {
+/// What the organization answers this session: nothing where it is let.
+pub async fn reads(server: &Server, organization: &Organization, session: &str) -> (u16, String) {
     let answer = server.get(&organization.path("member"), session).await;
     if answer.status.is_success() { (200, String::new()) } else { answer.outcome() }
 }
 
-fn fine() -> (u16, String) {
+pub fn fine() -> (u16, String) {
     (200, String::new())
 }
 

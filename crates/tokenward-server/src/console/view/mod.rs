@@ -20,6 +20,7 @@ mod organization_sign_in;
 mod passkeys;
 mod pictures;
 mod policy_tokens;
+mod proof_asked;
 mod protect;
 mod resources;
 mod role_page;
@@ -59,7 +60,7 @@ pub use members::{
     MembersPage, TransferCandidate, TransferPage,
 };
 pub use nodes::{NodeRow, NodesPage};
-pub use organization_sessions::{OrganizationSessionsPage, ProofAskedPage, SessionsState};
+pub use organization_sessions::{OrganizationSessionsPage, SessionsState};
 pub use organization_sign_in::{KeptOutRow, OrganizationSignInPage, RuleFields, SignInChoice, SignInOnlyPage};
 pub use passkeys::{PasskeyNewPage, PasskeyPage, PasskeyRow, PasskeysSection};
 pub use pictures::{Bars, EndMark, GrantedView, OverviewPage, PartRow};
@@ -67,6 +68,7 @@ pub use policy_tokens::{
     PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage, RecipeLink, ReplayRow,
     RoleTrialForm, TrialForm, Verdict,
 };
+pub use proof_asked::ProofAskedPage;
 pub use protect::{FirstRequest, ProtectPage, Snippet};
 pub use resources::{
     ClusterForm, ClusterPage, ClusterRow, ClustersPage, EnvironmentForm, EnvironmentPage, EnvironmentRow, ProjectForm,

@@ -1,4 +1,4 @@
-//! For how long sessions count in an organization, and the page where a person proves anew who sits at one.
+//! For how long sessions count in an organization.
 
 use askama::Template;
 
@@ -33,22 +33,6 @@ pub struct OrganizationSessionsPage {
     pub servers: (String, String),
     /// The password again, where it is asked for; its value is never sent back.
     pub password: Option<ProofFields>,
-    /// What was wrong with the whole.
-    pub error: Option<String>,
-}
-
-/// `/console/account/proof`: where a person proves anew who sits there; posts `next`, `password`, `otp`.
-#[derive(Template, Clone, Debug)]
-#[template(path = "proof-asked.html")]
-pub struct ProofAskedPage {
-    /// The frame.
-    pub shell: Shell,
-    /// Where to go on to afterwards: a path of ours.
-    pub next: String,
-    /// The providers that prove it: name, and the way there and back.
-    pub providers: Vec<(String, String)>,
-    /// What is typed; values are never sent back.
-    pub proof: Option<ProofFields>,
     /// What was wrong with the whole.
     pub error: Option<String>,
 }
