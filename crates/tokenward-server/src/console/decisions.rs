@@ -12,7 +12,8 @@ use tokenward_core::reason::Reason;
 use tokenward_core::time::{DAY, HOUR, Micros};
 use tokenward_core::{Error, Result, Uuid};
 
-use super::form::Query;
+use super::form::{LIVE, Query};
+use super::live;
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::view::{Chip, Choice, DecisionFilter, DecisionRow, DecisionsPage, MendRow, Nav, Outcome, Pager, Wanted};
@@ -44,7 +45,7 @@ pub(super) async fn list(
     let reason = query.one_of("reason", Reason::ALL.iter().map(|it| it.as_str()))?;
     let since = query.one_of("since", SPANS.iter().map(|(word, ..)| *word))?;
     let address = query.read("address", "an address, such as 203.0.113.7", |text| text.parse::<IpAddr>().ok())?;
-    let live = query.get("live") == "1";
+    let again = live::again(&query, person.app.now());
     let valid = match only {
         "denied" => Some(false),
         "allowed" => Some(true),
@@ -69,7 +70,7 @@ pub(super) async fn list(
     let shell = person.shell(Some(organization), Nav::Decisions).await?;
     let base = format!("{}/decisions", shell.base());
     let filters = ["token", "reason", "route", "address", "since"];
-    let address = |only: &str, live: bool| {
+    let address = |only: &str, live: Option<&str>| {
         let mut pairs = form_urlencoded::Serializer::new(String::new());
         if !only.is_empty() {
             pairs.append_pair("only", only);
@@ -77,14 +78,14 @@ pub(super) async fn list(
         for key in filters.iter().filter(|key| !query.get(key).is_empty()) {
             pairs.append_pair(key, query.get(key));
         }
-        if live {
-            pairs.append_pair("live", "1");
+        if let Some(live) = live {
+            pairs.append_pair(LIVE, live);
         }
         format!("{base}?{}", pairs.finish())
     };
     let chip = |word: &str, label: &str| Chip {
         label: label.into(),
-        href: address(word, live),
+        href: address(word, again.as_ref().map(|_| "1")),
         count: None,
         current: word == only,
     };
@@ -104,8 +105,8 @@ pub(super) async fn list(
             spans: SPANS.iter().map(|(word, label, _)| choice(word, (*label).into(), since)).collect(),
             active: filters.iter().any(|key| !query.get(key).is_empty()),
         },
-        live,
-        live_href: address(only, !live),
+        live_href: address(only, again.is_none().then_some("1")),
+        live: again.as_ref().map(|begun| address(only, Some(begun.as_str()))),
         searched: searched.to_owned(),
         since: person.moment(person.app.verifier.remembers_since()),
         kept: format!(

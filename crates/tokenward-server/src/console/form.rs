@@ -33,7 +33,7 @@ struct Inner {
 /// The keys of a query that are the number of a page, wherever a page has them.
 const PAGES: [&str; 2] = ["page", "invited"];
 /// The key of a query that keeps a page up to date.
-const LIVE: &str = "live";
+pub(super) const LIVE: &str = "live";
 
 impl Pairs {
     /// Reads them. Browsers send line breaks as `\r\n`; everything here is kept with `\n`.
@@ -112,7 +112,8 @@ impl Pairs {
             if PAGES.contains(&key) && !value.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(Error::invalid(key, "is not the number of a page"));
             }
-            if key == LIVE && !["", "1"].contains(&value) {
+            // Besides, when it began: `live.rs`.
+            if key == LIVE && (value.len() > 12 || !value.bytes().all(|byte| byte.is_ascii_digit())) {
                 return Err(Error::invalid(key, "can only be `1`"));
             }
             seen.push(key);

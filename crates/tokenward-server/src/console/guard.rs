@@ -17,10 +17,12 @@ use super::cookie;
 use super::errors::{self, error_inside, error_outside, error_page};
 use super::fields;
 use super::form::Pairs;
+use super::form_page;
 use super::page::{page, see_other};
 use super::person::{SignedIn, SignedOut, client};
 use super::place::{ConsoleOrigin, locate};
 use super::view::{ErrorPage, Nav, NeedsTlsPage};
+use super::ways_out;
 use crate::body::{self, Bounds, Unread};
 use crate::heavy;
 use crate::http;
@@ -84,6 +86,7 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
         Err(error) => return error_outside(&app, &error),
     };
     let (mut parts, body) = request.into_parts();
+    let method = parts.method.clone();
     let (organization, nav) = place_in(&parts);
     let had_done = person.done.is_some();
     if let Some(id) = organization.filter(|id| person.belongs_to(*id)) {
@@ -113,13 +116,14 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
     if had_done && !response.status().is_redirection() {
         cookie::clear(response.headers_mut(), cookie::DONE);
     }
-    response
+    ways_out::behind_a_form(&method, response)
 }
 
 /// For pages that take no session: gives the handler the [`SignedOut`] and, of a form, its [`Pairs`].
 pub(super) async fn visitor(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let client = client(&app, &request);
     let (mut parts, body) = request.into_parts();
+    let method = parts.method.clone();
     let visitor = match SignedOut::find(&app, &parts.headers, client) {
         Ok(visitor) => visitor,
         Err(error) => return error_outside(&app, &error),
@@ -143,7 +147,7 @@ pub(super) async fn visitor(State(app): State<Arc<App>>, request: Request, next:
     {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
-    response
+    ways_out::behind_a_form(&method, response)
 }
 
 /// Why a form was not taken.
@@ -251,13 +255,14 @@ fn foreign(parts: &Parts, had_cookie: bool) -> Response {
         }
         _ => "It was open for too long, or you signed in or out in another window. Open the page again.".into(),
     };
-    let back = if parts.uri.path() == "/sign-out" { "/" } else { parts.uri.path() };
+    let path = parts.uri.path();
+    let page = parts.extensions.get::<MatchedPath>().and_then(|route| form_page::page_of(route.as_str(), path));
     error_page(ErrorPage {
         status: 403,
         title: "This form was not taken".into(),
         detail: format!("Nothing was changed. {detail}"),
         reference: None,
-        link: Some(("Open the page again".into(), back.to_owned())),
+        link: Some(("Open the page again".into(), page.unwrap_or_else(|| path.to_owned()))),
     })
 }
 

@@ -21,11 +21,13 @@ mod errors;
 mod events;
 mod fields;
 mod form;
+mod form_page;
 mod guard;
 mod guide_text;
 mod guides;
 mod home;
 mod invitations;
+mod live;
 mod log_check;
 mod members;
 mod nodes;
@@ -66,13 +68,14 @@ mod token_typed;
 mod tokens;
 mod two_factors;
 pub mod view;
+mod ways_out;
 mod words;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get};
 
 pub use home::missing;
 
@@ -87,13 +90,13 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/", get(home::start))
         .route("/set-up/{secret}", get(set_up::form).post(set_up::create))
         .route("/sign-in", get(sessions::sign_in_form).post(sessions::sign_in))
-        .route("/sign-in/passkey", post(passkeys::sign_in))
-        .route("/sign-in/passkey/begin", post(passkeys::begin_sign_in))
+        .route("/sign-in/passkey", form_page::of_form(passkeys::sign_in))
+        .route("/sign-in/passkey/begin", form_page::of_form(passkeys::begin_sign_in))
         .route("/sign-in/code", get(second_factor::code_form).post(second_factor::take_code))
         .route("/sign-in/identity", get(providers::identity).post(providers::take))
-        .route("/sign-in/with/{key}", get(providers::go))
+        .route(ways_out::SIGN_IN, get(providers::go))
         .route("/sign-in/with/{key}/callback", get(providers::back))
-        .route("/invitation/{id}/{secret}/with/{key}", get(providers::go_with_invitation))
+        .route(ways_out::INVITATION, get(providers::go_with_invitation))
         .route("/sign-in/forgot", get(account_links::forgot_form).post(account_links::forgot))
         .route("/sign-in/reset/{secret}", get(account_links::reset_form).post(account_links::reset))
         .route("/sign-in/email/{secret}", get(account_links::email_form).post(account_links::email))
@@ -101,15 +104,15 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/invitation/{id}/{secret}", get(invitations::open).post(invitations::accept))
         .layer(from_fn_with_state(Arc::clone(app), guard::visitor));
     let for_members = Router::new()
-        .route("/sign-out", post(sessions::sign_out))
+        .route("/sign-out", form_page::of_form(sessions::sign_out))
         .route("/console", get(home::console))
         .route("/console/new", get(organizations::new).post(organizations::create))
         .merge(account_routes())
         .route("/console/{organization}", get(home::organization))
         .route("/console/{organization}/tokens", get(token_list::list).post(tokens::create))
-        .route("/console/{organization}/tokens/find", post(token_list::find))
+        .route("/console/{organization}/tokens/find", form_page::of_form(token_list::find))
         .route("/console/{organization}/tokens/import", get(token_import::new).post(token_import::import))
-        .route("/console/{organization}/tokens/bulk", post(token_bulk::bulk))
+        .route("/console/{organization}/tokens/bulk", form_page::of_form(token_bulk::bulk))
         .route("/console/{organization}/tokens/revoke-all", get(token_cut::ask).post(token_cut::revoke))
         .route("/console/{organization}/tokens/new", get(tokens::new))
         .route("/console/{organization}/tokens/{token}", get(tokens::show))
@@ -135,8 +138,8 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
             "/console/{organization}/tokens/{token}/brownout",
             get(token_life::ask_brownout).post(token_life::brownout),
         )
-        .route("/console/{organization}/tokens/{token}/attest", post(token_life::attest))
-        .route("/console/{organization}/tokens/{token}/brownout/end", post(token_life::end_brownout))
+        .route("/console/{organization}/tokens/{token}/attest", form_page::of_form(token_life::attest))
+        .route("/console/{organization}/tokens/{token}/brownout/end", form_page::of_form(token_life::end_brownout))
         .route(
             "/console/{organization}/tokens/{token}/delete",
             get(token_changes::ask_delete).post(token_changes::delete),
@@ -160,9 +163,9 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/{organization}/events/verify", get(log_check::show).post(log_check::check))
         .route("/console/{organization}/nodes", get(nodes::list))
         .route("/console/{organization}/settings", get(organizations::settings).post(organizations::save_settings))
-        .route("/console/{organization}/settings/event-retention", post(organizations::save_retention))
+        .route("/console/{organization}/settings/event-retention", form_page::of_form(organizations::save_retention))
         .route("/console/{organization}/settings/token-policy", get(token_policy::show).post(token_policy::save))
-        .route("/console/{organization}/settings/token-policy/shorten", post(token_policy::shorten))
+        .route("/console/{organization}/settings/token-policy/shorten", form_page::of_form(token_policy::shorten))
         .route(
             "/console/{organization}/settings/sign-in/only/{key}",
             get(organization_sign_in::ask_only).post(organization_sign_in::only),
@@ -172,7 +175,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
             get(organization_sessions::ask).post(organization_sessions::save),
         )
         .route("/console/{organization}/settings/sign-in/two-factors", get(two_factors::ask).post(two_factors::save))
-        .route("/console/{organization}/settings/sign-in/try/{key}", get(providers::go_to_try))
+        .route(ways_out::TRY, get(providers::go_to_try))
         .route(
             "/console/{organization}/settings/sign-in/any",
             get(organization_sign_in::ask_any).post(organization_sign_in::any),
@@ -195,13 +198,13 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
 fn account_routes() -> Router<Arc<App>> {
     Router::new()
         .route("/console/account", get(accounts::show))
-        .route("/console/account/name", post(accounts::save_name))
+        .route("/console/account/name", form_page::of_form(accounts::save_name))
         .route("/console/account/email", get(accounts::email_form).post(accounts::ask_email))
-        .route("/console/account/password", post(accounts::save_password))
+        .route("/console/account/password", form_page::of_form(accounts::save_password))
         .route("/console/account/password/set", get(accounts::first_password_form).post(accounts::set_password))
         .route("/console/account/password/remove", get(accounts::ask_remove_password).post(accounts::remove_password))
-        .route("/console/account/sessions/{session}/end", post(accounts::end_session))
-        .route("/console/account/sessions/end-others", post(accounts::end_others))
+        .route("/console/account/sessions/{session}/end", form_page::of_form(accounts::end_session))
+        .route("/console/account/sessions/end-others", form_page::of_form(accounts::end_others))
 }
 
 /// The identities that open a person's account.
@@ -209,8 +212,8 @@ fn identity_routes() -> Router<Arc<App>> {
     const ONE: &str = "/console/account/identities/{identity}/remove";
     Router::new()
         .route("/console/account/identities/link", get(providers::ask_link).post(providers::link))
-        .route("/console/account/identities/with/{key}", get(providers::go_to_link))
-        .route("/console/account/prove/{key}", get(providers::go_to_prove))
+        .route(ways_out::LINK, get(providers::go_to_link))
+        .route(ways_out::PROVE, get(providers::go_to_prove))
         .route(ONE, get(providers::ask_remove).post(providers::remove))
 }
 
@@ -218,11 +221,11 @@ fn identity_routes() -> Router<Arc<App>> {
 fn passkey_routes() -> Router<Arc<App>> {
     const ALL: &str = "/console/account/passkeys";
     Router::new()
-        .route(ALL, post(passkeys::add))
+        .route(ALL, form_page::of_form(passkeys::add))
         .route(&format!("{ALL}/new"), get(passkeys::new))
-        .route(&format!("{ALL}/begin"), post(passkeys::begin_to_add))
+        .route(&format!("{ALL}/begin"), form_page::of_form(passkeys::begin_to_add))
         .route(&format!("{ALL}/prove"), get(passkeys::can_prove).post(passkeys::prove))
-        .route(&format!("{ALL}/prove/begin"), post(passkeys::begin_proof))
+        .route(&format!("{ALL}/prove/begin"), form_page::of_form(passkeys::begin_proof))
         .route(&format!("{ALL}/{{passkey}}"), get(passkeys::show).post(passkeys::rename))
         .route(&format!("{ALL}/{{passkey}}/remove"), get(passkeys::ask_remove).post(passkeys::remove))
 }
@@ -257,11 +260,11 @@ fn access_routes() -> Router<Arc<App>> {
         .route("/console/{organization}/members/invite", get(invitations::new).post(invitations::create))
         .route("/console/{organization}/members/transfer", get(members::ask_transfer).post(members::transfer))
         .route("/console/{organization}/members/{user}", get(members::show).post(members::save_role))
-        .route("/console/{organization}/members/{user}/detach", post(members::detach))
+        .route("/console/{organization}/members/{user}/detach", form_page::of_form(members::detach))
         .route("/console/{organization}/members/{user}/events", get(account_events::of_member))
         .route("/console/{organization}/members/{user}/remove", get(members::ask_remove).post(members::remove))
-        .route("/console/{organization}/invitations/{invitation}/resend", post(invitations::resend))
-        .route("/console/{organization}/invitations/{invitation}/delete", post(invitations::delete))
+        .route("/console/{organization}/invitations/{invitation}/resend", form_page::of_form(invitations::resend))
+        .route("/console/{organization}/invitations/{invitation}/delete", form_page::of_form(invitations::delete))
         .route("/console/{organization}/roles", get(roles::list))
         .route("/console/{organization}/roles/new", get(roles::new).post(roles::create))
         .route("/console/{organization}/roles/{role}", get(roles::show).post(roles::save))

@@ -19,7 +19,8 @@ use tokenward_core::token_policy::End;
 use tokenward_core::{Code, Result, Time, Uuid};
 
 use super::decisions;
-use super::form::{Pairs, Problems, Query};
+use super::form::{LIVE, Pairs, Problems, Query};
+use super::live;
 use super::overview;
 use super::page::{At, PageResult, page, see_other};
 use super::person::SignedIn;
@@ -426,7 +427,7 @@ pub(super) async fn show(
             granted,
             ..counts(&used.map(|it| it.total).unwrap_or_default(), decisions)
         }),
-        live: query.get("live") == "1",
+        live: live::again(&query, person.app.now()).map(|begun| live_address(&path, query.get("days"), &begun)),
         attest: token.life.asked.filter(|_| token.disabled_at.is_none()).map(|asked| attest_words(&person, asked)),
         may_attest: token.owner_id == Some(person.user) || person.can(organization, Management::TokenManage),
         may_manage: person.can(organization, Management::TokenManage),
@@ -435,6 +436,15 @@ pub(super) async fn show(
         shell,
     };
     page(StatusCode::OK, &shown)
+}
+
+/// Under which address the page of a token asks for itself again.
+fn live_address(path: &str, days: &str, begun: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if !days.is_empty() {
+        query.append_pair("days", days);
+    }
+    format!("{path}?{}", query.append_pair(LIVE, begun).finish())
 }
 
 /// How often a token was used.

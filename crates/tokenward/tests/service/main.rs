@@ -30,6 +30,7 @@ mod console_policies;
 mod console_token_forms;
 mod console_token_life;
 mod console_tokens;
+mod console_ways;
 mod decisions;
 mod demo;
 #[path = "../support/demo.rs"]

@@ -93,6 +93,15 @@ for (const box of document.querySelectorAll(".expiry")) {
   choose();
 }
 
+// Enter in the request that is tried tries it. Elsewhere in that form it saves.
+for (const field of document.querySelectorAll(".try input[type=text]")) {
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    field.closest(".try").querySelector("button").click();
+  });
+}
+
 // Rego in colours: comments, texts, keywords, numbers.
 const REGO = /(#.*)|("(?:[^"\\\n]|\\.)*"?|`[^`]*`?)|\b(allow|contains|default|else|every|false|if|import|in|input|not|null|some|true)\b|\b(\d[\d.]*)\b/g;
 const KINDS = ["comment", "text", "word", "number"];

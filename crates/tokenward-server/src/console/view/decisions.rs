@@ -95,8 +95,8 @@ pub struct DecisionsPage {
     pub chips: Vec<Chip>,
     /// What they are narrowed to.
     pub filter: DecisionFilter,
-    /// Does the page load itself again every few seconds?
-    pub live: bool,
+    /// The address under which the page loads itself again every few seconds, where it does.
+    pub live: Option<String>,
     /// The address that switches that on or off.
     pub live_href: String,
     /// The id that was looked up.

@@ -107,32 +107,37 @@ fn no_template_marks_text_as_safe_or_carries_style_or_script() {
     assert!(seen > 30);
 }
 
+/// The forms of a page: the start tag of each, and those of its fields and buttons. A browser takes these in the order of the document,
+/// wherever they stand.
+fn forms(html: &str) -> Vec<(&str, Vec<&str>)> {
+    let (mut forms, mut fields, mut inside) = (Vec::new(), Vec::new(), None);
+    let all = html.split('<').skip(1).map(|rest| rest.split('>').next().unwrap_or_default());
+    for (at, tag) in all.enumerate() {
+        match tag.split_whitespace().next().unwrap_or_default() {
+            "form" => {
+                let id = value(tag, "id").map_or_else(|| at.to_string(), str::to_owned);
+                inside = Some(id.clone());
+                forms.push((id, tag));
+            }
+            "/form" => inside = None,
+            "input" | "select" | "textarea" | "button" => {
+                let owner = value(tag, "form").map(str::to_owned).or_else(|| inside.clone());
+                fields.extend(owner.map(|owner| (owner, tag)));
+            }
+            _ => {}
+        }
+    }
+    let own = |id: &str| fields.iter().filter(|(owner, _)| owner == id).map(|(_, tag)| *tag).collect();
+    forms.iter().map(|(id, tag)| (*tag, own(id))).collect()
+}
+
 #[test]
 fn every_form_that_changes_something_begins_with_the_csrf_token() {
     for (name, html) in samples::pages() {
-        // A browser sends the fields in the order of the document, wherever they stand; the server takes no form of which anything
-        // comes before the token.
-        let (mut forms, mut fields, mut inside) = (Vec::new(), Vec::new(), None);
-        let all = html.split('<').skip(1).map(|rest| rest.split('>').next().unwrap_or_default());
-        for (at, tag) in all.enumerate() {
-            match tag.split_whitespace().next().unwrap_or_default() {
-                "form" => {
-                    let id = value(tag, "id").map_or_else(|| at.to_string(), str::to_owned);
-                    inside = Some(id.clone());
-                    forms.push((id, tag));
-                }
-                "/form" => inside = None,
-                "input" | "select" | "textarea" | "button" => {
-                    let owner = value(tag, "form").map(str::to_owned).or_else(|| inside.clone());
-                    fields.extend(owner.map(|owner| (owner, tag)));
-                }
-                _ => {}
-            }
-        }
-        for (id, form) in forms {
-            let mut own = fields.iter().filter(|(owner, _)| *owner == id).map(|(_, tag)| *tag);
+        // The server takes no form of which anything comes before the token.
+        for (form, fields) in forms(&html) {
             if value(form, "method") == Some("post") {
-                let first = own.next().unwrap_or_default();
+                let first = fields.first().copied().unwrap_or_default();
                 assert_eq!(
                     (value(first, "name"), value(first, "value")),
                     (Some("csrf"), Some("c5rf")),
@@ -140,12 +145,29 @@ fn every_form_that_changes_something_begins_with_the_csrf_token() {
                 );
             } else {
                 assert!(
-                    value(form, "method") == Some("get") && !own.any(|tag| tag.contains("c5rf")),
+                    value(form, "method") == Some("get") && !fields.iter().any(|tag| tag.contains("c5rf")),
                     "{name}: <{form}>"
                 );
             }
         }
     }
+}
+
+#[test]
+fn enter_presses_the_button_that_a_form_is_for() {
+    let mut seen = 0;
+    for (name, html) in samples::pages() {
+        for (form, fields) in forms(&html) {
+            let sends = |tag: &&str| tag.starts_with("button") && value(tag, "type").is_none_or(|it| it == "submit");
+            let buttons: Vec<&str> = fields.into_iter().filter(sends).collect();
+            if let [first, _, ..] = buttons[..] {
+                seen += 1;
+                let looks = ["try", "replay", "preview", "refuse"].contains(&value(first, "value").unwrap_or_default());
+                assert!(!looks && !first.contains("formnovalidate"), "{name}: <{form}> begins with <{first}>");
+            }
+        }
+    }
+    assert!(seen >= 5, "{seen} forms with several buttons");
 }
 
 /// What an attribute of a start tag says.

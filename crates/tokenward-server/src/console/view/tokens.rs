@@ -579,8 +579,8 @@ pub struct TokenPage {
     pub points: Vec<String>,
     /// What is known of its use; `None` where this server does not track it.
     pub usage: Option<TokenUsage>,
-    /// Does it load its use and decisions again every few seconds?
-    pub live: bool,
+    /// The address under which it loads itself again every few seconds, where it does.
+    pub live: Option<String>,
     /// May the person change and delete it?
     pub may_manage: bool,
     /// May the person read the event log?

@@ -58,6 +58,27 @@ async fn an_admin_tries_a_provider_and_nothing_begins() {
     other.get("/console/00000000-0000-7000-8000-000000000000/settings/sign-in/try/corp").await.says(404, "");
 }
 
+/// Chromium holds the redirects of a form against our policy, which lets them lead to us alone.
+#[tokio::test]
+async fn a_form_that_leads_on_to_a_provider_is_answered_by_a_page_of_ours() {
+    let (server, acme, issuer) = served(&[]).await;
+    let go = format!("/console/{}/settings/sign-in/try/corp", acme.id);
+    let mut owner = Person::at(&server);
+    owner.get("/sign-in").await;
+    let page = owner.post("/sign-in", &[("email", OWNER), ("password", PASSWORD), ("next", &go)]).await;
+    let page = page.says(200, &format!("href=\"{go}\">Go on"));
+    assert_eq!(page.headers["refresh"], format!("0; url={go}"));
+    // Signed in all the same.
+    issuer.wants(claims("ada", "ada@acme.example", true)).await;
+    owner.by(&issuer, &go).await.says(200, "What Corp Login says");
+    // So it is with a proof, and what leads nowhere else goes on as before.
+    for (next, status) in [("/console/account/prove/corp", 200), ("/console/account", 303)] {
+        let form = [("next", next), ("password", PASSWORD)];
+        owner.get("/console/account/proof").await;
+        assert_eq!(owner.post("/console/account/proof", &form).await.status, status, "{next}");
+    }
+}
+
 async fn position(server: &Server) -> i64 {
     let mut reader = server.running.app.store.read().await.unwrap();
     tokenward_store::log::end(reader.conn()).await.unwrap().0.number

@@ -841,7 +841,7 @@ pub fn pages() -> Vec<(String, String)> {
     table.routes.clear();
     page!("api-none-found", none);
     page!("decisions", decisions_page());
-    page!("decisions-live", DecisionsPage { live: true, decisions: Vec::new(), ..decisions_page() });
+    page!("decisions-live", DecisionsPage { live: Some("?live=1".into()), decisions: Vec::new(), ..decisions_page() });
     page!("decisions-found", DecisionsPage { searched: NASTY.into(), ..decisions_page() });
     page!("decisions-none", DecisionsPage { searched: NASTY.into(), decisions: Vec::new(), ..decisions_page() });
     insight::pages(&mut pages);
