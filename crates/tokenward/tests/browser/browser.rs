@@ -247,6 +247,28 @@ impl Browser {
         }
     }
 
+    /// Waits until a script returns `true`.
+    pub async fn until(&self, script: &str) {
+        let begun = Instant::now();
+        while self.script(script).await != json!(true) {
+            assert!(begun.elapsed() < PATIENCE, "it never comes true: {script}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until the browser is at an address that has this in it: its path.
+    pub async fn comes_to(&self, part: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let path = self.path().await;
+            if path.contains(part) {
+                return path;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the browser does not come to `{part}`, but to {path}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// A command to the browser itself.
     pub async fn command(&self, method: &str, parameters: Value) -> Value {
         self.driver.cdp().send_raw(method, parameters).await.unwrap()

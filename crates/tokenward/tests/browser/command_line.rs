@@ -9,7 +9,7 @@ use crate::support::Server;
 use crate::tokens::sign_in;
 
 /// Waits as `tokenward login` does, until a browser brings something with this state.
-async fn brought(listener: TcpListener, state: &str) -> String {
+pub async fn brought(listener: TcpListener, state: &str) -> String {
     loop {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut head = vec![0; 8 * 1024];

@@ -10,9 +10,12 @@ mod command_line;
 mod demo;
 #[path = "../support/demo.rs"]
 mod demo_data;
+mod forms;
 mod local_time;
+mod passkey_forms;
 mod passkeys;
 mod policies;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;
+mod ways;

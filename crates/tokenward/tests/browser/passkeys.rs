@@ -13,7 +13,7 @@ use crate::support::{Organization, PASSWORD, Server, config};
 use crate::tokens::sign_in;
 
 /// A server that browsers reach by a name, and at what address.
-async fn named() -> (Server, Organization, String) {
+pub async fn named() -> (Server, Organization, String) {
     // Its port is part of its address, so that it must be known before.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let directory = tempfile::tempdir().unwrap();
@@ -26,7 +26,7 @@ async fn named() -> (Server, Organization, String) {
 }
 
 /// An authenticator that keeps passkeys, and verifies who uses it, or does not.
-async fn plug_in(browser: &Browser, keeps: bool, verifies: bool) -> Value {
+pub async fn plug_in(browser: &Browser, keeps: bool, verifies: bool) -> Value {
     let options = json!({
         "protocol": "ctap2",
         "transport": "internal",
@@ -39,7 +39,7 @@ async fn plug_in(browser: &Browser, keeps: bool, verifies: bool) -> Value {
     browser.command("WebAuthn.addVirtualAuthenticator", json!({ "options": options })).await["authenticatorId"].clone()
 }
 
-async fn unplug(browser: &Browser, device: &Value) {
+pub async fn unplug(browser: &Browser, device: &Value) {
     browser.command("WebAuthn.removeVirtualAuthenticator", json!({ "authenticatorId": device })).await;
 }
 
@@ -49,7 +49,7 @@ async fn ask_by_button(browser: &Browser) {
     browser.command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
 }
 
-async fn add(browser: &Browser, name: &str) {
+pub async fn add(browser: &Browser, name: &str) {
     browser.open("/console/account").await;
     browser.press("Add a passkey").await;
     browser.fill("name", name).await;

@@ -3,56 +3,18 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use tokenward_core::Clock as _;
 use tokenward_core::right::Operator;
 use tokenward_core::time::{MINUTE, SECOND};
 use tokenward_server::service::set_up;
-use totp_rs::{Builder, Secret};
 
 use crate::console::Person;
 use crate::nodes::{database, node, node_config};
 use crate::other_log::copy_database;
+pub use crate::support::authenticator::Authenticator;
+use crate::support::authenticator::STEP;
 use crate::support::{Answer, OWNER, Organization, PASSWORD, Server, config};
 
 const AUTHENTICATOR: &str = "/account/secondFactor/authenticator";
-/// How long a code is the one that is shown.
-const STEP: i64 = 30;
-
-/// What shows codes.
-#[derive(Clone)]
-pub struct Authenticator([u8; 20]);
-
-impl Authenticator {
-    /// With a seed as it is typed.
-    pub fn of(seed: &str) -> Self {
-        let (mut bytes, mut held, mut bits) = (Vec::new(), 0u32, 0);
-        for letter in seed.bytes() {
-            let value = match letter {
-                b'A'..=b'Z' => letter - b'A',
-                b'2'..=b'7' => letter - b'2' + 26,
-                _ => continue,
-            };
-            held = held << 5 | u32::from(value);
-            bits += 5;
-            if bits >= 8 {
-                bits -= 8;
-                bytes.push((held >> bits & 255) as u8);
-            }
-        }
-        Self(bytes.try_into().unwrap())
-    }
-
-    /// The code at this second.
-    pub fn at(&self, second: i64) -> String {
-        let generator = Builder::new().with_secret(Secret::new_stack(self.0)).build_noncompliant();
-        generator.generate(second.try_into().unwrap()).to_string()
-    }
-
-    /// The code that a server takes now, so many steps from its time.
-    pub fn code(&self, server: &Server, steps: i64) -> String {
-        self.at(server.clock.now().seconds() + steps * STEP)
-    }
-}
 
 /// A second factor that was set up in a session: what shows codes, the recovery codes, and the session from then on.
 pub async fn set_up(server: &Server, session: &str) -> (Authenticator, Vec<String>, String) {

@@ -6,6 +6,7 @@
     reason = "each test binary uses its own part of this, and a fault ends the test"
 )]
 
+pub mod authenticator;
 pub mod expected;
 
 use std::path::Path;
