@@ -261,7 +261,8 @@ async fn saved() -> (tempfile::TempDir, Organization, String, String) {
     (server.stop().await, acme, asking, text)
 }
 
-async fn run_in_background(arguments: &[&str]) -> Said {
+/// Runs a command to its end, while others go on.
+pub async fn run_in_background(arguments: &[&str]) -> Said {
     let arguments: Vec<String> = arguments.iter().map(|it| (*it).to_owned()).collect();
     let run = move || run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     tokio::task::spawn_blocking(run).await.unwrap()

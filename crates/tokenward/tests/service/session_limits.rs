@@ -3,13 +3,16 @@
 use serde_json::{Value, json};
 use tokenward_core::Time;
 use tokenward_core::time::{HOUR, MINUTE};
+use tokenward_server::config::Config;
 use tokenward_server::limits::MAIL_RETRY;
 use tokenward_server::service::session_limits::sweep;
 use tokenward_server::service::{security, sign_in_failures};
 
 use crate::console::Person;
 use crate::mailbox::Mailbox;
-use crate::nodes::database;
+use crate::nodes::{database, node_config};
+use crate::other_log::{postgres, run_in_background};
+use crate::process::text;
 use crate::support::{Answer, NOW, OWNER, Organization, PASSWORD, Server, TestClock, config};
 use crate::two_factors::{fine, reads, required};
 
@@ -296,4 +299,63 @@ async fn in_an_organization_a_session_that_lay_unused_is_proved_anew_and_elsewhe
         assert_eq!(reads(&server, &acme, &proven).await, required());
         server.stop().await;
     }
+}
+
+/// What the organization asks of time.
+async fn asked(server: &Server, acme: &Organization) -> [Value; 2] {
+    let policy = server.get(&acme.path("signInPolicy"), &acme.owner).await.expect(200);
+    [policy["session_lifetime"].clone(), policy["session_idle"].clone()]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_gives_no_longer_sessions_back() {
+    let (server, acme) = Server::with_owner().await;
+    let wide = json!({ "session_lifetime": "2d", "session_idle": "6h" });
+    limited(&server, &acme, wide).await.expect(200);
+    let data = server.directory.path().to_owned();
+    let copy = data.join("copy.db");
+    let said = run_in_background(&["backup", text(&copy), "--data-dir", text(&data)]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let narrow = json!({ "session_lifetime": "1h", "session_idle": "20m" });
+    limited(&server, &acme, narrow).await.expect(200);
+    let directory = server.stop().await;
+    let said = run_in_background(&["restore", text(&copy), "--data-dir", text(&data)]).await;
+    assert!(said.code == Some(0) && said.err.contains("(1 change)"), "{said:?}");
+
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    assert_eq!(asked(&server, &acme).await, [json!("1h"), json!("20m")]);
+    assert_eq!(reads(&server, &acme, &acme.owner).await, fine());
+    // It holds, too: for one that lay unused, and for one that was proved too long ago.
+    server.advance(25 * MINUTE).await;
+    sweep(&server.running.app).await.unwrap();
+    assert_eq!(reads(&server, &acme, &acme.owner).await, required());
+    let proven = prove(&server, &acme.owner).await;
+    assert_eq!(reads(&server, &acme, &proven).await, fine());
+    server.advance(HOUR).await;
+    let refused = server.get(&acme.path("member"), &proven).await;
+    assert_eq!(refused.outcome(), required());
+    assert!(refused.header("www-authenticate").unwrap().ends_with("max_age=3600"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_gives_no_longer_sessions_back_on_postgres() {
+    let url = database().await;
+    let kept = tempfile::tempdir().unwrap();
+    let with = || Config { pepper: None, ..node_config(kept.path(), "a", &url) };
+    let (server, acme) = Server::with_owner_and(tempfile::tempdir().unwrap(), with()).await;
+    assert_eq!(asked(&server, &acme).await, [Value::Null, Value::Null]);
+    let dumps = tempfile::tempdir().unwrap();
+    let dump = dumps.path().join("dump");
+    postgres("pg_dump", &["--format=custom", "--file", text(&dump), &url]);
+    let narrow = json!({ "session_lifetime": "1h", "session_idle": "20m" });
+    limited(&server, &acme, narrow).await.expect(200);
+    server.stop().await;
+    let restore = ["--single-transaction", "--clean", "--if-exists", "--dbname", &url, text(&dump)];
+    postgres("pg_restore", &restore);
+    let said = run_in_background(&["restore", "--database", &url, "--data-dir", text(kept.path())]).await;
+    assert!(said.code == Some(0) && said.err.contains("(1 change)"), "{said:?}");
+
+    let server = Server::start_with(tempfile::tempdir().unwrap(), with()).await;
+    assert_eq!(asked(&server, &acme).await, [json!("1h"), json!("20m")]);
 }

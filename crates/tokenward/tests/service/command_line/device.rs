@@ -60,7 +60,8 @@ async fn a_typed_code_signs_a_machine_in_once() {
     let own = server.get("/account/session", &token).await.expect(200);
     let current = own["results"].as_array().unwrap().iter().find(|it| it["current"] == true).unwrap().clone();
     assert_eq!(current["methods"], json!(["password", "device"]));
-    // Once, for the machine and for whoever types.
+    // Once, for the machine, however long it waits, and for whoever types.
+    server.clock.advance(15 * SECOND);
     assert_eq!(refusal(&poll(&server, &device).await), "invalid_grant");
     owner.get("/console/device").await;
     owner.post("/console/device", &[("code", &code)]).await.says(400, "no machine that waits");

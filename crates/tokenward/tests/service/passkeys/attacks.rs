@@ -23,11 +23,16 @@ async fn a_stolen_session_adds_no_passkey_and_removes_none() {
     let acme = Organization { owner, ..acme };
     // It was proven a moment ago when it was stolen, and a question was asked in time.
     let (options, state) = challenge(&server, "/account/passkey", &acme.owner).await;
-    server.clock.advance(5 * MINUTE - SECOND);
+    server.clock.advance(4 * MINUTE);
+    // One that is asked later waits for its answer still when the proof is over.
+    let (later, later_state) = challenge(&server, "/account/passkey", &acme.owner).await;
+    server.clock.advance(MINUTE - SECOND);
     let mut thiefs = Authenticator::new(66);
     let late = json!({ "name": "Mine", "state": state, "credential": thiefs.make(&options) });
+    let in_time = json!({ "name": "Mine", "state": later_state, "credential": thiefs.make(&later) });
     server.clock.advance(SECOND);
     let required = (401, "proof_required".to_owned());
+    assert_eq!(server.post("/account/passkey", &acme.owner, in_time).await.outcome(), required);
     let answers = [
         server.post("/account/passkey", &acme.owner, late).await,
         server.call(Method::POST, "/account/passkey/challenge", &acme.owner, None).await,
