@@ -147,8 +147,9 @@ type Token struct {
 	DeniedCount     int64       `json:"denied_count"`
 	// Text is there once, in the answer to the request that made it.
 	Text string `json:"token"`
-	// ETag is the version that an edit changes.
-	ETag string `json:"-"`
+	// ETag is the version that an edit changes; in a list it is told by UpdatedAt.
+	ETag      string `json:"-"`
+	UpdatedAt string `json:"updated_at"`
 }
 
 // A run that reads more tokens than this one by one reads all at once.
@@ -196,6 +197,9 @@ func (o *Of) listedToken(ctx context.Context, id string) (Token, bool) {
 func (o *Of) Tokens(ctx context.Context) ([]Token, error) {
 	var all list[Token]
 	_, err := o.do(ctx, call{method: http.MethodGet, path: o.path("apiToken") + "?state=kept"}, &all)
+	for at := range all.Results {
+		all.Results[at].ETag = listedVersion(all.Results[at].UpdatedAt)
+	}
 	return all.Results, err
 }
 

@@ -79,11 +79,24 @@ resource "tokenward_policy_token" "it" {
   policy      = "allow if true"
   generate    = true
 }
+resource "tokenward_token" "turns" {
+  name            = "versions-turns"
+  role            = "viewer"
+  generate        = true
+  rotate_triggers = { words = "WORDS" }
+}
+resource "tokenward_policy_token" "turns" {
+  name            = "versions-turns"
+  role            = "viewer"
+  policy          = "allow if true"
+  generate        = true
+  rotate_triggers = { words = "WORDS" }
+}
 `)
 }
 
-// So many of it are changed.
-const kindsOfEdits = 11
+// So many of it are changed, and so many rotated.
+const kindsOfEdits, kindsOfRotations = 11, 2
 
 // An update says which version it changes, of everything.
 func TestAnUpdateNamesTheVersionThatItChanges(t *testing.T) {
@@ -105,7 +118,7 @@ func TestAnUpdateNamesTheVersionThatItChanges(t *testing.T) {
 			t.Errorf("no version is named by %s", asked)
 		}
 	}
-	if updates != kindsOfEdits {
+	if updates != kindsOfEdits+kindsOfRotations {
 		t.Errorf("%d were updated", updates)
 	}
 	c.run("plan", "-detailed-exitcode", "-input=false")
@@ -132,6 +145,7 @@ func outrun(t *testing.T, it world, words *strings.Replacer) string {
 			}
 			first.Header = request.Header.Clone()
 			first.Header.Del("If-Match")
+			first.Header.Del("Idempotency-Key")
 			answer, err := http.DefaultClient.Do(first)
 			if err != nil {
 				t.Errorf("%s: %v", request.URL, err)
@@ -222,7 +236,7 @@ func TestWhatWasChangedMeanwhileIsNotOverwritten(t *testing.T) {
 	if err == nil {
 		t.Errorf("it says: %s", said)
 	}
-	if times := strings.Count(said, "changed meanwhile, by somebody else, and nothing was overwritten. Plan again"); times != kindsOfEdits {
+	if times := strings.Count(said, "changed meanwhile, by somebody else, and nothing was overwritten. Plan again"); times != kindsOfEdits+kindsOfRotations {
 		t.Errorf("it is said %d times: %s", times, said)
 	}
 	now := s.words(c.ids())
@@ -243,5 +257,32 @@ func TestWhatWasChangedMeanwhileIsNotOverwritten(t *testing.T) {
 		}
 	}
 	c.run("plan", "-detailed-exitcode", "-input=false")
+	s.healthy()
+}
+
+// Also where so many tokens are changed that they are read by one list.
+func TestAnUpdateOfOneOfManyTokensNamesItsVersion(t *testing.T) {
+	s := newServer(t)
+	way := counting(t, s.world)
+	config := func(words string) string {
+		return "resource \"tokenward_token\" \"it\" {\n  count       = 20\n  name        = \"many-${count.index}\"\n  description = \"" + words + "\"\n  role        = \"viewer\"\n  generate    = true\n}\n"
+	}
+	c := newCore(t, s.world, config("one"))
+	c.env = append(c.env, "TOKENWARD_URL="+way.URL)
+	c.run("apply", "-auto-approve", "-input=false")
+	way.take()
+	c.write(config("two"))
+	c.run("apply", "-auto-approve", "-input=false")
+	updates := 0
+	for _, asked := range way.take() {
+		if strings.HasPrefix(asked, "PATCH ") {
+			if updates++; !strings.HasSuffix(asked, " of a version") {
+				t.Errorf("no version is named by %s", asked)
+			}
+		}
+	}
+	if updates != 20 {
+		t.Errorf("%d were updated", updates)
+	}
 	s.healthy()
 }
