@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tokenward_core::time::{HOUR, MINUTE};
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, Many, count, execute, hex_bytes, hex_id, many, row, run};
 use crate::tx::{Tx, UnloggedTx};
@@ -140,6 +140,41 @@ pub async fn keep(tx: &mut UnloggedTx, claim: &Claim, answer: &[u8]) -> Result<(
             .bind(&claim.scope[..])
             .bind(claim.id)
             .bind(answer)
+    )?;
+    Ok(())
+}
+
+/// What a kept answer told of a token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Told {
+    /// How it was at a time.
+    At(Time),
+    /// That this is its newest secret.
+    Secret(i64),
+}
+
+/// Is a token still what was told of it? One that was taken back is not.
+pub async fn is_still(conn: Conn<'_>, token: Uuid, told: Told) -> Result<bool> {
+    let found = match told {
+        Told::At(at) => {
+            let query = "SELECT count(*) FROM token WHERE id = $1 AND updated_at = $2 AND revoked_at IS NULL";
+            count!(conn, query, token, at.0)?
+        }
+        Told::Secret(version) => {
+            let query = "SELECT count(*) FROM token WHERE id = $1 AND version = $2 AND revoked_at IS NULL";
+            count!(conn, query, token, version)?
+        }
+    };
+    Ok(found > 0)
+}
+
+/// Drops the answer of a claim, so that its key can be claimed again.
+pub async fn forget(tx: &mut UnloggedTx, claim: &Claim) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query("DELETE FROM idempotency WHERE scope = $1 AND claim_id = $2 AND answer IS NOT NULL")
+            .bind(&claim.scope[..])
+            .bind(claim.id)
     )?;
     Ok(())
 }

@@ -147,8 +147,9 @@ type Token struct {
 	DeniedCount     int64       `json:"denied_count"`
 	// Text is there once, in the answer to the request that made it.
 	Text string `json:"token"`
-	// ETag is the version that an edit changes.
-	ETag string `json:"-"`
+	// ETag is the version that an edit changes; in a list it is told by UpdatedAt.
+	ETag      string `json:"-"`
+	UpdatedAt string `json:"updated_at"`
 }
 
 // A run that reads more tokens than this one by one reads all at once.
@@ -196,6 +197,9 @@ func (o *Of) listedToken(ctx context.Context, id string) (Token, bool) {
 func (o *Of) Tokens(ctx context.Context) ([]Token, error) {
 	var all list[Token]
 	_, err := o.do(ctx, call{method: http.MethodGet, path: o.path("apiToken") + "?state=kept"}, &all)
+	for at := range all.Results {
+		all.Results[at].ETag = listedVersion(all.Results[at].UpdatedAt)
+	}
 	return all.Results, err
 }
 
@@ -387,12 +391,26 @@ type Cluster struct {
 	Description   string `json:"description"`
 	Region        string `json:"region"`
 	CloudProvider string `json:"cloud_provider"`
+	ETag          string `json:"-"`
+	// UpdatedAt is its version in a list.
+	UpdatedAt string `json:"updated_at"`
+}
+
+// listedVersion is the ETag of what a list told: its time in quotes.
+func listedVersion(updatedAt string) string {
+	if updatedAt == "" {
+		return ""
+	}
+	return "\"" + updatedAt + "\""
 }
 
 // Clusters lists those that the token sees.
 func (o *Of) Clusters(ctx context.Context) ([]Cluster, error) {
 	var all list[Cluster]
 	_, err := o.do(ctx, call{method: http.MethodGet, path: o.path("cluster")}, &all)
+	for at := range all.Results {
+		all.Results[at].ETag = listedVersion(all.Results[at].UpdatedAt)
+	}
 	return all.Results, err
 }
 
@@ -401,9 +419,9 @@ func (o *Of) CreateCluster(ctx context.Context, fields Fields) (Cluster, error) 
 	return written[Cluster](ctx, o.Client, call{method: http.MethodPost, path: o.path("cluster"), body: fields, key: Random(16)})
 }
 
-// EditCluster changes one.
-func (o *Of) EditCluster(ctx context.Context, id string, fields Fields) (Cluster, error) {
-	return written[Cluster](ctx, o.Client, call{method: http.MethodPut, path: o.path("cluster", id), body: fields})
+// EditCluster changes one that has this version.
+func (o *Of) EditCluster(ctx context.Context, id, etag string, fields Fields) (Cluster, error) {
+	return written[Cluster](ctx, o.Client, call{method: http.MethodPut, path: o.path("cluster", id), body: fields, etag: etag})
 }
 
 // DeleteCluster deletes one on which nothing runs.
@@ -420,6 +438,9 @@ type Member struct {
 	// Link is that of an invitation, with its secret where it was just made.
 	Link   string `json:"invitation_link"`
 	Status string `json:"invitation_status"`
+	ETag   string `json:"-"`
+	// UpdatedAt is the version in a list.
+	UpdatedAt string `json:"updated_at"`
 }
 
 // Members lists members, and apart from them who was invited.
@@ -427,6 +448,9 @@ func (o *Of) Members(ctx context.Context) (members, invited []Member, err error)
 	var joined, pending list[Member]
 	if _, err = o.do(ctx, call{method: http.MethodGet, path: o.path("member")}, &joined); err != nil {
 		return nil, nil, err
+	}
+	for at := range joined.Results {
+		joined.Results[at].ETag = listedVersion(joined.Results[at].UpdatedAt)
 	}
 	_, err = o.do(ctx, call{method: http.MethodGet, path: o.path("inviteMember")}, &pending)
 	return joined.Results, pending.Results, err
@@ -443,9 +467,9 @@ func (o *Of) Uninvite(ctx context.Context, id string) error {
 	return o.delete(ctx, o.path("inviteMember", id), nil)
 }
 
-// GiveRole gives a member another role.
-func (o *Of) GiveRole(ctx context.Context, user, role string) error {
-	_, err := o.do(ctx, call{method: http.MethodPut, path: o.path("member"), body: Fields{"user_id": user, "role_id": role}}, nil)
+// GiveRole gives a member that has this version another role.
+func (o *Of) GiveRole(ctx context.Context, user, etag, role string) error {
+	_, err := o.do(ctx, call{method: http.MethodPut, path: o.path("member"), body: Fields{"user_id": user, "role_id": role}, etag: etag}, nil)
 	return err
 }
 
@@ -461,6 +485,9 @@ type Variable struct {
 	Value       *string `json:"value"`
 	Description string  `json:"description"`
 	IsSecret    bool    `json:"is_secret"`
+	ETag        string  `json:"-"`
+	// UpdatedAt is its version in a list.
+	UpdatedAt string `json:"updated_at"`
 }
 
 // Place is where variables are: a project or an environment.
@@ -482,6 +509,9 @@ func (p Place) path(secret bool, rest ...string) string {
 func (o *Of) Variables(ctx context.Context, place Place, secret bool) ([]Variable, error) {
 	var all list[Variable]
 	_, err := o.do(ctx, call{method: http.MethodGet, path: place.path(secret)}, &all)
+	for at := range all.Results {
+		all.Results[at].ETag = listedVersion(all.Results[at].UpdatedAt)
+	}
 	return all.Results, err
 }
 
@@ -490,9 +520,9 @@ func (o *Of) CreateVariable(ctx context.Context, place Place, secret bool, field
 	return written[Variable](ctx, o.Client, call{method: http.MethodPost, path: place.path(secret), body: fields, key: Random(16)})
 }
 
-// EditVariable changes one.
-func (o *Of) EditVariable(ctx context.Context, place Place, secret bool, id string, fields Fields) (Variable, error) {
-	return written[Variable](ctx, o.Client, call{method: http.MethodPut, path: place.path(secret, id), body: fields})
+// EditVariable changes one that has this version.
+func (o *Of) EditVariable(ctx context.Context, place Place, secret bool, id, etag string, fields Fields) (Variable, error) {
+	return written[Variable](ctx, o.Client, call{method: http.MethodPut, path: place.path(secret, id), body: fields, etag: etag})
 }
 
 // DeleteVariable deletes one.

@@ -81,20 +81,28 @@ func (r *clusterResource) Read(ctx context.Context, request resource.ReadRequest
 	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
-	all, err := r.of.KnownClusters(ctx)
+	it, err := r.known(ctx, state.ID.ValueString())
 	if err != nil {
 		r.unread(ctx, response, "cluster", err)
 		return
 	}
+	state.read(it)
+	response.Diagnostics.Append(response.State.Set(ctx, state)...)
+}
+
+// known is one as it was since this run last wrote something. A list without it says the same as a 404: whether it is gone depends on
+// who asks.
+func (r *clusterResource) known(ctx context.Context, id string) (api.Cluster, error) {
+	all, err := r.of.KnownClusters(ctx)
+	if err != nil {
+		return api.Cluster{}, err
+	}
 	for _, it := range all {
-		if it.ID == state.ID.ValueString() {
-			state.read(it)
-			response.Diagnostics.Append(response.State.Set(ctx, state)...)
-			return
+		if it.ID == id {
+			return it, nil
 		}
 	}
-	// A list without it says the same as a 404: whether it is gone depends on who asks.
-	r.unread(ctx, response, "cluster", api.Absent("cluster"))
+	return api.Cluster{}, api.Absent("cluster")
 }
 
 func (r *clusterResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
@@ -102,7 +110,10 @@ func (r *clusterResource) Update(ctx context.Context, request resource.UpdateReq
 	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}) {
 		return
 	}
-	it, err := r.of.EditCluster(ctx, plan.ID.ValueString(), plan.fields())
+	it, err := r.known(ctx, plan.ID.ValueString())
+	if err == nil {
+		it, err = r.of.EditCluster(ctx, it.ID, it.ETag, plan.fields())
+	}
 	if err != nil {
 		tell(&response.Diagnostics, "The cluster cannot be changed", err)
 		return

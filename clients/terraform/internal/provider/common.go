@@ -44,6 +44,10 @@ var attributes = map[string]string{"role_id": "role", "keep": "overlap", "sha256
 
 // tell says what a server said: its own words, the missing permission, and at which attribute.
 func tell(diagnostics *diag.Diagnostics, summary string, err error) {
+	if api.Changed(err) {
+		diagnostics.AddError(summary, "It was changed meanwhile, by somebody else, and nothing was overwritten. Plan again: that shows what is different now.")
+		return
+	}
 	var ours *api.Error
 	if !errors.As(err, &ours) || len(ours.Faults) == 0 {
 		diagnostics.AddError(summary, err.Error())

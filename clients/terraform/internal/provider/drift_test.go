@@ -109,7 +109,7 @@ resource "tokenward_token" "it" {
 	cluster := func(name string, value string) error {
 		all := api.Fields{"name": "tf-by-hand", "description": "as written", "region": "eu-west-3", "cloud_provider": "AWS"}
 		all[name] = value
-		_, err := of.EditCluster(ctx, ids["tokenward_cluster.it"], all)
+		_, err := of.EditCluster(ctx, ids["tokenward_cluster.it"], "", all)
 		return err
 	}
 	environment := func(fields api.Fields) error {
@@ -117,7 +117,7 @@ resource "tokenward_token" "it" {
 		return err
 	}
 	variable := func(fields api.Fields) error {
-		_, err := of.EditVariable(ctx, api.Place{Scope: "project", ID: ids["tokenward_project.it"]}, false, ids["tokenward_variable.it"], fields)
+		_, err := of.EditVariable(ctx, api.Place{Scope: "project", ID: ids["tokenward_project.it"]}, false, ids["tokenward_variable.it"], "", fields)
 		return err
 	}
 	role := func(change func(*api.CustomRole)) error {
@@ -156,7 +156,7 @@ resource "tokenward_token" "it" {
 			return variable(api.Fields{"key": "TF_BY_HAND", "value": "one", "description": "by hand"})
 		}},
 		{"secret description", func() error {
-			_, err := of.EditVariable(ctx, api.Place{Scope: "environment", ID: ids["tokenward_environment.it"]}, true, ids["tokenward_variable.hidden"], api.Fields{"key": "TF_BY_HAND_HIDDEN", "description": "by hand"})
+			_, err := of.EditVariable(ctx, api.Place{Scope: "environment", ID: ids["tokenward_environment.it"]}, true, ids["tokenward_variable.hidden"], "", api.Fields{"key": "TF_BY_HAND_HIDDEN", "description": "by hand"})
 			return err
 		}},
 		{"role name", func() error { return role(func(it *api.CustomRole) { it.Name = "tf-elsewhere" }) }},

@@ -184,7 +184,7 @@ func (r *memberResource) Update(ctx context.Context, request resource.UpdateRequ
 		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
 		return
 	}
-	if err := r.of.GiveRole(ctx, member.ID, role.ID); err != nil {
+	if err := r.of.GiveRole(ctx, member.ID, member.ETag, role.ID); err != nil {
 		failed(err)
 		return
 	}

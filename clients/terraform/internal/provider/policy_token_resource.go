@@ -270,7 +270,10 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 		if !plan.secret().put(rotation, config.SecretWO, weakPolicy, &response.Diagnostics) {
 			return
 		}
-		it, err := r.of.RotatePolicyToken(ctx, id, "", rotation)
+		it, err := r.of.PolicyToken(ctx, id)
+		if err == nil {
+			it, err = r.of.RotatePolicyToken(ctx, id, it.ETag, rotation)
+		}
 		if err != nil {
 			tell(&response.Diagnostics, "The policy token cannot be rotated", err)
 			return

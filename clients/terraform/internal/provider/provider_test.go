@@ -33,6 +33,10 @@ type world struct {
 
 // Without this variable the framework skips all of them, and nothing would be known.
 func TestMain(m *testing.M) {
+	if os.Getenv(isStandIn) != "" {
+		serveStandIn()
+		return
+	}
 	if os.Getenv("TF_ACC") == "" {
 		fmt.Fprintln(os.Stderr, "run this by scripts/clients, which sets TF_ACC")
 		os.Exit(1)
@@ -152,4 +156,27 @@ func TestASettingThatIsMissingOrWrongIsToldAndNothingIsAsked(t *testing.T) {
 	// A slash at the end is no other server.
 	run(t, resource.TestStep{Config: strings.Replace(with(it, it.Admin, data), it.URL, it.URL+"/", 1),
 		Check: resource.TestCheckResourceAttrSet("data.tokenward_roles.all", "ids.admin")})
+}
+
+// As Go reads it: HTTPS_PROXY in the same way, and NO_PROXY for what is near.
+func TestTheProxyOfTheEnvironmentIsAsked(t *testing.T) {
+	it := theWorld(t)
+	at, err := url.Parse(it.URL)
+	must(t, err)
+	server := httputil.NewSingleHostReverseProxy(at)
+	asked := make(chan string, 100)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		asked <- request.URL.Host
+		server.ServeHTTP(w, request)
+	}))
+	defer proxy.Close()
+	c := newCore(t, it, "data \"tokenward_roles\" \"all\" {}\n")
+	c.env = append(c.env, "HTTP_PROXY="+proxy.URL, "http_proxy="+proxy.URL, "TOKENWARD_URL=http://tokens.acme.invalid")
+	c.run("apply", "-auto-approve", "-input=false")
+	if len(asked) == 0 {
+		t.Fatal("nobody asked it")
+	}
+	if host := <-asked; host != "tokens.acme.invalid" {
+		t.Errorf("it was asked about %s", host)
+	}
 }

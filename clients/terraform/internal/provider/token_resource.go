@@ -463,7 +463,10 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 		if !plan.secret().put(rotation, config.SecretWO, weak, &response.Diagnostics) {
 			return
 		}
-		token, err := r.of.RotateToken(ctx, id, "", rotation)
+		token, err := r.of.Token(ctx, id)
+		if err == nil {
+			token, err = r.of.RotateToken(ctx, id, token.ETag, rotation)
+		}
 		if err != nil {
 			tell(&response.Diagnostics, "The token cannot be rotated", err)
 			return

@@ -216,6 +216,28 @@ func TestAnEndIsFinalAndACopyWithAPrefixComesBeforeIt(t *testing.T) {
 	)
 }
 
+func TestAnotherPrefixIsAnotherNameOfTheSameToken(t *testing.T) {
+	it := theWorld(t)
+	config := func(prefix string) string {
+		return tokenConfig(it, "name_prefix = \""+prefix+"\"\nrole = \"viewer\"\ngenerate = true")
+	}
+	id, secret := "", ""
+	run(t,
+		resource.TestStep{Config: config("tf-before-"), Check: func(state *terraform.State) error {
+			id, secret = attribute(state, token, "id"), attribute(state, token, "token")
+			return nil
+		}},
+		resource.TestStep{Config: config("tf-after-"), Check: func(state *terraform.State) error {
+			name := attribute(state, token, "name")
+			if attribute(state, token, "id") != id || !strings.HasPrefix(name, "tf-after-") || verify(t, it, secret) != "valid" {
+				return fmt.Errorf("it is %s, with the name %s", attribute(state, token, "id"), name)
+			}
+			return nil
+		}},
+		resource.TestStep{Config: config("tf-after-"), PlanOnly: true},
+	)
+}
+
 func TestAWrongConfigurationIsToldAtItsAttribute(t *testing.T) {
 	it := theWorld(t)
 	damaged := made()

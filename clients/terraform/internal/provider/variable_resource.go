@@ -141,21 +141,29 @@ func (r *variableResource) Read(ctx context.Context, request resource.ReadReques
 	if state.Key.IsNull() {
 		kinds = []bool{false, true}
 	}
+	it, err := r.known(ctx, state, kinds...)
+	if err != nil {
+		r.unread(ctx, response, "variable", err)
+		return
+	}
+	state.read(it)
+	response.Diagnostics.Append(response.State.Set(ctx, state)...)
+}
+
+// known is a variable of the state as it was since this run last wrote something, among those of these kinds: secrets or not.
+func (r *variableResource) known(ctx context.Context, state variableModel, kinds ...bool) (api.Variable, error) {
 	for _, secret := range kinds {
 		all, err := r.of.KnownVariables(ctx, state.place(), secret)
 		if err != nil {
-			r.unread(ctx, response, "variable", err)
-			return
+			return api.Variable{}, err
 		}
 		for _, it := range all {
 			if it.ID == state.ID.ValueString() {
-				state.read(it)
-				response.Diagnostics.Append(response.State.Set(ctx, state)...)
-				return
+				return it, nil
 			}
 		}
 	}
-	r.unread(ctx, response, "variable", api.Absent("variable"))
+	return api.Variable{}, api.Absent("variable")
 }
 
 func (r *variableResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
@@ -182,7 +190,10 @@ func (r *variableResource) Update(ctx context.Context, request resource.UpdateRe
 	case rewritten:
 		fields["value"] = config.SecretWO.ValueString()
 	}
-	it, err := r.of.EditVariable(ctx, plan.place(), plan.isSecret(), state.ID.ValueString(), fields)
+	it, err := r.known(ctx, state, plan.isSecret())
+	if err == nil {
+		it, err = r.of.EditVariable(ctx, plan.place(), plan.isSecret(), it.ID, it.ETag, fields)
+	}
 	if err != nil {
 		tell(&response.Diagnostics, "The variable cannot be changed", err)
 		return

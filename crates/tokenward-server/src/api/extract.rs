@@ -221,7 +221,8 @@ pub(super) fn tagged(version: Time, answer: impl IntoResponse) -> Response {
     response
 }
 
-/// `If-Match`: the version that a change is meant for. Optional on every endpoint of the contract.
+/// `If-Match`: the version that a change is meant for. Optional on every endpoint of the contract. Of what lists alone tell it is
+/// the `updated_at` there, which is the same moment.
 pub(super) struct Precondition(pub IfMatch);
 
 impl<S: Send + Sync> FromRequestParts<S> for Precondition {
@@ -233,9 +234,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Precondition {
         if text == "*" {
             return Ok(Self(IfMatch(None)));
         }
-        let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
+        let tag = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let version = tag.and_then(|tag| tag.parse().ok().map(Time).or_else(|| Time::parse(tag)));
         // A tag that we never gave, or a weak one, matches nothing (RFC 9110 §13.1.1).
-        Ok(Self(IfMatch(Some(Time(version.unwrap_or(-1))))))
+        Ok(Self(IfMatch(Some(version.unwrap_or(Time(-1))))))
     }
 }
 

@@ -5,6 +5,9 @@
 //! answer is kept for an hour, sealed under a key that only the client's key and the pepper together give; of the
 //! client's key itself only a hash is kept. Only successes are kept: what failed may be tried again. The change itself says
 //! in its transaction that the key is used: neither a slow request nor a crash makes it be carried out twice.
+//!
+//! An answer with the secret of a token is dropped once the token was taken back, edited or rotated since: it would hand out
+//! what does not count any more. Then the request is carried out as any other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::secret::mac;
-use tokenward_core::{Code, Error, Result, Uuid};
-use tokenward_store::idempotency::{self, Claim, Claimed, KeptAnswer};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_store::idempotency::{self, Claim, Claimed, KeptAnswer, Told};
 
 use super::error::ApiError;
 use super::extract::read;
@@ -102,7 +105,14 @@ async fn run(app: Arc<App>, caller: Caller, grant: Option<Grant>, request: Reque
                     "This Idempotency-Key was used with another body. Use a new key for a new request.",
                 ));
             }
-            Some(KeptAnswer { answer: Some(answer), .. }) => return replay(&sealing, &answer),
+            Some(KeptAnswer { answer: Some(sealed), claim_id, .. }) => {
+                let answer = opened(&sealing, &sealed)?;
+                let counts = still_counts(&app, parts.uri.path(), &answer).await?;
+                match claim_id {
+                    Some(id) if !counts => forget(&app, holder, &Claim { scope, id }).await?,
+                    _ => return replay(answer),
+                }
+            }
             // What this claimed, though nobody could confirm it.
             Some(kept) if kept.claim_id == Some(claim.id) => break,
             Some(kept) if tokio::time::Instant::now() >= deadline => {
@@ -193,9 +203,41 @@ async fn keep(app: &App, holder: Uuid, claim: &Claim, sealed: &[u8]) -> Result<(
     tx.commit().await
 }
 
-fn replay(sealing: &[u8; 32], sealed: &[u8]) -> Result<Response> {
+async fn forget(app: &App, holder: Uuid, claim: &Claim) -> Result<()> {
+    let _turn = app.turn_to_write(holder).await?;
+    let mut tx = app.store.begin_unlogged().await?;
+    idempotency::forget(&mut tx, claim).await?;
+    tx.commit().await
+}
+
+/// Is the token of an answer still as it was made, or its secret the newest? Of everything else the answer counts.
+async fn still_counts(app: &App, path: &str, answer: &SealedAnswer) -> Result<bool> {
+    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let told = match path.split('/').collect::<Vec<_>>().as_slice() {
+        ["", "organization", _, "apiToken" | "policyApiToken"] => version(answer).map(Told::At),
+        ["", "organization", _, "apiToken" | "policyApiToken", _, "rotate"] => {
+            body["versions"][0]["version"].as_i64().map(Told::Secret)
+        }
+        _ => None,
+    };
+    let id = body["id"].as_str().and_then(|id| Uuid::try_parse(id).ok());
+    let Some((id, told)) = id.zip(told) else { return Ok(true) };
+    let mut reader = app.store.read().await?;
+    idempotency::is_still(reader.conn(), id, told).await
+}
+
+/// The version that an answer told.
+fn version(answer: &SealedAnswer) -> Option<Time> {
+    let (_, etag) = answer.headers.iter().find(|(name, _)| name == header::ETAG.as_str())?;
+    etag.trim_matches('"').parse().ok().map(Time)
+}
+
+fn opened(sealing: &[u8; 32], sealed: &[u8]) -> Result<SealedAnswer> {
     let plain = seal::open(sealing, sealed).ok_or_else(|| Error::internal("a kept answer cannot be opened"))?;
-    let answer: SealedAnswer = serde_json::from_slice(&plain).map_err(Error::internal)?;
+    serde_json::from_slice(&plain).map_err(Error::internal)
+}
+
+fn replay(answer: SealedAnswer) -> Result<Response> {
     let status = StatusCode::from_u16(answer.status).map_err(Error::internal)?;
     let mut response = (status, answer.body).into_response();
     response.headers_mut().remove(header::CONTENT_TYPE);

@@ -15,7 +15,7 @@ use tokenward_store::members::Member as Row;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
-use super::extract::{Body, Params, written_empty};
+use super::extract::{Body, Params, Precondition, tagged, written_empty};
 use super::paging::{Paging, cut};
 use super::right::On;
 use crate::service::App;
@@ -92,7 +92,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .takes::<MemberRoleUpdate>()
             .answers_empty(200)
-            .errors(&[409]),
+            .errors(&[409, 412]),
         delete(ALL, remove)
             .needs(Management::MemberManage, On::Organization)
             .about(
@@ -129,12 +129,14 @@ async fn list(
 async fn set_role(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
+    Precondition(if_match): Precondition,
     Body(change): Body<MemberRoleUpdate>,
 ) -> Result<Response, ApiError> {
     let sent = Sent::keep(change.keep_invitations);
     let owned = owned(change.hand_over_to.as_deref())?;
-    let changed = members::set_role(&app, grant, user(&change.user_id)?, change.role_id, (sent, owned)).await?;
-    Ok(written_empty(StatusCode::OK, &changed))
+    let member = user(&change.user_id)?;
+    let changed = members::set_role(&app, grant, member, change.role_id, (sent, owned), if_match).await?;
+    Ok(tagged(changed.value, written_empty(StatusCode::OK, &changed)))
 }
 
 async fn remove(

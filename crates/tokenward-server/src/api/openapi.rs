@@ -128,6 +128,9 @@ fn operation(endpoint: &Endpoint) -> Value {
             "Tokenward-Effective": said("Of a change that was waited for: `everywhere; nodes=3`, or `pending; by=\"…\"; \
                 missing=\"…\"` with the nodes of which it is not known yet, and when it counts there at the latest."),
         });
+        if endpoint.errors.contains(&412) {
+            success["headers"]["ETag"] = said("The version that it has now.");
+        }
     }
     responses.insert(endpoint.success.to_string(), success);
     for status in statuses(endpoint) {
@@ -160,7 +163,8 @@ fn operation(endpoint: &Endpoint) -> Value {
         ));
     }
     if endpoint.errors.contains(&412) {
-        let meaning = "The ETag of what you read: 412 when it was changed since.";
+        let meaning = "The ETag of what you read, or its `updated_at` in the same quotes, where a list told it: 412 when it \
+            was changed since.";
         parameters.push(header("If-Match", meaning, json!({ "type": "string" })));
     }
     if changes {

@@ -22,12 +22,12 @@ use tokenward_store::variables::Owner;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
-use super::extract::{Body, Params, written, written_empty};
+use super::extract::{Body, Params, Precondition, tagged, written, written_empty};
 use super::paging::{self, Page, Paging, cut};
 use super::right::{On, is_absence, or_caught_up};
 use super::understood::QueryKind;
-use crate::service::App;
 use crate::service::variables::{self, NewAlias, NewOverride, NewVariable, VariableChange, VariableWithParent};
+use crate::service::{App, IfMatch, Written};
 
 impl From<VariableWithParent> for Variable {
     fn from(shown: VariableWithParent) -> Self {
@@ -95,7 +95,7 @@ macro_rules! family {
                         .about(TAG, concat!("Change one of ", $what, "."))
                         .takes::<VariableEdit>()
                         .answers::<Variable>(200)
-                        .errors(&[409]),
+                        .errors(&[409, 412]),
                     delete(ONE, remove)
                         .needs(Management::VariableManage, $on)
                         .about(TAG, concat!("Delete one of ", $what, ", with its aliases and overrides."))
@@ -141,16 +141,17 @@ macro_rules! family {
                 }
                 let new = NewVariable { key, value, is_secret: $secret, mount_path, description };
                 let created = variables::put(&app, grant, $owner(&app, id)?, new).await?;
-                Ok(written(StatusCode::CREATED, created, Variable::from))
+                Ok(shown(StatusCode::CREATED, created))
             }
 
             async fn edit(
                 State(app): State<Arc<App>>,
                 Extension(grant): Extension<Grant>,
                 Path((id, variable)): Path<(Uuid, Uuid)>,
+                Precondition(if_match): Precondition,
                 Body(change): Body<VariableEdit>,
             ) -> Result<Response, ApiError> {
-                change_one(&app, grant, $owner(&app, id)?, variable, Some($secret), change).await
+                change_one(&app, grant, ($owner(&app, id)?, variable), Some($secret), change, if_match).await
             }
 
             async fn remove(
@@ -170,7 +171,7 @@ macro_rules! family {
                 let VariableAlias { key, mount_path, description, .. } = new;
                 let new = NewAlias { key, mount_path, description };
                 let created = variables::alias(&app, grant, $owner(&app, id)?, variable, Some($secret), new).await?;
-                Ok(written(StatusCode::CREATED, created, Variable::from))
+                Ok(shown(StatusCode::CREATED, created))
             }
 
             async fn cover(
@@ -182,7 +183,7 @@ macro_rules! family {
                 let VariableOverride { value, mount_path, description, .. } = new;
                 let new = NewOverride { value, mount_path, description };
                 let created = variables::cover(&app, grant, $owner(&app, id)?, variable, Some($secret), new).await?;
-                Ok(written(StatusCode::CREATED, created, Variable::from))
+                Ok(shown(StatusCode::CREATED, created))
             }
         }
     };
@@ -266,7 +267,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about(TAG, "Change a variable or secret. Needs `variable:manage` where it is.")
             .takes::<VariableEdit>()
             .answers::<Variable>(200)
-            .errors(&[400, 403, 404, 409]),
+            .errors(&[400, 403, 404, 409, 412]),
         delete(ONE, remove_one)
             .about(TAG, "Delete a variable or secret, with its aliases and overrides. Needs `variable:manage` where it is.")
             .answers_empty(204)
@@ -318,19 +319,24 @@ async fn list_of(
     Ok(Json(VariableList { results: rows.into_iter().map(Variable::from).collect(), next_cursor }))
 }
 
+/// The answer to a write, with the version that the variable has now.
+fn shown(status: StatusCode, change: Written<VariableWithParent>) -> Response {
+    let version = change.value.variable.updated_at;
+    tagged(version, written(status, change, Variable::from))
+}
+
 async fn change_one(
     app: &Arc<App>,
     grant: Grant,
-    owner: Owner,
-    id: Uuid,
+    (owner, id): (Owner, Uuid),
     is_secret: Option<bool>,
     change: VariableEdit,
+    if_match: IfMatch,
 ) -> Result<Response, ApiError> {
     let VariableEdit { key, value, description, mount_path, secret_manager_access_id, .. } = change;
     kept_here(secret_manager_access_id.as_deref())?;
     let change = VariableChange { key, value, mount_path, description };
-    let changed = variables::update(app, grant, owner, id, is_secret, change).await?;
-    Ok(written(StatusCode::OK, changed, Variable::from))
+    Ok(shown(StatusCode::OK, variables::update(app, grant, (owner, id), is_secret, change, if_match).await?))
 }
 
 async fn delete_one(
@@ -393,17 +399,18 @@ async fn put_one(
     kept_here(new.secret_manager_access_id.as_deref())?;
     let VariableCreate { key, value, is_secret, mount_path, description, .. } = new;
     let new = NewVariable { key, value: Some(value), is_secret, mount_path, description };
-    Ok(written(StatusCode::CREATED, variables::put(&app, grant, owner, new).await?, Variable::from))
+    Ok(shown(StatusCode::CREATED, variables::put(&app, grant, owner, new).await?))
 }
 
 async fn edit_one(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     PathId(id): PathId,
+    Precondition(if_match): Precondition,
     Body(change): Body<VariableEdit>,
 ) -> Result<Response, ApiError> {
     let (grant, owner) = right_of(&app, &caller, id).await?;
-    change_one(&app, grant, owner, id, None, change).await
+    change_one(&app, grant, (owner, id), None, change, if_match).await
 }
 
 async fn remove_one(
@@ -425,7 +432,7 @@ async fn alias_one(
     let (grant, owner) = in_body(&app, &caller, scope, ("alias_parent_id", new.alias_parent_id)).await?;
     let new = NewAlias { key: new.key, mount_path: None, description: new.description };
     let created = variables::alias(&app, grant, owner, id, None, new).await?;
-    Ok(written(StatusCode::CREATED, created, Variable::from))
+    Ok(shown(StatusCode::CREATED, created))
 }
 
 async fn cover_one(
@@ -438,7 +445,7 @@ async fn cover_one(
     let (grant, owner) = in_body(&app, &caller, scope, ("override_parent_id", new.override_parent_id)).await?;
     let new = NewOverride { value: Some(new.value), mount_path: None, description: new.description };
     let created = variables::cover(&app, grant, owner, id, None, new).await?;
-    Ok(written(StatusCode::CREATED, created, Variable::from))
+    Ok(shown(StatusCode::CREATED, created))
 }
 
 /// The id of a variable in the path.

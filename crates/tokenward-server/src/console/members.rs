@@ -28,7 +28,7 @@ use super::view::{
 use super::words::{count, role_tag};
 use crate::service::members::{self, Sent};
 use crate::service::token_hand_over::Owned;
-use crate::service::{invitations, policy_tokens, receipts, tokens, usage};
+use crate::service::{IfMatch, invitations, policy_tokens, receipts, tokens, usage};
 
 /// The box that keeps the invitations of somebody who loses rights.
 const KEEP: &str = "keep_invitations";
@@ -217,7 +217,8 @@ pub(super) async fn save_role(
     };
     let saved = match owned(&form) {
         Ok(owned) => {
-            members::set_role(&person.app, grant.clone(), user, role, (Sent::keep(form.on(KEEP)), owned)).await
+            let done_with = (Sent::keep(form.on(KEEP)), owned);
+            members::set_role(&person.app, grant.clone(), user, role, done_with, IfMatch::default()).await
         }
         Err(error) => Err(error),
     };

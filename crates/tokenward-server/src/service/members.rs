@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{Event, Kind, MemberSnapshot};
 use tokenward_core::role::{BuiltIn, Role};
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::invitations::{self, Invitation};
 use tokenward_store::members::{self, Member, Seat};
 use tokenward_store::{Tx, roles, sign_in_rules};
@@ -14,7 +14,7 @@ use tokenward_store::{Tx, roles, sign_in_rules};
 use super::invitations::end_sent_by;
 use super::token_hand_over::Owned;
 use super::tokens::counted;
-use super::{App, Written, proof};
+use super::{App, IfMatch, Written, proof};
 use crate::limits::ORGANIZATIONS;
 
 /// The members, in the order in which they came.
@@ -70,30 +70,34 @@ pub async fn invitations_of(app: &Arc<App>, grant: &Grant, user: Uuid) -> Result
 ///
 /// Sessions go on: they are the person's, who can belong to several organizations, and what they may do here is asked
 /// from the rows each time. Whoever was signed out could sign in again at once, with the same role.
+///
+/// Answers the version that the member has then.
 pub async fn set_role(
     app: &Arc<App>,
     grant: Grant,
     user: Uuid,
     role: Uuid,
     (sent, owned): (Sent, Owned),
-) -> Result<Written<()>> {
+    if_match: IfMatch,
+) -> Result<Written<Time>> {
     let limits = app.limits.clone();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let role = roles::assignable(tx, grant, "role_id", role).await?;
             let member = named(tx, grant, user).await?;
+            if_match.check(member.updated_at)?;
             refuse_owner(&member, "demoted")?;
             refuse_ruled(&member)?;
             let before = roles::assignable(tx, grant, "role_id", member.role_id).await?;
-            let now = tx.now();
-            members::set_role(tx, grant, user, role.id, now).await?;
+            let version = tx.next_version(member.updated_at);
+            members::set_role(tx, grant, user, role.id, version).await?;
             let after = MemberSnapshot { role_id: role.id, role_name: role.name.to_string(), ..snapshot(&member) };
             let mut events = vec![event(Kind::MemberUpdated, grant, &member).before(snapshot(&member)).after(after)];
             if sent == Sent::End && before.beyond(&role).is_some() {
                 events.extend(end_sent_by(tx, grant, user).await?);
             }
             events.extend(owned.settle(tx, grant, &limits, &member, false).await?);
-            Ok(((), events))
+            Ok((version, events))
         })
     })
     .await
@@ -140,8 +144,8 @@ pub async fn transfer(app: &Arc<App>, grant: Grant, user: Uuid) -> Result<Writte
             let last = members::owner(tx.conn(), grant).await?;
             let (from, to) =
                 (Seat { account: last.account_id, role: admin.id }, Seat { account: user, role: owner.id });
-            let now = tx.now();
-            members::transfer(tx, grant, from, to, now).await?;
+            let version = tx.next_version(last.updated_at.max(next.updated_at));
+            members::transfer(tx, grant, from, to, version).await?;
             let after = MemberSnapshot { role_id: owner.id, role_name: owner.name.to_string(), ..snapshot(&next) };
             let event = event(Kind::OwnershipTransferred, grant, &next).before(snapshot(&last)).after(after);
             Ok(((), vec![event]))
@@ -182,8 +186,8 @@ pub async fn detach(app: &Arc<App>, grant: Grant, user: Uuid) -> Result<Written<
             }
             // It outlives the rule from then on: who says so must be able to give the role.
             roles::assignable(tx, grant, "role_id", member.role_id).await?;
-            let now = tx.now();
-            sign_in_rules::mark(tx, grant, user, None, now).await?;
+            let version = tx.next_version(member.updated_at);
+            sign_in_rules::mark(tx, grant, user, None, version).await?;
             let after = MemberSnapshot { rule: None, ..snapshot(&member) };
             Ok(((), vec![event(Kind::MemberUpdated, grant, &member).before(snapshot(&member)).after(after)]))
         })

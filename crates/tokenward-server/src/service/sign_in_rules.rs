@@ -356,11 +356,11 @@ async fn carry_out(
                 events.push(added.after(snapshot(email, &rule)));
             }
             Change::Move(member, rule) => {
-                let now = tx.now();
+                let version = tx.next_version(member.updated_at);
                 if member.role_id != rule.role_id {
-                    members::set_role(tx, &grant, account, rule.role_id, now).await?;
+                    members::set_role(tx, &grant, account, rule.role_id, version).await?;
                 }
-                sign_in_rules::mark(tx, &grant, account, Some((&rule.provider, &rule.value)), now).await?;
+                sign_in_rules::mark(tx, &grant, account, Some((&rule.provider, &rule.value)), version).await?;
                 let moved = service::event(Kind::MemberUpdated, &grant, &member);
                 events.push(moved.before(service::snapshot(&member)).after(snapshot(email, &rule)));
                 if holds_less(tx, member.role_id, rule.role_id).await? {

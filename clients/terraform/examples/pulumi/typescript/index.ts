@@ -9,4 +9,11 @@ const ci = new tokenward.Token(
   { deleteBeforeReplace: true },
 );
 
+// Of a secret that was made elsewhere only the SHA-256 is here, and nothing in the state.
+new tokenward.Token(
+  'billing',
+  { name: 'billing', role: 'billing', digest: new pulumi.Config().require('billingDigest'), overlap: '24h' },
+  { deleteBeforeReplace: true },
+);
+
 export const ciToken = pulumi.secret(ci.token);

@@ -17,7 +17,7 @@ use super::record::{
 use super::replace::{Draft, Lasting, set};
 use super::{REPLACED, VariableWithParent, not_found, parent, show, visible};
 use crate::service::holders::{self, Wanted};
-use crate::service::{App, Written};
+use crate::service::{App, IfMatch, Written};
 
 /// What a caller says of a variable or secret.
 pub struct NewVariable {
@@ -183,10 +183,10 @@ fn find(all: &[Variable], id: Uuid, is_secret: Option<bool>) -> Result<&Variable
 pub async fn update(
     app: &Arc<App>,
     grant: Grant,
-    owner: Owner,
-    id: Uuid,
+    (owner, id): (Owner, Uuid),
     is_secret: Option<bool>,
     change: VariableChange,
+    if_match: IfMatch,
 ) -> Result<Written<VariableWithParent>> {
     let own = Arc::clone(app);
     let (asked, wanted) = (grant.clone(), change.key.clone());
@@ -195,6 +195,7 @@ pub async fn update(
             Box::pin(async move {
                 let mut all = visible(tx.conn(), grant, owner).await?;
                 let old = owned(&all, owner, id, is_secret)?.clone();
+                if_match.check(old.updated_at)?;
                 let mut new = Variable { updated_at: tx.next_version(old.updated_at), ..old.clone() };
                 let mut faults = Faults::default();
                 if let Some(key) = change.key.filter(|key| *key != old.key) {

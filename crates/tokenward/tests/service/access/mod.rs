@@ -11,3 +11,4 @@ mod rights;
 mod roles;
 mod token_places;
 mod variables;
+mod versions;

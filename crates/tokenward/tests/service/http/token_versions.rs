@@ -291,3 +291,51 @@ async fn a_repeated_rotation_with_its_key_answers_the_same_secret() {
     assert_eq!((first.status.as_u16(), first.pair()), (200, second.pair()));
     assert_eq!(token.shown().await["versions"][0]["version"], 2);
 }
+
+#[tokio::test]
+async fn a_kept_answer_is_dropped_once_its_token_is_another_one() {
+    let (server, acme) = Server::frozen().await;
+    let viewer = server.role(&acme, "viewer").await;
+    let post = async |path: &str, body: Value, key: &str| {
+        server.call_with(Method::POST, path, &acme.owner, Some(body), &[("idempotency-key", key)]).await
+    };
+    for kind in ["apiToken", "policyApiToken"] {
+        let mut body = json!({ "name": "ci", "role_id": viewer });
+        if kind == "policyApiToken" {
+            body["opa_policy"] = "allow if true".into();
+        }
+        let create = async || post(&acme.path(kind), body.clone(), &format!("{kind}-made")).await;
+        let edit = async |id: &str, words: &str| {
+            let path = acme.path(&format!("{kind}/{id}"));
+            let body = json!({ "description": words });
+            server.call(Method::PATCH, &path, &acme.owner, Some(body)).await.expect(200);
+        };
+        let taken = (409, "name_taken".to_owned());
+        let (first, second) = (create().await, create().await);
+        assert_eq!((first.status.as_u16(), first.pair()), (201, second.pair()), "{kind}");
+        assert_eq!(second.header("idempotency-replayed"), Some("true"), "{kind}");
+        // Edited: it is carried out as any other, and its name is taken.
+        edit(&first.str("id"), "edited").await;
+        assert_eq!(create().await.outcome(), taken, "{kind}");
+        // Deleted: nobody is given a secret that is refused.
+        server.delete(&acme.path(&format!("{kind}/{}", first.str("id"))), &acme.owner).await.expect(204);
+        let third = create().await;
+        assert_eq!(third.status.as_u16(), 201, "{kind}: {}", third.text);
+        assert!(third.str("token") != first.str("token") && third.header("idempotency-replayed").is_none(), "{kind}");
+        // Rotated, and the answer of the rotation itself: until another one, or the end of the token.
+        let rotate = acme.path(&format!("{kind}/{}/rotate", third.str("id")));
+        let keep = json!({ "keep": "0" });
+        let rotated = async || post(&rotate, keep.clone(), &format!("{kind}-rotated")).await;
+        let fourth = rotated().await;
+        assert_eq!(fourth.status.as_u16(), 200, "{kind}: {}", fourth.text);
+        assert_eq!(create().await.outcome(), taken, "{kind}");
+        edit(&third.str("id"), "its secret is the same").await;
+        assert_eq!(rotated().await.str("token"), fourth.str("token"), "{kind}");
+        server.post(&rotate, &acme.owner, keep.clone()).await.expect(200);
+        let sixth = rotated().await;
+        assert!(sixth.str("token") != fourth.str("token"), "{kind}: {}", sixth.text);
+        server.delete(&acme.path(&format!("{kind}/{}", third.str("id"))), &acme.owner).await.expect(204);
+        let gone = rotated().await;
+        assert!([404, 409].contains(&gone.status.as_u16()), "{kind}: {}", gone.text);
+    }
+}
