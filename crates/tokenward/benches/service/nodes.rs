@@ -59,10 +59,9 @@ fn slowest(took: &[f64]) -> (String, f64) {
     (format!("p99 {p99:.1} ms, p50 {p50:.1} ms of {}", took.len()), p99)
 }
 
-/// What must be so in all cases.
-fn all_of(what: &str, some: usize, all: usize) -> Found {
-    let share = some as f64 / all.max(1) as f64;
-    Ok((format!("{what} {:.3} %", share * 100.0), "100 %".to_owned(), share))
+/// What must be so in all cases, and in how many it was.
+fn of_all(some: usize, all: usize) -> Found {
+    Ok((some.to_string(), all.to_string(), some as f64 / all as f64))
 }
 
 pub fn measure() -> Section {
@@ -102,22 +101,22 @@ fn hinted(section: &mut Section, runtime: &Runtime, server: &Postgres) {
     let found = attempt(|| runtime.block_on(revoked::receipts(&site, &known)));
     let took = found.as_ref().map(|found| slowest(&found.took)).map_err(Clone::clone);
     put_most(section, "deletion with its receipt, three nodes, under the load", took, 150.0, "ms");
-    let everywhere = found.and_then(|found| all_of("everywhere in", found.everywhere, found.took.len()));
-    put(section, "receipts of these", "all", everywhere, Want::AtLeast(1.0));
+    let everywhere = found.and_then(|found| of_all(found.everywhere, found.took.len()));
+    put(section, "of these, told to count everywhere", "all of them", everywhere, Want::AtLeast(1.0));
 
     let found = attempt(|| runtime.block_on(away::measure(&site, &known, server)));
     let away = away::time().as_secs();
     let right = found.as_ref().map_err(Clone::clone).and_then(|found| {
         let all = found.asked.took.len();
-        all_of("right in", all - found.asked.wrong, all)
+        of_all(all - found.asked.wrong, all)
     });
-    let what = format!("verifications of known tokens while the database is away for {away} s, under the load");
-    put(section, &what, "all", right, Want::AtLeast(1.0));
+    let what = format!("right answers about known tokens while the database is away for {away} s, under the load");
+    put(section, &what, "all of them", right, Want::AtLeast(1.0));
     let slow = found.as_ref().map_err(Clone::clone).map(|found| {
         let [during, before] = [&found.asked.took, &found.quiet].map(|took| percentile(took.clone(), 99));
         (format!("{during:.1} ms"), format!("{before:.1} ms"), during / before)
     });
-    put(section, "their 99th percentile", "while it is there", slow, Want::AtMost(2.0));
+    put(section, "99th percentile of these answers", "while it is there", slow, Want::AtMost(2.0));
     let caught_up = found.map(|found| (format!("{:.2} s", found.caught_up), found.caught_up));
     put_most(section, "database back → what is written counts on all nodes", caught_up, 2.0, "s");
 
@@ -141,7 +140,8 @@ fn unhinted(section: &mut Section, runtime: &Runtime, server: &Postgres) {
             revoked::refused(&site, &known, 12, Duration::from_millis(10)).await
         })
     });
-    let what = format!("the same without hints, which nodes look for every {} ms", POLL.as_millis());
+    let what = "revocation answered by one node → refused by both others, without hints, a look every";
+    let what = format!("{what} {} ms", POLL.as_millis());
     let most = POLL.as_secs_f64() * 1_000.0 * 1.2;
     put_most(section, &what, took.map(|took| slowest(&took)), most, "ms");
 }
