@@ -51,6 +51,18 @@ async fn a_dropped_server_is_gone_with_its_files() {
     assert!(PgConnection::connect(&url).await.is_err());
 }
 
+#[tokio::test]
+async fn a_frozen_server_answers_nobody_until_it_is_let_go() {
+    let server = postgres::Postgres::start();
+    let mut db = PgConnection::connect(&server.fresh_database()).await.unwrap();
+    let frozen = server.freeze();
+    let asked = sqlx::query("SELECT 1").execute(&mut db);
+    tokio::pin!(asked);
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut asked).await.is_err());
+    drop(frozen);
+    tokio::time::timeout(PATIENCE, asked).await.expect("it goes on").unwrap();
+}
+
 /// Runs this very test again in a process of its own, which starts a server and waits to be killed.
 #[test]
 fn a_killed_test_process_leaves_no_server_behind() {

@@ -25,12 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// For data that nobody needs afterwards.
 const QUICK: &[&str] = &["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
 
-/// Runs the server until standard input closes, then removes its folder; SIGQUIT, because nobody needs the data.
+/// Runs the server until standard input closes, then removes its folder; SIGQUIT, because nobody needs the data, and
+/// SIGCONT, because it may be frozen.
 /// When the server ends by itself, so does this, and the folder stays for whoever asks why.
 const OWNER: &str = r#"dir=$1; shift
 exec 3<&0
 "$@" </dev/null 3<&- & server=$!
-{ read -r _ <&3; : >"$dir/closed"; kill -QUIT "$server"; } & guard=$!
+{ read -r _ <&3; : >"$dir/closed"; kill -QUIT "$server"; kill -CONT "$server"; } & guard=$!
 wait "$server"
 if [ -e "$dir/closed" ]; then rm -rf "$dir"; else kill "$guard"; fi"#;
 
@@ -135,6 +136,19 @@ impl Postgres {
         run(promote);
     }
 
+    /// Stops all of its processes where they are, as on a machine that hangs. They go on when the answer is dropped.
+    pub fn freeze(&self) -> Frozen {
+        let state = std::fs::read_to_string(self.dir.path().join("data/postmaster.pid")).expect("a server that runs");
+        let server = state.lines().next().expect("its first line is the process").trim().to_owned();
+        // First the one that would begin others.
+        let mut frozen = Frozen(vec![server.clone()]);
+        frozen.send("-STOP");
+        frozen.0 = children(&server);
+        frozen.send("-STOP");
+        frozen.0.push(server);
+        frozen
+    }
+
     /// Where it listens.
     pub fn address(&self) -> std::net::SocketAddr {
         ([127, 0, 0, 1], self.port).into()
@@ -152,6 +166,35 @@ impl Postgres {
         run(createdb);
         format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
     }
+}
+
+/// A server that stands still; dropping this lets it go on.
+pub struct Frozen(Vec<String>);
+
+impl Frozen {
+    fn send(&self, signal: &str) {
+        // Some may have ended meanwhile. Without an `expect`: this runs in a drop, too.
+        let _ = Command::new("kill").arg(signal).args(&self.0).stderr(Stdio::null()).status();
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.send("-CONT");
+    }
+}
+
+/// The processes that this one has begun.
+fn children(parent: &str) -> Vec<String> {
+    let all = std::fs::read_dir("/proc").expect("the processes of this machine");
+    let ids = all.filter_map(|it| it.ok()?.file_name().into_string().ok());
+    ids.filter(|id| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        // Behind the name in brackets, which may hold blanks: its state, and who began it.
+        let began = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
+        id.bytes().all(|it| it.is_ascii_digit()) && began == Some(parent)
+    })
+    .collect()
 }
 
 /// A PgBouncer before a database; dropping it stops it.

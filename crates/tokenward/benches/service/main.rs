@@ -1,5 +1,5 @@
 //! Tokenward over HTTP and gRPC, beside servers that decide nothing and beside its peers; changes while it decides; the
-//! time to start. Started by `./scripts/bench`, which installs what it needs.
+//! time to start; many tokens, and several nodes. Started by `./scripts/bench`, which installs what it needs.
 //!
 //! Each section measures both sides of a ratio in the same run, in turns, and takes medians. What it finds goes into
 //! `target/bench`, and from there into `docs/performance.md`.
@@ -10,10 +10,15 @@ mod baseline;
 mod changes;
 mod envoy;
 mod http;
+mod nodes;
 mod page;
 #[path = "../../../tokenward-store/tests/support/postgres.rs"]
 mod postgres;
+#[path = "../../../tokenward-store/tests/support/proxy.rs"]
+mod proxy;
 mod result;
+mod site;
+mod slow;
 mod start;
 mod volume;
 mod world;
@@ -25,13 +30,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// How a section is measured.
 type Measure = fn() -> result::Section;
 
-const SECTIONS: [(&str, Measure); 6] = [
+const SECTIONS: [(&str, Measure); 7] = [
     ("http", http::measure),
     ("envoy", envoy::measure),
     ("changes", changes::measure),
     ("start", start::measure),
     ("large", start::measure_large),
     ("volume", volume::measure),
+    ("nodes", nodes::measure),
 ];
 
 fn main() {

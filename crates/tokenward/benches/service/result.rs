@@ -138,6 +138,21 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+/// So many in a hundred are at most this.
+pub fn percentile(mut values: Vec<f64>, percent: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() * percent / 100).copied().unwrap_or_default()
+}
+
+/// A row of ours beside what it is compared with.
+pub fn row(what: &str, (ours, against, theirs): (String, &str, String), ratio: Option<f64>, want: Want) -> Row {
+    Row { what: what.to_owned(), ours, against: against.to_owned(), theirs, ratio, want }
+}
+
+pub fn a_second(rate: f64) -> String {
+    format!("{rate:.0}/s")
+}
+
 /// Thousands apart.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

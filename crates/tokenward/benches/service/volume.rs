@@ -8,215 +8,40 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, StatusCode};
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use reqwest::StatusCode;
+use serde_json::json;
 
 use crate::postgres::{Postgres, program};
-use crate::result::{Row, Section, Want, median};
+use crate::result::{Section, Want, a_second, median, row};
+use crate::site::{CLIENTS, How, ROUNDS, Site, is_trial, seconds};
 use crate::start;
-use crate::world::{Process, binary, served};
 
-const ROUNDS: usize = 3;
-const CLIENTS: usize = 32;
 const LIVING: u64 = 100_000;
 const ENDED: u64 = 1_000_000;
-const PEPPER: &str = "1:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-fn seconds() -> f64 {
-    std::env::var("TOKENWARD_BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5.0)
-}
-
-/// Servers of one organization, which take turns.
-struct Site {
-    servers: Vec<(Process, String)>,
-    organization: String,
-    admin: String,
-    gateway: String,
-    viewer: Value,
-    client: Client,
-    names: AtomicU64,
-    _files: Vec<TempDir>,
-}
-
-/// How a server is started.
-#[derive(Clone, Copy, Default)]
-struct How<'a> {
-    /// On these cores, as `taskset` names them.
-    cores: Option<&'a str>,
-    /// Where each statement is told of.
-    log: Option<&'a Path>,
-}
-
-/// The binary on these cores.
-fn on_cores(cores: &str) -> Command {
-    let plain = binary();
-    let mut command = Command::new("taskset");
-    command.args(["-c", cores]).arg(plain.get_program());
-    for (name, _) in plain.get_envs().filter(|(_, value)| value.is_none()) {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// What came of a while of writing.
-struct Rate {
-    a_second: f64,
-    /// Microseconds.
-    p99: f64,
-    made: Vec<String>,
-}
-
-impl Site {
-    fn sqlite(runtime: &tokio::runtime::Runtime) -> Self {
-        Self::on(runtime, vec![tempfile::tempdir().unwrap()], None, How::default())
-    }
-
-    /// On some cores of the machine, or with each statement in a log.
-    fn sqlite_with(runtime: &tokio::runtime::Runtime, how: How<'_>) -> Self {
-        Self::on(runtime, vec![tempfile::tempdir().unwrap()], None, how)
-    }
-
-    /// So many nodes of one database.
-    fn postgres(runtime: &tokio::runtime::Runtime, url: &str, nodes: usize) -> Self {
-        Self::on(runtime, (0..nodes).map(|_| tempfile::tempdir().unwrap()).collect(), Some(url), How::default())
-    }
-
-    fn on(runtime: &tokio::runtime::Runtime, files: Vec<TempDir>, database: Option<&str>, how: How<'_>) -> Self {
-        let with = |command: &mut Command, files: &TempDir| {
-            command.arg("--data-dir").arg(files.path()).env("TOKENWARD_PEPPER", PEPPER);
-            command.env("TOKENWARD_LIMITS_MAX_TOKENS", "100000000").env("TOKENWARD_LOG", "warn");
-            if let Some(database) = database {
-                command.args(["--database", database]);
-            }
-        };
-        let mut bootstrap = binary();
-        bootstrap.args(["bootstrap", "--organization", "Acme", "--owner-email", "owner@acme.example", "--json"]);
-        with(&mut bootstrap, &files[0]);
-        let output = bootstrap.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let made: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let text = |field: &str| made[field].as_str().unwrap().to_owned();
-        let start = |files: &TempDir| {
-            let mut serve = how.cores.map_or_else(binary, on_cores);
-            serve.args(["serve", "--listen", "127.0.0.1:0"]);
-            with(&mut serve, files);
-            if let Some(log) = how.log {
-                serve.env("TOKENWARD_LOG", "warn,sqlx::query=debug").stderr(std::fs::File::create(log).unwrap());
-            }
-            served(Process::start(&mut serve))
-        };
-        let mut site = Self {
-            servers: files.iter().map(start).collect(),
-            organization: text("organization_id"),
-            admin: text("token"),
-            gateway: String::new(),
-            viewer: Value::Null,
-            client: Client::builder().no_proxy().build().unwrap(),
-            names: AtomicU64::new(0),
-            _files: files,
-        };
-        runtime.block_on(async {
-            let roles = site.client.get(site.path(0, "availableRole")).bearer_auth(&site.admin).send().await.unwrap();
-            let roles: Value = roles.json().await.unwrap();
-            let role = |name: &str| {
-                roles["results"].as_array().unwrap().iter().find(|it| it["name"] == name).unwrap()["id"].clone()
+/// Microseconds of processor time of the server for one question.
+async fn cpu_of(site: &Site, introspects: bool, token: &str) -> f64 {
+    let (url, before) = (&site.servers[0].1, site.servers[0].0.cpu());
+    let end = Instant::now() + Duration::from_secs_f64(seconds());
+    let one = async |_| {
+        let mut asked = 0u64;
+        while Instant::now() < end {
+            let question = if introspects {
+                site.client.post(format!("{url}/introspect")).form(&[("token", token)])
+            } else {
+                site.client.post(format!("{url}/verify")).json(&json!({ "token": token }))
             };
-            site.viewer = role("viewer");
-            let new = json!({ "name": "gateway", "role_id": role("verifier") });
-            let made = site.client.post(site.path(0, "apiToken")).bearer_auth(&site.admin).json(&new).send().await;
-            site.gateway = made.unwrap().json::<Value>().await.unwrap()["token"].as_str().unwrap().to_owned();
-        });
-        site
-    }
-
-    fn path(&self, server: usize, rest: &str) -> String {
-        let url = &self.servers[server % self.servers.len()].1;
-        format!("{url}/organization/{}/{rest}", self.organization)
-    }
-
-    async fn create(&self, worker: usize) -> String {
-        let name = format!("volume-{}", self.names.fetch_add(1, Ordering::Relaxed));
-        let new = json!({ "name": name, "role_id": self.viewer });
-        let made =
-            self.client.post(self.path(worker, "apiToken")).bearer_auth(&self.admin).json(&new).send().await.unwrap();
-        assert_eq!(made.status(), StatusCode::CREATED);
-        made.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()
-    }
-
-    async fn revoke(&self, worker: usize, id: &str) {
-        let path = self.path(worker, &format!("apiToken/{id}"));
-        let gone = self.client.delete(path).bearer_auth(&self.admin).send().await.unwrap();
-        assert_eq!(gone.status(), StatusCode::NO_CONTENT);
-    }
-
-    /// So many clients make tokens.
-    async fn creates(&self, clients: usize) -> Rate {
-        let (begun, end) = (Instant::now(), Instant::now() + Duration::from_secs_f64(seconds()));
-        let one = async |worker: usize| {
-            let (mut took, mut made) = (Vec::new(), Vec::new());
-            while Instant::now() < end {
-                let before = Instant::now();
-                made.push(self.create(worker).await);
-                took.push(before.elapsed());
-            }
-            (took, made)
-        };
-        let all = futures_util::future::join_all((0..clients).map(one)).await;
-        rate(begun, all)
-    }
-
-    /// So many clients take these back.
-    async fn revokes(&self, clients: usize, ids: Vec<String>) -> Rate {
-        let begun = Instant::now();
-        let one = async |(worker, ids): (usize, &[String])| {
-            let mut took = Vec::with_capacity(ids.len());
-            for id in ids {
-                let before = Instant::now();
-                self.revoke(worker, id).await;
-                took.push(before.elapsed());
-            }
-            (took, Vec::new())
-        };
-        let pieces = ids.chunks(ids.len().div_ceil(clients).max(1)).enumerate();
-        let all = futures_util::future::join_all(pieces.map(one)).await;
-        rate(begun, all)
-    }
-
-    /// Microseconds of processor time of the server for one question.
-    async fn cpu_of(&self, introspects: bool, token: &str) -> f64 {
-        let (url, before) = (&self.servers[0].1, self.servers[0].0.cpu());
-        let end = Instant::now() + Duration::from_secs_f64(seconds());
-        let one = async |_| {
-            let mut asked = 0u64;
-            while Instant::now() < end {
-                let question = if introspects {
-                    self.client.post(format!("{url}/introspect")).form(&[("token", token)])
-                } else {
-                    self.client.post(format!("{url}/verify")).json(&json!({ "token": token }))
-                };
-                let answer = question.bearer_auth(&self.gateway).send().await.unwrap();
-                assert_eq!(answer.status(), StatusCode::OK);
-                answer.bytes().await.unwrap();
-                asked += 1;
-            }
-            asked
-        };
-        let asked: u64 = futures_util::future::join_all((0..CLIENTS).map(one)).await.into_iter().sum();
-        (self.servers[0].0.cpu() - before) * 1e6 / asked as f64
-    }
-}
-
-fn rate(begun: Instant, all: Vec<(Vec<Duration>, Vec<String>)>) -> Rate {
-    let elapsed = begun.elapsed().as_secs_f64();
-    let (took, made): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-    let mut took: Vec<f64> = took.into_iter().flatten().map(|it| it.as_secs_f64() * 1e6).collect();
-    took.sort_by(f64::total_cmp);
-    let p99 = took.get(took.len() * 99 / 100).copied().unwrap_or_default();
-    Rate { a_second: took.len() as f64 / elapsed, p99, made: made.into_iter().flatten().collect() }
+            let answer = question.bearer_auth(&site.gateway).send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+            answer.bytes().await.unwrap();
+            asked += 1;
+        }
+        asked
+    };
+    let asked: u64 = futures_util::future::join_all((0..CLIENTS).map(one)).await.into_iter().sum();
+    (site.servers[0].0.cpu() - before) * 1e6 / asked as f64
 }
 
 /// What was measured of one database.
@@ -246,7 +71,7 @@ async fn writes(site: &Site) -> Writes {
 
 /// How often a thread of the server slept or woke another, by `strace`, for one create of many clients.
 fn futexes(runtime: &tokio::runtime::Runtime, site: &Site) -> Result<f64, String> {
-    let said = site._files[0].path().join("strace");
+    let said = site.files[0].path().join("strace");
     let mut strace = Command::new("strace")
         .args(["-f", "-c", "-e", "trace=futex", "-o"])
         .arg(&said)
@@ -268,7 +93,7 @@ fn futexes(runtime: &tokio::runtime::Runtime, site: &Site) -> Result<f64, String
 fn statements(runtime: &tokio::runtime::Runtime) -> f64 {
     let files = tempfile::tempdir().unwrap();
     let log = files.path().join("log");
-    let site = Site::sqlite_with(runtime, How { log: Some(&log), ..How::default() });
+    let site = Site::sqlite(runtime, How { log: Some(&log), ..How::default() });
     let told = || std::fs::read_to_string(&log).unwrap().lines().filter(|line| line.contains("sqlx::query")).count();
     let before = told();
     let made = runtime.block_on(site.creates(CLIENTS)).made.len();
@@ -326,14 +151,6 @@ fn pgbench(url: &str, directory: &Path) -> Result<f64, String> {
     rate.ok_or_else(|| format!("{text}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-fn row(what: &str, (ours, against, theirs): (String, &str, String), ratio: Option<f64>, want: Want) -> Row {
-    Row { what: what.to_owned(), ours, against: against.to_owned(), theirs, ratio, want }
-}
-
-fn a_second(rate: f64) -> String {
-    format!("{rate:.0}/s")
-}
-
 fn of_database(section: &mut Section, name: &str, found: &Writes) {
     let many = format!("creates by {CLIENTS} clients, {name}");
     let one = (a_second(found.many), "one client", a_second(found.one));
@@ -350,10 +167,10 @@ pub fn measure() -> Section {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut section = Section::default();
 
-    let sqlite = Site::sqlite(&runtime);
+    let sqlite = Site::sqlite(&runtime, How::default());
     let found = runtime.block_on(writes(&sqlite));
     of_database(&mut section, "SQLite", &found);
-    let (took, sync) = (1e6 / found.one, fdatasync(sqlite._files[0].path()) * 1e6);
+    let (took, sync) = (1e6 / found.one, fdatasync(sqlite.files[0].path()) * 1e6);
     let synced = (format!("{took:.0} µs"), "one fdatasync", format!("{sync:.0} µs"));
     section.rows.push(row("a create by one client, SQLite", synced, Some(took / sync), Want::AtMost(1.6)));
 
@@ -365,7 +182,7 @@ pub fn measure() -> Section {
     let most = (format!("{each:.2}"), "most", "1.5".to_owned());
     section.rows.push(row("statements a create, SQLite", most, Some(each / 1.5), Want::AtMost(1.0)));
     let [alone, both] = ["0", "0,1"].map(|cores| {
-        let site = Site::sqlite_with(&runtime, How { cores: Some(cores), ..How::default() });
+        let site = Site::sqlite(&runtime, How { cores: Some(cores), ..How::default() });
         median((0..ROUNDS).map(|_| runtime.block_on(site.creates(CLIENTS)).a_second).collect())
     });
     let cores = (a_second(both), "on one core", a_second(alone));
@@ -374,8 +191,8 @@ pub fn measure() -> Section {
     let token = sqlite.admin.clone();
     let (mut introspect, mut verify) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        verify.push(runtime.block_on(sqlite.cpu_of(false, &token)));
-        introspect.push(runtime.block_on(sqlite.cpu_of(true, &token)));
+        verify.push(runtime.block_on(cpu_of(&sqlite, false, &token)));
+        introspect.push(runtime.block_on(cpu_of(&sqlite, true, &token)));
     }
     let (introspect, verify) = (median(introspect), median(verify));
     let cpu = (format!("{introspect:.1} µs"), "/verify", format!("{verify:.1} µs"));
@@ -384,7 +201,7 @@ pub fn measure() -> Section {
 
     let server = Postgres::start_durable();
     let url = server.fresh_database();
-    let one = Site::postgres(&runtime, &url, 1);
+    let one = Site::postgres(&runtime, &[url.as_str()], How::default());
     let found = runtime.block_on(writes(&one));
     of_database(&mut section, "PostgreSQL", &found);
     let rows = pgbench(&url, &std::env::temp_dir());
@@ -393,7 +210,8 @@ pub fn measure() -> Section {
     let ratio = rows.ok().map(|rate| found.many / rate);
     section.rows.push(row("creates, PostgreSQL", against, ratio, Want::AtLeast(0.6)));
     drop(one);
-    let two = Site::postgres(&runtime, &server.fresh_database(), 2);
+    let url = server.fresh_database();
+    let two = Site::postgres(&runtime, &[url.as_str(); 2], How::default());
     let both = runtime.block_on(writes(&two));
     let nodes = (a_second(both.many), "one node", a_second(found.many));
     section.rows.push(row("creates by two nodes, PostgreSQL", nodes, Some(both.many / found.many), Want::AtLeast(0.9)));
@@ -402,7 +220,7 @@ pub fn measure() -> Section {
     drop(two);
 
     println!("measured: writes; the start comes");
-    let (living, ended) = if seconds() < 1.0 { (LIVING / 100, ENDED / 100) } else { (LIVING, ENDED) };
+    let (living, ended) = if is_trial() { (LIVING / 100, ENDED / 100) } else { (LIVING, ENDED) };
     let (with, without) = start::beside_ended(living, ended);
     let ready = (format!("{with:.2} s"), "without them", format!("{without:.2} s"));
     let what = format!("start to ready, {living} living beside {ended} ended ones");
