@@ -282,5 +282,9 @@ fn rate(begun: Instant, all: Vec<(Vec<Duration>, Vec<Token>)>) -> Rate {
     let elapsed = begun.elapsed().as_secs_f64();
     let (took, made): (Vec<_>, Vec<_>) = all.into_iter().unzip();
     let took: Vec<f64> = took.into_iter().flatten().map(|it| it.as_secs_f64() * 1e6).collect();
-    Rate { a_second: took.len() as f64 / elapsed, p99: percentile(took, 99), made: made.into_iter().flatten().collect() }
+    Rate {
+        a_second: took.len() as f64 / elapsed,
+        p99: percentile(took, 99),
+        made: made.into_iter().flatten().collect(),
+    }
 }
