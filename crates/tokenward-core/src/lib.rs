@@ -35,6 +35,7 @@ pub mod organization;
 pub mod password;
 pub mod path;
 pub mod permission;
+pub mod provider_proofs;
 pub mod reach;
 pub mod reason;
 pub mod right;

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::error::{Code, Error};
 use crate::method::{Method, Methods};
+use crate::provider_proofs::ProviderProofs;
 use crate::time::{DAY, MINUTE, Micros, Time, length_text};
 
 /// That an organization asks two factors of sessions.
@@ -59,16 +60,36 @@ pub struct SessionProof {
     pub methods: Methods,
     /// The claim that the provider was to say groups in, where it did not. Absent is not empty: nothing follows from it.
     pub absent_claim: Option<Box<str>>,
-    /// When that was last.
+    /// When that was last, by anything.
     pub at: Time,
     /// For how long nobody has used the session since, as far as an organization of the person asks about it; 0 where it was in use.
     pub idle: Micros,
+    /// When providers last did.
+    pub by_providers: ProviderProofs,
+}
+
+impl SessionProof {
+    /// When it was proved last, and for how long the session lay unused since: by one of these providers, or by anything where there
+    /// are none. Never, where they are not known to have done so.
+    fn last_by(&self, providers: &[&str]) -> (Time, Micros) {
+        if providers.is_empty() {
+            return (self.at, self.idle);
+        }
+        let (at, idle) = self.by_providers.last_of(providers).unwrap_or((Time(0), Micros::MAX));
+        (at, idle.max(self.idle))
+    }
 }
 
 /// Nothing was ever proved.
 impl Default for SessionProof {
     fn default() -> Self {
-        Self { methods: Methods::default(), absent_claim: None, at: Time(0), idle: Micros::MAX }
+        Self {
+            methods: Methods::default(),
+            absent_claim: None,
+            at: Time(0),
+            idle: Micros::MAX,
+            by_providers: ProviderProofs::default(),
+        }
     }
 }
 
@@ -87,9 +108,19 @@ pub enum Shortfall {
     /// A second factor.
     TwoFactors,
     /// A proof that is no older than this.
-    Lifetime(Micros),
+    Lifetime {
+        /// Than this.
+        within: Micros,
+        /// By one of these providers; by anything where there are none.
+        by: Box<[Box<str>]>,
+    },
     /// A proof since the session lay unused for longer than this.
-    Idle(Micros),
+    Idle {
+        /// Than this.
+        limit: Micros,
+        /// By one of these providers; by anything where there are none.
+        by: Box<[Box<str>]>,
+    },
 }
 
 /// Within how long somebody proves anew who comes back to a session that lay unused: what is asked for is a proof of now.
@@ -101,11 +132,10 @@ impl Shortfall {
     pub fn error(&self) -> Error {
         let (detail, told) = match self {
             Self::Providers(keys) => {
-                let names: Vec<&str> = keys.iter().map(|key| &**key).collect();
                 let detail = format!(
                     "This organization takes only sessions that the provider `{}` proved: sign in with it. On a server that is \
                      asked over HTTP, an API token does.",
-                    names.join("` or `")
+                    keys.join("` or `")
                 );
                 (detail, keys.clone())
             }
@@ -122,25 +152,33 @@ impl Shortfall {
                               account page of the console. An API token does.";
                 return Error::two_factors_required(detail, None);
             }
-            Self::Lifetime(within) => {
+            Self::Lifetime { within, by } => {
                 let why = format!("the last {} alone, and yours is older", length_text(*within));
-                return prove_anew(&why, *within);
+                return prove_anew(&why, *within, by);
             }
-            Self::Idle(limit) => {
+            Self::Idle { limit, by } => {
                 let why = format!("the time since a session lay unused for {}, as yours did", length_text(*limit));
-                return prove_anew(&why, NOW);
+                return prove_anew(&why, NOW, by);
             }
         };
         Error::new(Code::ProofRequired, detail).proven_by(&told, None)
     }
 }
 
-fn prove_anew(why: &str, within: Micros) -> Error {
-    let detail = format!(
-        "In this organization a proof of who sits at the session counts that is of {why}: send your password with POST /session/proof, \
-         or sign in again, and repeat the request. An API token does."
-    );
-    Error::new(Code::ProofRequired, detail).proven_by(&[], Some(within))
+fn prove_anew(why: &str, within: Micros, by: &[Box<str>]) -> Error {
+    let detail = if by.is_empty() {
+        format!(
+            "In this organization a proof of who sits at the session counts that is of {why}: send your password with POST \
+             /session/proof, or sign in again, and repeat the request. An API token does."
+        )
+    } else {
+        format!(
+            "In this organization a proof by the provider `{}` counts that is of {why}: sign in with it anew, and repeat the request. \
+             Nothing else renews it. An API token does.",
+            by.join("` or `")
+        )
+    };
+    Error::new(Code::ProofRequired, detail).proven_by(by, Some(within))
 }
 
 /// What is missing to a session at this moment in an organization that asks this, where a rule for the provider `by_rule` made the
@@ -149,7 +187,7 @@ fn prove_anew(why: &str, within: Micros) -> Error {
 #[must_use]
 pub fn shortfall(policy: &SignInPolicy, by_rule: Option<&str>, proof: &SessionProof, now: Time) -> Option<Shortfall> {
     if proof.methods.has(&Method::Link) {
-        return out_of_time(policy, proof, now);
+        return out_of_time(policy, &[], proof, now);
     }
     let asked = &policy.providers;
     if !asked.is_empty() && !asked.iter().any(|key| proof.methods.by(key)) {
@@ -167,14 +205,25 @@ pub fn shortfall(policy: &SignInPolicy, by_rule: Option<&str>, proof: &SessionPr
     if asks_two && !proof.methods.are_strong() {
         return Some(Shortfall::TwoFactors);
     }
-    out_of_time(policy, proof, now)
+    if policy.session_lifetime.is_none() && policy.session_idle.is_none() {
+        return None;
+    }
+    let of_rule: Vec<&str> = by_rule.into_iter().collect();
+    let of_policy: Vec<&str> = asked.iter().map(|key| &**key).collect();
+    // Where providers alone are taken, so is their proof alone, however lately something else was proved. Asked of nobody, both are
+    // one question.
+    out_of_time(policy, &of_rule, proof, now).or_else(|| out_of_time(policy, &of_policy, proof, now))
 }
 
 /// Told last: whoever proves what else is missing proves it now.
-fn out_of_time(policy: &SignInPolicy, proof: &SessionProof, now: Time) -> Option<Shortfall> {
-    let age = now.0.saturating_sub(proof.at.0);
-    let lifetime = policy.session_lifetime.filter(|most| age >= *most).map(Shortfall::Lifetime);
-    lifetime.or_else(|| policy.session_idle.filter(|most| proof.idle >= *most).map(Shortfall::Idle))
+fn out_of_time(policy: &SignInPolicy, providers: &[&str], proof: &SessionProof, now: Time) -> Option<Shortfall> {
+    let (at, idle) = proof.last_by(providers);
+    let by = || -> Box<[Box<str>]> { providers.iter().map(|key| Box::from(*key)).collect() };
+    let age = now.0.saturating_sub(at.0);
+    let lifetime = policy.session_lifetime.filter(|most| age >= *most);
+    let lifetime = lifetime.map(|within| Shortfall::Lifetime { within, by: by() });
+    let unused = || policy.session_idle.filter(|most| idle >= *most).map(|limit| Shortfall::Idle { limit, by: by() });
+    lifetime.or_else(unused)
 }
 
 /// A rule: whom a provider says this of has this role.
@@ -284,8 +333,10 @@ mod tests {
         };
         for methods in ["password", "oidc:corp", "passkey", "link", "device password"] {
             assert_eq!(after(methods, HOUR - 1, DAY - 1), None, "{methods}");
-            assert_eq!(after(methods, 0, DAY), Some(Shortfall::Lifetime(DAY)), "{methods}");
-            assert_eq!(after(methods, HOUR, 0), Some(Shortfall::Idle(HOUR)), "{methods}");
+            let by = Box::default();
+            assert_eq!(after(methods, 0, DAY), Some(Shortfall::Lifetime { within: DAY, by }), "{methods}");
+            let by = Box::default();
+            assert_eq!(after(methods, HOUR, 0), Some(Shortfall::Idle { limit: HOUR, by }), "{methods}");
         }
         // A clock that was set back makes nothing older, and nothing asked is nothing missing.
         assert_eq!(after("password", 0, -DAY), None);
@@ -294,9 +345,48 @@ mod tests {
         // What else is missing is told first: proving it is a proof of now.
         let both = SignInPolicy { providers: Box::new(["corp".into()]), ..policy };
         assert!(matches!(shortfall(&both, None, &old, at), Some(Shortfall::Providers(_))));
-        let error = Shortfall::Lifetime(8 * HOUR).error();
+        let error = Shortfall::Lifetime { within: 8 * HOUR, by: Box::default() }.error();
         assert_eq!((error.code, error.max_age()), (Code::ProofRequired, Some(8 * 3_600)));
-        assert_eq!(Shortfall::Idle(HOUR).error().max_age(), Some(300));
+        assert_eq!(Shortfall::Idle { limit: HOUR, by: Box::default() }.error().max_age(), Some(300));
+    }
+
+    #[test]
+    fn where_providers_alone_are_taken_nothing_else_renews_the_time() {
+        let corp: Box<[Box<str>]> = Box::new(["corp".into()]);
+        let (at, later) = (Time(1_000_000), Time(1_000_000).plus(2 * DAY));
+        let limits = SignInPolicy { session_lifetime: Some(DAY), session_idle: Some(HOUR), ..SignInPolicy::default() };
+        let only = SignInPolicy { providers: corp.clone(), ..limits.clone() };
+        let either = SignInPolicy { providers: Box::new(["corp".into(), "partner".into()]), ..limits.clone() };
+        // By the provider two days ago, and by the password just now.
+        let with = |by_providers| SessionProof { at: later, idle: 0, by_providers, ..proof("oidc:corp password", None) };
+        let old = with(ProviderProofs::by("corp", at));
+        assert_eq!(shortfall(&limits, None, &old, later), None);
+        let anew = anew_of(&corp);
+        assert_eq!(shortfall(&only, None, &old, later), anew);
+        // So it is with a membership that a rule made.
+        assert_eq!(shortfall(&limits, Some("corp"), &old, later), anew);
+        assert_eq!(shortfall(&either, Some("corp"), &old, later), anew);
+        let error = anew.unwrap().error();
+        assert_eq!((error.providers(), error.max_age()), (&*corp, Some(86_400)));
+        assert!(error.detail.contains("by the provider `corp`") && !error.detail.contains("password"), "{}", error.detail);
+        // One of several does.
+        let both = with(ProviderProofs::by("corp", at).and("partner", later));
+        let both = SessionProof { methods: Methods::parse("oidc:corp oidc:partner").unwrap_or_default(), ..both };
+        assert_eq!((shortfall(&either, None, &both, later), shortfall(&only, None, &both, later)), (None, anew_of(&corp)));
+        // It lay unused, and the password was given since.
+        let unused = with(ProviderProofs::by("corp", later).after(HOUR));
+        assert_eq!(shortfall(&limits, None, &unused, later), None);
+        let since = Some(Shortfall::Idle { limit: HOUR, by: corp.clone() });
+        assert_eq!(shortfall(&only, None, &unused, later), since);
+        assert_eq!(shortfall(&only, None, &with(ProviderProofs::by("corp", later)), later), None);
+        // A session that is older than what is kept of providers proves it anew; the operator's link needs none.
+        assert_eq!(shortfall(&only, None, &with(ProviderProofs::default()), later), anew_of(&corp));
+        let link = SessionProof { at: later, idle: 0, ..proof("link password", None) };
+        assert_eq!(shortfall(&only, None, &link, later), None);
+    }
+
+    fn anew_of(by: &[Box<str>]) -> Option<Shortfall> {
+        Some(Shortfall::Lifetime { within: DAY, by: by.into() })
     }
 
     #[test]

@@ -7,6 +7,7 @@ use tokenward_core::brownout::Brownout;
 use tokenward_core::decision::{Credential, PolicyOutcome, Subject};
 use tokenward_core::directory::Resource;
 use tokenward_core::method::{Method, Methods};
+use tokenward_core::provider_proofs::ProviderProofs;
 use tokenward_core::right::{Basis, RestsOn};
 use tokenward_core::role::Scope;
 use tokenward_core::role::{Mode, Role, Target};
@@ -171,11 +172,11 @@ impl TokenBasis {
 
 async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, here: Here<'_>) -> Result<Found> {
     let row: Option<SessionBasis> = run!(conn.reborrow(), c => sqlx::query_as(
-        "SELECT expires_at, proven_at, methods, absent_claim, organization_id, idle FROM session WHERE id = $1 AND account_id = $2"
+        "SELECT expires_at, proven_at, auth_time, methods, provider_proofs, absent_claim, organization_id, idle FROM session \
+         WHERE id = $1 AND account_id = $2"
     ).bind(on.credential).bind(account).fetch_optional(&mut *c))?;
-    let Some(SessionBasis { expires_at, proven_at, methods, absent_claim, organization_id, idle }) = row else {
-        return Ok(Found::default());
-    };
+    let Some(row) = row else { return Ok(Found::default()) };
+    let SessionBasis { expires_at, methods, organization_id, auth_time, .. } = row;
     let credential = Some(Credential {
         id: on.credential,
         subject: on.subject,
@@ -185,10 +186,10 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, here: Here<'_>
         replaced: false,
         brownout: None,
     });
-    // What was proved by less than the account can be proved by is no fresh proof.
-    let at = proven_at;
+    // What was proved by less than the account can be proved by is no fresh proof, and neither is the word of a provider that does
+    // not say when it asked.
     let met = factors::of(conn.reborrow(), account, here.passkey_host).await?.are_met_by(&methods);
-    let proven_at = Some(proven_at).filter(|_| met);
+    let proven_at = auth_time.filter(|_| met);
     // One that is for another organization reaches nothing here.
     let reached = on.organization.filter(|id| organization_id.is_none_or(|only| only == *id));
     let Some(organization) = reached else {
@@ -204,7 +205,13 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, here: Here<'_>
     let Some(member) = found.filter(|it| !(by_device && it.forbids_device)) else {
         return Ok(Found { credential, proven_at, ..Found::default() });
     };
-    let proof = SessionProof { methods, absent_claim: absent_claim.map(Into::into), at, idle };
+    let proof = SessionProof {
+        methods,
+        absent_claim: row.absent_claim.map(Into::into),
+        at: auth_time.unwrap_or(row.proven_at),
+        idle: row.idle,
+        by_providers: row.provider_proofs,
+    };
     let MemberBasis { two_factors_at, two_factors_grace, session_lifetime, session_idle, .. } = member;
     let providers = member.sign_in_providers.as_deref();
     let asked = Columns { providers, two_factors_at, two_factors_grace, session_lifetime, session_idle }.policy();
@@ -216,7 +223,9 @@ row! {
     struct SessionBasis {
         expires_at: Time,
         proven_at: Time,
+        auth_time: Option<Time>,
         methods: Methods,
+        provider_proofs: ProviderProofs,
         absent_claim: Option<String>,
         organization_id: Option<Uuid>,
         idle: Micros,

@@ -42,7 +42,8 @@ pub async fn of(conn: Conn<'_>, session: Uuid) -> Result<Vec<ProviderSession>> {
 pub async fn proven_in(conn: Conn<'_>, provider: &str, name: &str) -> Result<Vec<Session>> {
     run!(conn, c => sqlx::query_as(concat!(
         "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent, ",
-        "s.methods, s.proven_at, s.absent_claim, s.organization_id, s.idle FROM provider_session p ",
+        "s.methods, s.proven_at, s.auth_time, s.provider_proofs, s.absent_claim, s.organization_id, s.idle ",
+        "FROM provider_session p ",
         "JOIN session s ON s.id = p.session_id JOIN account a ON a.id = s.account_id WHERE p.provider = $1 AND p.name = $2"
     )).bind(provider).bind(name).fetch_all(&mut *c))
 }

@@ -1,6 +1,7 @@
 //! Sessions of users, over HTTP (`tws_…`) and in the console (a cookie). An ended session is a deleted row.
 
 use tokenward_core::method::Methods;
+use tokenward_core::provider_proofs::ProviderProofs;
 use tokenward_core::secret::Digest;
 use tokenward_core::time::Micros;
 use tokenward_core::{Result, Time, Uuid};
@@ -33,8 +34,12 @@ row! {
         pub user_agent: Option<String>,
         /// How its user proved who it is.
         pub methods: Methods,
-        /// When the user last did.
+        /// When we last heard so.
         pub proven_at: Time,
+        /// When the user was last asked, by us or by a provider that says when; `None` where it does not say.
+        pub auth_time: Option<Time>,
+        /// When providers last proved it.
+        pub provider_proofs: ProviderProofs,
         /// The claim that the provider was to say groups in, where it did not.
         pub absent_claim: Option<String>,
         /// The one organization that it reaches; none for all of the user's.
@@ -45,15 +50,21 @@ row! {
 }
 
 row! {
-    /// What a session that another one hands over inherits of it.
+    /// What a session that another one hands over inherits of it, and a new proof adds to.
     #[derive(Clone, Debug)]
     pub struct Inherited {
         /// When it ends.
         pub expires_at: Time,
         /// How its user proved who it is.
         pub methods: Methods,
-        /// When the user last did.
+        /// When we last heard so.
         pub proven_at: Time,
+        /// When the user was last asked, where that is known.
+        pub auth_time: Option<Time>,
+        /// When providers last proved it.
+        pub provider_proofs: ProviderProofs,
+        /// For how long nobody has used it since.
+        pub idle: Micros,
         /// The claim that the provider was to say groups in, where it did not.
         pub absent_claim: Option<String>,
         /// The one organization that it reaches.
@@ -83,6 +94,10 @@ pub struct NewSession<'a> {
     pub methods: &'a Methods,
     /// When: now, but where another session hands it over.
     pub proven_at: Time,
+    /// When the user was asked, where that is known.
+    pub auth_time: Option<Time>,
+    /// When providers have proved it.
+    pub provider_proofs: &'a ProviderProofs,
     /// The claim that it was to say groups in, where it did not.
     pub absent_claim: Option<&'a str>,
     /// The one organization that it reaches; none for all of the user's.
@@ -94,13 +109,13 @@ pub async fn insert(tx: &mut Tx, session: &NewSession<'_>, now: Time) -> Result<
     execute!(tx.conn(), sqlx::query("DELETE FROM session WHERE expires_at <= $1").bind(now.0))?;
     execute!(tx.conn(), sqlx::query(concat!(
         "INSERT INTO session (id, account_id, digest, pepper_version, console, created_at, proven_at, expires_at, address, ",
-        "user_agent, methods, organization_id, absent_claim) ",
-        "VALUES ($1, $2, $3, $4, $5, $6, $11, $7, $8, $9, $10, $12, $13)"
+        "user_agent, methods, organization_id, absent_claim, auth_time, provider_proofs) ",
+        "VALUES ($1, $2, $3, $4, $5, $6, $11, $7, $8, $9, $10, $12, $13, $14, $15)"
     ))
     .bind(session.id).bind(session.account).bind(&session.digest.0[..]).bind(session.pepper_version).bind(session.console)
     .bind(now.0).bind(session.expires_at.0).bind(&session.address).bind(session.user_agent)
     .bind(session.methods.to_string()).bind(session.proven_at.0).bind(session.organization)
-    .bind(session.absent_claim))?;
+    .bind(session.absent_claim).bind(session.auth_time.map(|at| at.0)).bind(session.provider_proofs.to_string()))?;
     Ok(())
 }
 
@@ -108,7 +123,7 @@ pub async fn insert(tx: &mut Tx, session: &NewSession<'_>, now: Time) -> Result<
 pub async fn of_accounts(conn: Conn<'_>, accounts: &[Uuid]) -> Result<Vec<Session>> {
     by_ids(conn, concat!(
         "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent, ",
-        "s.methods, s.proven_at, s.absent_claim, s.organization_id, s.idle ",
+        "s.methods, s.proven_at, s.auth_time, s.provider_proofs, s.absent_claim, s.organization_id, s.idle ",
         "FROM session s JOIN account a ON a.id = s.account_id WHERE s.account_id IN"
     ), accounts).await
 }
@@ -127,7 +142,7 @@ pub async fn beyond(conn: Conn<'_>, account: Uuid, keep: u64) -> Result<Vec<Uuid
 pub async fn all(conn: Conn<'_>) -> Result<Vec<Session>> {
     run!(conn, c => sqlx::query_as(concat!(
         "SELECT s.id, s.account_id, a.email, s.digest, s.console, s.created_at, s.expires_at, s.address, s.user_agent, ",
-        "s.methods, s.proven_at, s.absent_claim, s.organization_id, s.idle ",
+        "s.methods, s.proven_at, s.auth_time, s.provider_proofs, s.absent_claim, s.organization_id, s.idle ",
         "FROM session s JOIN account a ON a.id = s.account_id"
     )).fetch_all(&mut *c))
 }
@@ -158,6 +173,10 @@ pub struct Renewed<'a> {
     pub pepper_version: i32,
     /// All ways in which its user has proved who it is.
     pub methods: &'a Methods,
+    /// When the user was asked.
+    pub auth_time: Time,
+    /// When providers last proved it.
+    pub provider_proofs: &'a ProviderProofs,
     /// The claim that it was to say groups in, and did not. What was absent once stays so until the next sign-in.
     pub absent_claim: Option<&'a str>,
     /// When it ends.
@@ -170,7 +189,7 @@ pub async fn prove(tx: &mut Tx, account: Uuid, id: Uuid, renewed: &Renewed<'_>, 
         tx.conn(),
         sqlx::query(concat!(
             "UPDATE session SET proven_at = $3, idle = 0, digest = $4, pepper_version = $5, methods = $6, ",
-            "absent_claim = COALESCE($7, absent_claim), expires_at = $8 ",
+            "absent_claim = COALESCE($7, absent_claim), expires_at = $8, auth_time = $9, provider_proofs = $10 ",
             "WHERE id = $1 AND account_id = $2"
         ))
         .bind(id)
@@ -181,6 +200,8 @@ pub async fn prove(tx: &mut Tx, account: Uuid, id: Uuid, renewed: &Renewed<'_>, 
         .bind(renewed.methods.to_string())
         .bind(renewed.absent_claim)
         .bind(renewed.expires_at.0)
+        .bind(renewed.auth_time.0)
+        .bind(renewed.provider_proofs.to_string())
     )?;
     Ok(proven > 0)
 }
@@ -197,7 +218,7 @@ pub async fn lay_idle(tx: &mut Tx, account: Uuid, id: Uuid, idle: Micros) -> Res
 /// What a living session of a user hands over. `None` when it has ended.
 pub async fn inherited(conn: Conn<'_>, account: Uuid, id: Uuid, now: Time) -> Result<Option<Inherited>> {
     run!(conn, c => sqlx::query_as(concat!(
-        "SELECT expires_at, methods, proven_at, absent_claim, organization_id FROM session ",
+        "SELECT expires_at, methods, proven_at, auth_time, provider_proofs, idle, absent_claim, organization_id FROM session ",
         "WHERE id = $1 AND account_id = $2 AND expires_at > $3"
     )).bind(id).bind(account).bind(now.0).fetch_optional(&mut *c))
 }
@@ -206,19 +227,20 @@ row! {
     struct ProvenAt {
         account_id: Uuid,
         methods: Methods,
-        proven_at: Time,
+        auth_time: Option<Time>,
     }
 }
 
-/// When the user last proved to be at this session, as strongly as the account can be proved; `None` when it has ended, and
-/// where it was proved by less. Passkeys count that were made for this host.
+/// When the user of this session was last asked who that is, and has proved it as strongly as the account can be proved; `None` when
+/// it has ended, where it was proved by less, and where a provider does not say when it asked. Passkeys count that were made for this
+/// host.
 pub async fn proven_at(mut conn: Conn<'_>, id: Uuid, host: Option<&str>) -> Result<Option<Time>> {
     let found: Option<ProvenAt> = run!(conn.reborrow(), c => sqlx::query_as(
-        "SELECT account_id, methods, proven_at FROM session WHERE id = $1"
+        "SELECT account_id, methods, auth_time FROM session WHERE id = $1"
     ).bind(id).fetch_optional(&mut *c))?;
-    let Some(ProvenAt { account_id, methods, proven_at }) = found else { return Ok(None) };
+    let Some(ProvenAt { account_id, methods, auth_time }) = found else { return Ok(None) };
     let met = factors::of(conn, account_id, host).await?.are_met_by(&methods);
-    Ok(Some(proven_at).filter(|_| met))
+    Ok(auth_time.filter(|_| met))
 }
 
 /// The same inside a transaction, which knows for which host passkeys are.

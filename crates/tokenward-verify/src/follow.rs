@@ -813,8 +813,9 @@ fn session(row: sessions::Session) -> Option<(Digest, Session)> {
         proof: Arc::new(SessionProof {
             absent_claim: row.absent_claim.map(Into::into),
             methods: row.methods,
-            at: row.proven_at,
+            at: row.auth_time.unwrap_or(row.proven_at),
             idle: row.idle,
+            by_providers: row.provider_proofs,
         }),
         expires_at: row.expires_at,
     };

@@ -12,19 +12,19 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use tokenward_core::meter::Metered;
 use tokenward_core::permission::Management;
-use tokenward_core::{Error, Result as Checked, Time};
+use tokenward_core::{Code, Error, Result as Checked, Time};
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 use super::at_least;
 use super::direct::{Direct, DirectHandler};
-use super::error::ApiError;
+use super::error::{ApiError, with_ways};
 use super::extract::{client, read};
 use super::idempotency;
 use super::once::{self, Make};
 use super::paging;
 use super::prefer;
-use super::right::{EndpointRight, On, RightGuard, authorize, or_caught_up};
+use super::right::{EndpointRight, On, RightGuard, authorize, or_caught_up, refused_person};
 use super::understood::{QueryKind, QueryTable, Understood};
 use crate::limits::PATH_SEGMENT;
 use crate::service::App;
@@ -356,10 +356,17 @@ async fn check(
                 request.extensions_mut().insert(grant.clone());
             }
             if guard.idempotent && request.headers().contains_key(idempotency::HEADER) {
-                let answer = idempotency::once(Arc::clone(&guard.app), caller, grant, request, next).await;
-                return told(answer, beside);
+                let answer = idempotency::once(Arc::clone(&guard.app), caller.clone(), grant, request, next).await;
+                return told(with_ways(&guard.app, &caller, answer).await, beside);
             }
-            told(prefer::run(request, next).await, beside)
+            told(with_ways(&guard.app, &caller, prefer::run(request, next).await).await, beside)
+        }
+        Err(error) if error.code == Code::ProofRequired => {
+            let answer = ApiError(error).into_response();
+            match refused_person(&guard, &parts.headers, &client) {
+                Some(caller) => with_ways(&guard.app, &caller, answer).await,
+                None => answer,
+            }
         }
         Err(error) => ApiError(error).into_response(),
     }

@@ -6,11 +6,13 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokenward_api::error::ErrorBody;
+use tokenward_core::caller::Caller;
 use tokenward_core::method::Method;
 use tokenward_core::{Code, Error};
 use tokenward_verify::credential::challenge;
 
 pub(super) use crate::http::status;
+use crate::service::{App, proof};
 
 /// No session lasts longer: a sign-in of any age does where one is asked for.
 const SESSION_SECONDS: u32 = 12 * 60 * 60;
@@ -34,6 +36,28 @@ fn asks(error: &Error) -> HeaderValue {
     }
     let _ = write!(text, ", max_age={}", error.max_age().unwrap_or(SESSION_SECONDS));
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(challenge(error.code)))
+}
+
+/// How the challenge begins that asks to be proved anew, by anything.
+const ASKS_ANEW: &str = r#"Bearer realm="tokenward", error="insufficient_user_authentication", max_age="#;
+
+/// The answer to this person with the ways in which they can prove it, where it asks for that: a password is of no use to those who
+/// have none.
+pub(super) async fn with_ways(app: &App, caller: &Caller, mut answer: Response) -> Response {
+    let asked = answer.headers().get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
+    let Some(age) = asked.and_then(|value| value.strip_prefix(ASKS_ANEW)).map(str::to_owned) else { return answer };
+    match proof::ways(app, caller).await {
+        Ok(ways) if ways.is_empty() => {}
+        Ok(ways) => {
+            let challenge = r#"Bearer realm="tokenward", error="insufficient_user_authentication", acr_values="#;
+            if let Ok(value) = HeaderValue::try_from(format!("{challenge}\"{}\", max_age={age}", ways.join(" "))) {
+                answer.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+            }
+        }
+        // What was asked stands there already.
+        Err(error) => tracing::warn!(%error, "the ways to prove it are not told"),
+    }
+    answer
 }
 
 impl From<Error> for ApiError {

@@ -139,6 +139,11 @@ pub(super) fn asking_organization(guard: &RightGuard, request: &Parts, peer: Opt
     Ok(grant.map(|grant| grant.organization()))
 }
 
+/// The person of a session that proves too little, for whom [`authorize`] has an error.
+pub(super) fn refused_person(guard: &RightGuard, headers: &HeaderMap, client: &Client) -> Option<Caller> {
+    guard.app.verifier.authenticate(presented(guard, headers).ok()?.text(), client).ok()
+}
+
 /// The one credential of a request: where `Basic` counts, it may be the password there.
 fn presented<'a>(guard: &RightGuard, headers: &'a HeaderMap) -> Result<Credential<'a>> {
     if !guard.basic {

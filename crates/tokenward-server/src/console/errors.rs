@@ -7,7 +7,7 @@ use tokenward_core::reason::Reason;
 use tokenward_core::secret::random_text;
 use tokenward_core::{Code, Error, Uuid};
 
-use super::page::page;
+use super::page::{page, sign_in_with};
 use super::person::SignedIn;
 use super::proof_asked;
 use super::two_factors;
@@ -101,9 +101,7 @@ pub(super) async fn lead_to_proof(
             ("Show a second factor".to_owned(), two_factors::way_to_prove(back.unwrap_or(&home)))
         }
         Some(provider) => {
-            let mut query = form_urlencoded::Serializer::new(String::new());
-            query.append_pair("next", back.unwrap_or(&home));
-            let href = format!("/sign-in/with/{}?{}", provider.key, query.finish());
+            let href = sign_in_with(&provider.key, back.unwrap_or(&home), error.max_age().is_some());
             (format!("Sign in with {}", provider.name()), href)
         }
         None if error.providers().is_empty() => {

@@ -13,7 +13,7 @@ use tokenward_core::{Result, Time, Uuid};
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::organization_sessions;
-use super::page::{At, PageResult, next_to, page};
+use super::page::{At, PageResult, page, sign_in_with};
 use super::person::SignedIn;
 use super::proof;
 use super::two_factors;
@@ -197,10 +197,7 @@ async fn only_page(person: &SignedIn, organization: Uuid, key: Option<&str>, mut
         email: it.member.email,
     };
     let kept_out = kept_out.into_iter().map(row).collect();
-    let prove = key.filter(|_| !proven).map(|key| {
-        let query = next_to(&path);
-        format!("/sign-in/with/{key}?{query}")
-    });
+    let prove = key.filter(|_| !proven).map(|key| sign_in_with(key, &path, true));
     let provider = match key {
         Some(key) => Some(person.app.providers.get(key)?.name().to_owned()),
         None => None,

@@ -60,6 +60,16 @@ pub(super) fn next_to(path: &str) -> String {
     form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish()
 }
 
+/// In the query of a way to sign in: the provider is to ask, though it knows somebody.
+pub(super) const ANEW: &str = "anew";
+
+/// Where somebody who is signed in does so with this provider, and goes on to this path of ours. With `anew` it asks whom it knows,
+/// too: where the time of the proof is what counts, what it remembers is no newer one.
+pub(super) fn sign_in_with(key: &str, next: &str, anew: bool) -> String {
+    let mark = if anew { format!("{ANEW}=on&") } else { String::new() };
+    format!("/sign-in/with/{key}?{mark}{}", next_to(next))
+}
+
 /// The ids in a path. What is no id is not found.
 pub(super) struct At<T>(pub T);
 

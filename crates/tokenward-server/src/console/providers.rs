@@ -9,7 +9,7 @@ use tokenward_core::{Code, Error, Uuid};
 use super::cookie;
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
-use super::page::{At, PageResult, next_to, own_path, page, see_other};
+use super::page::{ANEW, At, PageResult, next_to, own_path, page, see_other};
 use super::person::{SignedIn, SignedOut};
 use super::proof;
 use super::sign_in_trial;
@@ -65,7 +65,8 @@ pub(super) async fn go(
         let query = next_to(&next);
         return see_other(&format!("/sign-in?{query}"));
     }
-    sent(&visitor.app, &key, Purpose::SignIn(next), &headers).await
+    let purpose = if query.get(ANEW).is_empty() { Purpose::SignIn(next) } else { Purpose::SignInAnew(next) };
+    sent(&visitor.app, &key, purpose, &headers).await
 }
 
 /// `GET /invitation/{id}/{secret}/with/{key}`.

@@ -2,6 +2,7 @@
 //! machine. Each makes one session, which inherits how and when its user has proved who it is, and outlasts nothing.
 
 use tokenward_core::method::{Method, Methods};
+use tokenward_core::provider_proofs::ProviderProofs;
 use tokenward_core::time::Micros;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::provider_sessions::{self, ProviderSession};
@@ -31,6 +32,8 @@ pub enum Handed {
 pub(super) struct Terms {
     pub methods: Methods,
     pub proven_at: Time,
+    pub auth_time: Option<Time>,
+    pub provider_proofs: ProviderProofs,
     pub there: Vec<ProviderSession>,
     pub absent_claim: Option<String>,
     pub organization: Option<Uuid>,
@@ -60,6 +63,8 @@ impl Handed {
         Ok(Terms {
             methods: if by_device { from.methods.and(Method::Device) } else { from.methods },
             proven_at: from.proven_at,
+            auth_time: from.auth_time,
+            provider_proofs: from.provider_proofs.after(from.idle),
             there: provider_sessions::of(tx.conn(), session).await?,
             absent_claim: from.absent_claim,
             organization: from.organization_id.or(organization),

@@ -26,6 +26,7 @@ use super::known::{Guesser, Known};
 use super::new_text::NewText;
 use super::session_limits::BY_PROVIDER;
 use super::turns::Lane;
+use super::ways::{self, Doors, Ways};
 use super::{App, Written, accounts as people};
 use crate::limits::PROOF_TIME;
 
@@ -51,6 +52,8 @@ pub(super) struct ProvenAt<'a> {
     pub session: Option<&'a str>,
     /// The claim that it was to say groups in, and did not.
     pub absent_claim: Option<&'a str>,
+    /// When it asked the person.
+    pub auth_time: Option<Time>,
 }
 
 /// Notes in the transaction that the person has proved to be at the session, in these ways too, and gives it another text.
@@ -71,16 +74,33 @@ pub(super) async fn renew(
         }
     }
     let methods = Methods::of(old.methods.iter().chain(by).cloned());
+    let asked_at = provider.auth_time.unwrap_or(now).min(now);
+    // What proves it besides makes no proof by a provider later.
+    let mut provider_proofs = old.provider_proofs.after(old.idle);
+    for method in by {
+        if let Method::Oidc(key) = method {
+            provider_proofs = provider_proofs.and(key, asked_at);
+        }
+    }
+    let auth_time = old.auth_time.map_or(asked_at, |before| before.max(asked_at));
     let NewText { text, digest, pepper_version } = new;
     let (digest, pepper_version) = (*digest, *pepper_version);
     let by_provider = by.iter().any(|method| matches!(method, Method::Oidc(_)));
     let expires_at = if by_provider { old.expires_at.min(now.plus(BY_PROVIDER)) } else { old.expires_at };
     let absent_claim = provider.absent_claim;
-    let row = sessions::Renewed { digest, pepper_version, methods: &methods, absent_claim, expires_at };
+    let row = sessions::Renewed {
+        digest,
+        pepper_version,
+        methods: &methods,
+        auth_time,
+        provider_proofs: &provider_proofs,
+        absent_claim,
+        expires_at,
+    };
     if !sessions::prove(tx, account, id, &row, now).await? {
         return Err(gone());
     }
-    let renewed = Renewed { proven_until: now.plus(lifetime), text: Arc::clone(text), expires_at };
+    let renewed = Renewed { proven_until: auth_time.plus(lifetime), text: Arc::clone(text), expires_at };
     let event = Event::new(Kind::SessionProven, None, id, person.by().actor.name());
     Ok((renewed, vec![event.related(account)]))
 }
@@ -201,6 +221,31 @@ pub async fn is_fresh(app: &Arc<App>, caller: &Caller) -> Result<bool> {
     Ok(at.is_some_and(|at| app.now().0.saturating_sub(at.0) < lifetime(app)))
 }
 
+/// In which ways the caller can prove anew who sits at the session: the words of methods, with `+` between those that go together.
+pub async fn ways(app: &App, caller: &Caller) -> Result<Vec<String>> {
+    let mut reader = app.store.read().await?;
+    Ok(words(&ways::of(reader.conn(), &Doors::of(app), caller.require_user()?).await?))
+}
+
+fn words(ways: &Ways) -> Vec<String> {
+    let mut all = Vec::new();
+    match (ways.password, ways.authenticator) {
+        (true, true) => all.push(format!("{}+{}", Method::Password, Method::Otp)),
+        (false, true) => all.push(Method::Otp.to_string()),
+        // Beside a passkey no password is enough.
+        (true, false) if !ways.passkey => all.push(Method::Password.to_string()),
+        (_, false) => {}
+    }
+    if ways.passkey {
+        all.push(Method::Passkey.to_string());
+    }
+    // Nor is a provider that asks for less.
+    if ways.vouched || !(ways.passkey || ways.authenticator) {
+        all.extend(ways.providers.iter().map(|key| Method::Oidc(key.as_str().into()).to_string()));
+    }
+    all
+}
+
 /// The account has a passkey and no authenticator: a password proves less than it can.
 fn passkey_instead() -> Error {
     let problem = "is not enough: this account has a passkey, which proves more. Use that in the console; a program signs in anew by \
@@ -210,4 +255,24 @@ fn passkey_instead() -> Error {
 
 fn wrong() -> Error {
     Error::invalid("password", "is not your password")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ways_to_prove_it_anew_are_as_strong_as_the_account() {
+        let by = |password, authenticator, passkey, vouched| {
+            let providers = ["corp".to_owned()].into();
+            words(&Ways { password, providers, passkey, authenticator, vouched }).join(" ")
+        };
+        assert_eq!(by(true, false, false, false), "password oidc:corp");
+        assert_eq!(by(false, false, false, false), "oidc:corp");
+        assert_eq!(by(true, true, false, false), "password+otp");
+        assert_eq!(by(false, true, false, false), "otp");
+        assert_eq!(by(true, false, true, false), "passkey");
+        assert_eq!(by(true, true, true, true), "password+otp passkey oidc:corp");
+        assert_eq!(words(&Ways::default()), [""; 0]);
+    }
 }

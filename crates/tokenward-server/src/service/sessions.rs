@@ -9,10 +9,11 @@ use tokenward_core::caller::{Caller, Person};
 use tokenward_core::event::{Actor, Event, Kind, SessionSnapshot};
 use tokenward_core::method::{Method, Methods};
 use tokenward_core::notice::Notice;
+use tokenward_core::provider_proofs::ProviderProofs;
 use tokenward_core::right::{Right as _, Visitor};
 use tokenward_core::second_factor::SecondFactor;
 use tokenward_core::secret::{InnerDigest, PlainText};
-use tokenward_core::time::{HOUR, MINUTE, Micros};
+use tokenward_core::time::{HOUR, MINUTE, Micros, SECOND};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::accounts::{self, Account};
 use tokenward_store::provider_sessions::{self, ProviderSession};
@@ -60,6 +61,9 @@ pub struct Proof {
     there: Vec<ProviderSession>,
     /// The identity that was proven, which must open the account still.
     identity: Option<(String, String)>,
+    /// The provider that proved it, by its key, when that was, and whether it says so.
+    #[serde(default)]
+    by_provider: Option<ByProvider>,
     /// The claim that the provider was to say groups in, where it did not.
     absent_claim: Option<String>,
     /// The passkey that signed, which must be there still and count on.
@@ -82,6 +86,49 @@ pub struct Proof {
     /// What was carried since the first factor, by its digest, and until when: it begins one session.
     #[serde(skip)]
     once: Option<([u8; 32], Time)>,
+}
+
+/// That a provider proved it.
+#[derive(Clone, Serialize, Deserialize)]
+struct ByProvider {
+    key: String,
+    /// When it asked the person, in seconds, where it says so: it may have known them since the morning.
+    auth_time: Option<i64>,
+    /// When the person came back from it.
+    came_at: i64,
+}
+
+impl ByProvider {
+    /// When it asked the person, as far as it says, which is not later than now.
+    fn asked_at(&self, now: Time) -> Option<Time> {
+        self.auth_time.map(|seconds| Time(seconds.saturating_mul(SECOND)).min(now))
+    }
+
+    /// When it proved it.
+    fn proofs(&self, now: Time) -> ProviderProofs {
+        ProviderProofs::by(&self.key, self.asked_at(now).unwrap_or(Time(self.came_at).min(now)))
+    }
+}
+
+/// What a provider says of a sign-in.
+#[derive(Clone, Copy)]
+pub struct Said<'a> {
+    /// The provider, by its key.
+    pub key: &'a str,
+    /// What it calls its session.
+    pub session: Option<&'a str>,
+    /// When it asked the person, in seconds, where it says so.
+    pub auth_time: Option<i64>,
+    /// When the person came back from it.
+    pub came_at: Time,
+    /// In which ways that proves who somebody is.
+    pub methods: &'a Methods,
+}
+
+impl Said<'_> {
+    fn proof(self) -> ByProvider {
+        ByProvider { key: self.key.to_owned(), auth_time: self.auth_time, came_at: self.came_at.0 }
+    }
 }
 
 /// Methods as their words.
@@ -144,27 +191,28 @@ impl Proof {
         Self::of([Method::Invitation, Method::Password])
     }
 
-    /// By an invitation that somebody took whom this provider knows, in these ways.
+    /// By an invitation that somebody took whom a provider knows.
     #[must_use]
-    pub fn invitation_by(key: &str, provider_session: Option<&str>, by: &Methods) -> Self {
-        let methods = by.and(Method::Invitation);
-        Self { there: there(key, provider_session), most: Some(BY_PROVIDER), methods, ..Self::of([]) }
+    pub fn invitation_by(said: Said<'_>) -> Self {
+        Self {
+            there: there(said.key, said.session),
+            by_provider: Some(said.proof()),
+            most: Some(BY_PROVIDER),
+            methods: said.methods.and(Method::Invitation),
+            ..Self::of([])
+        }
     }
 
-    /// By a provider in these ways, as the holder of this identity: an issuer and a subject.
+    /// By a provider, as the holder of this identity: an issuer and a subject.
     #[must_use]
-    pub fn provider(
-        key: &str,
-        provider_session: Option<&str>,
-        (issuer, subject): (&str, &str),
-        methods: Methods,
-    ) -> Self {
+    pub fn provider(said: Said<'_>, (issuer, subject): (&str, &str)) -> Self {
         Self {
-            there: there(key, provider_session),
+            there: there(said.key, said.session),
+            by_provider: Some(said.proof()),
             identity: Some((issuer.to_owned(), subject.to_owned())),
             most: Some(BY_PROVIDER),
             door: Some("provider".to_owned()),
-            methods,
+            methods: said.methods.clone(),
             ..Self::of([])
         }
     }
@@ -192,6 +240,7 @@ impl Proof {
             compared: None,
             there: Vec::new(),
             identity: None,
+            by_provider: None,
             absent_claim: None,
             passkey: None,
             most: None,
@@ -290,13 +339,16 @@ pub async fn begin(
                 None => Terms {
                     methods: proof.methods,
                     proven_at: now,
+                    // The word of a provider is as old as it says, and no fresh proof where it does not.
+                    auth_time: proof.by_provider.as_ref().map_or(Some(now), |it| it.asked_at(now)),
+                    provider_proofs: proof.by_provider.as_ref().map(|it| it.proofs(now)).unwrap_or_default(),
                     there: proof.there,
                     absent_claim: proof.absent_claim,
                     organization: None,
                     expires_at: now.plus(lifetime),
                 },
             };
-            let Terms { methods, proven_at, there, absent_claim, organization, expires_at } = terms;
+            let Terms { methods, proven_at, there, absent_claim, organization, expires_at, .. } = terms;
             let (methods, mut events, left) = match second {
                 Some(taken) => (methods.and(taken.method), taken.events, taken.left),
                 None => (methods, Vec::new(), None),
@@ -312,6 +364,8 @@ pub async fn begin(
                 user_agent: client.user_agent.as_deref(),
                 methods: &methods,
                 proven_at,
+                auth_time: terms.auth_time,
+                provider_proofs: &terms.provider_proofs,
                 absent_claim: absent_claim.as_deref(),
                 organization,
             };

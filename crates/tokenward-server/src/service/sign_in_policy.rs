@@ -200,17 +200,19 @@ async fn require_two_factors(tx: &mut Tx, grant: &Grant, takes_back: bool) -> Re
     Err(Error::two_factors_required(detail, None))
 }
 
-/// Did the session of the grant, one of the console, begin within this time, by one of these providers?
+/// Did one of these providers prove the session of the grant, one of the console, within this time? Where it says when it asked, that
+/// is the time.
 async fn require_proven_by(tx: &mut Tx, grant: &Grant, providers: &[String], within: Micros) -> Result<()> {
     let now = tx.now();
     let session = session_of(tx.conn(), grant).await?;
-    let proven = session.is_some_and(|session| {
-        // What another session handed over began now, and its sign-in long ago.
-        session.console
-            && now.0.saturating_sub(session.created_at.0) < within
-            && providers.iter().any(|key| session.methods.by(key))
-    });
+    let proven = session.is_some_and(|session| was_proven_by(&session, providers, within, now));
     if proven { Ok(()) } else { Err(not_proven(providers, within)) }
+}
+
+fn was_proven_by(session: &Session, providers: &[String], within: Micros, now: Time) -> bool {
+    let keys: Vec<&str> = providers.iter().map(String::as_str).collect();
+    let last = session.provider_proofs.last_of(&keys);
+    session.console && last.is_some_and(|(at, _)| now.0.saturating_sub(at.0) < within)
 }
 
 /// Would [`set`] let this session ask for these providers? For what a page shows; the write asks again.
@@ -218,11 +220,7 @@ pub async fn is_proven_by(app: &Arc<App>, grant: &Grant, providers: &[String]) -
     let mut reader = app.store.read().await?;
     let session = session_of(reader.conn(), grant).await?;
     let (now, within) = (app.now(), proof::lifetime(app));
-    Ok(session.is_some_and(|session| {
-        session.console
-            && now.0.saturating_sub(session.created_at.0) < within
-            && providers.iter().any(|key| session.methods.by(key))
-    }))
+    Ok(session.is_some_and(|session| was_proven_by(&session, providers, within, now)))
 }
 
 fn not_proven(providers: &[String], within: Micros) -> Error {

@@ -7,6 +7,7 @@ use tokenward_core::life::DisabledBecause;
 use tokenward_core::method::Methods;
 use tokenward_core::organization::{BuiltInVariable, CloudProvider, Plan, VariableType};
 use tokenward_core::path::Readings;
+use tokenward_core::provider_proofs::ProviderProofs;
 use tokenward_core::role::{ClusterLevel, Mode, RoleKind};
 use tokenward_core::routes::Unknown;
 use tokenward_core::secret::Kind;
@@ -82,6 +83,15 @@ impl Column for Readings {
 
 /// How somebody has proved who they are.
 impl Column for Methods {
+    type Stored = String;
+
+    fn read(words: String) -> Result<Self, BoxDynError> {
+        Ok(Self::parse(&words)?)
+    }
+}
+
+/// When providers last did.
+impl Column for ProviderProofs {
     type Stored = String;
 
     fn read(words: String) -> Result<Self, BoxDynError> {

@@ -1,6 +1,7 @@
 //! Machines that wait to be signed in, and what a session hands over.
 
 use tokenward_core::method::{Method, Methods};
+use tokenward_core::provider_proofs::ProviderProofs;
 use tokenward_core::secret::Digest;
 use tokenward_core::time::{HOUR, MINUTE, SECOND};
 use tokenward_core::{Time, Uuid};
@@ -66,6 +67,8 @@ async fn session(world: &World, account: Uuid) -> Uuid {
         user_agent: None,
         methods: &methods,
         proven_at: world.now(),
+        auth_time: None,
+        provider_proofs: &ProviderProofs::default(),
         absent_claim: None,
         organization: None,
     };
@@ -173,7 +176,16 @@ async fn a_proof_gives_a_session_another_text(world: World) {
     world.clock.pass(MINUTE);
     let (digest, methods) = (Digest(unique()), before.methods.and(Method::Password));
     let expires_at = before.expires_at;
-    let renewed = Renewed { digest, pepper_version: 1, methods: &methods, absent_claim: None, expires_at };
+    let (auth_time, proofs) = (world.now().plus(-SECOND), ProviderProofs::by("corp", world.now()));
+    let renewed = Renewed {
+        digest,
+        pepper_version: 1,
+        methods: &methods,
+        auth_time,
+        provider_proofs: &proofs,
+        absent_claim: None,
+        expires_at,
+    };
     let mut tx = world.begin().await;
     assert!(!sessions::prove(&mut tx, Uuid::from_u128(1), id, &renewed, world.now()).await.unwrap());
     assert!(sessions::prove(&mut tx, ada, id, &renewed, world.now()).await.unwrap());
@@ -181,6 +193,9 @@ async fn a_proof_gives_a_session_another_text(world: World) {
     let after = sessions::of_accounts(world.reader().await.conn(), &[ada]).await.unwrap().pop().unwrap();
     assert_eq!((after.id, after.expires_at, after.created_at), (id, before.expires_at, before.created_at));
     assert_eq!((after.digest, after.methods, after.proven_at), (digest.0.to_vec(), methods, world.now()));
+    assert_eq!((before.auth_time, after.auth_time), (None, Some(auth_time)), "what is not known of the first is no time");
+    assert_eq!((before.provider_proofs, after.provider_proofs), (ProviderProofs::default(), proofs));
+    assert_eq!(sessions::proven_at(world.reader().await.conn(), id, None).await.unwrap(), Some(auth_time));
 }
 
 async fn each_provider_that_proved_a_session_finds_it_by_its_own_name(world: World) {

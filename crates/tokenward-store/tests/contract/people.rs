@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use tokenward_core::method::{Method, Methods};
+use tokenward_core::provider_proofs::ProviderProofs;
 use tokenward_core::secret::Digest;
 use tokenward_core::time::HOUR;
 use tokenward_core::{Code, Time, Uuid};
@@ -186,6 +187,8 @@ fn session(world: &World, account: Uuid) -> NewSession<'static> {
         methods: by_link(),
         absent_claim: None,
         proven_at: world.now(),
+        auth_time: Some(world.now()),
+        provider_proofs: no_provider(),
         organization: None,
     }
 }
@@ -194,6 +197,12 @@ fn session(world: &World, account: Uuid) -> NewSession<'static> {
 fn by_link() -> &'static Methods {
     static METHODS: LazyLock<Methods> = LazyLock::new(|| Methods::of([Method::Link]));
     &METHODS
+}
+
+/// Nor by a provider.
+fn no_provider() -> &'static ProviderProofs {
+    static NONE: LazyLock<ProviderProofs> = LazyLock::new(ProviderProofs::default);
+    &NONE
 }
 
 async fn insert_session(world: &World, session: &NewSession<'_>) {

@@ -2,6 +2,7 @@
 
 use tokenward_core::Time;
 use tokenward_core::method::Methods;
+use tokenward_core::provider_proofs::ProviderProofs;
 use tokenward_core::secret::Digest;
 use tokenward_core::time::{DAY, HOUR};
 use tokenward_store::notices;
@@ -30,6 +31,8 @@ async fn session(world: &World, email: &str) -> (tokenward_core::Uuid, tokenward
         user_agent: None,
         methods: &Methods::default(),
         proven_at: now,
+        auth_time: Some(now),
+        provider_proofs: &ProviderProofs::default(),
         absent_claim: None,
         organization: None,
     };

@@ -27,7 +27,7 @@ use super::answer::{ApiAnswer, List};
 use super::credentials::{self, Credentials, UsedOrganization};
 use super::effect::{Effect, WaitArgs};
 use super::find::Named;
-use super::output::{self, Exit, Failure, Result};
+use super::output::{self, Exit, Failure, Result, Typed};
 use super::proof;
 use crate::note::note;
 
@@ -295,11 +295,11 @@ impl Client {
         }
     }
 
-    /// Sends a request; once more, where the server wants the password before.
+    /// Sends a request; once more, where the server wants a proof before that can be typed.
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Versioned<T>> {
         let again = request.try_clone();
         match (self.send_once(request).await, again) {
-            (Err(refusal), Some(again)) if refusal.asks_for_proof && self.may_ask => {
+            (Err(refusal), Some(again)) if refusal.asks_for_proof.is_some() && self.may_ask => {
                 let mut proof = proof::ask(refusal)?;
                 let sent = |proof: &Proof| self.request(Method::POST, "/session/proof").json(proof);
                 let proven: Versioned<Proven> = match self.send_once(sent(&proof)).await {
@@ -531,7 +531,7 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
     }
     let failure = Failure {
         asks_for_code: body.code == "second_factor_required",
-        asks_for_proof: body.code == "proof_required" && !names_a_provider(headers),
+        asks_for_proof: Some(ways(headers)).filter(|_| body.code == "proof_required").and_then(|ways| typed(&ways)),
         undone: status.is_client_error(),
         ..Failure::new(exit, detail)
     };
@@ -539,13 +539,17 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
         return failure.hint(format!("Try again in {seconds} s."));
     }
     match (status, source) {
-        // Fresh proof is asked for at the terminal; what else a session lacks, another way to sign in gives.
-        (StatusCode::UNAUTHORIZED, CredentialSource::Login) if asks_for(headers, "mfa") => failure.hint(
+        // What can be typed is asked for at the terminal; what else a session lacks, another way to sign in gives.
+        (StatusCode::UNAUTHORIZED, CredentialSource::Login) if ways(headers) == ["mfa"] => failure.hint(
             "Sign in with both factors by `tokenward login`, and repeat the command. Whoever has no second one sets it up in the \
              console, on the account page.",
         ),
-        (StatusCode::UNAUTHORIZED, CredentialSource::Login) if failure.asks_for_proof || names_a_provider(headers) => {
+        (StatusCode::UNAUTHORIZED, CredentialSource::Login) if failure.asks_for_proof.is_some() => {
             failure.hint("Sign in as it says, with `tokenward login` or in the console, and repeat the command.")
+        }
+        (StatusCode::UNAUTHORIZED, CredentialSource::Login) if !ways(headers).is_empty() => {
+            let how = in_browser(&ways(headers));
+            failure.hint(format!("Sign in anew with `tokenward login`, in the browser {how}, and repeat the command."))
         }
         (StatusCode::UNAUTHORIZED, CredentialSource::Login) => failure.hint("Sign in again with `tokenward login`."),
         (StatusCode::UNAUTHORIZED, CredentialSource::Environment) => {
@@ -558,17 +562,29 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
     }
 }
 
-/// Does a refusal say by which providers one is to sign in (RFC 9470)?
-fn names_a_provider(headers: &HeaderMap) -> bool {
-    let asked = headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
-    asked.is_some_and(|value| value.contains("insufficient_user_authentication") && value.contains("acr_values="))
-}
-
-/// Does a refusal ask for this (RFC 9470)?
-fn asks_for(headers: &HeaderMap, word: &str) -> bool {
+/// The ways that a refusal says would do (RFC 9470): each of one method, or of several with `+` between. None where it does not say.
+fn ways(headers: &HeaderMap) -> Vec<&str> {
     let asked = headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let words = asked.split_once("acr_values=\"").and_then(|(_, rest)| rest.split_once('"'));
-    words.is_some_and(|(words, _)| words.split(' ').any(|it| it == word))
+    words.map(|(words, _)| words.split(' ').filter(|word| !word.is_empty()).collect()).unwrap_or_default()
+}
+
+/// What can be typed of these ways, if any can. A server that does not say takes the password.
+fn typed(ways: &[&str]) -> Option<Typed> {
+    let has = |word: &str| ways.contains(&word);
+    if ways.is_empty() || has("password") || has("password+otp") {
+        return Some(Typed::Password);
+    }
+    has("otp").then_some(Typed::Code)
+}
+
+/// With what somebody proves it in the browser who can type nothing.
+fn in_browser(ways: &[&str]) -> String {
+    let how = ways.iter().map(|way| match way.strip_prefix("oidc:") {
+        Some(key) => format!("by your provider `{key}`"),
+        None => format!("by your {way}"),
+    });
+    how.collect::<Vec<_>>().join(" or ")
 }
 
 fn was_refused(error: &(dyn std::error::Error + 'static)) -> bool {
@@ -634,14 +650,27 @@ mod tests {
 
     #[test]
     fn a_password_is_asked_for_only_where_the_server_wants_it() {
-        assert!(told(401, body("proof_required", "Your password."), CredentialSource::Login).asks_for_proof);
-        assert!(!told(403, body("permission_denied", "No."), CredentialSource::Login).asks_for_proof);
-        // Where another way to sign in is asked for, no password helps.
-        let asked = r#"Bearer realm="tokenward", error="insufficient_user_authentication", acr_values="oidc:corp", max_age=43200"#;
-        let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, HeaderValue::from_static(asked))]);
-        let refusal =
-            refused(StatusCode::UNAUTHORIZED, &headers, body("proof_required", "Corp."), CredentialSource::Login);
-        assert!(!refusal.asks_for_proof && refusal.lines[1].contains("tokenward login"), "{refusal:?}");
+        let old = told(401, body("proof_required", "Your password."), CredentialSource::Login);
+        assert_eq!(old.asks_for_proof, Some(Typed::Password));
+        assert_eq!(told(403, body("permission_denied", "No."), CredentialSource::Login).asks_for_proof, None);
+        // Of whom no password helps, or who has none, is not asked for one.
+        for (ways, typed, hint) in [
+            ("password oidc:corp", Some(Typed::Password), "Sign in as it says"),
+            ("password+otp passkey", Some(Typed::Password), "Sign in as it says"),
+            ("otp", Some(Typed::Code), "Sign in as it says"),
+            ("passkey", None, "in the browser by your passkey, and repeat"),
+            ("oidc:corp", None, "with `tokenward login`, in the browser by your provider `corp`, and repeat"),
+            ("passkey oidc:corp", None, "by your passkey or by your provider `corp`"),
+            ("mfa", None, "both factors"),
+        ] {
+            let asked = format!(
+                "Bearer realm=\"tokenward\", error=\"insufficient_user_authentication\", acr_values=\"{ways}\", max_age=300"
+            );
+            let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, HeaderValue::try_from(asked).unwrap())]);
+            let body = body("proof_required", "Who?");
+            let refusal = refused(StatusCode::UNAUTHORIZED, &headers, body, CredentialSource::Login);
+            assert!(refusal.asks_for_proof == typed && refusal.lines[1].contains(hint), "{ways}: {refusal:?}");
+        }
     }
 
     #[test]

@@ -42,10 +42,19 @@ pub struct Failure {
     pub lines: Vec<String>,
     /// The password was right, and the account has a second factor.
     pub asks_for_code: bool,
-    /// The server wants the password first; see [`super::proof`].
-    pub asks_for_proof: bool,
+    /// What the server wants first that can be typed here; see [`super::proof`].
+    pub asks_for_proof: Option<Typed>,
     /// Is it certain that nothing was done: the server said no, or was never reached?
     pub undone: bool,
+}
+
+/// What proves at a terminal who sits there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Typed {
+    /// The password; the server asks for a code then, where there is a second factor.
+    Password,
+    /// A code of the authenticator alone, where there is no password.
+    Code,
 }
 
 /// The outcome of a command.
@@ -53,7 +62,7 @@ pub type Result<T = ()> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub fn new(exit: Exit, line: impl Into<String>) -> Self {
-        Self { exit, lines: vec![line.into()], asks_for_code: false, asks_for_proof: false, undone: false }
+        Self { exit, lines: vec![line.into()], asks_for_code: false, asks_for_proof: None, undone: false }
     }
 
     pub fn error(line: impl Into<String>) -> Self {
@@ -70,7 +79,7 @@ impl Failure {
 
     /// An exit code alone: the answer on standard output has said it all.
     pub fn silent(exit: Exit) -> Self {
-        Self { exit, lines: Vec::new(), asks_for_code: false, asks_for_proof: false, undone: false }
+        Self { exit, lines: Vec::new(), asks_for_code: false, asks_for_proof: None, undone: false }
     }
 
     /// Adds what to do about it.

@@ -224,7 +224,8 @@ async fn in_an_organization_a_proof_counts_for_as_long_as_it_says_and_elsewhere_
     assert_eq!(reads(&server, &acme, &acme.owner).await, fine());
     server.clock.advance(1);
     let refused = server.get(&acme.path("member"), &acme.owner).await;
-    let asked = r#"Bearer realm="tokenward", error="insufficient_user_authentication", max_age=28800"#;
+    let asked =
+        r#"Bearer realm="tokenward", error="insufficient_user_authentication", acr_values="password", max_age=28800"#;
     assert_eq!((refused.outcome(), refused.header("www-authenticate")), (required(), Some(asked)));
     assert!(refused.text.contains("the last 8h"), "{}", refused.text);
     // Not what it wants to write either; what else it reaches goes on, and tokens do.

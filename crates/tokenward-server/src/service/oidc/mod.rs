@@ -121,7 +121,7 @@ pub async fn begin(app: &App, key: &str, purpose: Purpose) -> Result<Going> {
 
 fn question<'a>(attempt: &'a Attempt, redirect_uri: &'a str) -> Question<'a> {
     let Attempt { state, nonce, verifier, purpose, .. } = attempt;
-    Question { redirect_uri, state, nonce, verifier, anew: matches!(purpose, Purpose::Prove(..)) }
+    Question { redirect_uri, state, nonce, verifier, anew: matches!(purpose, Purpose::Prove(..) | Purpose::SignInAnew(_)) }
 }
 
 /// Of the sign-ins that a browser has under way those that are to end, so that one more has room: what is no sign-in any more,
@@ -169,9 +169,10 @@ pub async fn finish(
     let Proven { subject, email, email_proven, name, session, auth_time, two_factors, claims } = proven;
     let issuer = provider.issuer().to_owned();
     let key = key.to_owned();
-    let pending = Pending { key, issuer, subject, email, email_proven, name, session, two_factors, begun: now.0 };
+    let begun = now.0;
+    let pending = Pending { key, issuer, subject, email, email_proven, name, session, auth_time, two_factors, begun };
     match attempt.purpose {
-        Purpose::SignIn(next) => match account_of(app, &pending).await? {
+        Purpose::SignIn(next) | Purpose::SignInAnew(next) => match account_of(app, &pending).await? {
             Some(account) => {
                 let absent = rules::follow(app, &account, &by(&pending), (&pending.key, &groups), client).await?;
                 Ok(Came::SignedIn(sign_in(app, account, &pending, (absent, next.as_str()), client).await?, next))
@@ -190,8 +191,7 @@ pub async fn finish(
             let accepting = Accepting::WithIdentity { identity: by(&pending), client: client.clone() };
             let (invitation, account) = acceptance::accept(app, None, id, &secret, accepting).await?.value;
             let absent = rules::follow(app, &account, &by(&pending), (&pending.key, &groups), client).await?;
-            let proof =
-                Proof::invitation_by(&pending.key, pending.session.as_deref(), &pending.methods()).without(absent);
+            let proof = Proof::invitation_by(pending.said(&pending.methods())).without(absent);
             let next = format!("/console/{}", invitation.organization_id);
             let entered = half_way::begin(app, account, proof, &next, client.clone()).await?;
             Ok(Came::Joined(entered, invitation.organization_id))
@@ -208,7 +208,7 @@ pub async fn finish(
                 Some(account) => rules::follow(app, &account, &by(&pending), (&pending.key, &groups), client).await?,
                 None => None,
             };
-            let renewed = prove(app, &pending, (session, absent), auth_time, caller).await?;
+            let renewed = prove(app, &pending, (session, absent), caller).await?;
             Ok(Came::ProvenAnew(next, renewed.value))
         }
     }
@@ -267,7 +267,7 @@ async fn sign_in(
     client: &Client,
 ) -> Result<Entered> {
     let identity = (pending.issuer.as_str(), pending.subject.as_str());
-    let proof = Proof::provider(&pending.key, pending.session.as_deref(), identity, pending.methods());
+    let proof = Proof::provider(pending.said(&pending.methods()), identity);
     half_way::begin(app, account, proof.without(absent), next, client.clone()).await
 }
 
@@ -276,14 +276,15 @@ async fn prove(
     app: &Arc<App>,
     pending: &Pending,
     (session, absent): (Uuid, Option<String>),
-    auth_time: Option<i64>,
     caller: Option<&Caller>,
 ) -> Result<Written<Renewed>> {
-    let fresh = auth_time.is_some_and(|at| app.now().seconds() - at < ANEW / SECOND);
-    if !fresh {
+    let auth_time = pending.auth_time.map(|seconds| Time(seconds.saturating_mul(SECOND)));
+    // One that counts for less time than that has to be so much younger.
+    let within = ANEW.min(proof::lifetime(app));
+    let Some(auth_time) = auth_time.filter(|at| app.now().0.saturating_sub(at.0) < within) else {
         let detail = "The provider does not say that you signed in there just now (`auth_time`). Prove who you are in another way.";
         return Err(Error::new(Code::SignInFailed, detail));
-    }
+    };
     let caller = caller.filter(|caller| caller.credential_id() == session).ok_or_else(not_begun)?;
     let pending = pending.clone();
     let (lifetime, new) = (proof::lifetime(app), Arc::new(NewText::make(app)));
@@ -296,7 +297,8 @@ async fn prove(
                     "At the provider you are somebody whose identity does not open this account.",
                 ));
             }
-            let provider = ProvenAt { session: pending.session.as_deref(), absent_claim: absent.as_deref() };
+            let (session, absent_claim) = (pending.session.as_deref(), absent.as_deref());
+            let provider = ProvenAt { session, absent_claim, auth_time: Some(auth_time) };
             let by = pending.methods();
             // One factor is no proof of an account that has two.
             let own = sessions::factors_in(tx, person.account()).await?;
@@ -348,7 +350,7 @@ pub async fn accept(app: &Arc<App>, pending: &Pending, invitation: Uuid, client:
     let (invitation, account) = accepted.value;
     // What it said of groups is not kept until the click: no rule is followed in this session.
     let absent = app.providers.get(&pending.key)?.groups_claim().map(str::to_owned);
-    let proof = Proof::invitation_by(&pending.key, pending.session.as_deref(), &pending.methods()).without(absent);
+    let proof = Proof::invitation_by(pending.said(&pending.methods())).without(absent);
     let next = format!("/console/{}", invitation.organization_id);
     let entered = half_way::begin(app, account, proof, &next, client.clone()).await?;
     Ok((entered, invitation.organization_id))

@@ -9,6 +9,7 @@ use tokenward_core::method::{Method, Methods};
 use tokenward_core::time::Micros;
 use tokenward_core::{Error, Result, Time, Uuid};
 
+use super::super::sessions::Said;
 use super::super::{App, seal};
 use crate::limits::SIGN_IN_ATTEMPT_TIME;
 
@@ -20,6 +21,8 @@ const NAME: usize = 12;
 pub enum Purpose {
     /// To sign in, and go on to this path of ours.
     SignIn(String),
+    /// The same, where the provider is to ask who somebody is, though it knows.
+    SignInAnew(String),
     /// To accept an invitation whose link is open.
     Invitation(Uuid, String),
     /// To link the identity to the account that is signed in.
@@ -64,6 +67,9 @@ pub struct Pending {
     pub name: Option<String>,
     /// What the provider calls its session.
     pub session: Option<String>,
+    /// When it asked the person, in seconds, where it says so.
+    #[serde(default)]
+    pub auth_time: Option<i64>,
     /// Did it ask two factors?
     #[serde(default)]
     pub two_factors: bool,
@@ -76,6 +82,12 @@ impl Pending {
     pub(super) fn methods(&self) -> Methods {
         let by = Method::Oidc(self.key.as_str().into());
         Methods::of([by].into_iter().chain(self.two_factors.then_some(Method::Mfa)))
+    }
+
+    /// What the provider says of the sign-in, which proves who somebody is by these.
+    pub(super) fn said<'a>(&'a self, methods: &'a Methods) -> Said<'a> {
+        let Self { key, session, auth_time, begun, .. } = self;
+        Said { key, session: session.as_deref(), auth_time: *auth_time, came_at: Time(*begun), methods }
     }
 }
 

@@ -277,7 +277,8 @@ async fn nobody_writes_a_rule_above_themselves_or_without_a_fresh_proof() {
     server.clock.advance(5 * MINUTE);
     let stale = server.put(&path, &acme.owner, rules(Vec::new())).await;
     assert_eq!(stale.outcome(), (401, "proof_required".to_owned()));
-    let asked = "Bearer realm=\"tokenward\", error=\"insufficient_user_authentication\", max_age=300";
+    let asked =
+        "Bearer realm=\"tokenward\", error=\"insufficient_user_authentication\", acr_values=\"password\", max_age=300";
     assert_eq!(stale.header("www-authenticate"), Some(asked));
     let proven = server.post("/session/proof", &acme.owner, json!({ "password": PASSWORD })).await.expect(200);
     server.put(&path, proven["token"].as_str().unwrap(), rules(Vec::new())).await.expect(200);
