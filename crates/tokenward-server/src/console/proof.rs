@@ -72,6 +72,10 @@ pub(super) async fn fields(person: &SignedIn, problems: &mut Problems) -> Result
         }
         return Ok(ProofFields { password: None, code: None });
     }
+    // Nobody is told to type what they do not have.
+    if !has_password && problems.take(PASSWORD).is_some() && has_second {
+        problems.add(OTP, "For this, type the code of your authenticator: it was longer ago than a few minutes.");
+    }
     let (password, code) = (problems.field(PASSWORD, ""), problems.field(OTP, ""));
     Ok(ProofFields {
         password: Some(password).filter(|field| has_password || field.error.is_some()),

@@ -12,6 +12,7 @@ mod policy;
 mod provider;
 mod rules;
 mod rules_for;
+mod times;
 mod trial;
 
 use std::io::{BufRead, BufReader};
