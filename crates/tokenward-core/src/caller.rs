@@ -294,6 +294,12 @@ impl Caller {
         self.proof.as_ref().is_some_and(|it| it.methods.are_strong())
     }
 
+    /// Did the operator's link begin the session? Then it passes by what organizations ask of sign-ins.
+    #[must_use]
+    pub fn is_by_link(&self) -> bool {
+        self.proof.as_ref().is_some_and(|it| it.methods.has(&Method::Link))
+    }
+
     /// What the organization asks of the session beyond what it proves. A token is not asked.
     fn lacks_in(&self, organization: &Organization) -> Option<Shortfall> {
         match self.credential.subject {

@@ -109,6 +109,13 @@ pub async fn prove_email(tx: &mut Tx, id: Uuid, now: Time) -> Result<()> {
     Ok(())
 }
 
+/// Can this account have the address: has no other one it, nor may take it back?
+pub async fn is_free(tx: &mut Tx, email: &str, own: Uuid) -> Result<bool> {
+    let now = tx.now();
+    let held = by_email(tx.conn(), email).await?.is_some_and(|it| it.id != own);
+    Ok(!held && !account_links::is_reserved(tx.conn(), email, own, now).await?)
+}
+
 /// Gives it another address, which its person has just proved to read. One that another account has is a conflict.
 pub async fn set_email(tx: &mut Tx, id: Uuid, email: &str, now: Time) -> Result<()> {
     refuse_reserved(tx, email, id, now).await?;

@@ -17,7 +17,7 @@ row! {
         pub issuer: String,
         /// Who it is there.
         pub subject: String,
-        /// The address that the provider gave when it was linked; for people alone.
+        /// The address that the provider gave last; for people alone.
         pub email: Option<String>,
         /// When it was linked.
         pub created_at: Time,
@@ -78,6 +78,12 @@ pub async fn all(conn: Conn<'_>) -> Result<Vec<Identity>> {
 /// Notes that somebody signed in with it.
 pub async fn used(tx: &mut Tx, id: Uuid, now: Time) -> Result<()> {
     execute!(tx.conn(), sqlx::query("UPDATE identity SET last_used_at = $2 WHERE id = $1").bind(id).bind(now.0))?;
+    Ok(())
+}
+
+/// Notes which address the provider gives now.
+pub async fn say(tx: &mut Tx, id: Uuid, email: &str) -> Result<()> {
+    execute!(tx.conn(), sqlx::query("UPDATE identity SET email = $2 WHERE id = $1").bind(id).bind(email))?;
     Ok(())
 }
 

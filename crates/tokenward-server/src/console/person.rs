@@ -186,6 +186,10 @@ impl SignedIn {
         let refused_from = organization
             .and_then(|id| self.caller.refused_from(directory.organization(id)?))
             .map(|from| self.moment(from));
+        // Where nothing is asked of sign-ins, the operator's link is one as any other.
+        let asked = !self.app.sign_in.takes_passwords()
+            || self.caller.memberships(&directory).any(|organization| !organization.sign_in().is_empty());
+        let passes_by = asked && self.caller.is_by_link();
         let (organization, entries, warning) = match organization {
             Some(id) => {
                 let (organization, role) = self.caller.organization(&directory, id)?;
@@ -209,6 +213,7 @@ impl SignedIn {
             csrf: self.form_token(),
             flash: self.done.map(|done| done.flash(progress.as_ref())).or(warning),
             refused_from,
+            by_link_until: self.caller.expires_at().filter(|_| passes_by).map(|at| self.moment(at)),
         })
     }
 

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::codes::{take_away, tell};
 use super::known::Known;
 use super::links::{link_digest, link_secret};
+use super::mail_link;
 use super::passkey_use;
 use super::takeover::end_what_it_made;
 use super::turns::Lane;
@@ -141,6 +142,9 @@ pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> 
     let Written { value: (account, reset), position, effect } = taken.await?;
     if reset {
         tell::removed(app, account.id).await;
+    }
+    if let Err(error) = mail_link::tell(app, account.id, &account.email).await {
+        tracing::warn!(%error, "a mail about a sign-in link was not sent");
     }
     Ok(Written { value: account, position, effect })
 }

@@ -30,6 +30,7 @@ pub mod log_check;
 pub mod log_format;
 pub mod mail;
 mod mail_left;
+mod mail_link;
 pub mod members;
 pub mod mends;
 mod new_text;

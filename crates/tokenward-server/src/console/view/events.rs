@@ -106,7 +106,7 @@ pub fn event_label(kind: Kind) -> String {
         (Kind::ApiUpdated, _) => "written",
         (Kind::SessionCreated, _) => "opened",
         (Kind::IdentityLinked, _) => "linked",
-        (Kind::IdentityMoved, _) => "moved to another issuer",
+        (Kind::IdentityMoved, _) => "changed",
         (Kind::IdentityRemoved, _) => "unlinked",
         (Kind::PasskeyAdded, _) => "added",
         (Kind::PasskeyRenamed, _) => "renamed",

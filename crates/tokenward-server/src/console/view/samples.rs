@@ -73,6 +73,7 @@ pub fn shell(active: Nav) -> Shell {
         csrf: "c5rf".into(),
         flash: None,
         refused_from: None,
+        by_link_until: None,
     }
 }
 

@@ -154,6 +154,8 @@ pub struct Shell {
     pub flash: Option<Flash>,
     /// From when on the organization refuses this session, since it proves one factor and two are asked; none where it does not.
     pub refused_from: Option<Moment>,
+    /// When the session ends, where the operator's link began it.
+    pub by_link_until: Option<Moment>,
 }
 
 impl Shell {

@@ -3,6 +3,7 @@
 //! An identity is an issuer and a subject. Who has none here yet is never guessed by an address alone: an invitation is taken by
 //! its link or by a click, and an account is opened by whoever proves once, as before, to be its person.
 
+mod address;
 pub mod logout;
 mod sealed;
 mod trial;
@@ -174,6 +175,7 @@ pub async fn finish(
     match attempt.purpose {
         Purpose::SignIn(next) | Purpose::SignInAnew(next) => match account_of(app, &pending).await? {
             Some(account) => {
+                let account = address::follow(app, account, &pending, client).await?;
                 let absent = rules::follow(app, &account, &by(&pending), (&pending.key, &groups), client).await?;
                 Ok(Came::SignedIn(sign_in(app, account, &pending, (absent, next.as_str()), client).await?, next))
             }

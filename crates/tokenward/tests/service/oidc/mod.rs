@@ -1,5 +1,6 @@
 //! Signing in by a provider of identities: one that says what a test wants (`tests/clients/issuer.mjs`), and a real one.
 
+mod address;
 mod as_code;
 mod attacks;
 mod first;

@@ -128,7 +128,7 @@ async fn it_holds_for_every_door_and_every_living_session_but_not_for_tokens() {
     let path = format!("/sign-in/{}", *link.secret);
     by_link.get(&path).await;
     by_link.post(&path, &[("password", "another horse battery")]).await.leads_to("/");
-    by_link.get(&tokens).await.says(200, "Acme");
+    by_link.get(&tokens).await.says(200, "Acme").says(200, "You came in by the operator's sign-in link, until");
     // It is taken back by who comes in.
     let any = format!("/console/{}/settings/sign-in/any", acme.id);
     let html = owner.get(&any).await.says(200, "Take every session again?").html;
