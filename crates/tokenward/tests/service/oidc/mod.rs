@@ -5,6 +5,7 @@ mod as_code;
 mod attacks;
 mod first;
 mod glewlwyd;
+mod identities;
 mod logout;
 mod nodes;
 mod only;
