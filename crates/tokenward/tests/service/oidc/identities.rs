@@ -44,7 +44,8 @@ async fn identities_are_listed_linked_moved_and_removed_on_the_server() {
     let listed = at(&["list", "ada@acme.example", "--json"]);
     let listed: Value = serde_json::from_str(&listed.out).unwrap_or_else(|_| panic!("{listed:?}"));
     let listed = listed["results"].as_array().unwrap();
-    assert_eq!((listed.len(), &listed[0]["subject"], &listed[0]["issuer"]), (1, &"ada".into(), &issuer.url.as_str().into()));
+    assert_eq!((listed.len(), &listed[0]["subject"]), (1, &Value::from("ada")));
+    assert_eq!(listed[0]["issuer"], issuer.url);
     let id = listed[0]["id"].as_str().unwrap();
     assert_eq!(at(&["remove", id]).code, Some(0));
     assert!(at(&["remove", id]).err.contains("there is no identity"));
@@ -61,11 +62,15 @@ async fn identities_are_listed_linked_moved_and_removed_on_the_server() {
 async fn a_provider_is_tried_on_the_server_without_a_person() {
     let issuer = Issuer::start();
     let data = tempfile::tempdir().unwrap();
-    let settings = [("TOKENWARD_OIDC_CORP_ISSUER", issuer.url.as_str()), ("TOKENWARD_OIDC_CORP_CLIENT_ID", "tokenward")];
+    let settings = [
+        ("TOKENWARD_OIDC_CORP_ISSUER", issuer.url.as_str()),
+        ("TOKENWARD_OIDC_CORP_CLIENT_ID", "tokenward"),
+        ("TOKENWARD_OIDC_CORP_CLIENT_SECRET", "a secret"),
+    ];
     let at = |key: &str| run_with(&["oidc", "test", key, "--data-dir", text(data.path())], &settings);
     let said = at("corp");
     assert_eq!(said.code, Some(0), "{said:?}");
-    for part in [&format!("{}/authorize", issuer.url), "RS256", "Clock", "/sign-in/with/corp/callback", "/oidc/corp/logout"] {
+    for part in [format!("{}/authorize", issuer.url).as_str(), "RS256", "Clock", "/sign-in/with/corp/callback", "/oidc/corp/logout"] {
         assert!(said.out.contains(part), "no {part} in {said:?}");
     }
     let said = at("other");
