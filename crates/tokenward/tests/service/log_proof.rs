@@ -10,6 +10,9 @@ use tempfile::TempDir;
 
 use tokenward_core::event::{Event, Kind};
 use tokenward_core::right::Operator;
+use tokenward_core::time::{HOUR, MINUTE};
+use tokenward_server::service::checkpoints as signing;
+use tokenward_store::checkpoints;
 
 use crate::process::{Bootstrapped, Said, Service, bootstrap, run, run_with, text, tokenward};
 use crate::support::Server;
@@ -394,4 +397,54 @@ async fn a_server_appends_its_checkpoints_to_a_file_elsewhere() {
         &[("TOKENWARD_CHECKPOINT_FILE", "/proc/no/such")],
     );
     assert!(directory.code == Some(1) && directory.err.contains("checkpoint_file"), "{directory:?}");
+}
+
+/// The position of the newest checkpoint of a server, once there is one.
+async fn signed_through(server: &Server) -> i64 {
+    for _ in 0..3_000 {
+        let last = checkpoints::last(server.running.app.store.read().await.unwrap().conn()).await.unwrap();
+        if let Some(last) = last {
+            return last.statement.position;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("nothing was signed")
+}
+
+#[tokio::test]
+async fn what_has_grown_is_signed_each_hour_and_sooner_for_who_asks_for_a_proof() {
+    let (server, acme) = Server::frozen().await;
+    let app = &server.running.app;
+    signing::due(app).await.unwrap();
+    let first = signed_through(&server).await;
+    server.token(&acme, "ci", "viewer").await;
+    server.clock.advance(HOUR - 1);
+    signing::due(app).await.unwrap();
+    assert_eq!(signed_through(&server).await, first, "less than an hour old");
+    server.clock.advance(1);
+    signing::due(app).await.unwrap();
+    let second = signed_through(&server).await;
+    assert!(second > first);
+    server.clock.advance(2 * HOUR);
+    assert!(!signing::due(app).await.unwrap(), "the log has not grown");
+    assert_eq!(signed_through(&server).await, second);
+
+    // Whoever asks for a proof of what none covers has one made, but not each a one of its own.
+    let newest = async || {
+        let listed = server.get(&acme.path("events"), &acme.owner).await.expect(200);
+        listed["events"][0]["id"].as_str().unwrap().to_owned()
+    };
+    let prove = async |event: &str| server.get(&acme.path(&format!("events/{event}/proof")), &acme.owner).await;
+    server.token(&acme, "more", "viewer").await;
+    let proof = prove(&newest().await).await.expect(200);
+    let third = signed_through(&server).await;
+    assert!(third > second && proof["checkpoint"]["position"] == third, "{proof}");
+    server.token(&acme, "too soon", "viewer").await;
+    let late = newest().await;
+    let refused = prove(&late).await;
+    assert!(!refused.status.is_success() && signed_through(&server).await == third, "{}", refused.text);
+    server.clock.advance(MINUTE);
+    prove(&late).await.expect(200);
+    assert!(signed_through(&server).await > third);
+    server.stop().await;
 }

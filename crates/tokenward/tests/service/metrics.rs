@@ -137,9 +137,17 @@ async fn alerts_and_dashboard_ask_for_what_there_is_and_each_alert_has_its_runbo
     let guide = std::fs::read_to_string(deploy().join("../docs/operations.md")).unwrap();
     let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     assert_eq!(alerts.len(), 10);
+    let tests = std::fs::read_to_string(deploy().join("prometheus/alerts-test.yaml")).unwrap();
+    let page = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/operations.md");
     for alert in alerts {
         assert!(guide.contains(&format!("### {alert}\n")), "{alert} has no runbook");
-        assert!(rules.contains(&format!("docs/operations.md#{}", alert.to_lowercase())), "{alert} has no link");
+        // One that a person at night can follow.
+        let link = format!("{page}#{}", alert.to_lowercase());
+        assert!(rules.contains(&format!("runbook_url: {link}\n")), "{alert} has no link");
+        // Once it is told, and once it is not.
+        let of_alert = tests.split(&format!("alertname: {alert}\n")).skip(1);
+        let told: Vec<bool> = of_alert.map(|rest| rest.trim_start().starts_with("exp_alerts:")).collect();
+        assert!(told.contains(&true) && told.contains(&false), "{alert}: {told:?}");
     }
     server.stop().await;
 }
