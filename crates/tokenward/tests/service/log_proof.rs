@@ -1,6 +1,7 @@
 //! `tokenward log`: what an auditor finds who was given a head some time ago.
 
 use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -447,4 +448,54 @@ async fn what_has_grown_is_signed_each_hour_and_sooner_for_who_asks_for_a_proof(
     prove(&late).await.expect(200);
     assert!(signed_through(&server).await > third);
     server.stop().await;
+}
+
+/// A process that ends with the test.
+struct Held(std::process::Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Both fail when it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn an_export_that_follows_tells_what_is_written_from_then_on_and_can_be_gone_on_with() {
+    let files = tempfile::tempdir().unwrap();
+    let acme = bootstrap(&["--data-dir", text(files.path())]);
+    let (service, ask) = served(files.path(), &acme);
+    let end = log(files.path(), "head", &[]).out;
+    let next = end.split_once(':').unwrap().0.parse::<i64>().unwrap() + 1;
+    let follow = ["log", "export", "--follow", "--from", &next.to_string(), "--data-dir", text(files.path())];
+    let mut child = tokenward(&follow).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let held = Held(child);
+    let (sender, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let mut followed = Vec::new();
+    for name in ["one", "two"] {
+        let made = ask(&["token", "create", name, "--role", "viewer"]);
+        assert_eq!(made.code, Some(0), "{made:?}");
+        // It comes while the export goes on, and before the next one is made.
+        loop {
+            let line = told.recv_timeout(std::time::Duration::from_secs(60)).expect("nothing is followed");
+            let event: Value = serde_json::from_str(&line).unwrap();
+            followed.push(line);
+            if event["target_name"] == name {
+                assert_eq!(event["kind"], "token.created");
+                break;
+            }
+        }
+    }
+    drop(held);
+    let whole = log(files.path(), "export", &["--from", &next.to_string()]).out;
+    let whole: Vec<&str> = whole.lines().collect();
+    assert_eq!(followed, whole[..followed.len()]);
+    let last: Value = serde_json::from_str(followed.last().unwrap()).unwrap();
+    let go_on = (last["position"].as_i64().unwrap() + 1).to_string();
+    let rest = log(files.path(), "export", &["--from", &go_on]).out;
+    assert_eq!(rest.lines().collect::<Vec<_>>(), whole[followed.len()..]);
+    drop(service);
 }
