@@ -93,8 +93,8 @@ impl Authority {
         Ok(Arc::new(Self { path: path.to_owned(), current, written }))
     }
 
-    /// Takes up the file where it was written since the last look. While it cannot be used, the present authority stays. Answers
-    /// whether there is another one now.
+    /// Takes up the file where it was written since the last look. While it cannot be used, the present authority stays.
+    /// Answers whether there is another one now.
     pub fn renew(&self) -> Result<bool> {
         let now = modified(&self.path);
         let mut before = lock(&self.written);

@@ -1,5 +1,5 @@
-//! Envoy, Istio and the Gateway API over HTTP: the path of the request that they hold comes behind a prefix. That a real Envoy asks so,
-//! and is answered so, is among the tests of gateways.
+//! Envoy, Istio and the Gateway API over HTTP: the path of the request that they hold comes behind a prefix. That a real
+//! Envoy asks so, and is answered so, is among the tests of gateways.
 
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ async fn the_request_is_the_one_behind_the_prefix_and_what_is_answered_is_what_f
         ("GET", "/invoices/7", ours_and("x-api-key", &reader).to_vec(), 401, "ambiguous_credentials"),
     ] {
         let asked = raw(&server, method, &format!("{prefix}/shop{path}"), &headers).await;
-        let other = over_forward_auth(method, path, &headers).await;
+        let other = over_forward_auth(method, path, headers.as_slice()).await;
         assert_eq!((asked.0, asked.1["code"].as_str().unwrap_or_default()), (status, code), "{method} {path}");
         assert_eq!((other.status.as_u16(), other.outcome().1.as_str()), (status, code), "{method} {path}");
         // The same headers, but for what is another one each time.

@@ -437,15 +437,15 @@ async fn what_has_grown_is_signed_each_hour_and_sooner_for_who_asks_for_a_proof(
     };
     let prove = async |event: &str| server.get(&acme.path(&format!("events/{event}/proof")), &acme.owner).await;
     server.token(&acme, "more", "viewer").await;
-    let proof = prove(&newest().await).await.expect(200);
+    let proof = prove(newest().await.as_str()).await.expect(200);
     let third = signed_through(&server).await;
     assert!(third > second && proof["checkpoint"]["position"] == third, "{proof}");
     server.token(&acme, "too soon", "viewer").await;
     let late = newest().await;
-    let refused = prove(&late).await;
+    let refused = prove(late.as_str()).await;
     assert!(!refused.status.is_success() && signed_through(&server).await == third, "{}", refused.text);
     server.clock.advance(MINUTE);
-    prove(&late).await.expect(200);
+    prove(late.as_str()).await.expect(200);
     assert!(signed_through(&server).await > third);
     server.stop().await;
 }
