@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -221,6 +222,10 @@ func (c *Client) byHTTP(ctx context.Context, path string, content []byte, most i
 	request.Header["Idempotency-Key"] = nil
 	answer, err := c.http.Do(request)
 	if err != nil {
+		// What answered is quoted in such an error.
+		if strings.Contains(err.Error(), "malformed") {
+			return reply{}, noHTTP(err)
+		}
 		return reply{}, err
 	}
 	defer answer.Body.Close()

@@ -121,6 +121,47 @@ test('a token of which nobody knows whether it was made is told with its end', a
   });
 });
 
+test('what is no answer of a server is told, and a token that may have been made as well', async () => {
+  const strangers = { organizations: '{"results":"many"}', nothing: '', page: '<!doctype html>', half: '{"results":[{"id":"x"}]}' };
+  for (const [name, body] of Object.entries(strangers)) {
+    const place = http.createServer((request, response) => response.end(body));
+    await new Promise((done) => place.listen(0, '127.0.0.1', done));
+    const { code, said, state: left } = await step('tokenward-token/main.js', { ...inputs, url: `http://127.0.0.1:${place.address().port}` });
+    place.close();
+    assert.ok(code === 1 && said.includes('not as Tokenward does') && !left.name, `${name}: ${said}`);
+  }
+  // The lists are a server's, and what answers the order is not: the post step has to speak of it.
+  const lists = { '/organization': { results: [{ id: 'o', name: 'Acme' }] }, '/organization/o/availableRole': { results: [{ id: 'r', name: 'viewer' }] } };
+  for (const answer of ['{}', '', '{"token":7}', '{"token":"a\\nb"}']) {
+    const place = http.createServer((request, response) => response.end(request.method === 'GET' ? JSON.stringify(lists[request.url]) : answer));
+    await new Promise((done) => place.listen(0, '127.0.0.1', done));
+    const made = await step('tokenward-token/main.js', { ...inputs, url: `http://127.0.0.1:${place.address().port}` });
+    place.closeAllConnections();
+    place.close();
+    assert.ok(made.code === 1 && made.said.includes('with no token') && made.output.token === undefined && made.state.token === undefined, made.said);
+    const post = await step('tokenward-token/post.js', {}, { STATE_url: made.state.url, STATE_name: made.state.name, STATE_end: made.state.end });
+    assert.match(post.said, /::warning::The token run-github-7-.* may have been made/);
+  }
+});
+
+test('a redirect is not followed: it would carry the tokens elsewhere', async () => {
+  const heard = [];
+  const elsewhere = http.createServer((request, response) => { heard.push(request.headers.authorization); response.end('{}'); });
+  await new Promise((done) => elsewhere.listen(0, '127.0.0.1', done));
+  const away = http.createServer((request, response) => response.writeHead(307, { location: `http://127.0.0.1:${elsewhere.address().port}${request.url}` }).end());
+  await new Promise((done) => away.listen(0, '127.0.0.1', done));
+  const url = `http://127.0.0.1:${away.address().port}`;
+  const made = await step('tokenward-token/main.js', { ...inputs, url });
+  const post = await step('tokenward-token/post.js', {}, { STATE_token: 'twd_x', STATE_url: url, STATE_name: 'run-x', STATE_end: '2027-01-01T00:00:00Z' });
+  for (const server of [elsewhere, away]) {
+    server.closeAllConnections();
+    server.close();
+  }
+  assert.ok(made.code === 1 && post.said.includes('could not be taken back'), `${made.said} ${post.said}`);
+  assert.ok(!post.said.replace('::add-mask::twd_x', '').includes('twd_x'), post.said);
+  assert.deepEqual(heard, []);
+});
+
 test('the post step of a job that made no token does nothing', async () => {
   const { code, said } = await step('tokenward-token/post.js', {});
   assert.deepEqual([code, said], [0, '']);
@@ -143,6 +184,8 @@ test('what is wrong fails the step, says what to do, and names no token', async 
     [{ minutes: '61' }, '1 to 60'],
     [{ minutes: 'x' }, '1 to 60'],
     [{ env: 'a-b' }, 'name of a variable'],
+    [{ env: 'TOKENWARD_URL' }, 'neither Tokenward nor the runner'],
+    [{ env: 'github_token' }, 'neither Tokenward nor the runner'],
     [{ organization: 'Other' }, 'no organization `Other`'],
     [{ token: world.tokens.weak }, 'token:manage'],
     [{ token: world.tokens.revoked }, 'revoked'],

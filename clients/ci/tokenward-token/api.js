@@ -14,7 +14,8 @@ exports.ask = async function ask(base, token, method, path, body, form) {
   } catch (error) {
     throw new Error(`${base} cannot be reached: ${error.cause?.message ?? error.message}`);
   }
-  const text = await answer.text();
+  // Of a stranger whose answer breaks off nobody knows what it was.
+  const text = await answer.text().catch((error) => { throw new Error(`${base} cannot be reached: ${error.cause?.message ?? error.message}`); });
   if (answer.ok && text === '') return undefined;
   let value;
   try {
@@ -25,6 +26,13 @@ exports.ask = async function ask(base, token, method, path, body, form) {
   // Behind a gateway a 5xx does not say whether something was done.
   if (!answer.ok) throw Object.assign(new Error(value?.detail ?? `${base} answers ${answer.status}.`), { refused: answer.status < 500 });
   return value;
+};
+
+/** The list of an answer. */
+exports.list = function list(base, answer) {
+  const results = answer?.results;
+  if (Array.isArray(results) && results.every((it) => typeof it?.id === 'string' && typeof it.name === 'string')) return results;
+  throw new Error(`${base} answers, but not as Tokenward does. Is the address right?`);
 };
 
 /** The server's address without a slash at its end. */

@@ -2,7 +2,7 @@
 
 const { randomBytes } = require('node:crypto');
 
-const { ask, base, find } = require('./api.js');
+const { ask, base, find, list } = require('./api.js');
 const { fail, input, mask, output, state, variable } = require('./runner.js');
 
 /** A text as a label can have it. */
@@ -20,13 +20,15 @@ async function main() {
   if (!Number.isInteger(minutes) || minutes < 1 || minutes > 60) throw new Error('`minutes` is a number from 1 to 60.');
   const name = input('env');
   if (name && !/^[A-Za-z_][0-9A-Za-z_]*$/.test(name)) throw new Error('`env` is the name of a variable.');
+  // What reads these would take the token for an address or a file, and say so in a log; those of the runner cannot be set.
+  if (/^(TOKENWARD|GITHUB|RUNNER)_/i.test(name) && name !== 'TOKENWARD_TOKEN') throw new Error('`env` is TOKENWARD_TOKEN, or a name that neither Tokenward nor the runner has.');
   if (!input('role')) throw new Error('`role` is empty: say what the token may do.');
 
-  const organizations = (await ask(url, own, 'GET', '/organization')).results;
+  const organizations = list(url, await ask(url, own, 'GET', '/organization'));
   const wanted = input('organization');
   if (!wanted && organizations.length !== 1) throw new Error(`\`token\` sees ${organizations.length} organizations; name one.`);
   const organization = wanted ? find(organizations, wanted, 'organization') : organizations[0];
-  const roles = (await ask(url, own, 'GET', `/organization/${organization.id}/availableRole`)).results;
+  const roles = list(url, await ask(url, own, 'GET', `/organization/${organization.id}/availableRole`));
   const permissions = input('permissions').split(/[\s,]+/).filter(Boolean);
   // As `tokenward run` labels its tokens.
   const { GITHUB_JOB: job, GITHUB_RUN_ID: run, GITHUB_REPOSITORY: repository, GITHUB_SHA: commit, GITHUB_REF: ref, GITHUB_WORKFLOW: workflow } = process.env;
@@ -50,6 +52,7 @@ async function main() {
     if (error.refused) state('name', '');
     throw error;
   });
+  if (typeof made?.token !== 'string' || !/^[!-~]+$/.test(made.token)) throw new Error(`${url} answers, but with no token. Is the address right?`);
   // First of all, so that nothing after it can leave the token in a log or alive.
   mask(made.token);
   state('token', made.token);

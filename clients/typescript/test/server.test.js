@@ -8,6 +8,7 @@ import https from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { inspect } from 'node:util';
 
 import { Guard, Tokenward } from '@tokenward/verify';
 import { YES, answer, listening, serving, world } from './world.js';
@@ -59,6 +60,33 @@ test("a credential that is refused is the service's error, and never its caller'
   }
   assert.throws(() => new Tokenward({ url, credential: '' }), { kind: 'question' });
   assert.throws(() => new Tokenward({ url, credential: 'a\nb' }), { kind: 'question' });
+});
+
+test('no token stands in what is shown of a client, or in an error', async () => {
+  const [own, theirs] = ['twd_of_the_service', 'twd_of_a_caller'];
+  const gone = await listening(() => {}, (place) => place);
+  const client = new Tokenward({ url: gone, credential: own, revokedTokensLiveForMs: 500 });
+  const error = await client.verify(theirs).catch((cause) => cause);
+  const byFetch = new Tokenward({ url: gone, credential: own, fetch });
+  const others = await byFetch.verify(theirs).catch((cause) => cause);
+  assert.deepEqual([error.kind, others.kind], ['unavailable', 'unavailable']);
+  for (const it of [client, byFetch, new Guard(client, { identity: 'any' }), error, others]) {
+    const shown = [inspect(it, { showHidden: true, depth: 9 }), JSON.stringify(it), String(it)].join(' ');
+    assert.ok(!shown.includes(own) && !shown.includes(theirs), shown);
+  }
+});
+
+test('a redirect is not followed: it would carry the tokens elsewhere', async () => {
+  const heard = [];
+  await serving((request, response) => { heard.push(request.headers.authorization); response.end(YES); }, async (elsewhere) => {
+    const away = (request, response) => { request.resume(); response.writeHead(307, { location: `${elsewhere}/verify` }).end(); };
+    await serving(away, async (place) => {
+      for (const more of [{}, { fetch }]) {
+        await assert.rejects(new Tokenward({ url: place, credential, timeoutMs: 10_000, ...more }).verify('x'), { kind: 'answer' });
+      }
+    });
+  });
+  assert.deepEqual(heard, []);
 });
 
 test('a slip of the pen in what is needed stops the start', () => {

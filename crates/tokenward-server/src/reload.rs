@@ -141,3 +141,54 @@ pub fn mailer(config: &Config, limits: &Limits) -> Result<Option<Mailer>> {
 pub fn exempt(config: &Config) -> Vec<IpNet> {
     config.trusted_proxies.iter().chain(&config.trusted_gateways).copied().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::{DEFAULTS, Flags};
+    use crate::limits::ALL;
+
+    /// The names in a text that are settings.
+    fn settings_in(text: &str, known: &toml::Table) -> BTreeSet<String> {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::to_owned);
+        words.filter(|word| known.contains_key(word)).collect()
+    }
+
+    #[test]
+    fn what_counts_at_once_is_what_is_said_to() {
+        let known = Config::load(None, &[], &Flags::default()).unwrap().written;
+        let at_once: BTreeSet<String> = AT_ONCE.iter().map(|name| (*name).to_owned()).collect();
+        for name in &at_once {
+            assert!(known.contains_key(name), "{name} is no setting");
+        }
+        let guide = include_str!("../../../docs/operations.md");
+        let between = |text: &'static str, begin: &str, end: &str| {
+            text.split(begin).nth(1).and_then(|rest| rest.split(end).next()).unwrap_or_else(|| panic!("no `{begin}`"))
+        };
+        for text in [
+            between(DEFAULTS, "a change counts at once: ", "and the limits (but hashes)"),
+            between(guide, "What counts at once (", "the limits but `hashes`"),
+        ] {
+            assert_eq!(settings_in(text, &known), at_once, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_setting_and_every_limit_counts_at_once_or_is_named_as_waiting() {
+        let known = Config::load(None, &[], &Flags::default()).unwrap();
+        for name in known.written.keys().filter(|name| *name != "limits") {
+            let mut newer = known.clone();
+            newer.written.insert(name.clone(), toml::Value::Array(Vec::new()));
+            let changed = known.changed_in(&newer);
+            let found: Vec<&str> = changed.iter().map(String::as_str).collect();
+            // A list that is empty may be what it was.
+            assert!(found.is_empty() || found == [name], "{name}: {found:?}");
+            assert!(!found.is_empty() || known.written[name] == toml::Value::Array(Vec::new()), "{name} is passed over");
+        }
+        let names = ALL.iter().map(|limit| limit.name);
+        let later: Vec<&str> = names.filter(|name| !counts_at_once(&format!("{LIMIT}{name}"))).collect();
+        assert_eq!(later, LIMITS_LATER);
+    }
+}

@@ -51,7 +51,7 @@ use crate::service::{token_use, token_warnings};
 use crate::signals::{Signals, Told};
 use crate::supervisor::Supervisor;
 use crate::traces::Traces;
-use crate::transport::{self, Certificate, Door, Listener, Listening, Place, Terms};
+use crate::transport::{self, Authority, Certificate, Door, Listener, Listening, Place, Terms};
 use crate::{console, envoy, files, http, telemetry};
 use tokenward_verify::server::Verifier;
 use tokenward_verify::server::clock::SystemClock;
@@ -92,6 +92,8 @@ pub struct Running {
     resetting: JoinHandle<()>,
     sampling: Option<JoinHandle<()>>,
     certificates: Vec<Arc<Certificate>>,
+    /// Who certifies the Envoys that may ask, if anybody.
+    authority: Option<Arc<Authority>>,
 }
 
 /// After so long somebody who waits for a database is told, and again each time that it passes.
@@ -179,8 +181,8 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let certificate = config.tls().map(|(chain, key)| Certificate::read(chain, key)).transpose()?;
     let tls = certificate.as_ref().map(|it| it.acceptor(None)).transpose()?;
     let for_envoy = config.envoy_tls().map(|(chain, key)| Certificate::read(chain, key)).transpose()?;
-    let client_ca = config.envoy_tls_client_ca.as_deref();
-    let envoy_tls = for_envoy.as_ref().map(|it| it.acceptor(client_ca)).transpose()?;
+    let authority = config.envoy_tls_client_ca.as_deref().map(Authority::read).transpose()?;
+    let envoy_tls = for_envoy.as_ref().map(|it| it.acceptor(authority.as_ref())).transpose()?;
     let certificates = certificate.into_iter().chain(for_envoy).collect();
     let scheme = if config.tls().is_some() { "https" } else { "http" };
     let own_url = config.public_url.clone().unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", address.port()));
@@ -306,6 +308,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         resetting,
         sampling,
         certificates,
+        authority,
     })
 }
 
@@ -443,10 +446,11 @@ pub async fn run(
     let plain = config.tls().is_none() && !config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
     let database = config.database.clone();
     let delay = config.shutdown_delay;
+    // A start can wait for its database for long, and somebody change a setting meanwhile.
+    let mut again = false;
     let running = tokio::select! {
         started = start(config) => started?,
-        // What is read again is what was read just now.
-        () = signals.stop() => return Ok(()),
+        () = async { while signals.next().await != Told::Stop { again = true } } => return Ok(()),
     };
     let position = running.app.verifier.position();
     print_line(
@@ -481,6 +485,8 @@ pub async fn run(
     let watchdog = supervisor.watchdog().map(|every| tokio::spawn(Arc::clone(&supervisor).pat(every)));
     loop {
         let told = tokio::select! {
+            biased;
+            told = std::future::ready(Told::Reload), if std::mem::take(&mut again) => told,
             told = signals.next() => told,
             () = running.ended() => bail!("the server ended"),
             () = tokio::time::sleep(RENEW) => {
@@ -531,8 +537,16 @@ impl Running {
         futures_util::future::select_all(each).await;
     }
 
-    /// Takes up certificates that were renewed on disk. While one cannot be used, the present one stays.
+    /// Takes up certificates and authorities that were renewed on disk. While one cannot be used, the present one stays.
     fn renew_certificates(&self) {
+        match self.authority.as_ref().map_or(Ok(false), |it| it.renew()) {
+            Ok(true) => tracing::info!("the authority of clients was renewed on disk, and counts from now on"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(
+                error = format!("{error:#}"),
+                "the renewed authority of clients cannot be used; the one before stays"
+            ),
+        }
         for certificate in &self.certificates {
             match certificate.renew() {
                 Ok(true) => tracing::info!("the certificate was renewed on disk, and is used from now on"),

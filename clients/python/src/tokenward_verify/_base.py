@@ -7,7 +7,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
@@ -82,7 +82,8 @@ class Asking(Generic[Outcome]):
     """What is sent, however it is sent, and what the answer to it means."""
 
     path: str
-    content: bytes
+    #: Not shown: the token stands in it.
+    content: bytes = field(repr=False)
     #: Most bytes of the answer.
     most: int
     read: Callable[[Reply], Outcome]

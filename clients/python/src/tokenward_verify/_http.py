@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -42,11 +42,11 @@ class Route:
     port: int
     #: The name in the server's certificate; None for one without TLS.
     secure: str | None
-    #: What goes before the first request, through a proxy to a server with TLS.
-    tunnel: bytes | None
-    #: The target of a request before its path, and the fields of every request.
+    #: What goes before the first request, through a proxy to a server with TLS. Not shown: the proxy's password stands in it.
+    tunnel: bytes | None = field(repr=False)
+    #: The target of a request before its path, and the fields of every request. Not shown: the service's own token stands in them.
     target: str
-    fields: str
+    fields: str = field(repr=False)
 
     def request(self, path: str, content: bytes) -> bytes:
         return f"POST {self.target}{path} HTTP/1.1\r\n{self.fields}Content-Length: {len(content)}\r\n\r\n".encode("latin-1") + content

@@ -6,9 +6,8 @@ from __future__ import annotations
 import json
 import logging
 from base64 import b64decode
-from binascii import Error as NoBase64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ._wire import REASONS, Holder, Question, Request, Resource, TokenwardError, Verdict
 
@@ -56,8 +55,9 @@ class Needs:
 class Presented:
     """A request, as a guard reads it."""
 
-    authorization: Sequence[str]
-    api_key: Sequence[str]
+    # Not shown: a token stands in them.
+    authorization: Sequence[str] = field(repr=False)
+    api_key: Sequence[str] = field(repr=False)
     method: str
     #: As the client sent it.
     path: str
@@ -121,7 +121,8 @@ def credential_of(authorization: Sequence[str], api_key: Sequence[str]) -> str |
         try:
             # RFC 7617 §2: a colon in the password belongs to it.
             _, colon, password = b64decode(rest.strip(), validate=True).decode().partition(":")
-        except (NoBase64, UnicodeDecodeError):
+        # No Base64, no UTF-8, or letters that no Base64 has.
+        except ValueError:
             return NoCredential("missing_credentials")
         if colon:
             return password
@@ -170,6 +171,8 @@ def after(verdict: Verdict) -> Passed | Refusal:
 
 def failed(error: Exception) -> Refusal:
     """The answer where there is no verdict. What is wrong between a service and its server is no business of its callers."""
-    _log.error("%s", error if isinstance(error, TokenwardError) else f"The token could not be checked: {error!r}")
+    # Without the `repr` of what others raise: that of a UnicodeError has the whole text in it.
+    told = error if isinstance(error, TokenwardError) else f"The token could not be checked: {type(error).__name__}: {error}"
+    _log.error("%s", told)
     wait = error.retry_after if isinstance(error, TokenwardError) and error.kind == "unavailable" else None
     return _refusal(503, "unavailable", "Tokens cannot be checked right now. Try again.", headers={"Retry-After": str(wait or 1)})

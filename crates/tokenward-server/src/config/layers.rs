@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -23,9 +24,10 @@ const ANY_KEY: &str = "KEY";
 /// What the variable of a setting ends in that names a file, which holds the value.
 const FILE: &str = "_FILE";
 /// Where systemd puts what `LoadCredential=` and `SetCredential=` name, and the settings that are looked for in it: those
-/// that hold secrets.
+/// that hold secrets. That of a provider is called `oidc_KEY_client_secret`.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 const SECRETS: [&str; 3] = ["pepper", "database", "smtp_url"];
+const SECRET_OF_PROVIDER: (&str, &str) = ("oidc_", "_client_secret");
 /// What the commands that speak to a server read (`cli::Global`), and what tests and benchmarks do.
 const OTHERS: [&str; 8] =
     ["URL", "TOKEN", "ORGANIZATION", "CA_CERT", "TOKEN_FILE", "TEST_POSTGRES", "TEST_SAY", "BENCH_TOKENS"];
@@ -220,12 +222,26 @@ impl Layers {
     /// The secrets that systemd hands over, each in a file that is called like its setting.
     pub fn credentials(&mut self, variables: &[(OsString, OsString)], faults: &mut Vec<String>) {
         let directory = variables.iter().find(|(name, value)| name == CREDENTIALS && !value.is_empty());
-        let Some((_, directory)) = directory else { return };
-        for name in SECRETS {
-            let path = Path::new(directory).join(name);
-            if path.exists() {
-                self.set(name, Source::Credential(path.clone()), |default| from_file(default, &path), faults);
+        let Some((_, directory)) = directory.map(|(name, value)| (name, Path::new(value))) else { return };
+        let names = match names_in(directory) {
+            Ok(names) => names,
+            // Never passed over: there may be a secret in it.
+            Err(error) => {
+                return faults.push(format!("{CREDENTIALS} ({}): cannot be read: {error}", directory.display()));
             }
+        };
+        for name in names.iter().filter_map(|name| name.to_str()) {
+            let (begin, end) = SECRET_OF_PROVIDER;
+            let key = name.strip_prefix(begin).and_then(|rest| rest.strip_suffix(end));
+            let setting = match key {
+                Some(key) => format!("{OIDC}{key}{}", end.replacen('_', ".", 1)),
+                None if SECRETS.contains(&name) => name.to_owned(),
+                // Somebody else's, of the same unit.
+                None => continue,
+            };
+            let path = directory.join(name);
+            self.begin_provider(&setting);
+            self.set(&setting, Source::Credential(path.clone()), |default| from_file(default, &path), faults);
         }
     }
 
@@ -452,6 +468,18 @@ fn same_type(default: &Value, value: Value) -> Result<Value, String> {
     };
     // The value is not shown: it may be a secret.
     if fits { Ok(value) } else { Err(format!("must be {}", type_name(default))) }
+}
+
+/// The names in a directory, in their order; none where it is not there.
+fn names_in(directory: &Path) -> io::Result<Vec<OsString>> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names =
+        entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<Vec<OsString>, io::Error>>()?;
+    names.sort();
+    Ok(names)
 }
 
 /// The content of a file that holds nothing but a value.

@@ -634,9 +634,64 @@ fn credentials_of_systemd_count_over_the_file_and_below_the_environment() {
     assert_eq!((config.pepper, config.smtp_url.as_deref()), (Some(key("a")), Some("smtp://mail")));
     let config = load(&[credentials, ("TOKENWARD_PEPPER", &key("b"))]).unwrap();
     assert_eq!(config.pepper, Some(key("b")));
+    // Of each provider as well.
+    std::fs::write(directory.path().join("oidc_corp_client_secret"), "hush\n").unwrap();
+    let provider =
+        [("TOKENWARD_OIDC_CORP_ISSUER", "https://login.acme.example"), ("TOKENWARD_OIDC_CORP_CLIENT_ID", "t")];
+    let config = load(&[credentials, provider[0], provider[1]]).unwrap();
+    assert_eq!(config.oidc["corp"].client_secret.as_str(), "hush");
+    let odd = directory.path().join("oidc_Corp_client_secret");
+    std::fs::write(&odd, "hush").unwrap();
+    let refused = fault(load(&[credentials, provider[0], provider[1]]));
+    assert!(refused.contains("is no key of a provider") && !refused.contains("hush"), "{refused}");
+    for name in [odd, directory.path().join("oidc_corp_client_secret")] {
+        std::fs::remove_file(name).unwrap();
+    }
     std::fs::write(directory.path().join("smtp_url"), "geheim").unwrap();
     let fault = fault(load(&[credentials]));
     assert!(fault.starts_with("the credential ") && !fault.contains("geheim"), "{fault}");
+    // One that is gone holds nothing; one that is none is told.
+    assert!(load(&[("CREDENTIALS_DIRECTORY", directory.path().join("gone").to_str().unwrap())]).is_ok());
+    let file = directory.path().join("pepper");
+    let refused = load(&[("CREDENTIALS_DIRECTORY", file.to_str().unwrap())]).unwrap_err().0;
+    assert!(refused.len() == 1 && refused[0].contains("cannot be read"), "{refused:?}");
+}
+
+#[test]
+fn every_setting_can_stand_in_a_file_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("value");
+    let mut layers = Layers::default();
+    layers.defaults(DEFAULTS, &mut Vec::new());
+    let defaults = layers.table();
+    let limits = crate::limits::ALL.iter().filter(|limit| limit.setting).map(|limit| format!("limits_{}", limit.name));
+    let plain = defaults.keys().filter(|name| !["limits", "oidc"].contains(&name.as_str())).cloned();
+    let providers = ["oidc_corp_issuer", "oidc_corp_ca_file", "oidc_corp_scopes"].map(str::to_owned);
+    let mut seen = 0;
+    for name in plain.chain(limits).chain(providers) {
+        let text = match defaults.get(&name) {
+            Some(toml::Value::Array(_)) => "first,second",
+            Some(toml::Value::Boolean(_)) => "true",
+            Some(toml::Value::Integer(_)) => "7",
+            Some(_) => "text",
+            None if name.starts_with("limits_") => "7",
+            None => "text",
+        };
+        std::fs::write(&file, format!("{text}\n")).unwrap();
+        let variable = format!("TOKENWARD_{}_FILE", name.to_uppercase());
+        let (mut layers, mut faults) = (Layers::default(), Vec::new());
+        layers.defaults(DEFAULTS, &mut faults);
+        layers.environment(&variables(&[(&variable, file.to_str().unwrap())]), &mut faults);
+        assert_eq!(faults, Vec::<String>::new(), "{variable}");
+        let setting = match name.strip_prefix("limits_") {
+            Some(limit) => format!("limits.{limit}"),
+            None => name.replace("oidc_corp_", "oidc.corp."),
+        };
+        assert_eq!(layers.name(&setting), format!("{variable} ({})", file.display()));
+        assert!(unknown_variables(&variables(&[(&variable, "x")])).is_empty(), "{variable}");
+        seen += 1;
+    }
+    assert!(seen > 60, "{seen}");
 }
 
 #[test]

@@ -129,9 +129,11 @@ fn knowledge(page: &mut Page, app: &App) {
     page.family(
         "tokenward_ready",
         "gauge",
-        "May it verify (1 or 0), and did the database answer when it was looked at last?",
+        "May it verify (1 or 0; 0 once it was told to stop), and did the database answer when it was looked at last?",
     );
-    page.value("tokenward_ready", &[("for", "verify")], u8::from(verifier.is_ready()));
+    // As `/readyz` says it.
+    let verifies = verifier.is_ready() && !app.stopping.load(Relaxed);
+    page.value("tokenward_ready", &[("for", "verify")], u8::from(verifies));
     page.value("tokenward_ready", &[("for", "write")], u8::from(sample.answers.load(Relaxed)));
     let index = verifier.index();
     page.single("tokenward_index_secrets", "gauge", "Secrets of tokens in memory, ended ones among them.", index.len());

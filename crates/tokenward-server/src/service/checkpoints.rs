@@ -200,7 +200,7 @@ pub struct Checkpoints {
 pub async fn run(app: Arc<App>) {
     let mut begun = false;
     loop {
-        if let Err(error) = keep_up(&app, EVERY).await {
+        if let Err(error) = due(&app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot make a checkpoint of the log; trying again in a minute");
         }
         if let Err(error) = write_down(&app, &mut begun).await {
@@ -208,6 +208,11 @@ pub async fn run(app: Arc<App>) {
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Makes one where the newest is an hour old and the log has grown since. Answers whether it did.
+pub async fn due(app: &App) -> Result<bool> {
+    keep_up(app, EVERY).await
 }
 
 /// Makes one where the newest is older than this.

@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
-pub use certificate::Certificate;
+pub use certificate::{Authority, Certificate};
 pub use door::{Door, derive};
 pub use inward::Inward;
 pub use listener::{Listener, Place};

@@ -1,5 +1,6 @@
 //! Tokenward over HTTP and gRPC, beside servers that decide nothing and beside its peers; changes while it decides; the
-//! time to start; many tokens, and several nodes. Started by `./scripts/bench`, which installs what it needs.
+//! time to start; the proof of a long log; many tokens, and several nodes. Started by `./scripts/bench`, which installs
+//! what it needs.
 //!
 //! Each section measures both sides of a ratio in the same run, in turns, and takes medians. What it finds goes into
 //! `target/bench`, and from there into `docs/performance.md`.
@@ -10,6 +11,7 @@ mod baseline;
 mod changes;
 mod envoy;
 mod http;
+mod log;
 mod nodes;
 mod page;
 #[path = "../../../tokenward-store/tests/support/postgres.rs"]
@@ -30,11 +32,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// How a section is measured.
 type Measure = fn() -> result::Section;
 
-const SECTIONS: [(&str, Measure); 7] = [
+const SECTIONS: [(&str, Measure); 8] = [
     ("http", http::measure),
     ("envoy", envoy::measure),
     ("changes", changes::measure),
     ("start", start::measure),
+    ("log", log::measure),
     ("large", start::measure_large),
     ("volume", volume::measure),
     ("nodes", nodes::measure),

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use tokenward_api::health::Health;
 
-use super::output::{self, Result};
+use super::output::{self, Failure, Result};
 use super::{Global, client, client::Client};
 
 /// `tokenward health`.
@@ -29,7 +29,7 @@ pub async fn run(args: &HealthArgs, global: &Global) -> Result {
         Need::Verify => "/readyz",
         Need::Write => "/readyz?for=write",
     };
-    let health = client.get::<Health>(path).await?;
+    let health = client.get::<Health>(path).await.map_err(in_a_line)?;
     if global.json {
         return output::json(&health.raw);
     }
@@ -37,4 +37,9 @@ pub async fn run(args: &HealthArgs, global: &Global) -> Result {
         Need::Verify => "ready to verify",
         Need::Write => "ready to verify and to write",
     })
+}
+
+/// What such checks keep of an answer is a line.
+fn in_a_line(failure: Failure) -> Failure {
+    Failure { lines: vec![failure.lines.join(" ")], ..failure }
 }

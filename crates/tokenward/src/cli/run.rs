@@ -73,7 +73,7 @@ pub struct RunArgs {
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = token::label)]
     labels: Vec<(String, String)>,
     /// The variable that the command finds it in
-    #[arg(long, value_name = "NAME", default_value = "TOKENWARD_TOKEN", value_parser = variable)]
+    #[arg(long, value_name = "NAME", default_value = TOKEN, value_parser = variable)]
     env: String,
     /// Only say which role the token needs that runs this; with --json as JSON
     #[arg(long)]
@@ -83,13 +83,20 @@ pub struct RunArgs {
     command: Vec<String>,
 }
 
+/// Where the command finds its token as `tokenward` does.
+const TOKEN: &str = "TOKENWARD_TOKEN";
+
 /// A name of a variable as clap reads it.
 fn variable(text: &str) -> std::result::Result<String, String> {
     let fine = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if !text.is_empty() && text.chars().all(fine) && !text.starts_with(|c: char| c.is_ascii_digit()) {
-        return Ok(text.to_owned());
+    if text.is_empty() || !text.chars().all(fine) || text.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err("it is no name of a variable: letters, digits and `_`, no digit first".to_owned());
     }
-    Err("it is no name of a variable: letters, digits and `_`, no digit first".to_owned())
+    // What reads them would take the token for an address or a file, and say so where everybody can read it.
+    if text.to_ascii_uppercase().starts_with("TOKENWARD_") && text != TOKEN {
+        return Err(format!("of the variables that begin with TOKENWARD_ a token stands in {TOKEN} alone"));
+    }
+    Ok(text.to_owned())
 }
 
 /// A token that the server was asked for.
@@ -192,20 +199,24 @@ async fn with(
 ) -> ExitCode {
     let ended = match stopped {
         Some(signal) => code(SIGNALLED + signal.as_raw()),
-        None => in_command(args, minted, signals).await,
+        None => in_command(args, minted, global, signals).await,
     };
     take_back(minted, global).await;
     ended
 }
 
 /// Runs the command to its end.
-async fn in_command(args: &RunArgs, minted: &Minted, signals: &mut Signals) -> ExitCode {
+async fn in_command(args: &RunArgs, minted: &Minted, global: &Global, signals: &mut Signals) -> ExitCode {
     let Some((program, arguments)) = args.command.split_first() else { return ExitCode::from(NOT_RUN) };
     let mut command = Command::new(program);
     command.args(arguments);
     // The stronger token is not for the command, whatever the variable of its own one is called.
-    command.env_remove("TOKENWARD_TOKEN").env_remove("TOKENWARD_TOKEN_FILE");
+    command.env_remove(TOKEN).env_remove("TOKENWARD_TOKEN_FILE");
     command.env("TOKENWARD_URL", &minted.base).env(&args.env, minted.text.as_str());
+    // Said by an option, it is for what the command asks as well.
+    if let Some(authority) = global.ca_cert.as_ref().filter(|file| !file.is_empty()) {
+        command.env("TOKENWARD_CA_CERT", authority);
+    }
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(cause) => {
@@ -395,7 +406,8 @@ mod tests {
         for name in ["A", "_a1", "TOKENWARD_TOKEN"] {
             assert!(variable(name).is_ok(), "{name}");
         }
-        for name in ["", "1a", "a b", "a=b", "ä", "a-b"] {
+        let ours = ["TOKENWARD_URL", "TOKENWARD_TOKEN_FILE", "TOKENWARD_DEPLOY", "tokenward_token"];
+        for name in ["", "1a", "a b", "a=b", "ä", "a-b"].into_iter().chain(ours) {
             assert!(variable(name).is_err(), "{name}");
         }
     }

@@ -76,7 +76,7 @@ async fn a_batch_is_answered_in_its_order() {
 }
 
 /// A request with these headers, which may repeat.
-async fn send(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub async fn send(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut request = server.client.request(method.parse().unwrap(), format!("{}{path}", server.url));
     for (name, value) in headers {
         request = request.header(*name, *value);

@@ -18,7 +18,7 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
     answer.lines().next().unwrap_or_default().to_owned()
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -64,7 +64,7 @@ fn openssl(directory: &Path, arguments: &[&str]) {
 }
 
 /// An authority, and a certificate of it.
-fn certified(directory: &Path, authority: &str, name: &str) {
+pub fn certified(directory: &Path, authority: &str, name: &str) {
     let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
     let [ca, ca_key, key, request, cert] = [
         format!("{authority}.pem"),

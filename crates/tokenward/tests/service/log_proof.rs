@@ -1,6 +1,7 @@
 //! `tokenward log`: what an auditor finds who was given a head some time ago.
 
 use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -10,6 +11,9 @@ use tempfile::TempDir;
 
 use tokenward_core::event::{Event, Kind};
 use tokenward_core::right::Operator;
+use tokenward_core::time::{HOUR, MINUTE};
+use tokenward_server::service::checkpoints as signing;
+use tokenward_store::checkpoints;
 
 use crate::process::{Bootstrapped, Said, Service, bootstrap, run, run_with, text, tokenward};
 use crate::support::Server;
@@ -394,4 +398,104 @@ async fn a_server_appends_its_checkpoints_to_a_file_elsewhere() {
         &[("TOKENWARD_CHECKPOINT_FILE", "/proc/no/such")],
     );
     assert!(directory.code == Some(1) && directory.err.contains("checkpoint_file"), "{directory:?}");
+}
+
+/// The position of the newest checkpoint of a server, once there is one.
+async fn signed_through(server: &Server) -> i64 {
+    for _ in 0..3_000 {
+        let last = checkpoints::last(server.running.app.store.read().await.unwrap().conn()).await.unwrap();
+        if let Some(last) = last {
+            return last.statement.position;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("nothing was signed")
+}
+
+#[tokio::test]
+async fn what_has_grown_is_signed_each_hour_and_sooner_for_who_asks_for_a_proof() {
+    let (server, acme) = Server::frozen().await;
+    let app = &server.running.app;
+    signing::due(app).await.unwrap();
+    let first = signed_through(&server).await;
+    server.token(&acme, "ci", "viewer").await;
+    server.clock.advance(HOUR - 1);
+    signing::due(app).await.unwrap();
+    assert_eq!(signed_through(&server).await, first, "less than an hour old");
+    server.clock.advance(1);
+    signing::due(app).await.unwrap();
+    let second = signed_through(&server).await;
+    assert!(second > first);
+    server.clock.advance(2 * HOUR);
+    assert!(!signing::due(app).await.unwrap(), "the log has not grown");
+    assert_eq!(signed_through(&server).await, second);
+
+    // Whoever asks for a proof of what none covers has one made, but not each a one of its own.
+    let newest = async || {
+        let listed = server.get(&acme.path("events"), &acme.owner).await.expect(200);
+        listed["events"][0]["id"].as_str().unwrap().to_owned()
+    };
+    let prove = async |event: &str| server.get(&acme.path(&format!("events/{event}/proof")), &acme.owner).await;
+    server.token(&acme, "more", "viewer").await;
+    let proof = prove(newest().await.as_str()).await.expect(200);
+    let third = signed_through(&server).await;
+    assert!(third > second && proof["checkpoint"]["position"] == third, "{proof}");
+    server.token(&acme, "too soon", "viewer").await;
+    let late = newest().await;
+    let refused = prove(late.as_str()).await;
+    assert!(!refused.status.is_success() && signed_through(&server).await == third, "{}", refused.text);
+    server.clock.advance(MINUTE);
+    prove(late.as_str()).await.expect(200);
+    assert!(signed_through(&server).await > third);
+    server.stop().await;
+}
+
+/// A process that ends with the test.
+struct Held(std::process::Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Both fail when it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn an_export_that_follows_tells_what_is_written_from_then_on_and_can_be_gone_on_with() {
+    let files = tempfile::tempdir().unwrap();
+    let acme = bootstrap(&["--data-dir", text(files.path())]);
+    let (service, ask) = served(files.path(), &acme);
+    let end = log(files.path(), "head", &[]).out;
+    let next = end.split_once(':').unwrap().0.parse::<i64>().unwrap() + 1;
+    let follow = ["log", "export", "--follow", "--from", &next.to_string(), "--data-dir", text(files.path())];
+    let mut child = tokenward(&follow).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let held = Held(child);
+    let (sender, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let mut followed = Vec::new();
+    for name in ["one", "two"] {
+        let made = ask(&["token", "create", name, "--role", "viewer"]);
+        assert_eq!(made.code, Some(0), "{made:?}");
+        // It comes while the export goes on, and before the next one is made.
+        loop {
+            let line = told.recv_timeout(std::time::Duration::from_secs(60)).expect("nothing is followed");
+            let event: Value = serde_json::from_str(&line).unwrap();
+            followed.push(line);
+            if event["target_name"] == name {
+                assert_eq!(event["kind"], "token.created");
+                break;
+            }
+        }
+    }
+    drop(held);
+    let whole = log(files.path(), "export", &["--from", &next.to_string()]).out;
+    let whole: Vec<&str> = whole.lines().collect();
+    assert_eq!(followed, whole[..followed.len()]);
+    let last: Value = serde_json::from_str(followed.last().unwrap()).unwrap();
+    let go_on = (last["position"].as_i64().unwrap() + 1).to_string();
+    let rest = log(files.path(), "export", &["--from", &go_on]).out;
+    assert_eq!(rest.lines().collect::<Vec<_>>(), whole[followed.len()..]);
+    drop(service);
 }

@@ -39,6 +39,7 @@ mod embedded;
 mod ended_restores;
 mod ended_tokens;
 mod episodes;
+mod ext_authz;
 mod factor_attacks;
 mod failover;
 mod fields;

@@ -1,6 +1,7 @@
 //! What Prometheus is told, asked by a real one: families, labels, and that alerts and dashboard ask for what there is.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -137,9 +138,17 @@ async fn alerts_and_dashboard_ask_for_what_there_is_and_each_alert_has_its_runbo
     let guide = std::fs::read_to_string(deploy().join("../docs/operations.md")).unwrap();
     let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     assert_eq!(alerts.len(), 10);
+    let tests = std::fs::read_to_string(deploy().join("prometheus/alerts-test.yaml")).unwrap();
+    let page = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/operations.md");
     for alert in alerts {
         assert!(guide.contains(&format!("### {alert}\n")), "{alert} has no runbook");
-        assert!(rules.contains(&format!("docs/operations.md#{}", alert.to_lowercase())), "{alert} has no link");
+        // One that a person at night can follow.
+        let link = format!("{page}#{}", alert.to_lowercase());
+        assert!(rules.contains(&format!("runbook_url: {link}\n")), "{alert} has no link");
+        // Once it is told, and once it is not.
+        let of_alert = tests.split(&format!("alertname: {alert}\n")).skip(1);
+        let told: Vec<bool> = of_alert.map(|rest| rest.trim_start().starts_with("exp_alerts:")).collect();
+        assert!(told.contains(&true) && told.contains(&false), "{alert}: {told:?}");
     }
     server.stop().await;
 }
@@ -156,6 +165,28 @@ fn the_rules_hold_what_their_tests_say() {
     promtool(&["check", "rules", text(&prometheus.join("alerts.yaml"))]);
     promtool(&["check", "config", "--syntax-only", text(&prometheus.join("prometheus.yml"))]);
     promtool(&["test", "rules", text(&prometheus.join("alerts-test.yaml"))]);
+}
+
+/// What Prometheus' own tool says of names, types and helps.
+#[tokio::test]
+async fn names_and_types_are_as_prometheus_wants_them() {
+    let (server, acme, address) = scraped().await;
+    let asking = server.token(&acme, "Gateway", "verifier").await;
+    verify(&server, &asking, &asking, "invoices:read").await;
+    let page = page(&address).await;
+    let checked = tokio::task::spawn_blocking(move || {
+        let mut promtool = Command::new("promtool");
+        promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = promtool.spawn().unwrap();
+        // Dropped at once, so that it comes to an end.
+        child.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    })
+    .await
+    .unwrap();
+    let said = [checked.stdout, checked.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(checked.status.success() && said.trim().is_empty(), "{said}");
+    server.stop().await;
 }
 
 /// A process that ends with the test.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::listening::certified;
 use crate::process::{self, Client, Service, bootstrap, text, tokenward};
 use crate::proxy::{Flow, Proxy};
 
@@ -30,10 +31,15 @@ struct Ran {
 
 impl World {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With settings of the server.
+    fn with(settings: &[(&str, &str)]) -> Self {
         let files = tempfile::tempdir().unwrap();
         let data = files.path().join("data");
         let made = bootstrap(&["--data-dir", text(&data)]);
-        let server = Service::start(&["--data-dir", text(&data)]);
+        let server = Service::start_with(&["--data-dir", text(&data)], settings);
         let client = server.client(&made);
         Self { server, client, files }
     }
@@ -265,9 +271,39 @@ async fn where_no_token_is_made_nothing_is_run() {
         &["run", "--role", "viewer"][..],
         &["run", "--", "true"],
         &["run", "--role", "viewer", "--env", "a-b", "--", "true"],
+        // Whatever reads it would say the token as an address that is none.
+        &["run", "--role", "viewer", "--env", "TOKENWARD_URL", "--", "true"],
     ] {
         assert_eq!(process::run(line).code, Some(2), "{line:?}");
     }
+}
+
+#[tokio::test]
+async fn where_there_are_as_many_tokens_as_there_may_be_nothing_is_run() {
+    let world = World::with(&[("TOKENWARD_LIMITS_MAX_TOKENS", "1")]);
+    let refused = world.run("echo was run");
+    assert_eq!((refused.status.code(), refused.out.as_str()), (Some(125), ""), "{}", refused.err);
+    // It says which limit, and not that a token may have been made.
+    assert!(refused.err.contains("max_tokens") && !refused.err.contains("may have been made"), "{}", refused.err);
+    world.only_the_first_token_lives().await;
+}
+
+/// What its environment says of the server, and of who asks, is for the command too: but for who made its token.
+#[tokio::test]
+async fn the_command_has_the_environment_of_whoever_runs_it_but_for_the_stronger_token() {
+    let world = World::new();
+    let mut run = world.command(&world.client.token, &["--role", "viewer", "--ca-cert", "authority.pem"], &["env"]);
+    // Over plain HTTP nobody needs it; it is read all the same.
+    certified(world.files.path(), "authority", "unused");
+    let done = ran(run.current_dir(world.files.path()).env("OF_MINE", "kept").env("TOKENWARD_TOKEN_FILE", ""));
+    assert_eq!(done.status.code(), Some(0), "{}", done.err);
+    for line in ["OF_MINE=kept", "TOKENWARD_CA_CERT=authority.pem", &format!("TOKENWARD_URL={}", world.server.url)] {
+        assert!(done.out.lines().any(|it| it == line), "{line}: {}", done.out);
+    }
+    let secrets: Vec<&str> = done.out.lines().filter(|line| line.contains("twd_")).collect();
+    assert!(secrets.len() == 1 && secrets[0].starts_with("TOKENWARD_TOKEN="), "{secrets:?}");
+    assert!(!done.out.contains(&world.client.token) && !done.out.contains("TOKENWARD_TOKEN_FILE"));
+    world.only_the_first_token_lives().await;
 }
 
 #[tokio::test]

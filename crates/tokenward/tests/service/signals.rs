@@ -1,13 +1,18 @@
 //! What an operator or an orchestrator tells the process: to stop, to read its settings again, to say how it is.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::json;
 use tempfile::TempDir;
 
+use crate::listening::{certified, free_port};
+use crate::mailbox::Mailbox;
 use crate::process::{self, Bootstrapped, Service, bootstrap, run_with, text};
+use crate::proxy::{Flow, Proxy};
 
 fn bootstrapped() -> (TempDir, Bootstrapped) {
     let data = tempfile::tempdir().unwrap();
@@ -38,14 +43,18 @@ async fn until_ready_is(http: &reqwest::Client, url: &str, status: u16) {
 #[tokio::test]
 async fn who_is_told_to_stop_is_not_ready_at_once_and_answers_on_for_the_delay() {
     let (files, made) = bootstrapped();
-    let delay = [("TOKENWARD_SHUTDOWN_DELAY_MS", "2000")];
-    let service = Service::start_with(&["--data-dir", text(&files.path().join("data"))], &delay);
+    let metrics = format!("127.0.0.1:{}", free_port());
+    let variables = [("TOKENWARD_SHUTDOWN_DELAY_MS", "2000"), ("TOKENWARD_METRICS_LISTEN", metrics.as_str())];
+    let service = Service::start_with(&["--data-dir", text(&files.path().join("data"))], &variables);
     let client = service.client(&made);
+    let told = async || client.http.get(format!("http://{metrics}/metrics")).send().await.unwrap().text().await.unwrap();
     assert_eq!(ready(&client.http, &service.url).await, 200);
+    assert!(told().await.contains("tokenward_ready{for=\"verify\"} 1\n"));
     service.terminate();
     until_ready_is(&client.http, &service.url, 503).await;
+    assert!(told().await.contains("tokenward_ready{for=\"verify\"} 0\n"), "Prometheus is told the same");
     let health = run_with(&["health", "--url", &service.url], &[]);
-    assert_eq!(health.code, Some(1), "{}", health.err);
+    assert_eq!((health.code, health.err.lines().count()), (Some(1), 1), "{}", health.err);
     assert!(health.err.contains("stopping"), "{}", health.err);
     assert_eq!(client.verify(&made.token).await, "valid", "it still answers");
     let (status, _, err) = service.wait();
@@ -174,14 +183,17 @@ async fn health_is_told_in_a_line_and_an_exit_code() {
         assert_eq!((said.code, said.out.as_str()), (Some(0), line), "{}", said.err);
     }
     assert_eq!(run_with(&["health", "--for", "fun"], &[("TOKENWARD_URL", &service.url)]).code, Some(2));
-    assert_eq!(run_with(&["health", "--url", "http://127.0.0.1:9"], &[]).code, Some(1));
+    // Checks of containers keep a line.
+    let gone = run_with(&["health", "--url", "http://127.0.0.1:9"], &[]);
+    assert_eq!((gone.code, gone.out.as_str(), gone.err.lines().count()), (Some(1), "", 1), "{}", gone.err);
+    assert!(gone.err.contains("cannot be reached"), "{}", gone.err);
     let answer = process::client(&service.url, &made).http.get(format!("{}/readyz?for=write", service.url)).send();
     assert_eq!(answer.await.unwrap().status(), 200);
 }
 
 /// Waits until `holds`.
 async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
-    for _ in 0..500 {
+    for _ in 0..3_000 {
         if holds().await {
             return;
         }
@@ -223,7 +235,7 @@ async fn a_hangup_reads_the_settings_again_and_a_faulty_file_changes_nothing() {
     assert!(!accepted("x-one").await);
     assert_eq!((limit("max_tokens").await, limit("hashes").await), (1, 2));
     let role = client.role("viewer").await;
-    let body = serde_json::json!({ "name": "one too many", "role_id": role });
+    let body = json!({ "name": "one too many", "role_id": role });
     let path = format!("{}/organization/{}/apiToken", service.url, made.organization);
     let refused = client.http.post(path).bearer_auth(&made.token).json(&body).send().await.unwrap();
     assert_eq!(refused.status(), 409, "the one of bootstrap is there");
@@ -234,6 +246,101 @@ async fn a_hangup_reads_the_settings_again_and_a_faulty_file_changes_nothing() {
     assert!(line(&["nothing was changed", "tokenward.toml, line 2", "tokenward.toml, line 3"]), "{err}");
     assert!(line(&["count from now on", "credential_header", "limits.max_tokens"]), "{err}");
     assert!(line(&["need a restart", "poll_interval_ms", "limits.hashes"]), "{err}");
+}
+
+#[tokio::test]
+async fn networks_mail_and_the_log_are_others_after_a_hangup() {
+    let (files, made) = bootstrapped();
+    let (data, config) = (files.path().join("data"), files.path().join("tokenward.toml"));
+    std::fs::write(&config, "log = \"warn\"\n").unwrap();
+    let service = Service::start_with(&["--data-dir", text(&data), "--config", text(&config)], &[]);
+    let client = service.client(&made);
+    let (mailbox, mails) = Mailbox::open().await;
+    // Only a trusted gateway says which request it holds.
+    let believed = |expected: bool| {
+        let url = format!("{}/forward-auth?organization={}&permission=invoices:read", service.url, made.organization);
+        let said = [("x-forwarded-method", "GET"), ("x-forwarded-uri", "/invoices/7")];
+        let request = said.into_iter().fold(client.http.get(url), |request, (name, value)| request.header(name, value));
+        let request = request.bearer_auth(&made.token);
+        async move { request.send().await.unwrap().headers().contains_key("x-tokenward-path") == expected }
+    };
+    let role = client.role("viewer").await;
+    let invite = async |email: &str| {
+        let url = format!("{}/organization/{}/inviteMember", service.url, made.organization);
+        let body = json!({ "email": email, "role_id": role });
+        let answer = client.http.post(url).bearer_auth(&made.token).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        answer.json::<serde_json::Value>().await.unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    assert!(believed(true).await);
+    let unsent = invite("first@acme.example").await;
+    let settings = format!(
+        "log = \"warn,tokenward_server=debug\"\ntrusted_gateways = [\"203.0.113.0/24\"]\ntrusted_proxies = [\"203.0.113.0/24\"]\n\
+         smtp_url = \"smtp://{mails}\"\nmail_from = \"Tokens <tokens@acme.example>\"\norganizations = \"operators\"\n"
+    );
+    std::fs::write(&config, settings).unwrap();
+    signal(&service, "HUP");
+    until("other gateways", || believed(false)).await;
+    let sent = invite("second@acme.example").await;
+    let mail = mailbox.mail_with(&sent).await;
+    assert!(mail.contains("tokens@acme.example") && mailbox.count(&unsent) == 0, "{mail}");
+    assert_eq!(client.http.get(format!("{}/healthz", service.url)).send().await.unwrap().status(), 200);
+    service.terminate();
+    let (status, _, err) = service.wait();
+    assert!(status.success(), "{err}");
+    // Before it nothing of the kind was logged.
+    let requests: Vec<&str> = err.lines().filter(|line| line.contains("route=")).collect();
+    assert!(requests.iter().any(|line| line.contains("/healthz")), "{err}");
+    assert!(!requests.iter().any(|line| line.contains("availableRole")), "{err}");
+    let names = ["trusted_proxies", "trusted_gateways", "smtp_url", "mail_from", "organizations", "log"];
+    let told = err.lines().find(|line| line.contains("count from now on")).unwrap_or_else(|| panic!("{err}"));
+    assert!(names.iter().all(|name| told.contains(name)) && !err.contains("need a restart"), "{err}");
+}
+
+#[tokio::test]
+async fn an_authority_of_clients_that_was_written_anew_counts_after_a_hangup() {
+    let (files, _) = bootstrapped();
+    let certificates = files.path().join("certificates");
+    std::fs::create_dir(&certificates).unwrap();
+    certified(&certificates, "ours", "server");
+    certified(&certificates, "ours", "envoy");
+    certified(&certificates, "others", "stranger");
+    let file = |name: &str| text(&certificates.join(name)).to_owned();
+    let authority = file("authority.pem");
+    std::fs::copy(file("ours.pem"), &authority).unwrap();
+    let (port, cert, key) = (free_port(), file("server.pem"), file("server.key"));
+    let listen = format!("127.0.0.1:{port}");
+    let variables = [
+        ("TOKENWARD_ENVOY_LISTEN", listen.as_str()),
+        ("TOKENWARD_ENVOY_TLS_CERT", cert.as_str()),
+        ("TOKENWARD_ENVOY_TLS_KEY", key.as_str()),
+        ("TOKENWARD_ENVOY_TLS_CLIENT_CA", authority.as_str()),
+    ];
+    let service = Service::start_with(&["--data-dir", text(&files.path().join("data"))], &variables);
+    let read = |name: &str| std::fs::read(file(name)).unwrap();
+    // Each with a connection of its own.
+    let may_ask = |name: &str| {
+        let root = reqwest::Certificate::from_pem(&read("ours.pem")).unwrap();
+        let pair = [read(&format!("{name}.pem")), read(&format!("{name}.key"))].concat();
+        let own = reqwest::Identity::from_pem(&pair).unwrap();
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([root]).identity(own).build().unwrap();
+        let asked = client.get(format!("https://localhost:{port}/nothing"));
+        async move { asked.send().await.is_ok() }
+    };
+    assert!(may_ask("envoy").await && !may_ask("stranger").await);
+    // What is none changes nothing.
+    std::fs::write(&authority, "nobody").unwrap();
+    signal(&service, "HUP");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(may_ask("envoy").await && !may_ask("stranger").await);
+    std::fs::copy(file("others.pem"), &authority).unwrap();
+    signal(&service, "HUP");
+    until("the other authority", || may_ask("stranger")).await;
+    assert!(!may_ask("envoy").await, "the one before certifies nobody any more");
+    service.terminate();
+    let (status, _, err) = service.wait();
+    assert!(status.success() && err.contains("authority of clients cannot be used"), "{err}");
+    assert!(err.contains("the authority of clients was renewed on disk"), "{err}");
 }
 
 #[tokio::test]
@@ -297,4 +404,57 @@ fn a_hangup_during_the_start_ends_nothing() {
     assert!(child.try_wait().unwrap().is_none(), "it was ended by SIGHUP");
     assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     assert!(child.wait().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_changed_during_the_start_counts_when_it_is_done() {
+    let url = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let (data, config) = (files.path().join("data"), files.path().join("tokenward.toml"));
+    let made = bootstrap(&["--data-dir", text(&data), "--database", &url]);
+    let (proxy, through) = Proxy::before_postgres(&url).await;
+    proxy.set(Flow::Stall);
+    let header = |name: &str| format!("credential_header = \"{name}\"\n");
+    std::fs::write(&config, header("x-one")).unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let arguments =
+        ["serve", "--listen", &address, "--data-dir", text(&data), "--database", &through, "--config", text(&config)];
+    let mut child = process::tokenward(&arguments).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap());
+    let held = Held(child);
+    // It waits, and has read its settings.
+    let mut told = tokio::task::spawn_blocking(move || {
+        let mut said = String::new();
+        while !said.contains("Waiting for the database") {
+            assert_ne!(told.read_line(&mut said).unwrap(), 0, "{said}");
+        }
+        told
+    })
+    .await
+    .unwrap();
+    // A full pipe would stop it.
+    std::thread::spawn(move || std::io::copy(&mut told, &mut std::io::sink()));
+    std::fs::write(&config, header("x-two")).unwrap();
+    assert!(Command::new("kill").args(["-HUP", &held.0.id().to_string()]).status().unwrap().success());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    proxy.set(Flow::Pass);
+    let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+    let question = format!("http://{address}/forward-auth?organization={}&permission=invoices:read", made.organization);
+    until("the header that was named during the start", || {
+        let request = http.get(&question).header("x-two", &made.token);
+        async move { request.send().await.is_ok_and(|answer| answer.status() == 200) }
+    })
+    .await;
+    assert_ne!(http.get(&question).header("x-one", &made.token).send().await.unwrap().status(), 200);
+}
+
+/// A process that ends with the test.
+struct Held(std::process::Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Both fail when it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
