@@ -18,7 +18,7 @@ use super::find::find;
 use super::output::{self, Exit, Failure, Result, Table, fields, moment, print, text};
 use super::own_secret::{OwnSecret, print_secret};
 use super::token::{or, secret_line};
-use super::{Context, prompt, role, token_life, when};
+use super::{Context, prompt, role, token_end, token_life, when};
 use crate::note::note;
 
 /// What can be done with policy tokens.
@@ -70,8 +70,8 @@ pub struct CreateArgs {
     /// More about it, for people
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// When it expires: 12h, 90d, 6w, 1y, 2027-01-31 (the first moment of that day, UTC), a date-time, or never. Without it
-    /// the token lives as long as the token policy of the organization says, and for ever where it says nothing
+    /// When it expires: 12h, 90d, 6w, 1y, 2027-01-31 (to the end of that day, UTC), a date-time, or never. Without it
+    /// the token lives as long as the token policy of the organization says, and 90 days where it says nothing
     #[arg(long, value_name = "WHEN", value_parser = when::end_argument)]
     expires: Option<when::End>,
     #[command(flatten)]
@@ -182,12 +182,18 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         return Err(Failure::silent(Exit::Usage));
     };
     let own = args.own.secret()?;
+    let role = find(&roles, &wanted, "role")?.id;
+    let opa_policy = read(&args.policy)?;
+    let expires = match args.expires {
+        None => token_end::usual(role, None, &organization, context).await?,
+        said => said,
+    };
     let body = PolicyApiTokenRequest {
         name: args.name,
-        opa_policy: read(&args.policy)?,
+        opa_policy,
         description: args.description,
-        role_id: Some(find(&roles, &wanted, "role")?.id),
-        expires_at: args.expires.map(|end| end.0),
+        role_id: Some(role),
+        expires_at: expires.map(|end| end.0),
         sha256: own.as_ref().map(OwnSecret::sha256),
         last_four: own.as_ref().map(OwnSecret::last_four),
     };
