@@ -214,6 +214,11 @@ pub struct PolicyTrialAnswer {
     pub allowed: bool,
     /// Why.
     pub detail: String,
+    /// The lines of the policy that held of it, from 1: each with those before it in its rule. Absent where none did, of a role, and of
+    /// a policy with very many.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<u32>))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<u32>,
     /// Of a token's last requests: which it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replayed: Option<ReplayedRequest>,

@@ -409,7 +409,7 @@ fn of_role(all: Vec<PolicyTrial>) -> Result<Vec<RoleTrial>, Error> {
 }
 
 fn answer(it: TrialAnswer, replayed: Option<ReplayedRequest>) -> PolicyTrialAnswer {
-    PolicyTrialAnswer { allowed: it.allowed, detail: it.detail, replayed }
+    PolicyTrialAnswer { allowed: it.allowed, detail: it.detail, lines: it.lines, replayed }
 }
 
 fn replayed(it: Replayed) -> PolicyTrialAnswer {

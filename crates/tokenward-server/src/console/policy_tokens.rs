@@ -134,7 +134,10 @@ async fn verdict(person: &SignedIn, grant: &Grant, typed: &Pairs) -> Result<Verd
     let said = policy_tokens::evaluate(&person.app, grant, policy, vec![trial]).await?.pop();
     let said = said.ok_or_else(|| Error::internal("a request without an answer"))?;
     let word = if said.allowed { "allowed" } else { "denied" };
-    let text = format!("{} {path} is {word}: {}", typed.get("method"), in_a_sentence(&said.detail));
+    let mut text = format!("{} {path} is {word}: {}", typed.get("method"), in_a_sentence(&said.detail));
+    if let Some(lines) = policy_tokens::lines_told(&said.lines) {
+        text = format!("{text}\n{lines}");
+    }
     Ok(Verdict { good: said.allowed, text })
 }
 

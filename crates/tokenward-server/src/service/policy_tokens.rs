@@ -17,7 +17,7 @@ use tokenward_core::token_policy::{End, TokenPolicy};
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{Conn, roles, token_policies, tokens as kept};
 use tokenward_verify::server::TriedBy;
-use tokenward_verify::server::policy::{AskedRequest, Judgement, Policy, RequestBody};
+use tokenward_verify::server::policy::{AskedRequest, Judgement, Policy, PolicyLines, RequestBody};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -76,6 +76,40 @@ pub async fn compile(source: String) -> Result<Policy> {
     };
     let compiled = compiled.map_err(|_| slow())???;
     compiled.map_err(|problem| Error::invalid("opa_policy", format!("cannot be used: {problem}")))
+}
+
+/// What tells which lines of a policy hold; `None` where it has too many, or the server is busy.
+async fn lines_of(source: String) -> Result<Option<PolicyLines>> {
+    let patience = POLICY_COMPILE_TIME.time();
+    let Ok(turn) = timeout(patience, TURNS.acquire()).await else { return Ok(None) };
+    let turn = turn.map_err(Error::internal)?;
+    match timeout(patience, heavy::aside_in(turn, move || PolicyLines::of(&source))).await {
+        Ok(found) => found?,
+        Err(_) => Ok(None),
+    }
+}
+
+/// A policy that is tried, with its lines.
+struct Tried {
+    policy: Policy,
+    lines: Option<PolicyLines>,
+}
+
+impl Tried {
+    async fn compile(source: String) -> Result<Self> {
+        let policy = compile(source.clone()).await?;
+        Ok(Self { policy, lines: lines_of(source).await? })
+    }
+
+    fn ask(&self, app: &App, organization: Uuid, bearer: &TriedBy<'_>, asked: &AskedRequest<'_>) -> TrialAnswer {
+        let said = app.verifier.try_policy(&self.policy, organization, bearer, asked);
+        let lines = self.lines.as_ref();
+        TrialAnswer {
+            allowed: said.is_allowed(),
+            detail: words(&said),
+            lines: lines.map(|it| app.verifier.try_lines(it, organization, bearer, asked)).unwrap_or_default(),
+        }
+    }
 }
 
 /// Which policy tokens are wanted, of those that have not ended.
@@ -393,6 +427,19 @@ pub struct TrialAnswer {
     pub allowed: bool,
     /// Why, in words.
     pub detail: String,
+    /// The lines of the policy that held of it.
+    pub lines: Vec<u32>,
+}
+
+/// The lines that held, for people; nothing where none did.
+#[must_use]
+pub fn lines_told(lines: &[u32]) -> Option<String> {
+    let all: Vec<String> = lines.iter().map(u32::to_string).collect();
+    match all.len() {
+        0 => None,
+        1 => Some(format!("Line {} holds.", all[0])),
+        _ => Some(format!("Lines {} hold.", all.join(", "))),
+    }
 }
 
 /// Asks a policy about requests, as it will be asked: resources of the organization are looked up. There is no token yet, so that a
@@ -405,12 +452,12 @@ pub async fn evaluate(app: &Arc<App>, grant: &Grant, policy: String, trials: Vec
         api: None,
         permission: None,
     }));
-    let policy = faults.and(compile(policy).await)?;
+    let policy = faults.and(Tried::compile(policy).await)?;
     let (app, grant) = (Arc::clone(app), grant.clone());
     heavy::run(move || trials.iter().map(|trial| ask(&app, &grant, &policy, trial)).collect()).await
 }
 
-fn ask(app: &App, grant: &Grant, policy: &Policy, trial: &Trial) -> TrialAnswer {
+fn ask(app: &App, grant: &Grant, policy: &Tried, trial: &Trial) -> TrialAnswer {
     let body = trial.body.as_deref().unwrap_or_default();
     let asked = AskedRequest {
         method: &trial.method,
@@ -419,11 +466,7 @@ fn ask(app: &App, grant: &Grant, policy: &Policy, trial: &Trial) -> TrialAnswer 
         of_ours: !trial.gateway,
     };
     let bearer = TriedBy { token: Uuid::nil(), name: "try", at: app.now() };
-    answer(&app.verifier.try_policy(policy, grant.organization(), &bearer, &asked))
-}
-
-fn answer(said: &Judgement) -> TrialAnswer {
-    TrialAnswer { allowed: said.is_allowed(), detail: words(said) }
+    policy.ask(app, grant.organization(), &bearer, &asked)
 }
 
 /// A request that a policy token has made, and what another policy says of it.
@@ -445,7 +488,7 @@ pub struct Replayed {
 /// too long to be kept are left out.
 pub async fn replay(app: &Arc<App>, grant: &Grant, id: Uuid, policy: String) -> Result<Vec<Replayed>> {
     let name = get(app, grant, id).await?.token.name;
-    let policy = compile(policy).await?;
+    let policy = Tried::compile(policy).await?;
     let (app, organization) = (Arc::clone(app), grant.organization());
     heavy::run(move || {
         let decisions = app.verifier.decisions(organization, Some(id)).into_iter();
@@ -456,7 +499,7 @@ pub async fn replay(app: &Arc<App>, grant: &Grant, id: Uuid, policy: String) -> 
             };
             let asked = AskedRequest { method: &method, path: &path, body: RequestBody::Unknown, of_ours };
             let bearer = TriedBy { token: id, name: &name, at };
-            let answer = answer(&app.verifier.try_policy(&policy, organization, &bearer, &asked));
+            let answer = policy.ask(&app, organization, &bearer, &asked);
             let was_allowed = denied != Some(Reason::PolicyDenied);
             whole.then_some(Replayed { at, method, path, was_allowed, answer })
         };

@@ -247,6 +247,8 @@ async fn a_policy_is_tried_before_it_is_used() {
     let answers = tried.expect(200);
     let allowed: Vec<&Value> = answers["results"].as_array().unwrap().iter().map(|it| &it["allowed"]).collect();
     assert_eq!(allowed, [true, false, false, false]);
+    let lines: Vec<&Value> = answers["results"].as_array().unwrap().iter().map(|it| &it["lines"]).collect();
+    assert_eq!(lines, [&json!([2, 3]), &Value::Null, &Value::Null, &Value::Null], "{answers}");
     assert!(answers["results"][2]["detail"].as_str().unwrap().contains("does not have"), "{answers}");
     let many = vec![json!({ "method": "GET", "path": "/" }); 101];
     let refused = server
