@@ -1,5 +1,6 @@
 //! What becomes of policy tokens: switched off and on, taken back with a reason and brought back, owned, and found.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::Server;
@@ -18,7 +19,7 @@ async fn a_policy_token_is_switched_off_taken_back_and_brought_back_as_others_ar
         let request = json!({ "method": "GET", "path": "/bills" });
         server.post("/verify", &asker, json!({ "token": text, "request": request })).await.str("code")
     };
-    let act = async |what: &str| server.post(&format!("{path}/{what}"), &acme.owner, Value::Null).await;
+    let act = async |what: &str| server.call(Method::POST, &format!("{path}/{what}"), &acme.owner, None).await;
     assert_eq!(code(&text).await, "valid");
     let off = act("disable").await.expect(200);
     assert_eq!((&off["state"], &off["opa_policy"]), (&json!("disabled"), &json!(READS)));
@@ -50,9 +51,9 @@ async fn a_policy_token_is_switched_off_taken_back_and_brought_back_as_others_ar
     // Each kind has its own way, and its own right.
     let devops = server.token(&acme, "devops", "devops").await;
     for what in ["disable", "enable", "undo"] {
-        assert_eq!(server.post(&format!("{path}/{what}"), &devops, Value::Null).await.status, 403, "{what}");
+        assert_eq!(server.call(Method::POST, &format!("{path}/{what}"), &devops, None).await.status, 403, "{what}");
         let usual = acme.path(&format!("apiToken/{id}/{what}"));
-        assert_eq!(server.post(&usual, &acme.owner, Value::Null).await.status, 404, "{what}");
+        assert_eq!(server.call(Method::POST, &usual, &acme.owner, None).await.status, 404, "{what}");
     }
 }
 
@@ -71,11 +72,12 @@ async fn an_earlier_secret_ends_and_an_owner_is_named_and_missed() {
     assert_eq!(server.get("/token/self", &first).await.outcome(), (401, "replaced".into()));
     let members = server.get(&acme.path("member"), &acme.owner).await.json();
     let owner = members["results"][0]["id"].clone();
-    let patched = server.patch(&path, &acme.owner, json!({ "owner_id": owner })).await.expect(200);
+    let patch = async |body: Value| server.call(Method::PATCH, &path, &acme.owner, Some(body)).await;
+    let patched = patch(json!({ "owner_id": owner })).await.expect(200);
     assert_eq!((&patched["owner_id"], patched.get("owner_left")), (&owner, None));
-    let refused = server.patch(&path, &acme.owner, json!({ "successor_id": owner })).await;
+    let refused = patch(json!({ "successor_id": owner })).await;
     assert!(refused.status == 400 && refused.text.contains("successor_id"), "{}", refused.text);
-    let nobody = server.patch(&path, &acme.owner, json!({ "owner_id": acme.id })).await;
+    let nobody = patch(json!({ "owner_id": acme.id })).await;
     assert!(nobody.status == 400 && nobody.text.contains("is not a member"), "{}", nobody.text);
     let left = server.get(&acme.path("policyApiToken?ownerLeft=true"), &acme.owner).await.json();
     assert_eq!(left["results"], json!([]));
