@@ -1,6 +1,7 @@
 //! What becomes of a token over time, in the console.
 
 use serde_json::json;
+use tokenward_core::Clock;
 use tokenward_core::time::{DAY, HOUR};
 use tokenward_server::service::{old_secrets, token_attestation};
 
@@ -68,8 +69,7 @@ async fn an_old_secret_and_an_open_question_are_marked_where_the_token_is_shown(
 
 #[tokio::test]
 async fn what_is_expired_and_what_was_deleted_are_two_filters() {
-    let (server, organization) = Server::frozen().await;
-    let base = format!("/console/{}", organization.id);
+    let (server, organization, base) = world().await;
     let role = server.role(&organization, "viewer").await;
     let at = |after: i64| server.clock.now().plus(after).to_string();
     let mut made = Vec::new();
