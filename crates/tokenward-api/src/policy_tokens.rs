@@ -1,6 +1,8 @@
 //! Policy tokens (contract §1.1), and ours: one of them, a change, and asking a policy.
 
 use serde::{Deserialize, Serialize};
+use tokenward_core::life::DisabledBecause;
+use tokenward_core::token::TokenState;
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -8,7 +10,7 @@ use utoipa::ToSchema;
 #[cfg(feature = "openapi")]
 use crate::field;
 use crate::present;
-use crate::tokens::ApiTokenVersion;
+use crate::tokens::{ApiTokenRevocation, ApiTokenVersion};
 
 #[cfg(feature = "openapi")]
 field::list_of!(PolicyTrials, "policy_requests", PolicyTrial);
@@ -31,16 +33,42 @@ pub struct PolicyApiToken {
     /// What it may be used for, in Rego.
     pub opa_policy: String,
     pub creator_name: Option<String>,
+    /// The member who is accountable for it; absent where nobody is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<Uuid>,
+    /// That member's e-mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_name: Option<String>,
+    /// That member has left the organization; absent where not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub owner_left: bool,
+    /// The member who becomes its owner when that one leaves; absent where nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor_id: Option<Uuid>,
     /// From when on it is refused.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub expires_at: Option<Time>,
     /// The end of its text, to tell it from others.
     pub last_four: String,
-    /// Since when it is switched off, because an old secret of it came back; absent when it is not. It is not switched on again.
+    /// `active`, `disabled`, `expired` or `revoked`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub state: TokenState,
+    /// Since when it is switched off; absent while it is on.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Time>,
-    /// Its secrets that are accepted, the newest first.
+    /// Why it is switched off, where nobody did it by hand: `secret_reused`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_because: Option<DisabledBecause>,
+    /// When a replaced secret of it last came back after its overlap; absent where none did since the last rotation.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused_at: Option<Time>,
+    /// That it was taken back; absent while it lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<ApiTokenRevocation>,
+    /// Its secrets that are accepted, the newest first; none where it is over.
     #[serde(default)]
     pub versions: Vec<ApiTokenVersion>,
 }
@@ -109,6 +137,13 @@ pub struct PolicyApiTokenRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Option<Time>>,
+    /// The member who is accountable for it; null is nobody. Absent is who makes it, or the owner of the token that does.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<Option<Uuid>>,
+    /// The member who becomes its owner when that one leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor_id: Option<Uuid>,
     /// The SHA-256, in 64 hexadecimal digits, of a text that the caller made: then that is the token, and no text is made
     /// here or answered. The text must begin as that of a policy token does (`twp_`) and have its checksum; one that does not is
     /// refused wherever it is presented, as its policy is never asked.
@@ -146,6 +181,14 @@ pub struct PolicyApiTokenEditRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Option<Time>>,
+    /// The member who is accountable for it; null is nobody.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<Option<Uuid>>,
+    /// The member who becomes its owner when that one leaves; null is nobody.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub successor_id: Option<Option<Uuid>>,
 }
 
 /// A policy or a role, and the requests about which it is asked. Nothing is kept.
@@ -214,6 +257,11 @@ pub struct PolicyTrialAnswer {
     pub allowed: bool,
     /// Why.
     pub detail: String,
+    /// The lines of the policy that held of it, from 1: each with those before it in its rule. Absent where none did, of a role, and of
+    /// a policy with very many.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<u32>))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<u32>,
     /// Of a token's last requests: which it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replayed: Option<ReplayedRequest>,

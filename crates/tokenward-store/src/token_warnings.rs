@@ -44,19 +44,19 @@ row! {
     }
 }
 
-/// At most `limit` API tokens that are in use, live longer than so many days, end within them, and of which that was not told.
+/// At most `limit` tokens of both kinds that are in use, live longer than so many days, end within them, and of which that was not told.
 pub async fn due(conn: Conn<'_>, days: i64, now: Time, limit: i64) -> Result<Vec<Ending>> {
     run!(conn, c => sqlx::query_as(concat!(
         "SELECT t.id, t.organization_id, t.name, t.expires_at, t.owner_id, a.email AS owner FROM token t ",
         "JOIN organization o ON o.id = t.organization_id LEFT JOIN account a ON a.id = t.owner_id ",
-        "WHERE t.kind = $1 AND t.revoked_at IS NULL AND t.disabled_at IS NULL AND o.deleted_at IS NULL ",
+        "WHERE t.kind IN ($1, $8) AND t.revoked_at IS NULL AND t.disabled_at IS NULL AND o.deleted_at IS NULL ",
         "AND t.expires_at > $2 AND t.expires_at <= $3 AND t.expires_at - t.created_at > $4 ",
         "AND (t.warned_end IS NULL OR t.warned_end <> t.expires_at OR t.warned_days > $5) ",
         "AND (t.created_at > $6 OR EXISTS (SELECT 1 FROM token_usage u WHERE u.token_id = t.id AND u.last_used_at > $6)) ",
         "ORDER BY t.organization_id, t.id LIMIT $7"
     ))
     .bind(Kind::Token.as_str()).bind(now.0).bind(now.plus(days * DAY).0).bind(days * DAY).bind(days)
-    .bind(now.plus(-UNUSED).0).bind(limit).fetch_all(&mut *c))
+    .bind(now.plus(-UNUSED).0).bind(limit).bind(Kind::PolicyToken.as_str()).fetch_all(&mut *c))
 }
 
 /// At most `limit` API tokens of an organization that end within 30 days and were not used for 90: of these no end is told by itself.

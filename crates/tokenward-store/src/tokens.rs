@@ -307,8 +307,21 @@ pub async fn policies(conn: Conn<'_>, tokens: Option<&[Uuid]>) -> Result<Vec<Pol
 
 /// At most `limit` of the policy tokens of the organization that were not taken back and made after the token `after`, in the
 /// order of their creation.
-pub async fn policy_page(conn: Conn<'_>, grant: &Grant, after: Option<Uuid>, limit: usize) -> Result<Vec<Token>> {
-    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select!("AND t.id > $3 ORDER BY t.id LIMIT $4"))
+///
+/// With `ended` those that were taken back are among them.
+pub async fn policy_page(
+    conn: Conn<'_>,
+    grant: &Grant,
+    ended: bool,
+    after: Option<Uuid>,
+    limit: usize,
+) -> Result<Vec<Token>> {
+    let text = if ended {
+        select_all!("t.organization_id = $1 AND t.kind = $2 AND t.id > $3 ORDER BY t.id LIMIT $4")
+    } else {
+        select!("AND t.id > $3 ORDER BY t.id LIMIT $4")
+    };
+    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(text)
         .bind(grant.organization()).bind(POLICY_TOKEN).bind(after.unwrap_or_default()).bind(limit as i64).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Token::from).collect())
 }
@@ -456,7 +469,7 @@ pub async fn has_newest(conn: Conn<'_>, grant: &Grant, id: Uuid, digest: Digest)
 
 /// Ends the earlier secret `version` of a token at `until`, or sooner where it did already.
 pub async fn end_version(tx: &mut Tx, grant: &Grant, token: &Token, version: u16, until: Time) -> Result<()> {
-    grant.permits(Management::TokenManage)?;
+    grant.permits(managing(token.kind))?;
     end_secrets(tx, token.id, version..=version, until).await?;
     execute!(
         tx.conn(),
@@ -577,14 +590,20 @@ pub async fn update(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
 }
 
 /// One token of the organization: a living one, or one that has ended not longer ago than that is told.
-pub async fn find(mut conn: Conn<'_>, grant: &Grant, id: Uuid, now: Time) -> Result<Token> {
+pub async fn find(conn: Conn<'_>, grant: &Grant, id: Uuid, now: Time) -> Result<Token> {
+    find_of(conn, grant, Kind::Token, id, now).await
+}
+
+/// The same of a kind.
+pub async fn find_of(mut conn: Conn<'_>, grant: &Grant, kind: Kind, id: Uuid, now: Time) -> Result<Token> {
+    let missing = || Error::not_found(if kind == Kind::PolicyToken { "policy token" } else { "token" });
     let row: Option<TokenRow> = run!(conn.reborrow(), c => sqlx::query_as(select_all!(concat!(
         "t.organization_id = $1 AND t.kind = $2 AND t.id = $3"
-    ))).bind(grant.organization()).bind(API_TOKEN).bind(id).fetch_optional(&mut *c))?;
-    let token = row.map(Token::from).ok_or_else(|| Error::not_found("token"))?;
+    ))).bind(grant.organization()).bind(kind.as_str()).bind(id).fetch_optional(&mut *c))?;
+    let token = row.map(Token::from).ok_or_else(missing)?;
     let ended = token.revocation.as_ref().map(|it| it.at).or(token.expires_at.filter(|end| *end <= now));
     match ended {
-        Some(at) if now >= at.plus(ended::retention(conn).await?) => Err(Error::not_found("token")),
+        Some(at) if now >= at.plus(ended::retention(conn).await?) => Err(missing()),
         _ => Ok(token),
     }
 }
@@ -621,7 +640,7 @@ pub async fn restore(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<u64> {
 
 /// Switches a token off, or on again.
 pub async fn switch(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
-    grant.permits(Management::TokenManage)?;
+    grant.permits(managing(token.kind))?;
     swept::write_switch(tx, grant.organization(), token).await
 }
 

@@ -40,6 +40,7 @@ mod paging;
 mod passkeys;
 mod pieces;
 mod policy_gate;
+mod policy_token_life;
 mod policy_tokens;
 mod prefer;
 mod projects;
@@ -102,6 +103,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         token_life::endpoints(),
         token_policy::endpoints(),
         policy_tokens::endpoints(),
+        policy_token_life::endpoints(),
         token_bulk::endpoints(),
         token_import::endpoints(),
         token_decision::endpoints(),

@@ -12,21 +12,21 @@ use tokenward_api::policy_tokens::{
     PolicyEvaluation, PolicyEvaluationRequest, PolicyTrial, PolicyTrialAnswer, ReplayedRequest,
 };
 use tokenward_api::token_policy::ShortenedTokens;
-use tokenward_api::tokens::{ApiTokenRotateRequest, ApiTokenVersion};
+use tokenward_api::tokens::{ApiTokenDeleteRequest, ApiTokenRotateRequest, ApiTokenVersion};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::permission::Management;
-use tokenward_core::token::{Token, TokenVersion};
+use tokenward_core::token::{Token, TokenFilter, TokenState, TokenVersion};
 use tokenward_core::token_policy::End;
 use tokenward_core::{Error, Uuid};
 
 use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::error::ApiError;
-use super::extract::{Body, Params, Precondition, id, tagged, written, written_empty};
+use super::extract::{Body, OptionalBody, Params, Precondition, id, tagged, written, written_empty};
 use super::paging::{self, Paging};
 use super::pieces::{self, Piece};
 use super::right::On;
-use super::tokens::{api_version, given, overlap, registration};
+use super::tokens::{self as of_tokens, DELETE, DeleteQuery, api_version, given, overlap, registration};
 use super::understood::QueryKind;
 use crate::limits::POLICY_CHARACTERS;
 use crate::service::policy_tokens::{
@@ -40,10 +40,24 @@ use crate::service::{App, policy_denials, token_policy};
 /// Tokens that are looked at for a piece of the list: each brings its policy.
 const PIECE: usize = 50;
 
-fn policy_token(PolicyToken { token, policy, versions }: PolicyToken, usage: &TokenUsage) -> PolicyApiToken {
+pub(super) fn policy_token(
+    app: &App,
+    PolicyToken { token, policy, versions }: PolicyToken,
+    usage: &TokenUsage,
+) -> PolicyApiToken {
+    let state = token.state(app.now());
+    let over = matches!(state, TokenState::Expired | TokenState::Revoked);
     PolicyApiToken {
-        versions: with_use(versions, usage),
+        versions: if over { Vec::new() } else { with_use(versions, usage) },
+        state,
         disabled_at: token.disabled_at,
+        disabled_because: token.life.disabled_because,
+        reused_at: token.life.reused_at,
+        revocation: of_tokens::revocation(app, &token),
+        owner_left: of_tokens::owner_left(app, &token),
+        owner_id: token.owner_id,
+        owner_name: token.owner_name,
+        successor_id: token.successor_id,
         id: token.id,
         created_at: token.created_at,
         updated_at: token.updated_at,
@@ -65,7 +79,7 @@ fn with_use(versions: Vec<TokenVersion>, usage: &TokenUsage) -> Vec<ApiTokenVers
 }
 
 /// A policy token and its use, read before a change, so that nothing that could fail comes after it.
-async fn found(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<(PolicyToken, TokenUsage), Error> {
+pub(super) async fn found(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<(PolicyToken, TokenUsage), Error> {
     let found = policy_tokens::get(app, grant, id).await?;
     let usage = usage::of(app, grant, std::slice::from_ref(&found.token)).await?.remove(&id).unwrap_or_default();
     Ok((found, usage))
@@ -94,7 +108,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization/{organizationId}/policyApiToken", list)
             .needs(Management::PolicyManage, On::Organization)
-            .about("Policy tokens", "The organization's policy tokens that have not ended, with their policies.")
+            .about("Policy tokens", "The organization's policy tokens, with their policies. Without `state` those that have not ended.")
             .query(LIST)
             .query_kinds(LIST_KINDS)
             .answers::<PolicyApiTokenList>(200),
@@ -129,14 +143,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .errors(&[400, 409]),
         get("/organization/{organizationId}/policyApiToken/{policyApiTokenId}", show)
             .needs(Management::PolicyManage, On::Organization)
-            .about("Policy tokens", "One policy token, with its policy.")
+            .about("Policy tokens", "One policy token, with its policy, also for 90 days after it was deleted.")
             .answers::<PolicyApiToken>(200)
             .errors(&[400]),
         patch("/organization/{organizationId}/policyApiToken/{policyApiTokenId}", update)
             .needs(Management::PolicyManage, On::Organization)
             .about(
                 "Policy tokens",
-                "Change what a policy token is: name, description, policy, role, end. Its text stays the same.",
+                "Change what a policy token is: name, description, policy, role, end, owner. Its text stays the same.",
             )
             .takes::<PolicyApiTokenEditRequest>()
             .written_in(&["application/json", "application/merge-patch+json"])
@@ -152,6 +166,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         delete("/organization/{organizationId}/policyApiToken/{policyApiTokenId}", remove)
             .needs(Management::PolicyManage, On::Organization)
             .about("Policy tokens", "Take a policy token back. It is refused from the moment this answers.")
+            .query(DELETE)
+            .may_take::<ApiTokenDeleteRequest>()
             .answers_empty(204)
             .errors(&[400]),
     ]
@@ -162,6 +178,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 struct ListQuery {
     exceeds_policy: Option<bool>,
     creator_left: Option<bool>,
+    owner_left: Option<bool>,
+    state: Option<String>,
     limit: Option<u64>,
     cursor: Option<String>,
 }
@@ -169,11 +187,17 @@ struct ListQuery {
 const LIST: &[(&str, &str)] = &[
     ("exceedsPolicy", "`true`: only those that go beyond the token policy of the organization."),
     ("creatorLeft", "`true`: only those of users who are members no more."),
+    ("ownerLeft", "`true`: only those whose owner is a member no more."),
+    (
+        "state",
+        "`living` (not ended, the default), `active`, `disabled`, `expired`, `revoked` (deleted within 90 days), `ended` (expired or \
+         revoked), `kept` (not revoked) or `all`.",
+    ),
     paging::LIMIT,
     paging::CURSOR,
 ];
 const LIST_KINDS: &[(&str, QueryKind)] =
-    &[("exceedsPolicy", QueryKind::Flag), ("creatorLeft", QueryKind::Flag), paging::SIZE];
+    &[("exceedsPolicy", QueryKind::Flag), ("creatorLeft", QueryKind::Flag), ("ownerLeft", QueryKind::Flag), paging::SIZE];
 
 async fn list(
     State(app): State<Arc<App>>,
@@ -185,7 +209,14 @@ async fn list(
         Some(true) => Some(token_policy::get(&app, &grant).await?.policy),
         _ => None,
     };
-    let filter = PolicyTokenFilter { exceeding, maker_left: query.creator_left == Some(true) };
+    let state = query.state.as_deref().map(TokenFilter::parse).transpose();
+    let state = state.map_err(|problem| Error::invalid("state", problem.to_string()))?;
+    let filter = PolicyTokenFilter {
+        exceeding,
+        maker_left: query.creator_left == Some(true),
+        owner_left: query.owner_left == Some(true),
+        state: state.unwrap_or_default(),
+    };
     let piece = move |after| {
         let (app, grant, filter) = (Arc::clone(&app), grant.clone(), filter.clone());
         async move {
@@ -194,7 +225,7 @@ async fn list(
             let mut used = usage::of(&app, &grant, &tokens).await?;
             let one = |it: PolicyToken| {
                 let usage = used.remove(&it.token.id).unwrap_or_default();
-                policy_token(it, &usage)
+                policy_token(&app, it, &usage)
             };
             Ok(Piece { entries: all.into_iter().map(one).collect(), last })
         }
@@ -217,6 +248,8 @@ async fn create(
         role_id: new.role_id,
         end: new.expires_at.map_or(End::Usual, |sent| sent.map_or(End::Never, End::At)),
         policy: new.opa_policy,
+        owner_id: new.owner_id,
+        successor_id: new.successor_id,
     };
     let created = policy_tokens::create(&app, grant, new).await?;
     let version = created.value.token.updated_at;
@@ -261,7 +294,8 @@ async fn show(
     Path((_, token)): Path<(Uuid, String)>,
 ) -> Result<Response, ApiError> {
     let (found, usage) = found(&app, &grant, id("policyApiTokenId", &token)?).await?;
-    Ok(tagged(found.token.updated_at, Json(policy_token(found, &usage))))
+    let version = found.token.updated_at;
+    Ok(tagged(version, Json(policy_token(&app, found, &usage))))
 }
 
 async fn update(
@@ -279,20 +313,25 @@ async fn update(
         policy: given("opa_policy", sent.opa_policy, &mut faults),
         role_id: given("role_id", sent.role_id, &mut faults),
         expires_at: sent.expires_at,
+        owner_id: sent.owner_id,
+        successor_id: sent.successor_id,
     };
     faults.finish()?;
     let (_, usage) = found(&app, &grant, token).await?;
     let changed = policy_tokens::update(&app, grant, token, change, if_match).await?;
     let version = changed.value.token.updated_at;
-    Ok(tagged(version, written(StatusCode::OK, changed, |changed| policy_token(changed, &usage))))
+    Ok(tagged(version, written(StatusCode::OK, changed, |changed| policy_token(&app, changed, &usage))))
 }
 
 async fn remove(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
+    Params(query): Params<DeleteQuery>,
+    OptionalBody(body): OptionalBody<ApiTokenDeleteRequest>,
 ) -> Result<Response, ApiError> {
-    let gone = policy_tokens::delete(&app, grant, id("policyApiTokenId", &token)?).await?;
+    let token = id("policyApiTokenId", &token)?;
+    let gone = policy_tokens::delete(&app, grant, token, query.why(body)?).await?;
     Ok(written_empty(StatusCode::NO_CONTENT, &gone))
 }
 
@@ -409,7 +448,7 @@ fn of_role(all: Vec<PolicyTrial>) -> Result<Vec<RoleTrial>, Error> {
 }
 
 fn answer(it: TrialAnswer, replayed: Option<ReplayedRequest>) -> PolicyTrialAnswer {
-    PolicyTrialAnswer { allowed: it.allowed, detail: it.detail, replayed }
+    PolicyTrialAnswer { allowed: it.allowed, detail: it.detail, lines: it.lines, replayed }
 }
 
 fn replayed(it: Replayed) -> PolicyTrialAnswer {

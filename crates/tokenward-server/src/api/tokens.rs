@@ -20,7 +20,7 @@ use tokenward_core::life::Attestation;
 use tokenward_core::meter::{Allowance, Period, Quota, Rate, Refill};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
-use tokenward_core::secret::{InnerDigest, Registration};
+use tokenward_core::secret::{InnerDigest, Kind, Registration};
 use tokenward_core::time::{length, length_text};
 use tokenward_core::token::{Revocation, RevokeReason, Token, TokenFilter, TokenState, TokenVersion};
 use tokenward_core::token_policy::End;
@@ -47,16 +47,7 @@ use crate::service::{App, IfMatch, Written, token_labels, token_networks, token_
 const NAME_PART: usize = 512;
 
 fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVersion>) -> ApiToken {
-    let undo_until = token.revocation.as_ref().and_then(|it| tokens::undo_until(app, &token, it));
-    let revocation = |it: Revocation| ApiTokenRevocation {
-        undo_until,
-        at: it.at,
-        reason: it.reason,
-        note: it.note,
-        by_name: it.by_name,
-        by_kind: it.by_kind,
-        by_id: it.by_id,
-    };
+    let revocation = revocation(app, &token);
     let state = token.state(app.now());
     let over = matches!(state, TokenState::Expired | TokenState::Revoked);
     let TokenUsage { total: usage, versions: mut used } = usage;
@@ -107,7 +98,7 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
         attestation: token.life.attestation(),
         attested_at: token.life.attested_at,
         brownout: token.life.brownout.filter(|it| !over && !it.is_over(app.now())).map(|it| brownout(&it, app.now())),
-        revocation: token.revocation.map(revocation),
+        revocation,
         last_four: token.last_four,
         last_used_at: usage.last_used_at,
         allowed_count: usage.allowed,
@@ -116,6 +107,20 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
         last_used_agent: usage.last_used_agent,
         denied_reasons: usage.denied.into_iter().collect(),
     }
+}
+
+/// That a token was taken back, as answers tell it.
+pub(super) fn revocation(app: &App, token: &Token) -> Option<ApiTokenRevocation> {
+    let told = |it: &Revocation| ApiTokenRevocation {
+        undo_until: tokens::undo_until(app, token, it),
+        at: it.at,
+        reason: it.reason,
+        note: it.note.clone(),
+        by_name: it.by_name.clone(),
+        by_kind: it.by_kind,
+        by_id: it.by_id,
+    };
+    token.revocation.as_ref().map(told)
 }
 
 /// A secret as answers tell it.
@@ -145,7 +150,7 @@ fn brownout(it: &Brownout, now: Time) -> ApiTokenBrownout {
     }
 }
 
-fn owner_left(app: &App, token: &Token) -> bool {
+pub(super) fn owner_left(app: &App, token: &Token) -> bool {
     token.owner_id.is_some() && {
         let directory = app.verifier.directory();
         token_owners::owner_left(token, directory.organization(token.organization_id))
@@ -300,9 +305,15 @@ const LIST_KINDS: &[(&str, QueryKind)] = &[
 pub(super) const FILTERS: &[(&str, &str)] = LIST.split_at(16).0;
 pub(super) const FILTER_KINDS: &[(&str, QueryKind)] = LIST_KINDS.split_at(8).0;
 
+/// What the query of a deletion can say.
+pub(super) const DELETE: &[(&str, &str)] = &[
+    ("reason", "`key_compromise`, `superseded`, `cessation`, `privilege_withdrawn` or `unspecified`."),
+    ("note", "More about it, for people. The body can say both instead."),
+];
+
 /// Why a token is deleted, where the query says so.
 #[derive(Deserialize)]
-struct DeleteQuery {
+pub(super) struct DeleteQuery {
     reason: Option<String>,
     note: Option<String>,
 }
@@ -389,10 +400,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         delete("/organization/{organizationId}/apiToken/{apiTokenId}", remove)
             .needs(Management::TokenManage, On::Organization)
             .about("API tokens", "Take a token back. It is refused from the moment this answers.")
-            .query(&[
-                ("reason", "`key_compromise`, `superseded`, `cessation`, `privilege_withdrawn` or `unspecified`."),
-                ("note", "More about it, for people. The body can say both instead."),
-            ])
+            .query(DELETE)
             .may_take::<ApiTokenDeleteRequest>()
             .answers_empty(204)
             .errors(&[400]),
@@ -627,7 +635,7 @@ async fn end_version(
     let token = id("apiTokenId", &token)?;
     let version =
         version.parse().map_err(|_| Error::invalid("version", "in the path is not the number of a secret"))?;
-    let ended = tokens::end_version(&app, grant, token, version).await?;
+    let ended = tokens::end_version(&app, grant, (Kind::Token, token), version).await?;
     Ok(written_empty(StatusCode::NO_CONTENT, &ended))
 }
 
@@ -718,21 +726,26 @@ async fn remove(
     OptionalBody(body): OptionalBody<ApiTokenDeleteRequest>,
 ) -> Result<Response, ApiError> {
     let token = id("apiTokenId", &token)?;
-    let said = body.unwrap_or_default();
-    let mut faults = Faults::default();
-    let mut one = |field, in_query: Option<String>, in_body: Option<String>| {
-        if in_query.is_some() && in_body.is_some() {
-            faults.push(field, "is in the query and in the body; send it once");
-        }
-        in_query.or(in_body)
-    };
-    let (reason, note) = (one("reason", query.reason, said.reason), one("note", query.note, said.note));
-    let reason = reason.and_then(|word| faults.read("reason", RevokeReason::parse(&word)));
-    faults.finish()?;
-    let deleted =
-        tokens::delete(&app, grant, token, tokens::Why { reason: reason.unwrap_or(RevokeReason::Unspecified), note })
-            .await?;
+    let deleted = tokens::delete(&app, grant, token, query.why(body)?).await?;
     Ok(written_empty(StatusCode::NO_CONTENT, &deleted))
+}
+
+impl DeleteQuery {
+    /// Why, as query and body say it together.
+    pub(super) fn why(self, body: Option<ApiTokenDeleteRequest>) -> tokenward_core::Result<tokens::Why> {
+        let said = body.unwrap_or_default();
+        let mut faults = Faults::default();
+        let mut one = |field, in_query: Option<String>, in_body: Option<String>| {
+            if in_query.is_some() && in_body.is_some() {
+                faults.push(field, "is in the query and in the body; send it once");
+            }
+            in_query.or(in_body)
+        };
+        let (reason, note) = (one("reason", self.reason, said.reason), one("note", self.note, said.note));
+        let reason = reason.and_then(|word| faults.read("reason", RevokeReason::parse(&word)));
+        faults.finish()?;
+        Ok(tokens::Why { reason: reason.unwrap_or(RevokeReason::Unspecified), note })
+    }
 }
 
 async fn disable(
@@ -742,7 +755,7 @@ async fn disable(
 ) -> Result<Response, ApiError> {
     let token = id("apiTokenId", &token)?;
     let beside = Beside::of(&app, &grant, token).await?;
-    Ok(beside.changed(&app, tokens::disable(&app, grant, token).await?))
+    Ok(beside.changed(&app, tokens::disable(&app, grant, (Kind::Token, token)).await?))
 }
 
 async fn enable(
@@ -752,7 +765,7 @@ async fn enable(
 ) -> Result<Response, ApiError> {
     let token = id("apiTokenId", &token)?;
     let beside = Beside::of(&app, &grant, token).await?;
-    Ok(beside.changed(&app, tokens::enable(&app, grant, token).await?))
+    Ok(beside.changed(&app, tokens::enable(&app, grant, (Kind::Token, token)).await?))
 }
 
 async fn undo(
@@ -762,5 +775,5 @@ async fn undo(
 ) -> Result<Response, ApiError> {
     let token = id("apiTokenId", &token)?;
     let beside = Beside::of(&app, &grant, token).await?;
-    Ok(beside.changed(&app, tokens::undo(&app, grant, token).await?))
+    Ok(beside.changed(&app, tokens::undo(&app, grant, (Kind::Token, token)).await?))
 }

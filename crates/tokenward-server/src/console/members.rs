@@ -341,7 +341,10 @@ pub(super) async fn remove(
     for (token, revoking) in made.into_iter().zip(revoking.iter().cycle()) {
         let deleting = async {
             match by_policy.clone().filter(|_| token.kind == Kind::PolicyToken) {
-                Some(grant) => policy_tokens::delete(&person.app, grant, token.id).await.map(|gone| gone.position),
+                Some(grant) => {
+                    let gone = policy_tokens::delete(&person.app, grant, token.id, why.clone()).await;
+                    gone.map(|gone| gone.position)
+                }
                 None => {
                     let gone = tokens::delete(&person.app, revoking.clone(), token.id, why.clone()).await;
                     gone.map(|gone| gone.position)

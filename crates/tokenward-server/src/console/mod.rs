@@ -250,6 +250,13 @@ fn policy_token_routes() -> Router<Arc<App>> {
         .route(ONE, get(policy_tokens::show))
         .route(&format!("{ONE}/edit"), get(policy_tokens::edit).post(policy_tokens::save))
         .route(&format!("{ONE}/rotate"), get(policy_tokens::ask_rotate).post(policy_tokens::rotate))
+        .route(&format!("{ONE}/disable"), get(policy_tokens::ask_disable).post(policy_tokens::disable))
+        .route(&format!("{ONE}/enable"), get(policy_tokens::ask_enable).post(policy_tokens::enable))
+        .route(&format!("{ONE}/undo"), get(policy_tokens::ask_undo).post(policy_tokens::undo))
+        .route(
+            &format!("{ONE}/secrets/{{version}}/end"),
+            get(policy_tokens::ask_end_version).post(policy_tokens::end_version),
+        )
         .route(&format!("{ONE}/delete"), get(policy_tokens::ask_delete).post(policy_tokens::delete))
 }
 

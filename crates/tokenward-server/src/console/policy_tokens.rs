@@ -4,11 +4,11 @@ use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
+use tokenward_core::secret::Kind;
 use tokenward_core::token::Token;
 use tokenward_core::token_policy::End;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
-use super::confirm::Confirmation;
 use super::decisions;
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
@@ -16,10 +16,11 @@ use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::policy_recipes::RECIPES;
 use super::proof;
-use super::token_changes;
+use super::token_changes::{self, Listed, Switch};
 use super::token_typed::{About, typed_basics};
 use super::tokens::{
-    NewSecret, SHOWN, counts, meaning, row, secret_page, shown_page, token_form, version_rows, was_shown,
+    NewSecret, SHOWN, counts, meaning, off_because, revocation, row, secret_page, shown_page, token_form, version_rows,
+    was_shown,
 };
 use super::view::{
     Choice, Nav, Pager, PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage,
@@ -34,6 +35,7 @@ use crate::service::{IfMatch, policy_denials, usage};
 
 /// The path of the list below the organization.
 const LIST: &str = "policy-tokens";
+const LISTED: Listed = Listed { path: LIST, kind: Kind::PolicyToken, right: Management::PolicyManage };
 /// Tokens on a page of the list.
 const PAGE: usize = 50;
 
@@ -134,7 +136,10 @@ async fn verdict(person: &SignedIn, grant: &Grant, typed: &Pairs) -> Result<Verd
     let said = policy_tokens::evaluate(&person.app, grant, policy, vec![trial]).await?.pop();
     let said = said.ok_or_else(|| Error::internal("a request without an answer"))?;
     let word = if said.allowed { "allowed" } else { "denied" };
-    let text = format!("{} {path} is {word}: {}", typed.get("method"), in_a_sentence(&said.detail));
+    let mut text = format!("{} {path} is {word}: {}", typed.get("method"), in_a_sentence(&said.detail));
+    if let Some(lines) = policy_tokens::lines_told(&said.lines) {
+        text = format!("{text}\n{lines}");
+    }
     Ok(Verdict { good: said.allowed, text })
 }
 
@@ -203,6 +208,8 @@ pub(super) async fn create(
         role_id: Some(role_id),
         end: expires_at.flatten().map_or(End::Never, End::At),
         policy: typed.get("opa_policy").to_owned(),
+        owner_id: None,
+        successor_id: None,
         registration: None,
     };
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
@@ -247,6 +254,8 @@ pub(super) async fn show(
         token: row(&person.app, &token, used.as_ref()),
         policy,
         versions: version_rows(&token, versions, used.as_ref(), person.app.now()),
+        revocation: token.revocation.as_ref().map(|it| revocation(&person, &token, it)),
+        disabled_because: token.life.disabled_because.map(off_because),
         usage: counts(&used.map(|it| it.total).unwrap_or_default(), Some(decisions)),
         meaning: meaning(&person, organization, token.role_id).0,
         may_read_events: person.can(organization, Management::EventRead),
@@ -339,6 +348,7 @@ pub(super) async fn save(
         role_id: Some(role_id),
         expires_at,
         policy: Some(typed.get("opa_policy").to_owned()),
+        ..PolicyTokenChange::default()
     };
     // A form without its version could overwrite what somebody else saved: it fits none.
     let version = IfMatch(Some(Time(typed.get("version").parse().unwrap_or_default())));
@@ -386,44 +396,87 @@ pub(super) async fn rotate(
     token_changes::rotated(&person, &grant, (LIST, token), &typed).await
 }
 
+/// `GET …/policy-tokens/{id}/secrets/{version}/end`.
+pub(super) async fn ask_end_version(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id, version)): At<(Uuid, Uuid, u16)>,
+) -> PageResult {
+    token_changes::end_page(&person, LISTED, (organization, id), version).await
+}
+
+/// `POST …/policy-tokens/{id}/secrets/{version}/end`.
+pub(super) async fn end_version(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id, version)): At<(Uuid, Uuid, u16)>,
+) -> PageResult {
+    token_changes::ended(&person, LISTED, (organization, id), version).await
+}
+
+/// `GET …/policy-tokens/{id}/disable`.
+pub(super) async fn ask_disable(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    Switch::Off.ask(&person, LISTED, organization, id).await
+}
+
+/// `POST …/policy-tokens/{id}/disable`.
+pub(super) async fn disable(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    Switch::Off.act(&person, LISTED, (organization, id), &typed).await
+}
+
+/// `GET …/policy-tokens/{id}/enable`.
+pub(super) async fn ask_enable(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    Switch::On.ask(&person, LISTED, organization, id).await
+}
+
+/// `POST …/policy-tokens/{id}/enable`.
+pub(super) async fn enable(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    Switch::On.act(&person, LISTED, (organization, id), &typed).await
+}
+
+/// `GET …/policy-tokens/{id}/undo`.
+pub(super) async fn ask_undo(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    Switch::Undo.ask(&person, LISTED, organization, id).await
+}
+
+/// `POST …/policy-tokens/{id}/undo`.
+pub(super) async fn undo(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    Switch::Undo.act(&person, LISTED, (organization, id), &typed).await
+}
+
 /// `GET …/policy-tokens/{id}/delete`.
 pub(super) async fn ask_delete(
     Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
 ) -> PageResult {
     let grant = person.may(organization, Management::PolicyManage)?;
-    let question = delete_question(&person, &grant, id).await?;
-    question.ask(&person, organization, &Pairs::default(), Problems::default()).await
-}
-
-async fn delete_question(person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Confirmation> {
-    let token = policy_tokens::get(&person.app, grant, id).await?.token;
-    let used = usage::of(&person.app, grant, std::slice::from_ref(&token)).await?.remove(&id);
-    let row = row(&person.app, &token, used.as_ref());
-    let last = match &row.last_used {
-        Some(used) => format!("It was last used {}. Whatever that is stops working.", used.at.relative),
-        None => "It was never used.".to_owned(),
-    };
-    Ok(Confirmation {
-        nav: Nav::Tokens,
-        from: (token.name.clone(), format!("policy-tokens/{id}")),
-        question: format!("Delete the policy token “{}”?", token.name),
-        consequences: vec![last, "Its text cannot be made to work again.".to_owned()],
-        facts: vec![("Token", row.hint), ("Role", row.role.name), ("Id", token.id.to_string())],
-        action: format!("policy-tokens/{id}/delete"),
-        button: "Delete it",
-        name: None,
-        needs_proof: false,
-        roles: None,
-    })
+    token_changes::delete_page(&person, &grant, LISTED, id, &Pairs::default(), Problems::default()).await
 }
 
 /// `POST …/policy-tokens/{id}/delete`.
 pub(super) async fn delete(
     Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
 ) -> PageResult {
-    let grant = person.may(organization, Management::PolicyManage)?;
-    let deleted = policy_tokens::delete(&person.app, grant, id).await?;
-    person.done_at(&format!("/console/{organization}/policy-tokens"), Flashed::TokenDeleted, deleted.position)
+    token_changes::deleted(&person, LISTED, (organization, id), &typed).await
 }

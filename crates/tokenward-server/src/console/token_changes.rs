@@ -6,6 +6,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::label::Labels;
 use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, RoleKind};
+use tokenward_core::secret::Kind;
 use tokenward_core::time::{HOUR, Micros, length, length_text};
 use tokenward_core::token::{RevokeReason, Token};
 use tokenward_core::{Error, Result, Time, Uuid};
@@ -25,7 +26,31 @@ use super::words::{count, grouped};
 use crate::service::token_labels::{LabelsChange, MetadataChange};
 use crate::service::token_places::{self, PlacesChange};
 use crate::service::tokens::{self, Overlap, TokenChange};
-use crate::service::{App, IfMatch, Written, usage};
+use crate::service::{App, IfMatch, Written, policy_tokens, usage};
+
+/// The list that a token is in.
+#[derive(Clone, Copy)]
+pub(super) struct Listed {
+    /// Its path below the organization.
+    pub path: &'static str,
+    /// Its tokens.
+    pub kind: Kind,
+    /// What it takes to change them.
+    pub right: Management,
+}
+
+/// API tokens.
+const TOKENS: Listed = Listed { path: LIST, kind: Kind::Token, right: Management::TokenManage };
+
+impl Listed {
+    /// One of them: a living one, or one of which it is still told that it has ended.
+    async fn find(self, person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Token> {
+        match self.kind {
+            Kind::PolicyToken => Ok(policy_tokens::get(&person.app, grant, id).await?.token),
+            Kind::Token | Kind::Session => tokens::find(&person.app, grant, id).await,
+        }
+    }
+}
 
 /// `GET …/tokens/{id}/edit`.
 pub(super) async fn edit(
@@ -290,13 +315,29 @@ pub(super) async fn ask_end_version(
     Extension(person): Extension<SignedIn>,
     At((organization, id, version)): At<(Uuid, Uuid, u16)>,
 ) -> PageResult {
-    let grant = person.may(organization, Management::TokenManage)?;
-    let question = end_question(&person, &grant, id, version).await?;
-    question.ask(&person, organization, &Pairs::default(), Problems::default()).await
+    end_page(&person, TOKENS, (organization, id), version).await
 }
 
-async fn end_question(person: &SignedIn, grant: &Grant, id: Uuid, version: u16) -> Result<Confirmation> {
-    let token = tokens::get(&person.app, grant, id).await?;
+/// Asks before an earlier secret of a token of one of the lists ends.
+pub(super) async fn end_page(
+    person: &SignedIn,
+    list: Listed,
+    (organization, id): (Uuid, Uuid),
+    version: u16,
+) -> PageResult {
+    let grant = person.may(organization, list.right)?;
+    let question = end_question(person, &grant, list, id, version).await?;
+    question.ask(person, organization, &Pairs::default(), Problems::default()).await
+}
+
+async fn end_question(
+    person: &SignedIn,
+    grant: &Grant,
+    list: Listed,
+    id: Uuid,
+    version: u16,
+) -> Result<Confirmation> {
+    let token = list.find(person, grant, id).await?;
     let of = std::slice::from_ref(&token);
     let versions = tokens::versions(&person.app, grant, of).await?.remove(&id).unwrap_or_default();
     let used = usage::of(&person.app, grant, of).await?.remove(&id);
@@ -312,14 +353,14 @@ async fn end_question(person: &SignedIn, grant: &Grant, id: Uuid, version: u16) 
     };
     Ok(Confirmation {
         nav: Nav::Tokens,
-        from: (token.name.clone(), format!("tokens/{id}")),
+        from: (token.name.clone(), format!("{}/{id}", list.path)),
         question: format!("End the secret {} of “{}” now?", secret.hint, token.name),
         consequences: vec![last, "The newest secret stays as it is.".to_owned()],
         facts: vec![
             ("Made", secret.created.full),
             ("Ends otherwise", secret.ends.map(|at| at.full).unwrap_or_default()),
         ],
-        action: format!("tokens/{id}/secrets/{version}/end"),
+        action: format!("{}/{id}/secrets/{version}/end", list.path),
         button: "End it now",
         name: None,
         needs_proof: false,
@@ -332,9 +373,19 @@ pub(super) async fn end_version(
     Extension(person): Extension<SignedIn>,
     At((organization, id, version)): At<(Uuid, Uuid, u16)>,
 ) -> PageResult {
-    let grant = person.may(organization, Management::TokenManage)?;
-    let ended = tokens::end_version(&person.app, grant, id, version).await?;
-    person.done_at(&format!("/console/{organization}/tokens/{id}"), Flashed::SecretEnded, ended.position)
+    ended(&person, TOKENS, (organization, id), version).await
+}
+
+/// Ends an earlier secret of a token of one of the lists.
+pub(super) async fn ended(
+    person: &SignedIn,
+    list: Listed,
+    (organization, id): (Uuid, Uuid),
+    version: u16,
+) -> PageResult {
+    let grant = person.may(organization, list.right)?;
+    let ended = tokens::end_version(&person.app, grant, (list.kind, id), version).await?;
+    person.done_at(&format!("/console/{organization}/{}/{id}", list.path), Flashed::SecretEnded, ended.position)
 }
 
 /// `GET …/tokens/{id}/delete`: asks once more.
@@ -343,11 +394,22 @@ pub(super) async fn ask_delete(
     At((organization, id)): At<(Uuid, Uuid)>,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
-    delete_page(&person, &grant, id, &Pairs::default(), Problems::default()).await
+    delete_page(&person, &grant, TOKENS, id, &Pairs::default(), Problems::default()).await
 }
 
-async fn delete_page(person: &SignedIn, grant: &Grant, id: Uuid, typed: &Pairs, mut problems: Problems) -> PageResult {
-    let token = tokens::get(&person.app, grant, id).await?;
+/// The question about a token of one of the lists.
+pub(super) async fn delete_page(
+    person: &SignedIn,
+    grant: &Grant,
+    list: Listed,
+    id: Uuid,
+    typed: &Pairs,
+    mut problems: Problems,
+) -> PageResult {
+    let token = list.find(person, grant, id).await?;
+    if token.revocation.is_some() {
+        return Err(Error::not_found("token").into());
+    }
     let used = usage::of(&person.app, grant, std::slice::from_ref(&token)).await?;
     let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
     let chosen = typed.get("reason");
@@ -358,6 +420,7 @@ async fn delete_page(person: &SignedIn, grant: &Grant, id: Uuid, typed: &Pairs, 
     });
     let within = length_text(person.app.limits.micros(&crate::limits::TOKEN_UNDO));
     let asked = TokenDeletePage {
+        list: list.path,
         shell,
         token: row(&person.app, &token, used.get(&id)),
         reasons: reasons.collect(),
@@ -374,7 +437,17 @@ pub(super) async fn delete(
     At((organization, id)): At<(Uuid, Uuid)>,
     Extension(typed): Extension<Pairs>,
 ) -> PageResult {
-    let grant = person.may(organization, Management::TokenManage)?;
+    deleted(&person, TOKENS, (organization, id), &typed).await
+}
+
+/// Deletes a token of one of the lists, for the reason that was chosen.
+pub(super) async fn deleted(
+    person: &SignedIn,
+    list: Listed,
+    (organization, id): (Uuid, Uuid),
+    typed: &Pairs,
+) -> PageResult {
+    let grant = person.may(organization, list.right)?;
     let reason = match typed.get("reason") {
         "" => Ok(RevokeReason::Unspecified),
         word => RevokeReason::parse(word).map_err(|problem| Error::invalid("reason", problem.to_string())),
@@ -382,16 +455,23 @@ pub(super) async fn delete(
     let deleted = match reason {
         Ok(reason) => {
             let why = tokens::Why { reason, note: typed.text("note") };
-            tokens::delete(&person.app, grant.clone(), id, why).await
+            match list.kind {
+                Kind::PolicyToken => {
+                    policy_tokens::delete(&person.app, grant.clone(), id, why).await.map(|gone| gone.position)
+                }
+                Kind::Token | Kind::Session => {
+                    tokens::delete(&person.app, grant.clone(), id, why).await.map(|gone| gone.position)
+                }
+            }
         }
         Err(error) => Err(error),
     };
     match deleted {
-        Ok(deleted) => {
-            person.done_at(&format!("/console/{organization}/tokens"), Flashed::TokenDeleted, deleted.position)
+        Ok(position) => {
+            person.done_at(&format!("/console/{organization}/{}", list.path), Flashed::TokenDeleted, position)
         }
         Err(error) => match Problems::of(error) {
-            Ok(problems) => delete_page(&person, &grant, id, &typed, problems).await,
+            Ok(problems) => delete_page(person, &grant, list, id, typed, problems).await,
             Err(PageError(error)) => Err(error.into()),
         },
     }
@@ -399,15 +479,15 @@ pub(super) async fn delete(
 
 /// What is asked before a token is switched off or on, or a deletion is undone.
 #[derive(Clone, Copy)]
-enum Switch {
+pub(super) enum Switch {
     Off,
     On,
     Undo,
 }
 
 impl Switch {
-    async fn question(self, person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Confirmation> {
-        let token = tokens::find(&person.app, grant, id).await?;
+    async fn question(self, person: &SignedIn, grant: &Grant, list: Listed, id: Uuid) -> Result<Confirmation> {
+        let token = list.find(person, grant, id).await?;
         let name = &token.name;
         let (action, question, consequence, button) = match self {
             Self::Off => (
@@ -433,11 +513,11 @@ impl Switch {
         };
         Ok(Confirmation {
             nav: Nav::Tokens,
-            from: (name.clone(), format!("tokens/{id}")),
+            from: (name.clone(), format!("{}/{id}", list.path)),
             question,
             consequences: vec![consequence.to_owned()],
             facts: vec![("Role", token.role_name.clone()), ("Id", id.to_string())],
-            action: format!("tokens/{id}/{action}"),
+            action: format!("{}/{id}/{action}", list.path),
             button,
             name: None,
             // What makes an admin again is as much as making one.
@@ -446,28 +526,34 @@ impl Switch {
         })
     }
 
-    async fn ask(self, person: &SignedIn, organization: Uuid, id: Uuid) -> PageResult {
-        let grant = person.may(organization, Management::TokenManage)?;
-        let question = self.question(person, &grant, id).await?;
+    pub(super) async fn ask(self, person: &SignedIn, list: Listed, organization: Uuid, id: Uuid) -> PageResult {
+        let grant = person.may(organization, list.right)?;
+        let question = self.question(person, &grant, list, id).await?;
         question.ask(person, organization, &Pairs::default(), Problems::default()).await
     }
 
-    async fn act(self, person: &SignedIn, organization: Uuid, id: Uuid, typed: &Pairs) -> PageResult {
-        let grant = person.may(organization, Management::TokenManage)?;
-        let (app, right) = (&person.app, grant.clone());
+    pub(super) async fn act(
+        self,
+        person: &SignedIn,
+        list: Listed,
+        (organization, id): (Uuid, Uuid),
+        typed: &Pairs,
+    ) -> PageResult {
+        let grant = person.may(organization, list.right)?;
+        let (app, right, of) = (&person.app, grant.clone(), (list.kind, id));
         let done = match (proof::given(person, typed).await, self) {
             (Err(error), _) => Err(error),
-            (Ok(()), Self::Off) => tokens::disable(app, right, id).await.map(|off| (Flashed::TokenDisabled, off)),
-            (Ok(()), Self::On) => tokens::enable(app, right, id).await.map(|on| (Flashed::TokenEnabled, on)),
-            (Ok(()), Self::Undo) => tokens::undo(app, right, id).await.map(|undone| (Flashed::TokenRestored, undone)),
+            (Ok(()), Self::Off) => tokens::disable(app, right, of).await.map(|off| (Flashed::TokenDisabled, off)),
+            (Ok(()), Self::On) => tokens::enable(app, right, of).await.map(|on| (Flashed::TokenEnabled, on)),
+            (Ok(()), Self::Undo) => tokens::undo(app, right, of).await.map(|undone| (Flashed::TokenRestored, undone)),
         };
         match done {
             Ok((flash, Written { position, .. })) => {
-                person.done_at(&format!("/console/{organization}/tokens/{id}"), flash, position)
+                person.done_at(&format!("/console/{organization}/{}/{id}", list.path), flash, position)
             }
             Err(error) => {
                 let problems = Problems::of(error)?;
-                self.question(person, &grant, id).await?.ask(person, organization, typed, problems).await
+                self.question(person, &grant, list, id).await?.ask(person, organization, typed, problems).await
             }
         }
     }
@@ -478,7 +564,7 @@ pub(super) async fn ask_disable(
     Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
 ) -> PageResult {
-    Switch::Off.ask(&person, organization, id).await
+    Switch::Off.ask(&person, TOKENS, organization, id).await
 }
 
 /// `POST …/tokens/{id}/disable`.
@@ -487,7 +573,7 @@ pub(super) async fn disable(
     At((organization, id)): At<(Uuid, Uuid)>,
     Extension(typed): Extension<Pairs>,
 ) -> PageResult {
-    Switch::Off.act(&person, organization, id, &typed).await
+    Switch::Off.act(&person, TOKENS, (organization, id), &typed).await
 }
 
 /// `GET …/tokens/{id}/enable`.
@@ -495,7 +581,7 @@ pub(super) async fn ask_enable(
     Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
 ) -> PageResult {
-    Switch::On.ask(&person, organization, id).await
+    Switch::On.ask(&person, TOKENS, organization, id).await
 }
 
 /// `POST …/tokens/{id}/enable`.
@@ -504,7 +590,7 @@ pub(super) async fn enable(
     At((organization, id)): At<(Uuid, Uuid)>,
     Extension(typed): Extension<Pairs>,
 ) -> PageResult {
-    Switch::On.act(&person, organization, id, &typed).await
+    Switch::On.act(&person, TOKENS, (organization, id), &typed).await
 }
 
 /// `GET …/tokens/{id}/undo`.
@@ -512,7 +598,7 @@ pub(super) async fn ask_undo(
     Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
 ) -> PageResult {
-    Switch::Undo.ask(&person, organization, id).await
+    Switch::Undo.ask(&person, TOKENS, organization, id).await
 }
 
 /// `POST …/tokens/{id}/undo`.
@@ -521,5 +607,5 @@ pub(super) async fn undo(
     At((organization, id)): At<(Uuid, Uuid)>,
     Extension(typed): Extension<Pairs>,
 ) -> PageResult {
-    Switch::Undo.act(&person, organization, id, &typed).await
+    Switch::Undo.act(&person, TOKENS, (organization, id), &typed).await
 }

@@ -49,8 +49,13 @@ const FILTERS: [(&str, &str); Which::ALL.len()] = [
     ("admin", "Admin"),
     ("disabled", "Disabled"),
 ];
-/// The filter for what has ended, expired or deleted, which the others leave out. It is not counted: nothing else gets slower by it.
-const ENDED: (&str, &str) = ("ended", "Ended");
+/// The filters for what has ended, which the others leave out. They are not counted: nothing else gets slower by them.
+const ENDED: [(&str, &str); 3] = [("expired", "Expired"), ("revoked", "Deleted"), ("ended", "Ended")];
+
+/// Which of these a filter is.
+fn of_ended(filter: &str) -> Option<&'static str> {
+    ENDED.iter().find(|(name, _)| *name == filter).map(|(name, _)| *name)
+}
 
 /// What the list can be sorted by: what the query says, what the head says, and which columns a narrow window leaves out.
 const SORTS: [(&str, &str, bool); 5] = [
@@ -99,7 +104,7 @@ impl Asked {
         if search.contains(char::is_control) {
             return Err(Error::invalid("q", "has a control character, which no name has"));
         }
-        let filter = query.one_of("filter", FILTERS.iter().chain([&ENDED]).map(|(name, _)| *name))?.to_owned();
+        let filter = query.one_of("filter", FILTERS.iter().chain(&ENDED).map(|(name, _)| *name))?.to_owned();
         let backwards = SORTS.map(|(name, ..)| format!("-{name}"));
         let words = SORTS.iter().map(|(name, ..)| *name).chain(backwards.iter().map(String::as_str));
         let word = query.one_of("sort", words)?;
@@ -221,12 +226,15 @@ async fn show(person: &SignedIn, grant: &Grant, query: &Pairs, asked: Asked, pro
         current: name == asked.filter,
     };
     let mut chips: Vec<Chip> = FILTERS.into_iter().enumerate().map(chip).collect();
-    let (name, label) = ENDED;
-    let href = asked.address(&base, name, &sort);
-    chips.push(Chip { label: label.into(), href, count: None, current: name == asked.filter });
+    chips.extend(ENDED.into_iter().map(|(name, label)| Chip {
+        label: label.into(),
+        href: asked.address(&base, name, &sort),
+        count: None,
+        current: name == asked.filter,
+    }));
     let ids = &survey.page;
     let mut on_page = tokens::these(&person.app, grant, ids, false).await?;
-    if asked.filter == ENDED.0 {
+    if of_ended(&asked.filter).is_some() {
         on_page.extend(tokens::these(&person.app, grant, ids, true).await?);
     }
     on_page.sort_by_key(|token| ids.iter().position(|id| *id == token.id));
@@ -327,10 +335,11 @@ impl Survey {
         let now = person.app.now();
         let facts = Facts { now, soon: now, unused_since: now, in_use_since: now, admin: Uuid::nil() };
         let order = (shelf(asked.sort.0), asked.sort.1);
-        let (matching, _) = token_overview::ended(&person.app, grant, &facts, order, 0, 0).await?;
+        let which = of_ended(&asked.filter).unwrap_or("ended");
+        let (matching, _) = token_overview::ended(&person.app, grant, &facts, which, order, 0, 0).await?;
         let matching = usize::try_from(matching).unwrap_or(usize::MAX);
         let (before, pager) = place(matching, base, query, "page");
-        let (_, page) = token_overview::ended(&person.app, grant, &facts, order, before, PAGE).await?;
+        let (_, page) = token_overview::ended(&person.app, grant, &facts, which, order, before, PAGE).await?;
         Ok(Self { matching, page, pager, ..survey })
     }
 
@@ -339,7 +348,7 @@ impl Survey {
         let mut survey = Self::default();
         let living = Filter { state: TokenFilter::Living, ..Filter::default() };
         survey.look_through(person, grant, &living, asked, &words).await?;
-        if asked.filter == ENDED.0 {
+        if of_ended(&asked.filter).is_some() {
             let ended = Filter { state: TokenFilter::Ended, ..Filter::default() };
             survey.look_through(person, grant, &ended, asked, &words).await?;
         }
@@ -380,8 +389,12 @@ impl Survey {
                         *count += usize::from(matching && fits(name, token, used, organization, now));
                     }
                 }
-                let wanted =
-                    if asked.filter == ENDED.0 { ended } else { fits(&asked.filter, token, used, organization, now) };
+                let wanted = match of_ended(&asked.filter) {
+                    Some("expired") => ended && token.revocation.is_none(),
+                    Some("revoked") => ended && token.revocation.is_some(),
+                    Some(_) => ended,
+                    None => fits(&asked.filter, token, used, organization, now),
+                };
                 if matching && wanted {
                     self.found.push((sort_key(asked.sort.0, token, used), token.id));
                 }

@@ -494,7 +494,7 @@ fn brownout_words(person: &SignedIn, it: Brownout) -> String {
 }
 
 /// Why a token is switched off, where nobody did it by hand.
-fn off_because(because: DisabledBecause) -> &'static str {
+pub(super) fn off_because(because: DisabledBecause) -> &'static str {
     match because {
         DisabledBecause::NotAttested => "Nobody has said in time that it is still needed.",
         DisabledBecause::SecretReused => {
@@ -512,7 +512,7 @@ pub(super) const REASONS: [(RevokeReason, &str); 5] = [
     (RevokeReason::KeyCompromise, "It has leaked, or may have"),
 ];
 
-fn revocation(person: &SignedIn, token: &Token, it: &Revocation) -> RevocationView {
+pub(super) fn revocation(person: &SignedIn, token: &Token, it: &Revocation) -> RevocationView {
     let reason = REASONS.into_iter().find(|(reason, _)| *reason == it.reason && it.reason != RevokeReason::Unspecified);
     RevocationView {
         at: person.moment(it.at),

@@ -12,18 +12,19 @@ use tokenward_core::meter::Allowance;
 use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::secret::{self, Registration};
-use tokenward_core::token::{self, RevokeReason, Token, TokenVersion};
+use tokenward_core::token::{self, Token, TokenFilter, TokenVersion};
 use tokenward_core::token_policy::{End, TokenPolicy};
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{Conn, roles, token_policies, tokens as kept};
 use tokenward_verify::server::TriedBy;
-use tokenward_verify::server::policy::{AskedRequest, Judgement, Policy, RequestBody};
+use tokenward_verify::server::policy::{AskedRequest, Judgement, Policy, PolicyLines, RequestBody};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::decisions::KeptDecision;
 use super::holders::{self, Wanted};
 use super::token_list::maker_left;
+use super::token_owners::OwnerChange;
 use super::tokens::{Created, Secret, Why, accepted, check_words, event, policy_token_not_ended, snapshot};
 use super::{App, IfMatch, Written, proof, token_allowance, token_networks, token_owners};
 use crate::heavy;
@@ -45,6 +46,10 @@ pub struct NewPolicyToken {
     pub end: End,
     /// What it may be used for, in Rego.
     pub policy: String,
+    /// The member who is accountable for it, or nobody; `None` is who makes it, or the owner of the token that does.
+    pub owner_id: Option<Option<Uuid>>,
+    /// The member who takes it over from that one.
+    pub successor_id: Option<Uuid>,
     /// Its secret, where the caller made it; `None` is one of ours.
     pub registration: Option<Registration>,
 }
@@ -78,13 +83,51 @@ pub async fn compile(source: String) -> Result<Policy> {
     compiled.map_err(|problem| Error::invalid("opa_policy", format!("cannot be used: {problem}")))
 }
 
-/// Which policy tokens are wanted, of those that have not ended.
+/// What tells which lines of a policy hold; `None` where it has too many, or the server is busy.
+async fn lines_of(source: String) -> Result<Option<PolicyLines>> {
+    let patience = POLICY_COMPILE_TIME.time();
+    let Ok(turn) = timeout(patience, TURNS.acquire()).await else { return Ok(None) };
+    let turn = turn.map_err(Error::internal)?;
+    match timeout(patience, heavy::aside_in(turn, move || PolicyLines::of(&source))).await {
+        Ok(found) => found?,
+        Err(_) => Ok(None),
+    }
+}
+
+/// A policy that is tried, with its lines.
+struct Tried {
+    policy: Policy,
+    lines: Option<PolicyLines>,
+}
+
+impl Tried {
+    async fn compile(source: String) -> Result<Self> {
+        let policy = compile(source.clone()).await?;
+        Ok(Self { policy, lines: lines_of(source).await? })
+    }
+
+    fn ask(&self, app: &App, organization: Uuid, bearer: &TriedBy<'_>, asked: &AskedRequest<'_>) -> TrialAnswer {
+        let said = app.verifier.try_policy(&self.policy, organization, bearer, asked);
+        let lines = self.lines.as_ref();
+        TrialAnswer {
+            allowed: said.is_allowed(),
+            detail: words(&said),
+            lines: lines.map(|it| app.verifier.try_lines(it, organization, bearer, asked)).unwrap_or_default(),
+        }
+    }
+}
+
+/// Which policy tokens are wanted.
 #[derive(Clone, Default, Debug)]
 pub struct PolicyTokenFilter {
     /// Only those that go beyond this token policy.
     pub exceeding: Option<TokenPolicy>,
     /// Only those whose maker has left.
     pub maker_left: bool,
+    /// Only those whose owner has left.
+    pub owner_left: bool,
+    /// What they are in: without a word, those that have not ended.
+    pub state: TokenFilter,
 }
 
 /// A part of these policy tokens: those behind the token `after`, as many as are looked at for it. Answers them and, where there
@@ -98,12 +141,24 @@ pub async fn part(
 ) -> Result<(Vec<PolicyToken>, Option<Uuid>)> {
     let mut reader = app.read_on(grant, after).await?;
     let now = app.now();
-    let mut part = kept::policy_page(reader.conn(), grant, after, limit).await?;
+    let with_ended = !matches!(
+        filter.state,
+        TokenFilter::Living | TokenFilter::Active | TokenFilter::Disabled | TokenFilter::NotYetValid
+    );
+    let mut part = kept::policy_page(reader.conn(), grant, with_ended, after, limit).await?;
+    // What has ended longer ago is not told any more.
+    let oldest = match with_ended {
+        true => Some(now.plus(-kept::ended::retention(reader.conn()).await?)),
+        false => None,
+    };
     let last = part.last().filter(|_| part.len() >= limit).map(|token| token.id);
     let directory = app.verifier.directory();
     let organization = directory.organization(grant.organization());
     part.retain(|token| {
-        token.expires_at.is_none_or(|at| now < at)
+        let ended = token.revocation.as_ref().map(|it| it.at).or(token.expires_at);
+        filter.state.takes(token.state(now))
+            && oldest.is_none_or(|oldest| ended.is_none_or(|at| oldest < at))
+            && (!filter.owner_left || token_owners::owner_left(token, organization))
             && filter.exceeding.as_ref().is_none_or(|policy| policy.exceeded_by(token, now))
             && (!filter.maker_left || maker_left(token, organization))
     });
@@ -124,10 +179,10 @@ async fn policy_of(conn: Conn<'_>, token: Uuid) -> Result<String> {
     row.map(|row| row.source).ok_or_else(|| Error::internal("a policy token without a policy"))
 }
 
-/// One policy token that was not taken back.
+/// One policy token: a living one, or one that has ended not longer ago than that is told.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<PolicyToken> {
     let mut reader = app.read(grant.organization()).await?;
-    let token = kept::policy_token(reader.conn(), grant, id).await?;
+    let token = kept::find_of(reader.conn(), grant, secret::Kind::PolicyToken, id, app.now()).await?;
     let policy = policy_of(reader.conn(), id).await?;
     let versions = kept::versions(reader.conn(), &[id], app.now()).await?.remove(&id).unwrap_or_default();
     Ok(PolicyToken { token, policy, versions })
@@ -171,8 +226,22 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                 }
                 secret.refuse_used(tx).await?;
                 let maker = grant.token().map(|(id, _)| id);
-                let owners = kept::owners_of(tx.conn(), maker.as_slice()).await?;
-                let owner = token_owners::usual(grant, |token| owners.get(&token).cloned());
+                let mut faults = Faults::default();
+                let owner = match new.owner_id {
+                    Some(named) => {
+                        let found = token_owners::member(tx, grant, "owner_id", named, &mut faults).await?;
+                        found.map(|it| (it.account_id, it.email))
+                    }
+                    None => {
+                        let owners = kept::owners_of(tx.conn(), maker.as_slice()).await?;
+                        token_owners::usual(grant, |token| owners.get(&token).cloned())
+                    }
+                };
+                if let Some(successor) = new.successor_id {
+                    token_owners::member(tx, grant, "successor_id", Some(successor), &mut faults).await?;
+                    token_owners::check_successor(owner.as_ref().map(|(id, _)| *id), successor, &mut faults);
+                }
+                faults.finish()?;
                 let token = Token {
                     id: tx.new_id(),
                     organization_id: grant.organization(),
@@ -186,7 +255,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                     creator_id: grant.by().actor.id(),
                     owner_id: owner.as_ref().map(|(id, _)| *id),
                     owner_name: owner.map(|(_, email)| email),
-                    successor_id: None,
+                    successor_id: new.successor_id,
                     created_at: now,
                     updated_at: now,
                     not_before: None,
@@ -214,7 +283,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                     labels: None,
                     metadata: None,
                     owner_id: token.owner_id,
-                    successor_id: None,
+                    successor_id: token.successor_id,
                     permissions: &[],
                     places: None,
                     allowance: Allowance::default(),
@@ -245,6 +314,10 @@ pub struct PolicyTokenChange {
     pub expires_at: Option<Option<Time>>,
     /// Another policy.
     pub policy: Option<String>,
+    /// Another owner, or none.
+    pub owner_id: Option<Option<Uuid>>,
+    /// Another successor, or none.
+    pub successor_id: Option<Option<Uuid>>,
 }
 
 /// Changes a policy token: its text stays the same, and what is changed counts from the next request on, and for those whose
@@ -279,12 +352,14 @@ pub async fn update(
                 token_networks::within_own(tx, grant, &[]).await?;
                 token_allowance::within_own(tx, grant, &Allowance::default()).await?;
                 let expires_at = change.expires_at.unwrap_or(old.expires_at);
+                let mut faults = Faults::default();
                 if expires_at != old.expires_at || role.id != old.role_id {
                     let (lives, _) = token_policies::get(tx.conn(), grant).await?;
-                    let mut faults = Faults::default();
                     faults.check("expires_at", lives.of_role(role.id).check_end(expires_at, token::begin(None, now)));
-                    faults.finish()?;
                 }
+                let owners = OwnerChange { owner: change.owner_id, successor: change.successor_id };
+                let owner = token_owners::of_change(tx, grant, &old, owners, &mut faults).await?;
+                faults.finish()?;
                 if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
                     grant.require_proof(proof, now)?;
                 }
@@ -295,6 +370,9 @@ pub async fn update(
                     role_id: role.id,
                     role_name: role.name.to_string(),
                     expires_at,
+                    owner_id: owner.id,
+                    owner_name: owner.name,
+                    successor_id: owner.successor,
                     updated_at: tx.next_version(old.updated_at),
                     ..old.clone()
                 };
@@ -318,15 +396,19 @@ pub async fn update(
 }
 
 /// Takes a policy token back. It is refused from the moment this answers; its name is free at once.
-pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()>> {
+pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid, why: Why) -> Result<Written<()>> {
+    why.check()?;
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let token = kept::policy_token(tx.conn(), grant, id).await?;
             let policy = policy_of(tx.conn(), id).await?;
-            let why = Why { reason: RevokeReason::Unspecified, note: None };
             let revocation = why.revocation(grant, tx.now());
             kept::revoke_policy_token(tx, grant, id, &revocation).await?;
-            let before = TokenSnapshot { revoked_reason: Some(revocation.reason), ..with_policy(&token, &policy) };
+            let before = TokenSnapshot {
+                revoked_reason: Some(revocation.reason),
+                revoked_note: revocation.note.clone(),
+                ..with_policy(&token, &policy)
+            };
             let event: Event = event(Kind::TokenDeleted, &token).before(before);
             Ok(((), vec![event]))
         })
@@ -393,6 +475,19 @@ pub struct TrialAnswer {
     pub allowed: bool,
     /// Why, in words.
     pub detail: String,
+    /// The lines of the policy that held of it.
+    pub lines: Vec<u32>,
+}
+
+/// The lines that held, for people; nothing where none did.
+#[must_use]
+pub fn lines_told(lines: &[u32]) -> Option<String> {
+    let all: Vec<String> = lines.iter().map(u32::to_string).collect();
+    match all.len() {
+        0 => None,
+        1 => Some(format!("Line {} holds.", all[0])),
+        _ => Some(format!("Lines {} hold.", all.join(", "))),
+    }
 }
 
 /// Asks a policy about requests, as it will be asked: resources of the organization are looked up. There is no token yet, so that a
@@ -405,12 +500,12 @@ pub async fn evaluate(app: &Arc<App>, grant: &Grant, policy: String, trials: Vec
         api: None,
         permission: None,
     }));
-    let policy = faults.and(compile(policy).await)?;
+    let policy = faults.and(Tried::compile(policy).await)?;
     let (app, grant) = (Arc::clone(app), grant.clone());
     heavy::run(move || trials.iter().map(|trial| ask(&app, &grant, &policy, trial)).collect()).await
 }
 
-fn ask(app: &App, grant: &Grant, policy: &Policy, trial: &Trial) -> TrialAnswer {
+fn ask(app: &App, grant: &Grant, policy: &Tried, trial: &Trial) -> TrialAnswer {
     let body = trial.body.as_deref().unwrap_or_default();
     let asked = AskedRequest {
         method: &trial.method,
@@ -419,11 +514,7 @@ fn ask(app: &App, grant: &Grant, policy: &Policy, trial: &Trial) -> TrialAnswer 
         of_ours: !trial.gateway,
     };
     let bearer = TriedBy { token: Uuid::nil(), name: "try", at: app.now() };
-    answer(&app.verifier.try_policy(policy, grant.organization(), &bearer, &asked))
-}
-
-fn answer(said: &Judgement) -> TrialAnswer {
-    TrialAnswer { allowed: said.is_allowed(), detail: words(said) }
+    policy.ask(app, grant.organization(), &bearer, &asked)
 }
 
 /// A request that a policy token has made, and what another policy says of it.
@@ -445,7 +536,7 @@ pub struct Replayed {
 /// too long to be kept are left out.
 pub async fn replay(app: &Arc<App>, grant: &Grant, id: Uuid, policy: String) -> Result<Vec<Replayed>> {
     let name = get(app, grant, id).await?.token.name;
-    let policy = compile(policy).await?;
+    let policy = Tried::compile(policy).await?;
     let (app, organization) = (Arc::clone(app), grant.organization());
     heavy::run(move || {
         let decisions = app.verifier.decisions(organization, Some(id)).into_iter();
@@ -456,7 +547,7 @@ pub async fn replay(app: &Arc<App>, grant: &Grant, id: Uuid, policy: String) -> 
             };
             let asked = AskedRequest { method: &method, path: &path, body: RequestBody::Unknown, of_ours };
             let bearer = TriedBy { token: id, name: &name, at };
-            let answer = answer(&app.verifier.try_policy(&policy, organization, &bearer, &asked));
+            let answer = policy.ask(&app, organization, &bearer, &asked);
             let was_allowed = denied != Some(Reason::PolicyDenied);
             whole.then_some(Replayed { at, method, path, was_allowed, answer })
         };

@@ -87,12 +87,13 @@ fn ask_one(app: &App, organization: Uuid, role: Uuid, at: usize, trial: &RoleTri
         }
     };
     Ok(match decision {
-        Decision::Allow => TrialAnswer { allowed: true, detail: "The role allows it.".to_owned() },
-        Decision::Deny { missing: Some(missing), .. } => {
-            TrialAnswer { allowed: false, detail: format!("The role lacks `{missing}`.") }
-        }
-        Decision::Deny { reason, missing: None } => {
-            TrialAnswer { allowed: false, detail: reason.sentence().to_owned() }
-        }
+        Decision::Allow => of_role(true, "The role allows it.".to_owned()),
+        Decision::Deny { missing: Some(missing), .. } => of_role(false, format!("The role lacks `{missing}`.")),
+        Decision::Deny { reason, missing: None } => of_role(false, reason.sentence().to_owned()),
     })
+}
+
+/// A role has no lines.
+fn of_role(allowed: bool, detail: String) -> TrialAnswer {
+    TrialAnswer { allowed, detail, lines: Vec::new() }
 }

@@ -46,12 +46,13 @@ pub async fn ended(
     app: &Arc<App>,
     grant: &Grant,
     facts: &Facts,
+    which: &'static str,
     order: (Shelf, bool),
     before: usize,
     size: usize,
 ) -> Result<(u64, Vec<Uuid>)> {
     let mut reader = app.read(grant.organization()).await?;
-    overview::ended(reader.conn(), grant, facts, order, before, size).await
+    overview::ended(reader.conn(), grant, facts, which, order, before, size).await
 }
 
 /// A page of some of them.

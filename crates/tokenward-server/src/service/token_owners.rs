@@ -67,7 +67,8 @@ pub(super) async fn of_change(
     Ok(now)
 }
 
-async fn member(
+/// The member that a field names, where it names one.
+pub(super) async fn member(
     tx: &mut Tx,
     grant: &Grant,
     field: &str,

@@ -12,7 +12,7 @@ use tokenward_core::meter::{Allowance, Quota, Rate};
 use tokenward_core::nearest::known_words;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::secret::{InnerDigest, Registration};
-use tokenward_core::time::length;
+use tokenward_core::time::{DAY, length};
 use tokenward_core::token_policy::End;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{environments, members, projects};
@@ -165,16 +165,16 @@ impl Names {
             }
             found
         });
-        let moment = |field, faults: &mut Faults| -> Option<Option<Time>> {
+        let moment = |field, day: Day, faults: &mut Faults| -> Option<Option<Time>> {
             let text = said(field, faults)?;
-            let read = if text == "never" { Some(None) } else { at(&text, now).map(Some) };
+            let read = if text == "never" { Some(None) } else { at(&text, day, now).map(Some) };
             if read.is_none() {
                 faults.push(field, "is no date, date-time or length such as 90d");
             }
             read
         };
-        let end = moment("expires_at", faults).map_or(End::Usual, |at| at.map_or(End::Never, End::At));
-        let not_before = moment("not_before", faults).flatten();
+        let end = moment("expires_at", Day::Ends, faults).map_or(End::Usual, |at| at.map_or(End::Never, End::At));
+        let not_before = moment("not_before", Day::Begins, faults).flatten();
         let member = |field, faults: &mut Faults| {
             let address = said(field, faults)?;
             let found = self.members.get(&address.to_lowercase()).copied();
@@ -212,9 +212,21 @@ impl Names {
     }
 }
 
+/// What a date stands for (UTC).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Day {
+    /// Its first moment: it is the first day.
+    Begins,
+    /// The first moment after it: it is the last day.
+    Ends,
+}
+
 /// A moment as people write it: a date-time, a date, or a length from now on.
-fn at(text: &str, now: Time) -> Option<Time> {
-    let of_day = || Time::parse(&format!("{text}T00:00:00Z"));
+fn at(text: &str, day: Day, now: Time) -> Option<Time> {
+    let of_day = || {
+        let begin = Time::parse(&format!("{text}T00:00:00Z"))?;
+        Some(if day == Day::Ends { begin.plus(DAY) } else { begin })
+    };
     Time::parse(text).or_else(of_day).or_else(|| length(text).map(|life| now.plus(life)))
 }
 
@@ -291,4 +303,22 @@ fn networks(said: Option<&Value>, faults: &mut Faults) -> Vec<NotedNetwork> {
         }
     };
     token_networks::read(texts.into_iter().map(|it| (it, None)), |_| "networks".to_owned(), faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_the_last_day_of_a_token_or_its_first() {
+        let now = Time::parse("2026-11-24T12:00:00Z").unwrap();
+        let of = |text: &str, day| at(text, day, now).map(|at| at.to_string());
+        assert_eq!(of("2027-01-31", Day::Ends).as_deref(), Some("2027-02-01T00:00:00.000000Z"));
+        assert_eq!(of("2027-01-31", Day::Begins).as_deref(), Some("2027-01-31T00:00:00.000000Z"));
+        for day in [Day::Begins, Day::Ends] {
+            assert_eq!(of("2027-01-31T12:00:00Z", day).as_deref(), Some("2027-01-31T12:00:00.000000Z"));
+            assert_eq!(of("2d", day).as_deref(), Some("2026-11-26T12:00:00.000000Z"));
+            assert_eq!(of("soon", day), None);
+        }
+    }
 }

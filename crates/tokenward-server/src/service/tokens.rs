@@ -28,7 +28,7 @@ use super::{
     App, IfMatch, Written, proof, registration, sessions, token_allowance, token_labels, token_networks, token_owners,
     token_places, token_scope,
 };
-use crate::limits::{TOKEN_OVERLAP, TOKEN_UNDO, TOKENS};
+use crate::limits::{POLICY_TOKENS, TOKEN_OVERLAP, TOKEN_UNDO, TOKENS};
 use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
 
@@ -536,11 +536,14 @@ fn digests<'a>(app: &'a App, inner: &'a InnerDigest) -> impl Iterator<Item = Dig
     app.verifier.peppers().iter().map(|pepper| pepper.digest(inner))
 }
 
+/// A token of one kind.
+pub type Of = (secret::Kind, Uuid);
+
 /// Ends an earlier secret of a token now. Its newest one cannot be ended so.
-pub async fn end_version(app: &Arc<App>, grant: Grant, id: Uuid, version: u16) -> Result<Written<Token>> {
+pub async fn end_version(app: &Arc<App>, grant: Grant, of: Of, version: u16) -> Result<Written<Token>> {
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
-            let old = not_ended(tx, grant, id).await?;
+            let old = not_ended_of(tx, grant, of).await?;
             roles::assignable_to(tx, grant, old.role_id, &old.permissions, &old.places).await?;
             if version == old.version {
                 return Err(Error::conflict(
@@ -548,7 +551,7 @@ pub async fn end_version(app: &Arc<App>, grant: Grant, id: Uuid, version: u16) -
                 ));
             }
             let now = tx.now();
-            let Some(ended) = accepted(tx, id, now).await?.into_iter().find(|it| it.version == version) else {
+            let Some(ended) = accepted(tx, old.id, now).await?.into_iter().find(|it| it.version == version) else {
                 return Err(Error::not_found("accepted secret of this token"));
             };
             let token = Token { updated_at: tx.next_version(old.updated_at), ..old.clone() };
@@ -580,10 +583,15 @@ pub(super) async fn may_hand_out(tx: &mut Tx, grant: &Grant, token: &Token, proo
     Ok(())
 }
 
-/// A token whose end has not come, and that was not taken back.
+/// An API token whose end has not come, and that was not taken back.
 pub(super) async fn not_ended(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<Token> {
+    not_ended_of(tx, grant, (secret::Kind::Token, id)).await
+}
+
+/// The same of a kind.
+pub(super) async fn not_ended_of(tx: &mut Tx, grant: &Grant, (kind, id): Of) -> Result<Token> {
     let now = tx.now();
-    let token = tokens::find(tx.conn(), grant, id, now).await?;
+    let token = tokens::find_of(tx.conn(), grant, kind, id, now).await?;
     if let Some(Revocation { at, .. }) = token.revocation {
         return Err(Error::conflict(format!("The token was deleted at {at}. Make a new one.")));
     }
@@ -644,12 +652,12 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid, why: Why) -> Result<
 
 /// Undoes a deletion that is not longer ago than the limit `token_undo_ms`: the same secrets are accepted again, with the
 /// same role. Not where a secret may be in wrong hands. What makes an admin needs a fresh proof of a person.
-pub async fn undo(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Token>> {
+pub async fn undo(app: &Arc<App>, grant: Grant, (kind, id): Of) -> Result<Written<Token>> {
     let (proof, limits) = (proof::lifetime(app), app.limits.clone());
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let now = tx.now();
-            let old = tokens::find(tx.conn(), grant, id, now).await?;
+            let old = tokens::find_of(tx.conn(), grant, kind, id, now).await?;
             let Some(revocation) = &old.revocation else {
                 return Err(Error::conflict("The token was not deleted; there is nothing to undo."));
             };
@@ -685,6 +693,10 @@ pub async fn undo(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Toke
             let token = Token { revocation: None, updated_at: tx.next_version(old.updated_at), ..old };
             let with_it = tokens::restore(tx, grant, &token).await?;
             limits.room(&TOKENS, with_it - 1, "The organization has as many API tokens as")?;
+            if kind == secret::Kind::PolicyToken {
+                let with_it = tokens::count_policy_tokens(tx.conn(), grant).await?;
+                limits.room(&POLICY_TOKENS, with_it - 1, "The organization has as many policy tokens as")?;
+            }
             let event = event(Kind::TokenRestored, &token).after(snapshot(&token));
             Ok((token, vec![event]))
         })
@@ -706,20 +718,20 @@ pub fn undo_until(app: &App, token: &Token, revocation: &Revocation) -> Option<T
 
 /// Switches a token off: it is refused, and keeps everything, until it is switched on again. One
 /// that is off already is a conflict.
-pub async fn disable(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Token>> {
-    switch(app, grant, id, true).await
+pub async fn disable(app: &Arc<App>, grant: Grant, of: Of) -> Result<Written<Token>> {
+    switch(app, grant, of, true).await
 }
 
 /// Switches a token on again. What makes an admin needs a fresh proof of a person.
-pub async fn enable(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Token>> {
-    switch(app, grant, id, false).await
+pub async fn enable(app: &Arc<App>, grant: Grant, of: Of) -> Result<Written<Token>> {
+    switch(app, grant, of, false).await
 }
 
-async fn switch(app: &Arc<App>, grant: Grant, id: Uuid, off: bool) -> Result<Written<Token>> {
+async fn switch(app: &Arc<App>, grant: Grant, of: Of, off: bool) -> Result<Written<Token>> {
     let proof = proof::lifetime(app);
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
-            let old = not_ended(tx, grant, id).await?;
+            let old = not_ended_of(tx, grant, of).await?;
             let now = tx.now();
             if !off {
                 may_hand_out(tx, grant, &old, proof).await?;

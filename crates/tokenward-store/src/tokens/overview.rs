@@ -147,7 +147,11 @@ macro_rules! of {
         chosen!(soon unused endless orphaned unowned unconfirmed admin disabled)
     };
     (ended) => {
-        concat!(ended!(), " AND $9 IS NOT NULL")
+        concat!(
+            ended!(),
+            " AND (CASE $9 WHEN 'expired' THEN t.revoked_at IS NULL WHEN 'revoked' THEN t.revoked_at IS NOT NULL \
+             ELSE t.id IS NOT NULL END)"
+        )
     };
 }
 macro_rules! chosen_by {
@@ -242,22 +246,23 @@ pub async fn ids(
 }
 
 /// The ids of some of those that have ended and of which that is still told, in an order, so many behind the first `before`; and
-/// how many they are in all.
+/// how many they are in all. `which` is `expired`, `revoked`, or `ended` for both.
 pub async fn ended(
     mut conn: Conn<'_>,
     grant: &Grant,
     facts: &Facts,
+    which: &'static str,
     (shelf, descending): (Shelf, bool),
     before: usize,
     limit: usize,
 ) -> Result<(u64, Vec<Uuid>)> {
-    const COUNT: &str = concat!("SELECT count(*) FROM token t WHERE ", ended!());
+    const COUNT: &str = concat!("SELECT count(*) FROM token t WHERE ", of!(ended));
     let oldest = facts.now.plus(-super::ended::retention(conn.reborrow()).await?);
     let facts = &Facts { soon: oldest, ..*facts };
-    let (count,): (i64,) = run!(conn.reborrow(), c => asked!(COUNT, grant, facts).fetch_one(&mut *c))?;
+    let (count,): (i64,) = run!(conn.reborrow(), c => asked!(COUNT, grant, facts).bind(which).fetch_one(&mut *c))?;
     let text = by_shelf!((shelf, descending), ended);
     let (before, limit) = (i64::try_from(before).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX));
-    let rows: Vec<(Uuid,)> = run!(conn, c => asked!(text, grant, facts).bind("ended").bind(limit).bind(before)
+    let rows: Vec<(Uuid,)> = run!(conn, c => asked!(text, grant, facts).bind(which).bind(limit).bind(before)
         .fetch_all(&mut *c))?;
     Ok((count.unsigned_abs(), rows.into_iter().map(|(id,)| id).collect()))
 }

@@ -12,6 +12,8 @@ use super::held::HeldPolicy;
 #[cfg(feature = "policies")]
 use super::input::PolicyInput;
 #[cfg(feature = "policies")]
+use super::lines::PolicyLines;
+#[cfg(feature = "policies")]
 use super::path::segments;
 #[cfg(feature = "policies")]
 use super::place::place;
@@ -52,18 +54,36 @@ pub(crate) fn allows(held: &HeldPolicy, bearer: &Bearer<'_>, request: &AskedRequ
 /// What a policy says of a request that this bearer makes.
 #[cfg(feature = "policies")]
 pub(crate) fn ask(policy: &Policy, bearer: &Bearer<'_>, request: &AskedRequest<'_>, now: Time) -> Judgement {
+    let said = shown(bearer, request, now, |input| policy.ask(input));
+    said.unwrap_or_else(|why| Judgement::Failed(why.to_owned()))
+}
+
+/// Which lines of it held of such a request.
+#[cfg(feature = "policies")]
+pub(crate) fn lines(of: &PolicyLines, bearer: &Bearer<'_>, request: &AskedRequest<'_>, now: Time) -> Vec<u32> {
+    shown(bearer, request, now, |input| of.held(input)).unwrap_or_default()
+}
+
+/// Asks with what a policy is shown of a request; a reason where there is nothing to show, and it is denied.
+#[cfg(feature = "policies")]
+fn shown<T>(
+    bearer: &Bearer<'_>,
+    request: &AskedRequest<'_>,
+    now: Time,
+    ask: impl FnOnce(&PolicyInput<'_>) -> T,
+) -> Result<T, &'static str> {
     // Ours is read in one way alone. Of another service it is not known which one it takes.
     if !request.of_ours && unambiguous(tokenward_core::path::split(request.path.as_bytes()).0).is_err() {
-        return Judgement::Failed("Programs read this path in different ways".to_owned());
+        return Err("Programs read this path in different ways");
     }
     let Some(path) = segments(request.path, request.of_ours) else {
-        return Judgement::Failed("The path does not begin with a slash, or is not UTF-8".to_owned());
+        return Err("The path does not begin with a slash, or is not UTF-8");
     };
     let Some(place) = place(bearer.organization, &path, request.of_ours) else {
-        return Judgement::Failed("The path names what the organization does not have".to_owned());
+        return Err("The path names what the organization does not have");
     };
     let method = request.method.to_ascii_uppercase();
-    policy.ask(&PolicyInput {
+    Ok(ask(&PolicyInput {
         method: &method,
         path: &path,
         body: request.body,
@@ -74,7 +94,7 @@ pub(crate) fn ask(policy: &Policy, bearer: &Bearer<'_>, request: &AskedRequest<'
         token: bearer.token,
         token_name: bearer.name,
         now,
-    })
+    }))
 }
 
 /// Without an engine no policy says yes.

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use regorus::languages::rego::compiler::Compiler;
 use regorus::rvm::instructions::BuiltinCallParams;
@@ -98,14 +98,7 @@ impl Policy {
         if let Err(problem) = scan::scan(source) {
             return Ok(Err(problem));
         }
-        std::thread::scope(|scope| {
-            let builder = std::thread::Builder::new().name("policy".to_owned()).stack_size(COMPILE_STACK);
-            let thread = builder.spawn_scoped(scope, || compile(source)).map_err(|cause| {
-                Error::unavailable(format!("The server cannot begin a thread: {cause}. Try again."))
-            })?;
-            // A panic of the engine's is a fault of ours to have let it come to that.
-            thread.join().map_err(|_| Error::internal("the compiler of policies panicked"))
-        })
+        with_stack(|| compile(source))
     }
 
     /// What it says of a request.
@@ -114,10 +107,24 @@ impl Policy {
         match self.input(asked) {
             Ok(input) => {
                 let keep = !matches!(asked.body, RequestBody::Whole(bytes) if bytes.len() > KEPT_BODY);
-                self.run(input, asked.now.0.saturating_mul(1_000), keep)
+                self.run(0, input, asked.now.0.saturating_mul(1_000), keep)
             }
             Err(why) => Judgement::Failed(why.to_owned()),
         }
+    }
+
+    /// Which of so many entries say yes. `None` where it cannot be asked, or takes longer than `patience`.
+    pub(super) fn ask_each(&self, entries: usize, asked: &PolicyInput<'_>, patience: Duration) -> Option<Vec<bool>> {
+        let input = self.input(asked).ok()?;
+        let (now_ns, begun) = (asked.now.0.saturating_mul(1_000), Instant::now());
+        let mut said = Vec::with_capacity(entries);
+        for entry in 0..entries {
+            if begun.elapsed() > patience {
+                return None;
+            }
+            said.push(self.run(entry, input.clone(), now_ns, false).is_allowed());
+        }
+        Some(said)
     }
 
     fn input(&self, asked: &PolicyInput<'_>) -> Result<Value, &'static str> {
@@ -129,14 +136,14 @@ impl Policy {
         input::value(asked, &self.reads)
     }
 
-    /// `keep` is whether the machine may stay for the next question.
-    fn run(&self, input: Value, now_ns: i64, keep: bool) -> Judgement {
+    /// `entry` is the rule that is asked, and `keep` whether the machine may stay for the next question.
+    fn run(&self, entry: usize, input: Value, now_ns: i64, keep: bool) -> Judgement {
         let mut machine = self.machine();
         let (mut result, mut failure);
         let mut left = TRIES;
         loop {
             machine.machine.set_input(input.clone());
-            (result, failure) = builtins::metered(now_ns, || machine.machine.execute_entry_point_by_index(0));
+            (result, failure) = builtins::metered(now_ns, || machine.machine.execute_entry_point_by_index(entry));
             left -= 1;
             if left == 0 || failure.is_some() || !matches!(result, Err(VmError::TimeLimitExceeded { .. })) {
                 break;
@@ -189,7 +196,26 @@ impl Policy {
     }
 }
 
+/// Does it on a thread with a stack of its own, as compiling needs it.
+pub(super) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name("policy".to_owned()).stack_size(COMPILE_STACK);
+        let thread = builder
+            .spawn_scoped(scope, work)
+            .map_err(|cause| Error::unavailable(format!("The server cannot begin a thread: {cause}. Try again.")))?;
+        // A panic of the engine's is a fault of ours to have let it come to that.
+        thread.join().map_err(|_| Error::internal("the compiler of policies panicked"))
+    })
+}
+
 fn compile(source: &str) -> Result<Policy, PolicyProblem> {
+    let (engine, module) = parse(source)?;
+    check::check(&module, source)?;
+    program(engine, &module, source, &[ENTRY])
+}
+
+/// The engine with a text, and its syntax tree.
+pub(super) fn parse(source: &str) -> Result<(Engine, unstable::Ref<unstable::Module>), PolicyProblem> {
     let told = |error: &dyn std::fmt::Display| explain(source, &error.to_string());
     let mut engine = Engine::new();
     let length = NonZeroUsize::new(source.len() + PACKAGE.len() + 1).unwrap_or(NonZeroUsize::MIN);
@@ -204,12 +230,22 @@ fn compile(source: &str) -> Result<Policy, PolicyProblem> {
         return Err(PolicyProblem::whole("The policy is not one module"));
     };
     let module = module.clone();
-    check::check(&module, source)?;
-    let reads = Arc::new(Reads::of(&module));
+    Ok((engine, module))
+}
+
+/// Its program, which is asked for these rules. The tree was checked, or is made of parts of one that was.
+pub(super) fn program(
+    mut engine: Engine,
+    module: &unstable::Module,
+    source: &str,
+    entries: &[&str],
+) -> Result<Policy, PolicyProblem> {
+    let told = |error: &dyn std::fmt::Display| explain(source, &error.to_string());
+    let reads = Arc::new(Reads::of(module));
     let compiled = engine.compile_with_entrypoint(&ENTRY.into()).map_err(|error| told(&error))?;
-    let program = Compiler::compile_from_policy(&compiled, &[ENTRY]).map_err(|error| told(&error))?;
+    let program = Compiler::compile_from_policy(&compiled, entries).map_err(|error| told(&error))?;
     let mut program = Arc::try_unwrap(program).unwrap_or_else(|shared| Program::clone(&shared));
-    one_value_each(&module, &program, source)?;
+    one_value_each(module, &program, source)?;
     load_constants(&mut program);
     guard(&mut program)?;
     slim(&mut program);

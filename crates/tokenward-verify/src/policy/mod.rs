@@ -16,6 +16,8 @@ mod engine;
 pub(crate) mod held;
 #[cfg(feature = "policies")]
 mod input;
+#[cfg(feature = "policies")]
+mod lines;
 mod path;
 #[cfg(feature = "policies")]
 pub(crate) mod place;
@@ -37,6 +39,8 @@ pub use denials::PolicyDenied;
 pub use engine::{Judgement, POLICY_INSTRUCTIONS, POLICY_TIME, Policy};
 #[cfg(feature = "policies")]
 pub use input::PolicyInput;
+#[cfg(feature = "policies")]
+pub use lines::PolicyLines;
 pub use path::segments;
 #[cfg(feature = "policies")]
 pub use problem::PolicyProblem;

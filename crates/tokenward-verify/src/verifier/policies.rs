@@ -157,6 +157,22 @@ impl Verifier {
         asked::ask(policy, &by, request, bearer.at)
     }
 
+    /// Which lines of a policy hold of such a request.
+    #[cfg(feature = "policies")]
+    #[must_use]
+    pub fn try_lines(
+        &self,
+        lines: &crate::policy::PolicyLines,
+        organization: Uuid,
+        bearer: &TriedBy<'_>,
+        request: &AskedRequest<'_>,
+    ) -> Vec<u32> {
+        let directory = self.0.followed.index.directory();
+        let Some(organization) = directory.organization(organization) else { return Vec::new() };
+        let by = Bearer { token: bearer.token, name: bearer.name, organization };
+        asked::lines(lines, &by, request, bearer.at)
+    }
+
     /// What policies have denied and the log was not told of; of each token at most once a minute.
     #[must_use]
     pub fn take_policy_denied(&self) -> Vec<PolicyDenied> {

@@ -757,7 +757,7 @@ fn fixed_end(text: &str) -> Option<Option<Time>> {
     if text == "never" {
         return Some(None);
     }
-    when::absolute(text).map(Some)
+    when::fixed_end(text).map(Some)
 }
 
 fn networks(all: &[String]) -> Option<Vec<ApiTokenNetwork>> {

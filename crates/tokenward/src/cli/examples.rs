@@ -199,20 +199,42 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
             "tokenward policy-token create reader --policy - --role viewer --expires 90d --local",
         ],
     ),
-    ("policy-token list", ["tokenward policy-token list", "tokenward policy-token list --json id,name"]),
+    ("policy-token list", ["tokenward policy-token list", "tokenward policy-token list --state revoked --json id,name"]),
     ("policy-token show", ["tokenward policy-token show reader", "tokenward policy-token show reader --policy"]),
     (
         "policy-token edit",
         [
             "tokenward policy-token edit reader --policy reader.rego",
-            "tokenward policy-token edit reader --name auditor --expires never",
+            "tokenward policy-token edit reader --name auditor --owner ada@acme.example",
         ],
+    ),
+    (
+        "policy-token end",
+        ["tokenward policy-token end reader --secret 1", "tokenward policy-token end reader --secret 1 --yes"],
+    ),
+    (
+        "policy-token disable",
+        ["tokenward policy-token disable reader", "tokenward policy-token disable reader --json state"],
+    ),
+    (
+        "policy-token enable",
+        ["tokenward policy-token enable reader", "tokenward policy-token enable reader --json state"],
+    ),
+    (
+        "policy-token undo",
+        ["tokenward policy-token undo reader", "tokenward policy-token undo 0199d5a2-8c1e-7d3b-9f10-6a5b4c3d2e1f"],
     ),
     (
         "policy-token rotate",
         ["tokenward policy-token rotate reader --keep 24h", "tokenward policy-token rotate reader --keep 0 --local"],
     ),
-    ("policy-token delete", ["tokenward policy-token delete reader", "tokenward policy-token delete reader --yes"]),
+    (
+        "policy-token delete",
+        [
+            "tokenward policy-token delete reader",
+            "tokenward policy-token delete reader --reason cessation --note 'the old pipeline' --yes",
+        ],
+    ),
     (
         "token bulk delete",
         [

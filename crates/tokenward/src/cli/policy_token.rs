@@ -6,9 +6,11 @@ use serde::de::IgnoredAny;
 use tokenward_api::policy_tokens::{
     PolicyApiToken, PolicyApiTokenCreate, PolicyApiTokenEditRequest, PolicyApiTokenRequest,
 };
-use tokenward_api::tokens::{ApiTokenRotateRequest, ApiTokenVersion};
+use tokenward_api::tokens::{ApiTokenDeleteRequest, ApiTokenRotateRequest, ApiTokenVersion};
+use tokenward_core::life::DisabledBecause;
 use tokenward_core::secret::{Kind, Prefixes};
 use tokenward_core::time::{Micros, length_text};
+use tokenward_core::token::{RevokeReason, TokenFilter};
 use tokenward_server::limits::DOCUMENT_BYTES;
 use uuid::Uuid;
 
@@ -18,7 +20,8 @@ use super::find::find;
 use super::output::{self, Exit, Failure, Result, Table, fields, moment, print, text};
 use super::own_secret::{OwnSecret, print_secret};
 use super::token::{or, secret_line};
-use super::{Context, prompt, role, token_life, when};
+use super::token_filter::reason;
+use super::{Context, member, prompt, role, token_end, token_life, when};
 use crate::note::note;
 
 /// What can be done with policy tokens.
@@ -28,7 +31,7 @@ pub enum PolicyTokenCommand {
     Create(CreateArgs),
     /// List policy tokens
     #[command(visible_alias = "ls")]
-    List,
+    List(ListArgs),
     /// Show one policy token, with its policy
     Show {
         /// Its name or id
@@ -38,16 +41,56 @@ pub enum PolicyTokenCommand {
         #[arg(long)]
         policy: bool,
     },
-    /// Change what a policy token is: name, description, role, policy, end; its secret stays the same
+    /// Change what a policy token is: name, description, role, policy, end, owner; its secret stays the same
     Edit(EditArgs),
     /// Give a policy token a new secret; it is printed alone on standard output, and never again
     Rotate(RotateArgs),
+    /// End an earlier secret of a rotated policy token now
+    End {
+        /// Its name or id
+        #[arg(value_name = "NAME|ID")]
+        token: String,
+        /// The number of the secret, as `policy-token show` tells it
+        #[arg(long, value_name = "NUMBER")]
+        secret: u16,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Switch a policy token off: it is refused, and keeps everything, until it is enabled again
+    Disable {
+        /// Its name or id
+        #[arg(value_name = "NAME|ID")]
+        token: String,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Switch a policy token on again
+    Enable {
+        /// Its name or id
+        #[arg(value_name = "NAME|ID")]
+        token: String,
+    },
+    /// Undo the deletion of a policy token, for an hour after it
+    Undo {
+        /// Its name or id
+        #[arg(value_name = "NAME|ID")]
+        token: String,
+    },
     /// Delete a policy token: it is refused from that moment on
     #[command(visible_alias = "rm")]
     Delete {
         /// Its name or id
         #[arg(value_name = "NAME|ID")]
         token: String,
+        /// Why; key_compromise cannot be undone
+        #[arg(long, value_name = "REASON", value_parser = reason)]
+        reason: Option<RevokeReason>,
+        /// More about it, for people
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
@@ -70,12 +113,41 @@ pub struct CreateArgs {
     /// More about it, for people
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// When it expires: 12h, 90d, 6w, 1y, 2027-01-31 (the first moment of that day, UTC), a date-time, or never. Without it
-    /// the token lives as long as the token policy of the organization says, and for ever where it says nothing
+    /// When it expires: 12h, 90d, 6w, 1y, 2027-01-31 (to the end of that day, UTC), a date-time, or never. Without it
+    /// the token lives as long as the token policy of the organization says, and 90 days where it says nothing
     #[arg(long, value_name = "WHEN", value_parser = when::end_argument)]
     expires: Option<when::End>,
+    /// The member who is accountable for it, by e-mail address or id, or none; without it you, or the owner of the token that
+    /// you use
+    #[arg(long, value_name = "EMAIL|ID")]
+    owner: Option<String>,
+    /// The member who becomes its owner when that one leaves
+    #[arg(long, value_name = "EMAIL|ID")]
+    successor: Option<String>,
     #[command(flatten)]
     own: OwnArgs,
+}
+
+/// `tokenward policy-token list`.
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// Only those in this state: living, active, disabled, expired, revoked (deleted within 90 days), ended, kept, or all
+    #[arg(long, value_name = "STATE", value_parser = state, default_value = "living")]
+    state: TokenFilter,
+    /// Only those that go beyond the token policy of the organization
+    #[arg(long)]
+    exceeds_policy: bool,
+    /// Only those of users who are members no more
+    #[arg(long)]
+    creator_left: bool,
+    /// Only those whose owner is a member no more
+    #[arg(long)]
+    owner_left: bool,
+}
+
+/// A state as clap reads it.
+fn state(word: &str) -> std::result::Result<TokenFilter, String> {
+    TokenFilter::parse(word).map_err(|problem| format!("it {problem}"))
 }
 
 /// Whether the secret is made here.
@@ -104,7 +176,7 @@ impl OwnArgs {
 /// `tokenward policy-token edit`.
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("change").required(true).multiple(true).args([
-    "name", "description", "role", "policy", "expires",
+    "name", "description", "role", "policy", "expires", "owner", "successor",
 ])))]
 pub struct EditArgs {
     /// Its name or id
@@ -125,6 +197,12 @@ pub struct EditArgs {
     /// When it expires: as for create, or never
     #[arg(long, value_name = "WHEN", value_parser = when::end_argument)]
     expires: Option<when::End>,
+    /// The member who is accountable for it, by e-mail address or id, or none
+    #[arg(long, value_name = "EMAIL|ID")]
+    owner: Option<String>,
+    /// The member who becomes its owner when that one leaves, or none
+    #[arg(long, value_name = "EMAIL|ID")]
+    successor: Option<String>,
 }
 
 /// `tokenward policy-token rotate`.
@@ -146,11 +224,18 @@ pub struct RotateArgs {
 pub async fn run(command: PolicyTokenCommand, context: &Context<'_>) -> Result {
     match command {
         PolicyTokenCommand::Create(args) => create(args, context).await,
-        PolicyTokenCommand::List => list(context).await,
+        PolicyTokenCommand::List(args) => list(args, context).await,
         PolicyTokenCommand::Show { token, policy } => show(&token, policy, context).await,
         PolicyTokenCommand::Edit(args) => edit(args, context).await,
         PolicyTokenCommand::Rotate(args) => rotate(args, context).await,
-        PolicyTokenCommand::Delete { token, yes, wait } => delete(&token, yes, wait, context).await,
+        PolicyTokenCommand::End { token, secret, yes, wait } => end(&token, secret, yes, wait, context).await,
+        PolicyTokenCommand::Disable { token, wait } => disable(&token, wait, context).await,
+        PolicyTokenCommand::Enable { token } => enable(&token, context).await,
+        PolicyTokenCommand::Undo { token } => undo(&token, context).await,
+        PolicyTokenCommand::Delete { token, reason, note, yes, wait } => {
+            let why = ApiTokenDeleteRequest { reason: reason.map(|reason| reason.to_string()), note };
+            delete(&token, &why, yes, wait, context).await
+        }
     }
 }
 
@@ -162,6 +247,15 @@ async fn tokens_of(context: &Context<'_>) -> Result<String> {
 /// The path of the token, and the token.
 async fn resolve(wanted: &str, context: &Context<'_>) -> Result<(String, ApiAnswer<PolicyApiToken>)> {
     let tokens = tokens_of(context).await?;
+    if let Ok(id) = Uuid::parse_str(wanted) {
+        let path = format!("{tokens}/{id}");
+        match context.client.get(&path).await {
+            Ok(token) => return Ok((path, token)),
+            // A name may look like an id.
+            Err(failure) if failure.exit == Exit::NotFound => {}
+            Err(failure) => return Err(failure),
+        }
+    }
     let all: ApiAnswer<List<PolicyApiToken>> = context.client.get(&tokens).await?;
     let token = find(&all.results, wanted, "policy token")?.clone();
     Ok((format!("{tokens}/{}", token.id), token))
@@ -182,12 +276,20 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         return Err(Failure::silent(Exit::Usage));
     };
     let own = args.own.secret()?;
+    let role = find(&roles, &wanted, "role")?.id;
+    let opa_policy = read(&args.policy)?;
+    let expires = match args.expires {
+        None => token_end::usual(role, None, &organization, context).await?,
+        said => said,
+    };
     let body = PolicyApiTokenRequest {
         name: args.name,
-        opa_policy: read(&args.policy)?,
+        opa_policy,
         description: args.description,
-        role_id: Some(find(&roles, &wanted, "role")?.id),
-        expires_at: args.expires.map(|end| end.0),
+        role_id: Some(role),
+        expires_at: expires.map(|end| end.0),
+        owner_id: member::named(args.owner.as_deref(), context).await?,
+        successor_id: member::named(args.successor.as_deref(), context).await?.flatten(),
         sha256: own.as_ref().map(OwnSecret::sha256),
         last_four: own.as_ref().map(OwnSecret::last_four),
     };
@@ -206,26 +308,60 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
     Ok(())
 }
 
-async fn list(context: &Context<'_>) -> Result {
-    let answer: ApiAnswer<List<PolicyApiToken>> = context.client.get(&tokens_of(context).await?).await?;
+async fn list(args: ListArgs, context: &Context<'_>) -> Result {
+    let yes = |there: bool| there.then_some("true");
+    let query = [
+        ("state", Some(args.state.as_str())),
+        ("exceedsPolicy", yes(args.exceeds_policy)),
+        ("creatorLeft", yes(args.creator_left)),
+        ("ownerLeft", yes(args.owner_left)),
+    ];
+    let is_filtered =
+        args.state != TokenFilter::Living || query.iter().skip(1).any(|(_, value)| value.is_some());
+    let answer: ApiAnswer<List<PolicyApiToken>> = context.client.query(&tokens_of(context).await?, &query).await?;
     if context.global.json {
         return output::json(&answer.raw);
     }
-    let mut table = Table::new(&["NAME", "ROLE", "ENDS IN", "EXPIRES", "CREATOR", "CREATED", "ID"]);
+    let titles = &["NAME", "ROLE", "ENDS IN", "STATE", "EXPIRES", "CREATOR", "OWNER", "CREATED", "ID"];
+    let mut table = Table::new(titles);
     for token in &answer.results {
         table.row([
             token.name.clone(),
             token.role_name.clone(),
             token.last_four.clone(),
+            state_of(token),
             or(moment(token.expires_at), "never"),
             or(text(token.creator_name.as_deref()), "-"),
+            owner(token),
             moment(token.created_at),
             token.id.to_string(),
         ]);
     }
-    table.print(
-        "There are no policy tokens yet. Create one with `tokenward policy-token create NAME --policy FILE --role ROLE`.",
-    )
+    table.print(if is_filtered {
+        "No policy token matches."
+    } else {
+        "There are no policy tokens yet. Create one with `tokenward policy-token create NAME --policy FILE --role ROLE`."
+    })
+}
+
+/// What it is in, with what somebody should look at.
+fn state_of(token: &PolicyApiToken) -> String {
+    let reused = if token.reused_at.is_some() { ", old secret used again" } else { "" };
+    format!("{}{reused}", token.state)
+}
+
+/// The state with the reason for it, where nobody made it so by hand.
+fn explained(token: &PolicyApiToken) -> String {
+    match token.disabled_because {
+        Some(DisabledBecause::SecretReused) => format!("{}: a replaced secret of it came back", token.state),
+        _ => token.state.to_string(),
+    }
+}
+
+/// Who is accountable for it, and whether that member has left.
+fn owner(token: &PolicyApiToken) -> String {
+    let name = or(text(token.owner_name.as_deref()), "-");
+    if token.owner_left { format!("{name} (left)") } else { name }
 }
 
 async fn show(wanted: &str, policy: bool, context: &Context<'_>) -> Result {
@@ -242,12 +378,23 @@ async fn show(wanted: &str, policy: bool, context: &Context<'_>) -> Result {
         ("Description", text(token.description.as_deref())),
         ("Role", token.role_name.clone()),
         ("Ends in", token.last_four.clone()),
+        ("State", explained(&token)),
         ("Switched off", moment(token.disabled_at)),
+        ("Old secret used again", moment(token.reused_at)),
         ("Expires", or(moment(token.expires_at), "never")),
         ("Created", moment(token.created_at)),
         ("Creator", text(token.creator_name.as_deref())),
+        ("Owner", owner(&token)),
+        ("Owner id", token.owner_id.map(|id| id.to_string()).unwrap_or_default()),
+        ("Successor id", token.successor_id.map(|id| id.to_string()).unwrap_or_default()),
         ("Id", token.id.to_string()),
     ];
+    if let Some(gone) = &token.revocation {
+        let by = gone.by_name.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        lines.push(("Deleted", format!("{}{by}, {}", moment(gone.at), gone.reason)));
+        lines.push(("Note", text(gone.note.as_deref())));
+        lines.push(("Undo until", moment(gone.undo_until)));
+    }
     let label = |at| if at == 0 { "Secrets" } else { "" };
     lines.extend(token.versions.iter().enumerate().map(|(at, version)| (label(at), secret_line(version))));
     let label = |at| if at == 0 { "Policy" } else { "" };
@@ -270,18 +417,23 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
         description: args.description.map(|text| Some(text).filter(|text| !text.is_empty())),
         role_id: role.map(Some),
         expires_at: args.expires.map(|end| end.0),
+        owner_id: member::named(args.owner.as_deref(), context).await?,
+        successor_id: member::named(args.successor.as_deref(), context).await?,
     };
     let changed: ApiAnswer<PolicyApiToken> = context.client.patch(&path, &body).await?;
     if context.global.json {
         return output::json(&changed.raw);
     }
     let never = |at| or(moment(at), "never");
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     let lines = |policy: &str| format!("{} lines", policy.lines().count());
     let mut changes: Vec<String> = [
         ("name", before.name.clone(), changed.name.clone()),
         ("description", text(before.description.as_deref()), text(changed.description.as_deref())),
         ("role", before.role_name.clone(), changed.role_name.clone()),
         ("end", never(before.expires_at), never(changed.expires_at)),
+        ("owner", owner(&before), owner(&changed)),
+        ("successor", id(before.successor_id), id(changed.successor_id)),
     ]
     .into_iter()
     .filter(|(_, before, after)| before != after)
@@ -325,14 +477,83 @@ async fn rotate(args: RotateArgs, context: &Context<'_>) -> Result {
     Ok(())
 }
 
-async fn delete(wanted: &str, yes: bool, wait: WaitArgs, context: &Context<'_>) -> Result {
+async fn end(wanted: &str, secret: u16, yes: bool, wait: WaitArgs, context: &Context<'_>) -> Result {
+    let (path, token) = resolve(wanted, context).await?;
+    let name = &token.name;
+    let Some(version) = token.versions.iter().find(|it| it.version == secret) else {
+        let all: Vec<String> = token.versions.iter().map(|it| format!("{} (…{})", it.version, it.last_four)).collect();
+        let said = format!("The policy token `{name}` has no accepted secret {secret}; it has {}.", all.join(", "));
+        return Err(Failure::new(Exit::NotFound, said));
+    };
+    let last =
+        version.last_used_at.map_or_else(|| "It was never used".to_owned(), |at| format!("Last used {}", moment(at)));
+    let question = format!(
+        "End the secret {secret} (…{}) of `{name}` now? {last}; whoever uses it is refused from then on.",
+        version.last_four
+    );
+    prompt::confirm(&question, yes)?;
+    let path = format!("{path}/version/{secret}");
+    let ended = context.client.take_away::<IgnoredAny>(Method::DELETE, &path, None, wait).await?;
+    note(output::clean(&format!("Ended the secret …{} of `{name}`. {}", version.last_four, ended.refused)));
+    Ok(())
+}
+
+async fn disable(wanted: &str, wait: WaitArgs, context: &Context<'_>) -> Result {
+    let (path, _) = resolve(wanted, context).await?;
+    let path = format!("{path}/disable");
+    let off = context.client.take_away::<PolicyApiToken>(Method::POST, &path, None, wait).await?;
+    note(output::clean(&format!("The policy token `{}` is switched off. {}", off.answer.name, off.refused)));
+    if context.global.json { output::json(&off.answer.raw) } else { Ok(()) }
+}
+
+async fn enable(wanted: &str, context: &Context<'_>) -> Result {
+    let (path, _) = resolve(wanted, context).await?;
+    let token: ApiAnswer<PolicyApiToken> = context.client.post_nothing(&format!("{path}/enable")).await?;
+    if context.global.json {
+        return output::json(&token.raw);
+    }
+    note(output::clean(&format!("The policy token `{}` is switched on. It is accepted from now on.", token.name)));
+    Ok(())
+}
+
+async fn undo(wanted: &str, context: &Context<'_>) -> Result {
+    let tokens = tokens_of(context).await?;
+    let id = match Uuid::parse_str(wanted) {
+        Ok(id) => id,
+        Err(_) => {
+            let query = [("state", Some(TokenFilter::Revoked.as_str()))];
+            let answer: ApiAnswer<List<PolicyApiToken>> = context.client.query(&tokens, &query).await?;
+            // Of several that had the name, the one that was deleted last.
+            let named = answer.results.iter().filter(|token| token.name == wanted);
+            let last = named.max_by_key(|token| token.revocation.as_ref().map(|it| it.at));
+            let missing =
+                || Failure::not_found(format!("No policy token named `{wanted}` was deleted in the last 90 days."));
+            last.ok_or_else(missing)?.id
+        }
+    };
+    let token: ApiAnswer<PolicyApiToken> = context.client.post_nothing(&format!("{tokens}/{id}/undo")).await?;
+    if context.global.json {
+        return output::json(&token.raw);
+    }
+    note(output::clean(&format!("The policy token `{}` is back. The same secrets are accepted again.", token.name)));
+    Ok(())
+}
+
+async fn delete(
+    wanted: &str,
+    why: &ApiTokenDeleteRequest,
+    yes: bool,
+    wait: WaitArgs,
+    context: &Context<'_>,
+) -> Result {
     let (path, token) = resolve(wanted, context).await?;
     let (name, role, end) = (&token.name, &token.role_name, &token.last_four);
     let question = format!(
         "Delete the policy token `{name}` (role {role}, ends in {end})? Whoever uses it is refused from then on."
     );
     prompt::confirm(&question, yes)?;
-    let deleted = context.client.take_away::<IgnoredAny>(Method::DELETE, &path, None, wait).await?;
+    let why = serde_json::to_value(why).map_err(|cause| Failure::error(cause.to_string()))?;
+    let deleted = context.client.take_away::<IgnoredAny>(Method::DELETE, &path, Some(&why), wait).await?;
     note(output::clean(&format!("Deleted the policy token `{name}`. {}", deleted.refused)));
     if context.global.json { output::json(&token.raw) } else { Ok(()) }
 }

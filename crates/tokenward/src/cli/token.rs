@@ -29,7 +29,7 @@ use super::token_bulk::{self, BulkCommand, RevokeAllArgs};
 use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
 use super::token_import::{self, ImportArgs};
 use super::token_life::{self, BrownoutArgs};
-use super::{Context, member, prompt, role, token_places, token_questions, when};
+use super::{Context, member, prompt, role, token_end, token_places, token_questions, when};
 use crate::note::{note, say};
 
 /// What can be done with API tokens.
@@ -115,13 +115,13 @@ pub struct CreateArgs {
     /// More about it, for people
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// When it expires: 12h, 90d, 6w, 1y, 2027-01-31 (the first moment of that day, UTC), a date-time, or never. Without it
-    /// you are asked at a terminal; elsewhere the token lives as long as the token policy of the organization says, and for ever where
+    /// When it expires: 12h, 90d, 6w, 1y, 2027-01-31 (to the end of that day, UTC), a date-time, or never. Without it
+    /// you are asked at a terminal; elsewhere the token lives as long as the token policy of the organization says, and 90 days where
     /// it says nothing
     #[arg(long, value_name = "WHEN", value_parser = when::end_argument)]
     expires: Option<when::End>,
-    /// From when on it is accepted: as for --expires; without it, at once
-    #[arg(long, value_name = "WHEN", value_parser = when::expiry_argument)]
+    /// From when on it is accepted: 12h, 7d, 2027-01-31 (from the beginning of that day, UTC) or a date-time; without it, at once
+    #[arg(long, value_name = "WHEN", value_parser = when::ahead_argument)]
     not_before: Option<Time>,
     /// A network from which it is accepted, with a note behind it if you like ("203.0.113.0/24 office"); several times for
     /// several, without it from everywhere
@@ -168,7 +168,8 @@ pub struct CreateArgs {
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("change").required(true).multiple(true).args([
     "name", "description", "role", "expires", "not_before", "networks", "anywhere", "owner", "successor", "labels",
-    "unlabel", "metadata", "permissions", "all_permissions", "rate", "no_rate", "quota", "no_quota",
+    "unlabel", "metadata", "permissions", "all_permissions", "projects", "environments", "everywhere", "rate", "no_rate",
+    "quota", "no_quota",
 ])))]
 pub struct EditArgs {
     /// Its name or id
@@ -294,6 +295,12 @@ pub struct ListArgs {
     /// Only those in this state: living, active, disabled, not_yet_valid, expired, revoked (deleted within 90 days), ended, kept, or all
     #[arg(long, value_name = "STATE", value_parser = state, default_value = "living")]
     state: TokenFilter,
+    /// Only those whose time is over: --state expired
+    #[arg(long, conflicts_with_all = ["state", "revoked"])]
+    expired: bool,
+    /// Only those that were deleted within 90 days: --state revoked
+    #[arg(long, conflicts_with = "state")]
+    revoked: bool,
     /// Sort by name, created_at, expires_at or last_used_at; a - before it turns the order round
     #[arg(long, value_name = "BY", allow_hyphen_values = true)]
     sort: Option<String>,
@@ -343,6 +350,7 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
     };
     let expires = match args.expires {
         None if asks => Some(token_questions::end()?),
+        None => token_end::usual(role.id, args.not_before, &organization, context).await?,
         said => said,
     };
     let places = token_places::named(&args.projects, &args.environments, context).await?;
@@ -477,7 +485,12 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     let filters = query_of(&args.filter, context).await?;
     let is_filtered = filters.iter().any(|(_, value)| value.is_some());
     let mut query: Vec<(&str, Option<&str>)> = filters.iter().map(|(name, value)| (*name, value.as_deref())).collect();
-    query.push(("state", Some(args.state.as_str())));
+    let state = match (args.expired, args.revoked) {
+        (true, _) => TokenFilter::Expired,
+        (false, true) => TokenFilter::Revoked,
+        (false, false) => args.state,
+    };
+    query.push(("state", Some(state.as_str())));
     query.push(("sort", args.sort.as_deref()));
     if args.csv {
         return context.client.print_text(&tokens_of(context).await?, &query, "text/csv").await;
@@ -502,7 +515,7 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
             token.id.to_string(),
         ]);
     }
-    table.print(if is_filtered || args.state != TokenFilter::Living {
+    table.print(if is_filtered || state != TokenFilter::Living {
         "No token matches."
     } else {
         "There are no tokens yet. Create one with `tokenward token create NAME --role ROLE`."

@@ -47,7 +47,7 @@ pub enum BulkCommand {
     },
     /// Give them this end
     SetEnd {
-        /// When they expire: 12h, 90d, 6w, 1y, 2027-01-31 (the first moment of that day, UTC), a date-time, or never
+        /// When they expire: 12h, 90d, 6w, 1y, 2027-01-31 (to the end of that day, UTC), a date-time, or never
         #[arg(long, value_name = "WHEN", value_parser = when::end_argument)]
         expires: when::End,
         #[command(flatten)]

@@ -226,7 +226,7 @@ fn request(row: &Row, names: &Names, prefixes: &Prefixes) -> std::result::Result
         }
     };
     let not_before = text("not_before")?
-        .map(when::expiry_argument)
+        .map(when::ahead_argument)
         .transpose()
         .map_err(|problem| format!("`not_before` cannot be understood: {problem}"))?;
     let narrowed = |field: &str, read: std::result::Result<Vec<String>, &str>| {

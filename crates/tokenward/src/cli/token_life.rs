@@ -27,10 +27,10 @@ pub struct BrownoutArgs {
     #[arg(long, value_name = "LENGTH", default_value = "1h", value_parser = when::length_argument)]
     every: Micros,
     /// When that is over: 3d, or a date as for `token create --expires`
-    #[arg(long, value_name = "WHEN", default_value = "3d", value_parser = when::expiry_argument)]
+    #[arg(long, value_name = "WHEN", default_value = "3d", value_parser = when::last_argument)]
     until: Time,
     /// When it is refused first; without it, one interval from now
-    #[arg(long, value_name = "WHEN", value_parser = when::expiry_argument)]
+    #[arg(long, value_name = "WHEN", value_parser = when::ahead_argument)]
     from: Option<Time>,
     /// Accept it at all times again
     #[arg(long, conflicts_with_all = ["minutes", "every", "until", "from"])]

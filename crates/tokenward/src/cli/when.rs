@@ -6,17 +6,27 @@ use tokenward_core::{Clock, Time};
 
 use tokenward_verify::server::clock::SystemClock;
 
-/// An expiry as clap reads it.
-pub fn expiry_argument(text: &str) -> Result<Time, String> {
-    expiry(text, &SystemClock::default())
+/// A moment that lies ahead, as clap reads it: of a date its first one.
+pub fn ahead_argument(text: &str) -> Result<Time, String> {
+    ahead(text, Day::Begins, &SystemClock::default())
 }
 
-/// An expiry as clap reads it where there may be one already: `never` takes it away.
+/// The last moment of something, as clap reads it: a date is in it.
+pub fn last_argument(text: &str) -> Result<Time, String> {
+    ahead(text, Day::Ends, &SystemClock::default())
+}
+
+/// An end as clap reads it where there may be one already: `never` takes it away. A date is the last day.
 pub fn end_argument(text: &str) -> Result<End, String> {
     match text {
         "never" => Ok(End(None)),
-        text => expiry(text, &SystemClock::default()).map(|at| End(Some(at))),
+        text => last_argument(text).map(|at| End(Some(at))),
     }
+}
+
+/// An end that is the same whenever it is read: a date, which is the last day, or a date-time.
+pub fn fixed_end(text: &str) -> Option<Time> {
+    absolute(text, Day::Ends)
 }
 
 /// When something ends from now on; `None` is never.
@@ -27,7 +37,7 @@ pub struct End(pub Option<Time>);
 pub fn begin_argument(text: &str) -> Result<Begin, String> {
     match text {
         "now" => Ok(Begin(None)),
-        text => expiry(text, &SystemClock::default()).map(|at| Begin(Some(at))),
+        text => ahead_argument(text).map(|at| Begin(Some(at))),
     }
 }
 
@@ -46,8 +56,11 @@ pub fn until_argument(text: &str) -> Result<Until, String> {
         Some(length) => length.map(Until::Length),
         None => match NaiveDate::parse_from_str(text, "%Y-%m-%d") {
             // The whole day.
-            Ok(_) => absolute(text).map(|begin| Until::At(begin.plus(DAY - 1))).ok_or_else(|| NO_MOMENT.to_owned()),
-            Err(_) => absolute(text).map(Until::At).ok_or_else(|| NO_MOMENT.to_owned()),
+            Ok(_) => {
+                let end = absolute(text, Day::Ends).map(|end| Until::At(end.plus(-1)));
+                end.ok_or_else(|| NO_MOMENT.to_owned())
+            }
+            Err(_) => absolute(text, Day::Ends).map(Until::At).ok_or_else(|| NO_MOMENT.to_owned()),
         },
     }
 }
@@ -71,12 +84,21 @@ impl Until {
     }
 }
 
-/// When something expires: `90d` from now, the first moment of a date (UTC), or a date-time. It must lie ahead.
-fn expiry(text: &str, clock: &dyn Clock) -> Result<Time, String> {
+/// What a date stands for (UTC).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Day {
+    /// Its first moment: it is the first day.
+    Begins,
+    /// The first moment after it: it is the last day.
+    Ends,
+}
+
+/// A moment that lies ahead: `90d` from now, a date, or a date-time.
+fn ahead(text: &str, day: Day, clock: &dyn Clock) -> Result<Time, String> {
     let now = clock.now();
     let at = match length(text) {
         Some(length) => now.plus(length?),
-        None => absolute(text).ok_or(
+        None => absolute(text, day).ok_or(
             "write a length such as 12h, 90d, 6w or 1y, a date such as 2027-01-31, \
              or a date-time such as 2027-01-31T12:00:00Z",
         )?,
@@ -91,7 +113,7 @@ const NO_MOMENT: &str =
 fn since(text: &str, clock: &dyn Clock) -> Result<Time, String> {
     match length(text) {
         Some(length) => Ok(clock.now().plus(-length?)),
-        None => absolute(text).ok_or_else(|| NO_MOMENT.to_owned()),
+        None => absolute(text, Day::Begins).ok_or_else(|| NO_MOMENT.to_owned()),
     }
 }
 
@@ -109,9 +131,10 @@ fn length(text: &str) -> Option<Result<Micros, String>> {
     Some(time::length(text).ok_or_else(|| "it is more than a hundred years".to_owned()))
 }
 
-pub(super) fn absolute(text: &str) -> Option<Time> {
+fn absolute(text: &str, day: Day) -> Option<Time> {
     if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        return Some(Time(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros()));
+        let begin = Time(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros());
+        return Some(if day == Day::Ends { begin.plus(DAY) } else { begin });
     }
     Time::parse(text)
 }
@@ -130,24 +153,35 @@ mod tests {
     }
 
     #[test]
-    fn an_expiry_is_a_length_a_date_or_a_moment() {
+    fn what_lies_ahead_is_a_length_a_date_or_a_moment() {
         for (text, at) in [
             ("12h", "2026-11-25T00:00:00.000000Z"),
             ("90d", "2027-02-22T12:00:00.000000Z"),
             ("2w", "2026-12-08T12:00:00.000000Z"),
             ("1y", "2027-11-24T12:00:00.000000Z"),
-            ("2027-01-31", "2027-01-31T00:00:00.000000Z"),
             ("2027-01-31T12:00:00+02:00", "2027-01-31T10:00:00.000000Z"),
         ] {
-            assert_eq!(expiry(text, &Noon).map(|at| at.to_string()), Ok(at.to_owned()), "{text}");
+            for day in [Day::Begins, Day::Ends] {
+                assert_eq!(ahead(text, day, &Noon).map(|at| at.to_string()), Ok(at.to_owned()), "{text}");
+            }
         }
+        let of_day = |text: &str, day| ahead(text, day, &Noon).map(|at| at.to_string());
+        assert_eq!(of_day("2027-01-31", Day::Begins), Ok("2027-01-31T00:00:00.000000Z".to_owned()));
+        // As in the console: the day is in it.
+        assert_eq!(of_day("2027-01-31", Day::Ends), Ok("2027-02-01T00:00:00.000000Z".to_owned()));
+        assert_eq!(of_day("2026-11-24", Day::Ends), Ok("2026-11-25T00:00:00.000000Z".to_owned()), "today");
+        assert!(of_day("2026-11-24", Day::Begins).is_err());
+        assert_eq!(fixed_end("2027-01-31").map(|at| at.to_string()).as_deref(), Some("2027-02-01T00:00:00.000000Z"));
+        assert_eq!(fixed_end("90d"), None);
     }
 
     #[test]
-    fn anything_else_is_no_expiry() {
+    fn anything_else_is_no_moment_ahead() {
         let bad = ["", "d", "90", "90m", "-1d", "+1d", "1.5d", "٣d", "2027-02-30", "tomorrow", "9999999999999999d"];
-        for text in bad.into_iter().chain(["0d", "2026-11-24", "2020-01-01", "2026-11-24T12:00:00Z", "999y"]) {
-            assert!(expiry(text, &Noon).is_err(), "{text}");
+        for text in bad.into_iter().chain(["0d", "2026-11-23", "2020-01-01", "2026-11-24T12:00:00Z", "999y"]) {
+            for day in [Day::Begins, Day::Ends] {
+                assert!(ahead(text, day, &Noon).is_err(), "{text}");
+            }
         }
     }
 

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use tokenward_core::{Clock, Uuid};
+use tokenward_server::service::policy_tokens::lines_told;
 use tokenward_verify::server::clock::SystemClock;
-use tokenward_verify::server::policy::{Judgement, Policy, PolicyInput, RequestBody, segments};
+use tokenward_verify::server::policy::{Judgement, Policy, PolicyInput, PolicyLines, RequestBody, segments};
 
 use crate::note::note;
 
@@ -102,8 +103,8 @@ pub fn run(command: PolicyCommand) -> Result<bool> {
     }
 }
 
-/// The policy of a file.
-fn read(file: &Path) -> Result<Policy> {
+/// The policy of a file, with its text.
+fn read(file: &Path) -> Result<(Policy, String)> {
     let mut bytes = Vec::new();
     if file.as_os_str() == "-" {
         std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read the policy from standard input")?;
@@ -111,7 +112,8 @@ fn read(file: &Path) -> Result<Policy> {
         bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     }
     let text = String::from_utf8(bytes).with_context(|| format!("{} is not text in UTF-8", file.display()))?;
-    Policy::compile(&text)?.map_err(|problem| anyhow!("{}: {problem}", file.display()))
+    let policy = Policy::compile(&text)?.map_err(|problem| anyhow!("{}: {problem}", file.display()))?;
+    Ok((policy, text))
 }
 
 fn check(file: &Path) -> Result<bool> {
@@ -121,12 +123,20 @@ fn check(file: &Path) -> Result<bool> {
 }
 
 fn eval(args: EvalArgs) -> Result<bool> {
-    let policy = read(&args.file)?;
+    let (policy, source) = read(&args.file)?;
     let EvalArgs { method, path, body, gateway, project_id, environment_id, cluster_id, .. } = args;
     let case =
         Case { name: String::new(), method, path, body, gateway, project_id, environment_id, cluster_id, allow: true };
-    let said = ask(&policy, &case)?;
-    writeln!(std::io::stdout(), "{}", words(&said))?;
+    let said = ask(&case, |input| policy.ask(input))?;
+    let held = match PolicyLines::of(&source)? {
+        Some(lines) => ask(&case, |input| lines.held(input))?,
+        None => Vec::new(),
+    };
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", words(&said))?;
+    if let Some(told) = lines_told(&held) {
+        writeln!(out, "{told}")?;
+    }
     Ok(said.is_allowed())
 }
 
@@ -142,9 +152,9 @@ fn test(directory: &Path) -> Result<bool> {
     for file in files {
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let cases: Cases = toml::from_str(&text).with_context(|| format!("{}", file.display()))?;
-        let policy = read(&directory.join(&cases.policy))?;
+        let (policy, _) = read(&directory.join(&cases.policy))?;
         for case in &cases.cases {
-            let said = ask(&policy, case).with_context(|| format!("{}: {}", file.display(), case.name))?;
+            let said = ask(case, |input| policy.ask(input)).with_context(|| format!("{}: {}", file.display(), case.name))?;
             asked += 1;
             if said.is_allowed() != case.allow {
                 wrong += 1;
@@ -160,11 +170,11 @@ fn test(directory: &Path) -> Result<bool> {
     Ok(true)
 }
 
-fn ask(policy: &Policy, case: &Case) -> Result<Judgement> {
+fn ask<T>(case: &Case, ask: impl FnOnce(&PolicyInput<'_>) -> T) -> Result<T> {
     let method = case.method.to_ascii_uppercase();
     let path = segments(&case.path, !case.gateway)
         .with_context(|| format!("the path `{}` does not begin with a slash, or is not UTF-8", case.path))?;
-    Ok(policy.ask(&PolicyInput {
+    Ok(ask(&PolicyInput {
         method: &method,
         path: &path,
         body: RequestBody::Whole(case.body.as_deref().unwrap_or_default().as_bytes()),

@@ -48,6 +48,14 @@ async fn a_policy_token_is_made_here_or_there_rotated_changed_and_deleted() {
     let shown = good(&["show", "all"]).out;
     assert!(shown.contains("viewer") && shown.contains("3 …") && shown.contains("allow := true"), "{shown}");
     assert!(good(&["list"]).out.lines().any(|line| line.starts_with("all\tviewer")));
+    assert!(good(&["disable", "all"]).err.contains("is switched off"));
+    assert_eq!(client.verify(local.out.trim()).await, "disabled");
+    assert!(good(&["enable", "all"]).err.contains("is switched on"));
+    assert!(good(&["edit", "all", "--owner", "none"]).err.contains("owner: "));
+    good(&["delete", "all", "--reason", "cessation", "--note", "old", "--yes"]);
+    assert!(good(&["list", "--state", "revoked"]).out.contains("revoked"));
+    assert!(good(&["undo", "all"]).err.contains("is back"));
+    assert_eq!(tokenward(&["end", "all", "--secret", "1", "--yes"]).code, Some(4), "it ended with the rotation");
     let deleted = good(&["delete", "all", "--yes"]);
     assert!(deleted.out.is_empty() && deleted.err.contains("Deleted the policy token `all`"), "{deleted:?}");
     assert_eq!(client.verify(local.out.trim()).await, "revoked");

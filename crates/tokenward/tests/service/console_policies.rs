@@ -87,11 +87,19 @@ async fn a_policy_token_is_looked_at_edited_by_what_it_did_and_deleted() {
     assert!(page.html.contains("twp_") && page.html.contains("is accepted until"), "{}", page.html);
     send(&mut owner, &format!("{one}/rotate"), &rotate).await.says(409, "was rotated meanwhile");
     let page = owner.get(&one).await.says(200, "id=\"secrets\"");
-    assert!(!page.html.contains("twp_") && !page.html.contains("/end\""), "{}", page.html);
-    owner.get(&format!("{one}/delete")).await.says(200, "Delete the policy token");
-    send(&mut owner, &format!("{one}/delete"), &[]).await.leads_to(&format!("{base}/policy-tokens"));
-    assert_eq!(server.get("/token/self", text).await.outcome(), (401, "revoked".into()));
-    owner.get(&one).await.says(404, "policy token");
+    assert!(!page.html.contains("twp_") && page.html.contains("/policy-tokens/"), "{}", page.html);
+    assert!(page.html.contains("/secrets/1/end\""), "{}", page.html);
+    owner.get(&format!("{one}/secrets/1/end")).await.says(200, "End the secret");
+    send(&mut owner, &format!("{one}/secrets/1/end"), &[]).await.leads_to(&one);
+    assert_eq!(server.get("/token/self", text).await.outcome(), (401, "replaced".into()));
+    owner.get(&format!("{one}/disable")).await.says(200, "Switch off");
+    send(&mut owner, &format!("{one}/disable"), &[]).await.leads_to(&one);
+    owner.get(&one).await.says(200, "It is switched off");
+    owner.get(&format!("{one}/delete")).await.says(200, "Why?");
+    let why = [("reason", "cessation".to_owned()), ("note", "the old pipeline".to_owned())];
+    send(&mut owner, &format!("{one}/delete"), &why).await.leads_to(&format!("{base}/policy-tokens"));
+    owner.get(&one).await.says(200, "the old pipeline");
+    owner.get(&format!("{one}/undo")).await.says(200, "Take back the deletion");
 }
 
 #[tokio::test]

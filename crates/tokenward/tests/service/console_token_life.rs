@@ -1,6 +1,7 @@
 //! What becomes of a token over time, in the console.
 
 use serde_json::json;
+use tokenward_core::Clock;
 use tokenward_core::time::{DAY, HOUR};
 use tokenward_server::service::{old_secrets, token_attestation};
 
@@ -63,5 +64,37 @@ async fn an_old_secret_and_an_open_question_are_marked_where_the_token_is_shown(
     owner.post(&format!("{page}/attest"), &[]).await.leads_to(&page);
     let shown = owner.get(&page).await.says(200, "Noted: the token is still needed.");
     assert!(!shown.html.contains("Its owner is asked"), "{}", shown.html);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_expired_and_what_was_deleted_are_two_filters() {
+    let (server, organization, base) = world().await;
+    let role = server.role(&organization, "viewer").await;
+    let at = |after: i64| server.clock.now().plus(after).to_string();
+    let mut made = Vec::new();
+    for (name, end) in [("stays", None), ("ends", Some(at(HOUR))), ("goes", None)] {
+        let body = json!({ "name": name, "role_id": role, "expires_at": end });
+        made.push(server.post(&organization.path("apiToken"), &organization.owner, body).await.str("id"));
+    }
+    let gone = server.delete(&organization.path(&format!("apiToken/{}", made[2])), &organization.owner).await;
+    assert_eq!(gone.status, 204, "{}", gone.text);
+    server.clock.advance(2 * HOUR);
+    let mut owner = Person::owner(&server).await;
+    for (filter, there, not_there) in [
+        ("filter=expired", vec!["ends"], vec!["stays", "goes"]),
+        ("filter=revoked", vec!["goes"], vec!["stays", "ends"]),
+        ("filter=ended", vec!["ends", "goes"], vec!["stays"]),
+        ("filter=expired&q=e", vec!["ends"], vec!["stays", "goes"]),
+        ("filter=revoked&q=g", vec!["goes"], vec!["stays", "ends"]),
+    ] {
+        let page = owner.get(&format!("{base}/tokens?{filter}")).await.says(200, "Deleted");
+        for name in there {
+            assert!(page.html.contains(&format!(">{name}</a>")), "{filter}: {name}");
+        }
+        for name in not_there {
+            assert!(!page.html.contains(&format!(">{name}</a>")), "{filter}: {name}");
+        }
+    }
     server.stop().await;
 }

@@ -22,7 +22,8 @@ fn a_policy_is_checked_and_asked_on_the_own_machine() {
     let file = file.to_str().unwrap();
     assert_eq!(told(&policy(&["check", file])), (Some(0), "The policy can be used.\n".into()));
     let asked = |method: &str, path: &str| told(&policy(&["eval", file, "--method", method, "--path", path]));
-    assert_eq!(asked("get", "/environment/x"), (Some(0), "allowed\n".into()));
+    assert_eq!(asked("get", "/environment/x"), (Some(0), "allowed\nLines 2, 3 hold.\n".into()));
+    assert_eq!(asked("GET", "/project/x"), (Some(3), "denied: no rule for `allow` holds\nLine 2 holds.\n".into()));
     assert_eq!(asked("POST", "/environment/x"), (Some(3), "denied: no rule for `allow` holds\n".into()));
     assert_eq!(told(&policy(&["eval", file, "--method", "GET", "--path", "/x/environment", "--gateway"])).0, Some(0));
     fs::write(folder.path().join("bad.rego"), "allow if {\n\tstrtswith(input.request.method, \"G\")\n}").unwrap();

@@ -3,8 +3,8 @@
 use askama::Template;
 
 use super::{
-    Choice, FormField, Outcome, Pager, ProofFields, Shell, TokenForm, TokenRow, TokenState, TokenUsage, VersionRow,
-    Wanted,
+    Choice, FormField, Outcome, Pager, ProofFields, RevocationView, Shell, TokenForm, TokenRow, TokenState, TokenUsage,
+    VersionRow, Wanted,
 };
 
 /// `…/policy-tokens`.
@@ -142,6 +142,10 @@ pub struct PolicyTokenPage {
     pub policy: String,
     /// Its secrets that are accepted, the newest first.
     pub versions: Vec<VersionRow>,
+    /// That it was taken back.
+    pub revocation: Option<RevocationView>,
+    /// Why it is switched off, where nobody did it by hand.
+    pub disabled_because: Option<&'static str>,
     /// How it was used.
     pub usage: TokenUsage,
     /// What its role can do, in one sentence.

@@ -610,6 +610,8 @@ pub struct RevocationView {
 pub struct TokenDeletePage {
     /// The frame.
     pub shell: Shell,
+    /// The path of the list that the token is in, below the organization.
+    pub list: &'static str,
     /// The token.
     pub token: TokenRow,
     /// Why it is deleted; the first stands for nothing in particular.

@@ -191,7 +191,7 @@ pub struct Token {
     pub name: String,
     pub role: String,
     pub description: Option<String>,
-    /// When it ends: a date-time or a date, which is kept so; or a length such as 90d, which counts when it is made.
+    /// When it ends: a date-time or a date (the last day), which is kept so; or a length such as 90d, which counts when it is made.
     pub expires: Option<String>,
     pub owner: Option<String>,
     #[serde(default)]
@@ -245,7 +245,7 @@ fn tokens_schema() -> Value {
             "name": text("Its name."),
             "role": text("The role that it acts as, by name."),
             "description": text("What it is for."),
-            "expires": text("A date-time or a date; never; or a length such as 90d, which counts when it is made."),
+            "expires": text("A date-time; a date, which is the last day; never; or a length such as 90d, which counts when it is made."),
             "owner": text("The member who is accountable for it, by e-mail address."),
             "labels": { "type": "object", "additionalProperties": { "type": "string" } },
             "networks": texts("The networks from which it is accepted."),

@@ -225,6 +225,8 @@ impl Survey<'_> {
                     description: it.description.clone(),
                     role_id: None,
                     expires_at: end,
+                    owner_id: None,
+                    successor_id: None,
                     sha256: it.sha256.clone(),
                     last_four: it.last_four.clone(),
                 };

@@ -5,6 +5,7 @@ mod events;
 mod input;
 mod organizations;
 mod paging;
+mod policy_token_life;
 mod policy_token_secrets;
 mod policy_tokens;
 mod proof;

@@ -51,7 +51,7 @@ async fn a_policy_token_is_made_listed_changed_and_deleted_as_the_contract_says(
     assert_eq!(server.get("/token/self", text).await.expect(200)["kind"], "policy_api_token");
     assert_eq!(server.delete(&path, &acme.owner).await.status, 204);
     assert_eq!(server.get("/token/self", text).await.outcome(), (401, "revoked".into()));
-    assert_eq!(server.get(&path, &acme.owner).await.status, 404);
+    assert_eq!(server.get(&path, &acme.owner).await.str("state"), "revoked", "it can be read for 90 days");
     assert_eq!(server.delete(&path, &acme.owner).await.status, 404);
     let events = server.get(&acme.path(&format!("events?targetId={id}")), &acme.owner).await.expect(200);
     let types: Vec<&Value> = events["events"].as_array().unwrap().iter().map(|event| &event["event_type"]).collect();
@@ -247,6 +247,8 @@ async fn a_policy_is_tried_before_it_is_used() {
     let answers = tried.expect(200);
     let allowed: Vec<&Value> = answers["results"].as_array().unwrap().iter().map(|it| &it["allowed"]).collect();
     assert_eq!(allowed, [true, false, false, false]);
+    let lines: Vec<&Value> = answers["results"].as_array().unwrap().iter().map(|it| &it["lines"]).collect();
+    assert_eq!(lines, [&json!([2, 3]), &Value::Null, &Value::Null, &Value::Null], "{answers}");
     assert!(answers["results"][2]["detail"].as_str().unwrap().contains("does not have"), "{answers}");
     let many = vec![json!({ "method": "GET", "path": "/" }); 101];
     let refused = server

@@ -112,6 +112,8 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
             token: tokens().remove(0),
             policy: POLICY.into(),
             versions: Vec::new(),
+            revocation: None,
+            disabled_because: None,
             usage: TokenUsage {
                 allowed: "1,204".into(),
                 denied: "3".into(),
@@ -388,6 +390,7 @@ pub fn pages() -> Vec<(String, String)> {
     let reasons = vec![Choice { value: "unspecified".into(), label: "No reason in particular".into(), chosen: true }];
     let token_delete = TokenDeletePage {
         shell: shell(Nav::Tokens),
+        list: "tokens",
         token: tokens().remove(5),
         reasons,
         note: FormField::default(),

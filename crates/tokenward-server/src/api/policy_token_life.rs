@@ -1,0 +1,103 @@
+//! What becomes of policy tokens: switched off and on, brought back, and earlier secrets ended.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use tokenward_api::policy_tokens::PolicyApiToken;
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Management;
+use tokenward_core::secret::Kind;
+use tokenward_core::token::Token;
+use tokenward_core::{Error, Uuid};
+
+use super::endpoint::{Endpoint, delete, post};
+use super::error::ApiError;
+use super::extract::{id, tagged, written, written_empty};
+use super::policy_tokens::{found, policy_token};
+use super::right::On;
+use crate::service::policy_tokens::PolicyToken;
+use crate::service::tokens;
+use crate::service::usage::TokenUsage;
+use crate::service::{App, Written};
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/disable", disable)
+            .needs(Management::PolicyManage, On::Organization)
+            .about(
+                "Policy tokens",
+                "Switch a policy token off: it is refused, and keeps everything, until it is switched on again.",
+            )
+            .answers::<PolicyApiToken>(200)
+            .errors(&[400, 409]),
+        post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/enable", enable)
+            .needs(Management::PolicyManage, On::Organization)
+            .about("Policy tokens", "Switch a policy token on again.")
+            .answers::<PolicyApiToken>(200)
+            .errors(&[400, 409]),
+        post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/undo", undo)
+            .needs(Management::PolicyManage, On::Organization)
+            .about(
+                "Policy tokens",
+                "Undo the deletion of a policy token, for an hour after it: the same secrets are accepted again.",
+            )
+            .answers::<PolicyApiToken>(200)
+            .errors(&[400, 409]),
+        delete("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/version/{version}", end_version)
+            .needs(Management::PolicyManage, On::Organization)
+            .about("Policy tokens", "End an earlier secret of a policy token now.")
+            .answers_empty(204)
+            .errors(&[400, 409]),
+    ]
+}
+
+/// The answer to a change: the token as it is now.
+fn changed(app: &App, (before, usage): (PolicyToken, TokenUsage), changed: Written<Token>) -> Response {
+    let version = changed.value.updated_at;
+    let told = |token| policy_token(app, PolicyToken { token, ..before }, &usage);
+    tagged(version, written(StatusCode::OK, changed, told))
+}
+
+async fn disable(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let token = id("policyApiTokenId", &token)?;
+    let before = found(&app, &grant, token).await?;
+    Ok(changed(&app, before, tokens::disable(&app, grant, (Kind::PolicyToken, token)).await?))
+}
+
+async fn enable(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let token = id("policyApiTokenId", &token)?;
+    let before = found(&app, &grant, token).await?;
+    Ok(changed(&app, before, tokens::enable(&app, grant, (Kind::PolicyToken, token)).await?))
+}
+
+async fn undo(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let token = id("policyApiTokenId", &token)?;
+    let before = found(&app, &grant, token).await?;
+    Ok(changed(&app, before, tokens::undo(&app, grant, (Kind::PolicyToken, token)).await?))
+}
+
+async fn end_version(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token, version)): Path<(Uuid, String, String)>,
+) -> Result<Response, ApiError> {
+    let token = id("policyApiTokenId", &token)?;
+    let version =
+        version.parse().map_err(|_| Error::invalid("version", "in the path is not the number of a secret"))?;
+    let ended = tokens::end_version(&app, grant, (Kind::PolicyToken, token), version).await?;
+    Ok(written_empty(StatusCode::NO_CONTENT, &ended))
+}
