@@ -135,7 +135,8 @@ impl Cluster {
         let (client, peer) = (free_port(), free_port());
         let (clients, peers) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
         let data = root.join("etcd");
-        let arguments = ["--name", "one", "--data-dir", text(&data), "--initial-cluster", &format!("one={peers}")];
+        let all = format!("one={peers}");
+        let arguments = ["--name", "one", "--data-dir", text(&data), "--initial-cluster", &all];
         let here = ["--listen-client-urls", &clients, "--advertise-client-urls", &clients];
         let there = ["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers];
         let mut around = vec![start(ETCD, root, root, &[&arguments[..], &here, &there].concat())];
