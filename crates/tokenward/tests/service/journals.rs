@@ -76,10 +76,18 @@ async fn without_its_journal_a_server_begins_one_and_keeps_what_is_taken_away_fr
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_the_journal_of_another_database_a_server_does_not_start_and_changes_nothing() {
     let (one, other) = (left().await, left().await);
+    let own = tempfile::tempdir().unwrap();
+    put(one.directory.path(), own.path());
     put(other.directory.path(), one.directory.path());
-    let before = std::fs::read(one.directory.path().join("tokenward.db")).unwrap();
     let refused = serve::start(config(one.directory.path())).await.err().unwrap();
     let text = format!("{refused:#}");
     assert!(text.contains("The database is another one") && text.contains("move the file `journal`"), "{text}");
-    assert!(std::fs::read(one.directory.path().join("tokenward.db")).unwrap() == before);
+    // With its own one it goes on, and nothing was brought back into it.
+    put(own.path(), one.directory.path());
+    let with = config(one.directory.path());
+    let server = Server::start_with(one.directory, with).await;
+    assert_eq!(says(&server, &one.asking, &one.revoked).await.1, "revoked");
+    let mut reader = server.running.app.store.read().await.unwrap();
+    let line = tokenward_store::lineage::all(reader.conn()).await.unwrap();
+    assert_eq!(line.len(), 1, "{line:?}");
 }
