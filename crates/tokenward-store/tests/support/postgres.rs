@@ -163,8 +163,7 @@ impl Postgres {
         run(copy);
         let signal = data.join("standby.signal");
         File::create(&signal).expect("make it a standby");
-        Self::launch(dir, QUICK)
-            .unwrap_or_else(|log| panic!("the standby does not start; its log:\n{log}"))
+        Self::launch(dir, QUICK).unwrap_or_else(|log| panic!("the standby does not start; its log:\n{log}"))
     }
 
     /// A standby takes over: it can be written from then on.

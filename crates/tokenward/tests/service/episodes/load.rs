@@ -295,9 +295,7 @@ impl Nodes {
             body["expires_at"] = json!(SystemClock::default().now().plus(45 * MINUTE).to_string());
         }
         let (by, credential, at_least) = match &parent {
-            Some((by, token)) => {
-                (Some(*by), &token.text, token.at.map(|at| ("tokenward-at-least", at.to_string())))
-            }
+            Some((by, token)) => (Some(*by), &token.text, token.at.map(|at| ("tokenward-at-least", at.to_string()))),
             None => (None, &self.owner, None),
         };
         let begun = Instant::now();

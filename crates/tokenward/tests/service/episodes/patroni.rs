@@ -208,7 +208,8 @@ impl Cluster {
             let are = |roles: &[&str]| {
                 let runs = |it: &&serde_json::Value| {
                     let state = it["state"].as_str().unwrap_or_default();
-                    ["running", "streaming"].contains(&state) && roles.contains(&it["role"].as_str().unwrap_or_default())
+                    ["running", "streaming"].contains(&state)
+                        && roles.contains(&it["role"].as_str().unwrap_or_default())
                 };
                 members.iter().filter(runs).count()
             };
