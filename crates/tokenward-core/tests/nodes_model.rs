@@ -1,5 +1,6 @@
 //! The rules of several nodes, searched through: every order in which looks, commits, answers and losses can happen, for as
-//! long as one likes, with clocks that differ by 20 % and a server that takes over while the old one still answers.
+//! long as one likes, with clocks that differ by 20 % and two servers that take over, one after the other, while the old ones
+//! still answer.
 //!
 //! There is a token and one revocation of it; a node that decides about the token; and one that writes, watches the row of the
 //! other, and says when the revocation counts everywhere. More nodes would add nothing: each decides by what it has itself,
@@ -20,6 +21,8 @@ use tokenward_core::time::Micros;
 const BOUND: Micros = 100;
 const TICK: Micros = 20;
 const TICKS_OF_BOUND: u8 = 5;
+/// How many servers take over, one after the other.
+const SERVERS: u8 = 2;
 /// What is so many ticks old is as good as older: beyond all that counts, for a slow clock too.
 const OLD: u8 = 7;
 
@@ -98,8 +101,11 @@ struct State {
     revocation: Revocation,
     /// Was it said that it counts everywhere?
     everywhere: bool,
-    /// So long ago another server took over; did the old one know of the revocation?
+    /// So long ago another server took over; did the first one know of the revocation? Of those that were taken over from it knows
+    /// least.
     took_over: Option<(u8, bool)>,
+    /// How many have taken over.
+    servers: u8,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -173,6 +179,7 @@ impl Model for Nodes {
             revocation: Revocation::None,
             everywhere: false,
             took_over: None,
+            servers: 0,
         };
         [(9, 11), (11, 9), (10, 10)].into_iter().flat_map(|paces| [(paces, true), (paces, false)]).map(begun).collect()
     }
@@ -217,7 +224,7 @@ impl Model for Nodes {
         if !state.everywhere && (answered || !self.rules.reads_rows_after_the_commit) {
             actions.push(Action::Receipt);
         }
-        if state.took_over.is_none() {
+        if state.servers < SERVERS {
             actions.extend([false, true].map(|loses_the_row| Action::TakeOver { loses_the_row }));
         }
     }
@@ -311,7 +318,9 @@ impl Model for Nodes {
                     && (self.rules.effective)(state.row.map(i64::from), 1);
             }
             Action::TakeOver { loses_the_row } => {
-                state.took_over = Some((0, state.revocation != Revocation::None));
+                let knew = state.took_over.map_or(state.revocation != Revocation::None, |(_, knew)| knew);
+                state.took_over = Some((0, knew));
+                state.servers += 1;
                 if loses_the_row {
                     (state.row, state.sign) = (None, None);
                 }

@@ -1,6 +1,5 @@
 //! What time it is for those who write to the database, in the log or beside it.
 
-use tokenward_core::log_time::time_of_log;
 use tokenward_core::{Result, Time};
 
 use crate::db::{Conn, Store, run};
@@ -14,6 +13,6 @@ pub async fn newest(conn: Conn<'_>) -> Result<Option<Time>> {
 /// The time of the database, where that is believed. A clock that is not would end kept answers and wrong codes too soon.
 pub async fn now(store: &Store, mut conn: Conn<'_>) -> Result<Time> {
     let database = store.time_at(conn.reborrow()).await?;
-    let last = newest(conn).await?.unwrap_or(Time(i64::MIN));
-    Ok(time_of_log(database, last, store.clock().own()).now)
+    let last = newest(conn).await?;
+    Ok(store.time_of_log(database, last, store.clock().own()).now)
 }

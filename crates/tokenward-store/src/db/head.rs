@@ -1,6 +1,5 @@
 //! The end of the log, as a writing transaction takes it.
 
-use tokenward_core::log_time::time_of_log;
 use tokenward_core::{Time, Uuid};
 
 use super::Store;
@@ -30,10 +29,7 @@ impl Head {
     /// clock that was set back revives nothing that had ended. And one that is far ahead ends nothing for good.
     /// `own` is what this node's clock says.
     pub(super) fn settle(mut self, store: &Store, own: Time) -> Self {
-        let time = time_of_log(self.now, self.written_at.unwrap_or(Time(i64::MIN)), own);
-        if let Some(ahead) = time.ahead {
-            store.doubts(ahead);
-        }
+        let time = store.time_of_log(self.now, self.written_at, own);
         (self.now, self.said) = (time.now, time.said);
         self
     }

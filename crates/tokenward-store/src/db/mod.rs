@@ -32,6 +32,7 @@ use sqlx::{FromRow, Postgres, QueryBuilder, Sqlite};
 use tokenward_core::error::{Error, Result};
 use tokenward_core::id::new_id;
 use tokenward_core::lease::Place;
+use tokenward_core::log_time::{LogTime, time_of_log};
 use tokenward_core::sync::lock;
 use tokenward_core::time::{MINUTE, Micros, length_text};
 use tokenward_core::{Clock, Random, Time, Uuid};
@@ -182,6 +183,8 @@ struct End {
     head: Option<Head>,
     /// What time it was where the rows are, and by the steady clock here.
     heard: Option<(Time, Micros)>,
+    /// The same, as far as it was believed.
+    believed: Option<(Time, Micros)>,
 }
 
 /// How long it is told of a database's clock after it was not believed, and how often at most.
@@ -424,6 +427,20 @@ impl Store {
             Conn::Sqlite(_) => Ok(self.now()),
             Conn::Postgres(session) => Ok(self.clock.shared(postgres::now(session).await?)),
         }
+    }
+
+    /// What time it is for those who write, where the database's clock and this node's own say so, and the last event was written
+    /// then.
+    pub(crate) fn time_of_log(&self, database: Time, last: Option<Time>, own: Time) -> LogTime {
+        let steady = self.clock.steady();
+        let believed = lock(&self.end).believed.filter(|_| self.is_shared());
+        let watched = believed.map(|(at, since)| at.plus(steady.saturating_sub(since).max(0)));
+        let time = time_of_log(database, last.unwrap_or(Time(i64::MIN)), own, watched);
+        match time.ahead {
+            Some(ahead) => self.doubts(ahead),
+            None => lock(&self.end).believed = Some((database, steady)),
+        }
+        time
     }
 
     /// The database's clock is so far ahead that it is not believed.

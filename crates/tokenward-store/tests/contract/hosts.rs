@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use tokenward_store::log;
 
 use crate::proxy::{Flow, Proxy};
-use crate::world::postgres::{Pooler, fresh_database};
+use crate::splitter;
+use crate::world::postgres::{Pooler, Postgres, fresh_database};
 use crate::world::{begin, clock, end, open, refused};
 
 #[tokio::test]
@@ -23,6 +24,22 @@ async fn a_pooler_in_transaction_mode_is_refused_by_name_on_postgres() {
     assert_eq!(log::head(store.read().await.unwrap().conn()).await.unwrap().number, 0, "the first who came in");
     end(begin(&store).await.unwrap()).await.unwrap();
     assert_eq!(log::head(store.read().await.unwrap().conn()).await.unwrap().number, 1);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_pooler_that_leads_what_is_read_to_a_replica_that_lags_is_refused_by_name_on_postgres() {
+    let primary = Postgres::start();
+    let (url, clock) = (primary.fresh_database(), clock());
+    open(&url, &clock).await.close().await;
+    let replica = primary.lagging_standby();
+    let through = splitter::before(&url, replica.address()).await;
+    let told = refused(&through).await;
+    assert!(told.contains("read-only replica"), "{told}");
+    // What carries everything to the primary is none.
+    let through = splitter::before(&url, primary.address()).await;
+    let store = open(&through, &clock).await;
+    end(begin(&store).await.unwrap()).await.unwrap();
     store.close().await;
 }
 

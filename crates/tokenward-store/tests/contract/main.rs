@@ -24,6 +24,8 @@ macro_rules! on_both_engines {
 
 #[path = "../support/proxy.rs"]
 mod proxy;
+#[path = "../support/splitter.rs"]
+mod splitter;
 #[path = "../support/world.rs"]
 mod world;
 

@@ -21,9 +21,13 @@ use tempfile::TempDir;
 
 /// Where Debian puts the server's programs; `TOKENWARD_TEST_POSTGRES` names another folder.
 const BIN: &str = "/usr/lib/postgresql/15/bin";
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often another port is tried: between finding a free one and listening there somebody else may take it.
+const TRIES: usize = 5;
 /// For data that nobody needs afterwards.
-const QUICK: &[&str] = &["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
+const QUICK: Settings = &["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
+
+type Settings = &'static [&'static str];
 
 /// Runs the server until standard input closes, then removes its folder; SIGQUIT, because nobody needs the data, and
 /// SIGCONT, because it may be frozen.
@@ -40,6 +44,7 @@ pub struct Postgres {
     owner: Child,
     dir: TempDir,
     port: u16,
+    settings: Settings,
     databases: AtomicU32,
 }
 
@@ -52,7 +57,6 @@ pub fn fresh_database() -> String {
 impl Postgres {
     /// Starts a server of one's own, for a test that wants to stop it or to count what it does.
     pub fn start() -> Self {
-        // Between finding a free port and binding it another process may take it; then the server ends, and we retry.
         Self::start_with(QUICK)
     }
 
@@ -61,13 +65,7 @@ impl Postgres {
         Self::start_with(&[])
     }
 
-    fn start_with(settings: &[&str]) -> Self {
-        let server = Self::attempt(settings).or_else(|_| Self::attempt(settings));
-        server.unwrap_or_else(|log| panic!("PostgreSQL does not start; its log:\n{log}"))
-    }
-
-    /// A server that accepts connections, or the log of one that does not.
-    fn attempt(settings: &[&str]) -> Result<Self, String> {
+    fn start_with(settings: Settings) -> Self {
         let user = Unprivileged::find();
         let dir = tempfile::Builder::new().prefix("tokenward-postgres-").tempdir().expect("temporary folder");
         if let Some(user) = &user {
@@ -78,24 +76,64 @@ impl Postgres {
         initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
         initdb.args(["--locale-provider=icu", "--icu-locale=en-US", "--pgdata"]).arg(&data);
         run(initdb);
-        Self::launch(dir, user.as_ref(), settings)
+        Self::launch(dir, settings).unwrap_or_else(|log| panic!("PostgreSQL does not start; its log:\n{log}"))
     }
 
-    /// Starts the server whose data are in this folder.
-    fn launch(dir: TempDir, user: Option<&Unprivileged>, settings: &[&str]) -> Result<Self, String> {
-        let data = dir.path().join("data");
-        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("free port").port();
-        let log = File::create(dir.path().join("log")).expect("log file");
-        let mut owner = as_user(Command::new("sh"), user, dir.path());
-        owner.args(["-c", OWNER, "sh"]).arg(dir.path()).arg(program("postgres")).arg("-D").arg(&data);
+    /// Starts the server whose data are in this folder: one that accepts connections, or the log of one that does not.
+    fn launch(dir: TempDir, settings: Settings) -> Result<Self, String> {
+        let (owner, port) = Self::spawn(dir.path(), settings);
+        let mut server = Self { owner, dir, port, settings, databases: AtomicU32::new(0) };
+        if server.starts() { Ok(server) } else { Err(server.log()) }
+    }
+
+    /// Does it accept connections in the end? Where somebody else has taken its port meanwhile it begins anew at another one.
+    fn starts(&mut self) -> bool {
+        for _ in 1..TRIES {
+            if self.becomes_ready() {
+                return true;
+            }
+            if !self.log().contains("could not bind") {
+                return false;
+            }
+            (self.owner, self.port) = Self::spawn(self.dir.path(), self.settings);
+        }
+        self.becomes_ready()
+    }
+
+    fn spawn(dir: &Path, settings: Settings) -> (Child, u16) {
+        let user = Unprivileged::find();
+        let (data, port) = (dir.join("data"), free_port());
+        let log = File::create(dir.join("log")).expect("log file");
+        let mut owner = as_user(Command::new("sh"), user.as_ref(), dir);
+        owner.args(["-c", OWNER, "sh"]).arg(dir).arg(program("postgres")).arg("-D").arg(&data);
         owner.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
         owner.args(settings.iter().flat_map(|setting| ["-c", setting]));
         owner.args(["-c", "max_connections=200"]);
         owner.stdin(Stdio::piped()).stdout(log.try_clone().expect("log file")).stderr(log);
         // A group of its own: an interrupt at the terminal ends the test, and the closing pipe then ends the server.
-        let owner = owner.process_group(0).spawn().expect("run `sh`");
-        let mut server = Self { owner, dir, port, databases: AtomicU32::new(0) };
-        if server.becomes_ready() { Ok(server) } else { Err(server.log()) }
+        (owner.process_group(0).spawn().expect("run `sh`"), port)
+    }
+
+    /// Ends all of its processes at once, as `pg_ctl stop -m immediate` does, and starts it again on the same data, at
+    /// another port.
+    pub fn crash(&mut self) {
+        signal("-QUIT", &[self.process()]);
+        let begun = Instant::now();
+        // Not by `wait`, which closes standard input: then the folder would go as well.
+        while matches!(self.owner.try_wait(), Ok(None)) {
+            assert!(begun.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // What is left of the one before says that it is ready.
+        let _ = std::fs::remove_file(self.dir.path().join("data/postmaster.pid"));
+        (self.owner, self.port) = Self::spawn(self.dir.path(), self.settings);
+        assert!(self.starts(), "it does not start again; its log:\n{}", self.log());
+    }
+
+    /// The process that begins all others.
+    fn process(&self) -> String {
+        let state = std::fs::read_to_string(self.dir.path().join("data/postmaster.pid")).expect("a server that runs");
+        state.lines().next().expect("its first line is the process").trim().to_owned()
     }
 
     fn becomes_ready(&mut self) -> bool {
@@ -125,8 +163,7 @@ impl Postgres {
         run(copy);
         let signal = data.join("standby.signal");
         File::create(&signal).expect("make it a standby");
-        Self::launch(dir, user.as_ref(), QUICK)
-            .unwrap_or_else(|log| panic!("the standby does not start; its log:\n{log}"))
+        Self::launch(dir, QUICK).unwrap_or_else(|log| panic!("the standby does not start; its log:\n{log}"))
     }
 
     /// A standby takes over: it can be written from then on.
@@ -138,8 +175,7 @@ impl Postgres {
 
     /// Stops all of its processes where they are, as on a machine that hangs. They go on when the answer is dropped.
     pub fn freeze(&self) -> Frozen {
-        let state = std::fs::read_to_string(self.dir.path().join("data/postmaster.pid")).expect("a server that runs");
-        let server = state.lines().next().expect("its first line is the process").trim().to_owned();
+        let server = self.process();
         // First the one that would begin others.
         let mut frozen = Frozen(vec![server.clone()]);
         frozen.send("-STOP");
@@ -173,8 +209,7 @@ pub struct Frozen(Vec<String>);
 
 impl Frozen {
     fn send(&self, signal: &str) {
-        // Some may have ended meanwhile. Without an `expect`: this runs in a drop, too.
-        let _ = Command::new("kill").arg(signal).args(&self.0).stderr(Stdio::null()).status();
+        self::signal(signal, &self.0);
     }
 }
 
@@ -184,8 +219,18 @@ impl Drop for Frozen {
     }
 }
 
+/// Tells processes. Some may have ended meanwhile. Without an `expect`: this runs in a drop, too.
+pub fn signal(signal: &str, processes: &[String]) {
+    let _ = Command::new("kill").arg(signal).args(processes).stderr(Stdio::null()).status();
+}
+
+/// A port of the loopback at which nobody listens now; soon somebody may.
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("free port").port()
+}
+
 /// The processes that this one has begun.
-fn children(parent: &str) -> Vec<String> {
+pub fn children(parent: &str) -> Vec<String> {
     let all = std::fs::read_dir("/proc").expect("the processes of this machine");
     let ids = all.filter_map(|it| it.ok()?.file_name().into_string().ok());
     ids.filter(|id| {
@@ -217,21 +262,29 @@ impl Pooler {
         if let Some(user) = &user {
             chown(dir.path(), Some(user.uid), Some(user.gid)).expect("give the folder to the pooler's user");
         }
-        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|it| it.local_addr()).expect("free port").port();
-        let settings = format!(
-            "[databases]\n{database} = host=127.0.0.1 port={server_port} user=postgres\n[pgbouncer]\n\
-             listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = {mode}\n\
-             ignore_startup_parameters = extra_float_digits\n"
-        );
-        std::fs::write(dir.path().join("pgbouncer.ini"), settings).expect("settings of the pooler");
-        let mut command = as_user(Command::new(PROGRAM), user.as_ref(), dir.path());
-        command.arg("pgbouncer.ini").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("run pgbouncer");
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE && std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            std::thread::sleep(Duration::from_millis(10));
+        // Where somebody else has taken its port meanwhile it ends, and begins anew at another one.
+        while begun.elapsed() < PATIENCE {
+            let port = free_port();
+            let settings = format!(
+                "[databases]\n{database} = host=127.0.0.1 port={server_port} user=postgres\n[pgbouncer]\n\
+                 listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = {mode}\n\
+                 ignore_startup_parameters = extra_float_digits\n"
+            );
+            std::fs::write(dir.path().join("pgbouncer.ini"), settings).expect("settings of the pooler");
+            let mut command = as_user(Command::new(PROGRAM), user.as_ref(), dir.path());
+            command.arg("pgbouncer.ini").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut child = command.spawn().expect("run pgbouncer");
+            while begun.elapsed() < PATIENCE && matches!(child.try_wait(), Ok(None)) {
+                let listens = std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+                if listens && matches!(child.try_wait(), Ok(None)) {
+                    let url = format!("postgres://postgres@127.0.0.1:{port}/{database}");
+                    return Self { child, _dir: dir, url };
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
         }
-        Self { child, _dir: dir, url: format!("postgres://postgres@127.0.0.1:{port}/{database}") }
+        panic!("pgbouncer does not start");
     }
 }
 
@@ -248,6 +301,16 @@ impl Drop for Postgres {
         // Without an `expect`: a panic here, during another, would hide the first.
         let _ = self.owner.wait();
     }
+}
+
+/// A command of a program that refuses to run as root, in a folder that it may write: of Debian's user for PostgreSQL, where root
+/// runs the tests.
+pub fn unprivileged(program: impl AsRef<std::ffi::OsStr>, dir: &Path) -> Command {
+    let user = Unprivileged::find();
+    if let Some(user) = &user {
+        chown(dir, Some(user.uid), Some(user.gid)).expect("give the folder to the program's user");
+    }
+    as_user(Command::new(program), user.as_ref(), dir)
 }
 
 /// PostgreSQL refuses to run as root, so root hands it to Debian's user for it.

@@ -25,6 +25,8 @@ pub enum Flow {
     Refuse,
     /// What holds this text next still reaches the server, and from then on it is as with `Stall` for that connection.
     Swallow(&'static str),
+    /// They pass, and each piece of them takes so long.
+    Slow(Duration),
 }
 
 /// A proxy on a free port of the loopback.
@@ -151,9 +153,11 @@ impl Proxy {
             } else if *dead.borrow() {
                 std::future::pending::<()>().await;
             }
-            if flow.wait_for(|flow| matches!(flow, Flow::Pass | Flow::Swallow(_))).await.is_err() {
+            if flow.wait_for(|flow| matches!(flow, Flow::Pass | Flow::Swallow(_) | Flow::Slow(_))).await.is_err() {
                 break;
             }
+            let slow = if let Flow::Slow(by) = *flow.borrow() { by } else { Duration::ZERO };
+            tokio::time::sleep(slow).await;
             if there {
                 busy.set(1);
             }

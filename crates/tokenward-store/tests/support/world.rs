@@ -9,6 +9,7 @@ pub mod postgres;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 use sqlx::{Connection, Executor, PgConnection};
@@ -21,6 +22,7 @@ use tokenward_core::permission::Management;
 use tokenward_core::right::Operator;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::Digest;
+use tokenward_core::time::Micros;
 use tokenward_core::token::Revocation;
 use tokenward_core::{Clock, Error, Random, Time, Uuid};
 use tokenward_store::members::Membership;
@@ -44,6 +46,13 @@ impl HandClock {
 impl Clock for HandClock {
     fn now(&self) -> Time {
         Time(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Goes on as that of the database does, with which it is compared.
+    fn steady(&self) -> Micros {
+        static BEGUN: OnceLock<Instant> = OnceLock::new();
+        let passed = BEGUN.get_or_init(Instant::now).elapsed();
+        self.now().0 + i64::try_from(passed.as_micros()).unwrap()
     }
 }
 

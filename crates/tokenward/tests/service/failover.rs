@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::nodes::{BOUND, asking, node, node_config, says};
+use crate::nodes::{BOUND, PATIENCE, asking, node, node_config, says};
 use crate::postgres::Postgres;
 use crate::proxy::{Flow, Proxy};
 use crate::support::{Organization, Server};
@@ -77,7 +77,7 @@ impl Cluster {
             if answer.status == 204 {
                 return answer;
             }
-            assert!(answer.status == 503 && begun.elapsed() < Duration::from_secs(20), "{answer:?}");
+            assert!(answer.status == 503 && begun.elapsed() < PATIENCE, "{answer:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -91,7 +91,7 @@ impl Cluster {
                 if said == wanted {
                     break;
                 }
-                assert!(begun.elapsed() < Duration::from_secs(20), "still `{said}`, and not `{wanted}`");
+                assert!(begun.elapsed() < PATIENCE, "still `{said}`, and not `{wanted}`");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
@@ -175,7 +175,7 @@ async fn nobody_speaks_for_all_until_rows_that_the_standby_lacks_have_surely_end
             assert_eq!(receipt["by"], json!(null));
             break;
         }
-        assert!(receipt["by"].is_string() && begun.elapsed() < BOUND * 3, "{receipt}");
+        assert!(receipt["by"].is_string() && begun.elapsed() < PATIENCE, "{receipt}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(begun.elapsed() > BOUND, "{:?}", begun.elapsed());

@@ -496,3 +496,51 @@ async fn what_a_policy_has_allowed_is_asked_again_inside_of_the_write() {
     let names = server.get(&acme.path("project"), &acme.owner).await.each("results", "name");
     assert_eq!(names, ["one", "three"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_list_ends_where_it_is_when_the_token_that_reads_it_is_deleted() {
+    const MANY: usize = 700;
+    let (server, acme) = Server::with_owner().await;
+    let viewer = server.role(&acme, "viewer").await;
+    let path = acme.path("apiToken");
+    let (id, reading) = server.new_token(&acme, json!({ "name": "reading", "role_id": viewer })).await;
+    let create = |n: usize| {
+        let body = json!({ "name": format!("n{n:04}"), "role_id": viewer, "description": "x".repeat(400) });
+        server.post(&path, &acme.owner, body)
+    };
+    for some in (0..MANY).collect::<Vec<_>>().chunks(50) {
+        for made in futures_util::future::join_all(some.iter().copied().map(create)).await {
+            made.expect(201);
+        }
+    }
+    // Over HTTP/2, where no more comes than was asked for.
+    let list = async |taken_back: bool| {
+        let socket = TcpStream::connect(server.running.address).await.unwrap();
+        let (mut requests, connection) = h2::client::handshake(socket).await.unwrap();
+        tokio::spawn(connection);
+        let request = axum::http::Request::get(format!("{}{path}", server.url))
+            .header("authorization", format!("Bearer {reading}"))
+            .body(())
+            .unwrap();
+        let (answer, _) = requests.send_request(request, true).unwrap();
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let mut body = answer.into_body();
+        let mut whole = Vec::new();
+        let mut is_first = true;
+        loop {
+            let Some(data) = body.data().await else { return Ok(whole) };
+            let Ok(data) = data else { return Err(whole) };
+            if std::mem::take(&mut is_first) && taken_back {
+                server.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.expect(204);
+            }
+            let _ = body.flow_control().release_capacity(data.len());
+            whole.extend_from_slice(&data);
+        }
+    };
+    let whole = list(false).await.expect("it comes to its end");
+    let listed: Value = serde_json::from_slice(&whole).unwrap();
+    assert_eq!(listed["results"].as_array().unwrap().len(), MANY + 1);
+    let part = list(true).await.expect_err("it is broken off, so that nobody takes it for whole");
+    assert!(part.len() < whole.len() && serde_json::from_slice::<Value>(&part).is_err());
+}

@@ -48,6 +48,7 @@ mod gateway_http;
 mod held_back;
 mod http;
 mod journal_disk;
+mod journals;
 mod kill;
 mod limit_warnings;
 mod limits;
@@ -62,6 +63,7 @@ mod other_log;
 mod passkeys;
 mod peppers;
 mod policy_files;
+mod poolers;
 #[path = "../../../tokenward-store/tests/support/postgres.rs"]
 mod postgres;
 #[path = "../support/process.rs"]

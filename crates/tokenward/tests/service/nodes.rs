@@ -67,18 +67,34 @@ pub async fn two_that_seldom_look(
     (a, acme, Server::start_with(directory, config).await)
 }
 
-/// How long it takes until a token that `a` has just revoked is refused by `b`.
-async fn refused_after(a: &Server, acme: &Organization, b: &Server, asking: &str, name: &str) -> Duration {
+/// How long nodes are waited for where the time is not what is tested.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// When `b` was last asked that still accepted a token which `a` has revoked, and when it said that it is revoked.
+async fn refused_after(
+    a: &Server,
+    acme: &Organization,
+    b: &Server,
+    asking: &str,
+    name: &str,
+) -> (Option<Duration>, Duration) {
     let (id, text) = a.new_token(acme, json!({ "name": name, "role_id": a.role(acme, "viewer").await })).await;
     while says(b, asking, &text).await.1 != "valid" {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     assert_eq!(a.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.status, 204);
     let revoked = Instant::now();
-    while says(b, asking, &text).await.1 != "revoked" {
+    let mut last_yes = None;
+    loop {
+        let asked = revoked.elapsed();
+        match says(b, asking, &text).await.1.as_str() {
+            "revoked" => return (last_yes, revoked.elapsed()),
+            "valid" => last_yes = Some(asked),
+            _ => {}
+        }
+        assert!(asked < PATIENCE, "it is never refused");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    revoked.elapsed()
 }
 
 /// A token that `b` accepts, to ask it with.
@@ -160,7 +176,7 @@ async fn a_node_that_is_cut_off_decides_no_longer_than_its_bound_and_then_fails_
     proxy.set(Flow::Pass);
     let back = Instant::now();
     while says(&b, &living, &text).await != (200, "revoked".to_owned()) {
-        assert!(back.elapsed() < Duration::from_secs(10));
+        assert!(back.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -176,7 +192,7 @@ async fn a_dead_line_to_the_database_wedges_no_node() {
             a.new_token(&acme, json!({ "name": format!("t{n}"), "role_id": a.role(&acme, "admin").await })).await;
         let begun = Instant::now();
         while b.get(&acme.path("apiToken"), &text).await.status != 200 {
-            assert!(begun.elapsed() < Duration::from_secs(10), "round {n}");
+            assert!(begun.elapsed() < PATIENCE, "round {n}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(b.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.status, 204);
@@ -189,8 +205,9 @@ async fn a_hint_is_enough_to_refuse_everywhere_at_once_and_listening_heals() {
     let (a, acme, b) = two_that_seldom_look(&url, &url, |_| {}).await;
     let asking = asking(&a, &acme, &b).await;
     for n in 0..5 {
-        let took = refused_after(&a, &acme, &b, &asking, &format!("heard-{n}")).await;
-        assert!(took < Duration::from_secs(2), "{took:?}");
+        let (_, took) = refused_after(&a, &acme, &b, &asking, &format!("heard-{n}")).await;
+        // By itself it looks every twenty seconds.
+        assert!(took < Duration::from_secs(8), "{took:?}");
     }
     // The connections that listen end: they are made anew, and what was missed meanwhile is looked for.
     let mut reader = a.running.app.store.read().await.unwrap();
@@ -201,8 +218,8 @@ async fn a_hint_is_enough_to_refuse_everywhere_at_once_and_listening_heals() {
     assert_eq!(ended, 2);
     drop(reader);
     for n in 0..3 {
-        let took = refused_after(&a, &acme, &b, &asking, &format!("healed-{n}")).await;
-        assert!(took < Duration::from_secs(5), "{took:?}");
+        let (_, took) = refused_after(&a, &acme, &b, &asking, &format!("healed-{n}")).await;
+        assert!(took < Duration::from_secs(12), "{took:?}");
     }
 }
 
@@ -213,8 +230,8 @@ async fn without_hints_a_node_finds_what_was_taken_away_within_its_bound() {
     let (a, acme, b) = two_that_seldom_look(&url, &url, bounded).await;
     let asking = asking(&a, &acme, &b).await;
     for n in 0..5 {
-        let took = refused_after(&a, &acme, &b, &asking, &format!("found-{n}")).await;
-        assert!(took < BOUND, "{took:?}");
+        let (last_yes, _) = refused_after(&a, &acme, &b, &asking, &format!("found-{n}")).await;
+        assert!(last_yes.is_none_or(|at| at < BOUND), "{last_yes:?}");
     }
 }
 
@@ -222,12 +239,13 @@ async fn without_hints_a_node_finds_what_was_taken_away_within_its_bound() {
 async fn a_node_to_which_no_hint_is_carried_looks_more_often() {
     let url = database().await;
     let (_proxy, deaf) = Proxy::without_notifications(&url).await;
-    let second = |config: &mut Config| config.poll_interval = Duration::from_secs(1);
-    let (a, acme, b) = two_that_seldom_look(&url, &deaf, second).await;
+    let seldom = |config: &mut Config| config.poll_interval = Duration::from_secs(12);
+    let (a, acme, b) = two_that_seldom_look(&url, &deaf, seldom).await;
     let asking = asking(&a, &acme, &b).await;
-    for n in 0..5 {
-        let took = refused_after(&a, &acme, &b, &asking, &format!("found-{n}")).await;
-        assert!(took < Duration::from_millis(900), "{took:?}");
+    for n in 0..4 {
+        let (_, took) = refused_after(&a, &acme, &b, &asking, &format!("found-{n}")).await;
+        // A quarter of twelve seconds, and not twelve.
+        assert!(took < Duration::from_secs(9), "{took:?}");
     }
 }
 
@@ -260,7 +278,7 @@ async fn an_older_copy_leaves_no_ghosts_and_revives_nothing_that_is_known_as_tak
     for node in [&a, &b] {
         let begun = Instant::now();
         while says(node, &asking, &ghost).await != (200, "unknown".to_owned()) {
-            assert!(begun.elapsed() < Duration::from_secs(10));
+            assert!(begun.elapsed() < PATIENCE);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(says(node, &asking, &revoked).await, (200, "revoked".to_owned()));
@@ -345,7 +363,7 @@ async fn a_node_that_a_newer_version_has_outgrown_decides_no_more_and_leaves() {
     for node in [&a, &b] {
         let begun = Instant::now();
         while says(node, &asking, &text).await != (503, "unavailable".to_owned()) {
-            assert!(begun.elapsed() < Duration::from_secs(5));
+            assert!(begun.elapsed() < PATIENCE);
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -9,16 +9,16 @@ use serde_json::json;
 use tokenward_server::serve;
 
 use crate::console::Person;
-use crate::nodes::{database, node, node_config, says};
+use crate::nodes::{PATIENCE, database, node, node_config, says};
 use crate::process::{Said, run};
 use crate::support::{Answer, OWNER, Organization, PASSWORD, Server, config};
 
 /// Makes a token with a role. Answers its id and text.
-async fn made(server: &Server, acme: &Organization, name: &str) -> (String, String) {
+pub async fn made(server: &Server, acme: &Organization, name: &str) -> (String, String) {
     server.new_token(acme, json!({ "name": name, "role_id": server.role(acme, "viewer").await })).await
 }
 
-async fn revoke(server: &Server, acme: &Organization, id: &str) -> Answer {
+pub async fn revoke(server: &Server, acme: &Organization, id: &str) -> Answer {
     // As long as it takes, where the machine is busy.
     let waits = [("prefer", "wait=20")];
     server.call_with(Method::DELETE, &acme.path(&format!("apiToken/{id}")), &acme.owner, None, &waits).await
@@ -48,7 +48,7 @@ async fn until_said(server: &Server, by: &str, token: &str, wanted: &str) {
         if said == wanted {
             return;
         }
-        assert!(begun.elapsed() < Duration::from_secs(20), "still `{said}`, and not `{wanted}`");
+        assert!(begun.elapsed() < PATIENCE, "still `{said}`, and not `{wanted}`");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -187,7 +187,7 @@ async fn a_restore_under_running_nodes_brings_no_revoked_token_back_on_any_of_th
             break answer;
         }
         assert_eq!(answer.status, 503, "{}", answer.text);
-        assert!(begun.elapsed() < Duration::from_secs(20));
+        assert!(begun.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert_eq!(says(&a, &asking, &other_text).await, (200, "revoked".to_owned()));
@@ -221,7 +221,7 @@ async fn a_database_of_another_log_is_not_followed_and_not_started_on() {
     );
     let begun = Instant::now();
     while says(&a, &asking, &asking).await.0 != 503 {
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     tokio::time::sleep(Duration::from_secs(1)).await;

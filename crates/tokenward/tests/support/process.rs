@@ -132,7 +132,12 @@ impl Service {
 
     /// SIGTERM.
     pub fn terminate(&self) {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        self.send("-TERM");
+    }
+
+    /// Another signal, such as `-STOP`.
+    pub fn send(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
