@@ -15,7 +15,7 @@ use std::sync::Arc;
 use clap::Args;
 use reqwest::header::HeaderValue;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::{Map, json};
+use serde_json::json;
 use tokenward_api::apis::{ApiDetail, ApiItem};
 use tokenward_api::invitations::{InviteMember, InviteMemberRequest};
 use tokenward_api::members::{Member, MemberRemoval, MemberRoleUpdate};
@@ -515,25 +515,17 @@ impl<'a> Survey<'a> {
         let body = ApiTokenRequest {
             name: it.name.clone(),
             description: it.description.clone(),
-            role_id: None,
-            scope: None,
-            not_before: None,
             expires_at: end,
             networks: networks(&it.networks),
             permissions: it.permissions.clone().filter(|all| !all.is_empty()),
-            projects: None,
-            environments: None,
-            rate_limit: None,
-            quota: None,
             labels: it.labels.clone(),
-            metadata: Map::new(),
             owner_id: match &it.owner {
                 Some(owner) => Some(self.owner(owner).await?),
                 None => None,
             },
-            successor_id: None,
             sha256: it.sha256.clone(),
             last_four: it.last_four.clone(),
+            ..ApiTokenRequest::default()
         };
         let narrowed = self.narrow_new(it).await?;
         let words = format!("+ token `{}`: role {}{narrowed}, {said}", it.name, it.role);
