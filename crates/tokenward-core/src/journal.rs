@@ -222,15 +222,11 @@ mod hash {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error};
 
     pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        to.serialize_str(&hex::encode(bytes))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(from)?;
-        let pairs = text.as_bytes().chunks(2).map(|pair| {
-            std::str::from_utf8(pair).ok().filter(|it| it.len() == 2).and_then(|it| u8::from_str_radix(it, 16).ok())
-        });
-        pairs.collect::<Option<_>>().ok_or_else(|| D::Error::custom("no hash in hexadecimal"))
+        hex::decode(String::deserialize(from)?).map_err(|_| D::Error::custom("no hash in hexadecimal"))
     }
 }
 

@@ -514,7 +514,7 @@ mod tests {
     fn stored_digest_is_no_credential() {
         let pepper = Pepper::new(1, [7; 32]);
         let digest = pepper.digest(&made(3).inner_digest());
-        let hex: String = digest.0.iter().map(|b| format!("{b:02x}")).collect();
+        let hex = hex::encode(digest.0);
         assert!(!parses(&hex));
         assert!(!parses(&format!("twd_{}", &hex[..38])));
     }

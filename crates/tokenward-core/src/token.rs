@@ -78,6 +78,48 @@ pub struct Token {
 }
 
 impl Token {
+    /// One that is made at this moment, of which nothing else is said.
+    #[must_use]
+    pub fn new(
+        id: Uuid,
+        organization_id: Uuid,
+        kind: Kind,
+        (role_id, role_name): (Uuid, String),
+        name: String,
+        now: Time,
+    ) -> Self {
+        Self {
+            id,
+            organization_id,
+            kind,
+            role_id,
+            role_name,
+            name,
+            description: None,
+            creator_name: None,
+            creator_kind: None,
+            creator_id: None,
+            owner_id: None,
+            owner_name: None,
+            successor_id: None,
+            created_at: now,
+            updated_at: now,
+            not_before: None,
+            expires_at: None,
+            networks: Vec::new(),
+            labels: Labels::new(),
+            metadata: None,
+            permissions: Vec::new(),
+            places: Places::default(),
+            allowance: Allowance::default(),
+            last_four: String::new(),
+            version: 1,
+            disabled_at: None,
+            life: Life::default(),
+            revocation: None,
+        }
+    }
+
     /// From when on it is accepted, as things are now.
     #[must_use]
     pub fn begin(&self, now: Time) -> Time {

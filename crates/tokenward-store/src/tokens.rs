@@ -206,6 +206,7 @@ macro_rules! select_all {
 mod attested;
 pub mod ended;
 mod many;
+mod new;
 pub mod overview;
 pub mod pages;
 mod rotate;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
-use tokenward_core::meter::Allowance;
 use tokenward_core::permission::Management;
 use tokenward_core::time::MINUTE;
 use tokenward_core::token::RevokeReason;
@@ -40,20 +39,10 @@ async fn to(running: &Running, wanted: Option<&str>, file: &std::path::Path) -> 
     let operator = ServeArgs::operator();
     let grant = || Grant::operator(&operator, organization, Management::TokenManage);
     let new = NewToken {
-        name: format!("serve --apply {}", app.store.new_id()),
         description: Some("Applies a file at the start of the service".to_owned()),
-        role_id: None,
-        not_before: None,
         end: End::At(app.now().plus(LIFE)),
-        networks: Vec::new(),
-        labels: Default::default(),
-        metadata: None,
         owner_id: Some(None),
-        successor_id: None,
-        permissions: Vec::new(),
-        places: Default::default(),
-        allowance: Allowance::default(),
-        registration: None,
+        ..NewToken::new(format!("serve --apply {}", app.store.new_id()), None)
     };
     let made = tokens::create(app, grant(), new).await?.value;
     let text = made.text.context("a token of ours has a text")?;

@@ -14,6 +14,7 @@ const CORE_MAY_USE: &[&str] = &[
     "arc-swap",
     "chrono",
     "crc32fast",
+    "hex",
     "hmac",
     "idna",
     "matchit",

@@ -229,7 +229,7 @@ func own(of *api.Of, organization string) error {
 func byName[T any](all []T, wanted, what string, read func(T) (id, name string)) (T, error) {
 	var none T
 	for _, it := range all {
-		if id, name := read(it); id == wanted || strings.EqualFold(name, wanted) {
+		if id, name := read(it); id == wanted || sameAddress(name, wanted) {
 			return it, nil
 		}
 	}

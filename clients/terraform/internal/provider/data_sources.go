@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -254,7 +253,7 @@ func newMemberData() datasource.DataSource {
 			return err
 		}
 		it, err := byName(members, m.Email.ValueString()+m.UserID.ValueString(), "member", func(it api.Member) (string, string) { return it.ID, it.Email })
-		m.Email = same(m.Email, it.Email, strings.EqualFold)
+		m.Email = same(m.Email, it.Email, sameAddress)
 		m.UserID, m.RoleID, m.RoleName = types.StringValue(it.ID), types.StringValue(it.RoleID), types.StringValue(it.RoleName)
 		return err
 	}}

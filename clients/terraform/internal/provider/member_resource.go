@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -54,7 +53,7 @@ const (
 
 // otherAddress is false for the same address in other letters.
 func otherAddress(_ context.Context, request planmodifier.StringRequest, response *stringplanmodifier.RequiresReplaceIfFuncResponse) {
-	response.RequiresReplace = !strings.EqualFold(request.StateValue.ValueString(), request.PlanValue.ValueString())
+	response.RequiresReplace = !sameAddress(request.StateValue.ValueString(), request.PlanValue.ValueString())
 }
 
 // find looks for somebody by the address, among members first, as they are at this moment.
@@ -68,7 +67,7 @@ func among(email string, list func() (members, invited []api.Member, err error))
 		return api.Member{}, false, false, err
 	}
 	for at, it := range slices.Concat(members, pending) {
-		if strings.EqualFold(it.Email, email) {
+		if sameAddress(it.Email, email) {
 			return it, at >= len(members), true, nil
 		}
 	}
@@ -76,8 +75,8 @@ func among(email string, list func() (members, invited []api.Member, err error))
 }
 
 func (m *memberModel) read(member api.Member, invited bool) {
-	m.Email = same(m.Email, member.Email, strings.EqualFold)
-	m.ID = same(m.ID, member.Email, strings.EqualFold)
+	m.Email = same(m.Email, member.Email, sameAddress)
+	m.ID = same(m.ID, member.Email, sameAddress)
 	m.Role = roleText(m.Role, member.RoleID, member.RoleName)
 	m.Status = types.StringValue(isMember)
 	if invited {

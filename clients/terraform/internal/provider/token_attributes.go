@@ -77,7 +77,7 @@ func (m tokenModel) checkAttributes(diagnostics *diag.Diagnostics) {
 			diagnostics.AddAttributeError(path.Root(name), "A token that is nowhere is no token", "Name those that it keeps, or leave `"+name+"` out.")
 		}
 	}
-	if owner, successor := m.Owner.ValueString(), m.Successor.ValueString(); successor != "" && strings.EqualFold(owner, successor) {
+	if owner, successor := m.Owner.ValueString(), m.Successor.ValueString(); successor != "" && sameAddress(owner, successor) {
 		diagnostics.AddAttributeError(path.Root("successor"), "This is the owner", "A token goes to somebody else when its owner leaves.")
 	}
 	words := func(in types.Object, of, name string, all ...string) {
@@ -407,7 +407,7 @@ func successorText(ctx context.Context, of *api.Of, before types.String, token a
 	if before.ValueString() == token.SuccessorID {
 		return before
 	}
-	return same(before, of.MemberAddress(ctx, token.SuccessorID), strings.EqualFold)
+	return same(before, of.MemberAddress(ctx, token.SuccessorID), sameAddress)
 }
 
 func readRate(before types.Object, now *api.Rate) types.Object {
@@ -436,7 +436,7 @@ func ownerText(before types.String, token api.Token) types.String {
 		now = token.OwnerID
 	}
 	return same(before, now, func(before, _ string) bool {
-		return strings.EqualFold(before, token.OwnerID) || strings.EqualFold(before, token.OwnerName)
+		return strings.EqualFold(before, token.OwnerID) || sameAddress(before, token.OwnerName)
 	})
 }
 

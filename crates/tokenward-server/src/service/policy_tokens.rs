@@ -6,8 +6,6 @@ use std::sync::{Arc, LazyLock};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, TokenSnapshot};
-use tokenward_core::label::Labels;
-use tokenward_core::life::Life;
 use tokenward_core::meter::Allowance;
 use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, RoleKind};
@@ -242,13 +240,15 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                     token_owners::check_successor(owner.as_ref().map(|(id, _)| *id), successor, &mut faults);
                 }
                 faults.finish()?;
+                let made = Token::new(
+                    tx.new_id(),
+                    grant.organization(),
+                    secret::Kind::PolicyToken,
+                    (role.id, role.name.to_string()),
+                    new.name,
+                    now,
+                );
                 let token = Token {
-                    id: tx.new_id(),
-                    organization_id: grant.organization(),
-                    kind: secret::Kind::PolicyToken,
-                    role_id: role.id,
-                    role_name: role.name.to_string(),
-                    name: new.name,
                     description: new.description,
                     creator_name: Some(grant.by().actor.name().to_owned()),
                     creator_kind: Some(grant.by().actor.kind()),
@@ -256,40 +256,11 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                     owner_id: owner.as_ref().map(|(id, _)| *id),
                     owner_name: owner.map(|(_, email)| email),
                     successor_id: new.successor_id,
-                    created_at: now,
-                    updated_at: now,
-                    not_before: None,
                     expires_at,
-                    networks: Vec::new(),
-                    labels: Labels::new(),
-                    metadata: None,
-                    permissions: Vec::new(),
-                    places: Default::default(),
-                    allowance: Allowance::default(),
                     last_four: secret.last_four().to_owned(),
-                    version: 1,
-                    disabled_at: None,
-                    life: Life::default(),
-                    revocation: None,
+                    ..made
                 };
-                let row = kept::NewToken {
-                    id: token.id,
-                    role_id: token.role_id,
-                    name: &token.name,
-                    description: token.description.as_deref(),
-                    not_before: None,
-                    expires_at,
-                    networks: &[],
-                    labels: None,
-                    metadata: None,
-                    owner_id: token.owner_id,
-                    successor_id: token.successor_id,
-                    permissions: &[],
-                    places: None,
-                    allowance: Allowance::default(),
-                    policy: Some(&new.policy),
-                    secret: secret.row(),
-                };
+                let row = kept::NewToken { policy: Some(&new.policy), ..kept::NewToken::of(&token, secret.row()) };
                 kept::insert(tx, grant, row).await?;
                 let event = event(Kind::TokenCreated, &token).after(with_policy(&token, &new.policy));
                 let last_four = token.last_four.clone();

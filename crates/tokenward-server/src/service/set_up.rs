@@ -7,18 +7,16 @@ use subtle::ConstantTimeEq;
 use tokenward_core::caller::Grant;
 use tokenward_core::email;
 use tokenward_core::error::Faults;
-use tokenward_core::event::{
-    Actor, By, Event, Kind, MemberSnapshot, OrganizationSnapshot, TokenSnapshot, UserSnapshot,
-};
-use tokenward_core::meter::Allowance;
+use tokenward_core::event::{Actor, By, Event, Kind, MemberSnapshot, OrganizationSnapshot, UserSnapshot};
 use tokenward_core::name::{check_actor_name, check_email, check_name, fold_email};
 use tokenward_core::organization::Plan;
 use tokenward_core::permission::Management;
 use tokenward_core::right::{Operator, Visitor};
 use tokenward_core::role::BuiltIn;
-use tokenward_core::secret::{PlainText, random_text};
+use tokenward_core::secret::{self, PlainText, random_text};
 use tokenward_core::sync::lock;
 use tokenward_core::time::{DAY, HOUR};
+use tokenward_core::token::Token;
 use tokenward_core::{Error, Result, Time, Uuid, password};
 use tokenward_store::identities::Identity;
 use tokenward_store::members::Membership;
@@ -30,6 +28,7 @@ use zeroize::Zeroizing;
 use super::identities::{ByProvider, linked, removed};
 use super::known::Known;
 use super::links::link_digest;
+use super::tokens::{event as token_event, snapshot};
 use super::turns::Lane;
 use super::{App, Written, accounts as people};
 use crate::limits::SUBJECT;
@@ -160,67 +159,25 @@ pub async fn bootstrap(
     }
     let now = tx.now();
     let mut created = create_owned(&mut tx, &first, None).await?;
-    let token = PlainText::generate(tokenward_core::secret::Kind::Token, prefixes, store.random());
+    let text = PlainText::generate(secret::Kind::Token, prefixes, store.random());
     let grant = Grant::operator(&operator, created.organization, Management::TokenManage);
-    let (digest, pepper_version) = verifier(&token);
-    let new = tokens::NewToken {
-        id: tx.new_id(),
-        role_id: created.admin_role,
-        name: "bootstrap",
-        description: Some("Made with the organization"),
-        not_before: None,
-        expires_at: None,
-        networks: &[],
-        labels: None,
-        metadata: None,
+    let (digest, pepper_version) = verifier(&text);
+    let role = (created.admin_role, BuiltIn::Admin.as_str().to_owned());
+    let name = "bootstrap".to_owned();
+    let token = Token {
+        description: Some("Made with the organization".to_owned()),
         owner_id: Some(created.owner),
-        successor_id: None,
-        permissions: &[],
-        places: None,
-        allowance: Allowance::default(),
-        policy: None,
-        secret: tokens::NewSecret {
-            digest,
-            pepper_version,
-            last_four: token.last_four(),
-            registered: false,
-            used: None,
-        },
+        owner_name: Some(first.owner_email.clone()),
+        last_four: text.last_four().to_owned(),
+        ..Token::new(tx.new_id(), created.organization, secret::Kind::Token, role, name, now)
     };
-    tokens::insert(&mut tx, &grant, new).await?;
-    created.events.push(Event::new(Kind::TokenCreated, Some(created.organization), new.id, new.name).after(
-        TokenSnapshot {
-            name: new.name.to_owned(),
-            description: new.description.map(str::to_owned),
-            role_id: new.role_id,
-            role_name: BuiltIn::Admin.as_str().to_owned(),
-            not_before: None,
-            expires_at: None,
-            networks: Vec::new(),
-            labels: tokenward_core::label::Labels::new(),
-            metadata: None,
-            owner_id: new.owner_id,
-            owner: Some(first.owner_email.clone()),
-            successor_id: None,
-            permissions: Vec::new(),
-            projects: Vec::new(),
-            environments: Vec::new(),
-            rate_limit: None,
-            quota: None,
-            last_four: new.secret.last_four.to_owned(),
-            version: 1,
-            opa_policy: None,
-            replaced_until: None,
-            ends_when_silent: None,
-            disabled_because: None,
-            revoked_reason: None,
-            revoked_note: None,
-        },
-    ));
+    let row = tokens::NewSecret { digest, pepper_version, last_four: text.last_four(), registered: false, used: None };
+    tokens::insert(&mut tx, &grant, tokens::NewToken::of(&token, row)).await?;
+    created.events.push(token_event(Kind::TokenCreated, &token).after(snapshot(&token)));
     let (link, event) = people::insert_link(&mut tx, created.owner, &first.owner_email, now.plus(DAY)).await?;
     created.events.push(event);
     tx.commit(&created.events).await?;
-    Ok(Some(Bootstrapped { organization: created.organization, owner: created.owner, token, link }))
+    Ok(Some(Bootstrapped { organization: created.organization, owner: created.owner, token: text, link }))
 }
 
 /// What `new-organization` answers.

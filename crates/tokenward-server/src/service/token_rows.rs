@@ -9,6 +9,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::label::Labels;
 use tokenward_core::meter::{Allowance, Quota, Rate};
+use tokenward_core::name::fold_email;
 use tokenward_core::nearest::known_words;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::secret::{InnerDigest, Registration};
@@ -91,7 +92,7 @@ impl Names {
             .unwrap_or_default();
         let mut reader = app.read(grant.organization()).await?;
         let all = members::list(reader.conn(), grant).await?;
-        let members = all.into_iter().map(|it| (it.email.to_lowercase(), it.account_id)).collect();
+        let members = all.into_iter().map(|it| (fold_email(&it.email), it.account_id)).collect();
         let named = |field: &str| table.iter().any(|row| row.fields.contains_key(field));
         let mut names = Self { roles, members, projects: HashMap::new(), environments: HashMap::new() };
         if named(PROJECTS) || named(ENVIRONMENTS) {
@@ -177,7 +178,7 @@ impl Names {
         let not_before = moment("not_before", Day::Begins, faults).flatten();
         let member = |field, faults: &mut Faults| {
             let address = said(field, faults)?;
-            let found = self.members.get(&address.to_lowercase()).copied();
+            let found = self.members.get(&fold_email(&address)).copied();
             if found.is_none() {
                 faults.push(field, format!("is `{address}`, who is no member"));
             }

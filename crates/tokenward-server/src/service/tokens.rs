@@ -67,6 +67,29 @@ pub struct NewToken {
     pub registration: Option<Registration>,
 }
 
+impl NewToken {
+    /// One of which nothing else is said.
+    #[must_use]
+    pub fn new(name: String, role_id: Option<Uuid>) -> Self {
+        Self {
+            name,
+            description: None,
+            role_id,
+            not_before: None,
+            end: End::Usual,
+            networks: Vec::new(),
+            labels: Labels::new(),
+            metadata: None,
+            owner_id: None,
+            successor_id: None,
+            permissions: Vec::new(),
+            places: PlacesWanted::default(),
+            allowance: Allowance::default(),
+            registration: None,
+        }
+    }
+}
+
 /// A token with the text of its new secret, which nobody can see again. All that an answer needs besides is here: once the
 /// secret is made, nothing that could fail may stand between it and whoever asked.
 #[derive(Debug)]

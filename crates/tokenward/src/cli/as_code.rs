@@ -15,8 +15,8 @@ use std::sync::Arc;
 use clap::Args;
 use reqwest::header::HeaderValue;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::{Map, Value, json};
-use tokenward_api::apis::ApiDetail;
+use serde_json::json;
+use tokenward_api::apis::{ApiDetail, ApiItem};
 use tokenward_api::invitations::{InviteMember, InviteMemberRequest};
 use tokenward_api::members::{Member, MemberRemoval, MemberRoleUpdate};
 use tokenward_api::organizations::{Organization, OrganizationEdit};
@@ -27,6 +27,7 @@ use tokenward_api::sign_in_policy::SignInPolicyBody;
 use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenRequest};
 use tokenward_api::variables::{VariableEdit, VariableRequest};
 use tokenward_core::Time;
+use tokenward_core::name::fold_email;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::secret::{Kind, PlainText, Prefixes};
 use tokenward_server::limits::DOCUMENT_BYTES;
@@ -393,8 +394,7 @@ impl<'a> Survey<'a> {
     async fn apis(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
         let Some(wanted) = &self.file.apis else { return Ok(()) };
         once("apis", wanted.iter().map(|it| &it.name))?;
-        let now: Vec<ApiAnswer<Value>> = self.all("/api").await?;
-        let name_of = |it: &ApiAnswer<Value>| it["name"].as_str().unwrap_or_default().to_owned();
+        let now: Vec<ApiAnswer<ApiItem>> = self.all("/api").await?;
         for it in wanted {
             let place = self.directory.join(&it.file);
             let document = prompt::document(&place.to_string_lossy(), DOCUMENT_BYTES.default)?;
@@ -403,14 +403,14 @@ impl<'a> Survey<'a> {
             query.extend_pairs(it.unknown_route.as_ref().map(|word| ("unknown_route", word)));
             let query = query.finish();
             let path = format!("{}/api/{}?{query}", self.base, segment(&it.name)?);
-            let old = now.iter().find(|old| name_of(old) == it.name);
+            let old = now.iter().find(|old| old.name == it.name);
             let tried = format!("{path}{}dry_run=true", if query.is_empty() { "" } else { "&" });
             let would: ApiAnswer<ApiDetail> = self.context.client.put_document(&tried, kind, document.clone()).await?;
             let routes = would.changes.as_ref().map_or(0, |changes| changes.routes.len());
             let words = match old {
                 None => format!("+ API `{}`: {} routes", it.name, would.routes.len()),
                 Some(old) => {
-                    let word = old["unknown_route"].as_str().unwrap_or_default();
+                    let word = old.unknown_route.as_str();
                     let other = it.unknown_route.as_deref().is_some_and(|wanted| wanted != word);
                     if routes == 0 && !other {
                         continue;
@@ -421,10 +421,9 @@ impl<'a> Survey<'a> {
             };
             steps.push(Step { words, action: Action::Api { path, kind, document } });
         }
-        for old in now.iter().filter(|old| wanted.iter().all(|it| it.name != name_of(old))) {
-            let name = name_of(old);
-            let action = Action::Delete(format!("{}/api/{}", self.base, segment(&name)?));
-            gone.push(Step { words: format!("- API `{name}`"), action });
+        for old in now.iter().filter(|old| wanted.iter().all(|it| it.name != old.name)) {
+            let action = Action::Delete(format!("{}/api/{}", self.base, segment(&old.name)?));
+            gone.push(Step { words: format!("- API `{}`", old.name), action });
         }
         Ok(())
     }
@@ -434,12 +433,12 @@ impl<'a> Survey<'a> {
         once("members", wanted.iter().map(|it| &it.email))?;
         let now = self.members_there().await?;
         let invited: Vec<ApiAnswer<InviteMember>> = self.all("/inviteMember").await?;
-        let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
+        let same = |a: &str, b: &str| fold_email(a) == fold_email(b);
         for it in wanted {
             self.kept(self.require_role(&it.role).await).await?;
             let pending = invited.iter().find(|old| same(&old.email, &it.email));
             match now.iter().find(|old| same(&old.email, &it.email)) {
-                Some(old) if same(&old.role_name, &it.role) => {}
+                Some(old) if old.role_name.eq_ignore_ascii_case(&it.role) => {}
                 Some(old) => {
                     let words = format!("~ member {}: {}", it.email, change("role", &old.role_name, &it.role));
                     steps.push(Step { words, action: Action::MemberRole { user: old.id, role: it.role.clone() } });
@@ -516,25 +515,17 @@ impl<'a> Survey<'a> {
         let body = ApiTokenRequest {
             name: it.name.clone(),
             description: it.description.clone(),
-            role_id: None,
-            scope: None,
-            not_before: None,
             expires_at: end,
             networks: networks(&it.networks),
             permissions: it.permissions.clone().filter(|all| !all.is_empty()),
-            projects: None,
-            environments: None,
-            rate_limit: None,
-            quota: None,
             labels: it.labels.clone(),
-            metadata: Map::new(),
             owner_id: match &it.owner {
                 Some(owner) => Some(self.owner(owner).await?),
                 None => None,
             },
-            successor_id: None,
             sha256: it.sha256.clone(),
             last_four: it.last_four.clone(),
+            ..ApiTokenRequest::default()
         };
         let narrowed = self.narrow_new(it).await?;
         let words = format!("+ token `{}`: role {}{narrowed}, {said}", it.name, it.role);

@@ -10,6 +10,7 @@ use tokenward_api::projects::Project;
 use tokenward_api::roles::AvailableRole;
 use tokenward_api::tokens::ApiToken;
 use tokenward_core::Uuid;
+use tokenward_core::name::fold_email;
 
 use super::answer::ApiAnswer;
 use super::output::{Failure, Result};
@@ -60,10 +61,12 @@ impl<T: Named> Named for ApiAnswer<T> {
     }
 }
 
-/// The thing whose id or name is `wanted`. An exact name wins; then one that differs in case only.
+/// The thing whose id or name is `wanted`. An exact name wins; then one that differs in case only, and an address whose domain
+/// is written in the letters of its language.
 pub fn find<'a, T: Named>(list: &'a [T], wanted: &str, what: &str) -> Result<&'a T> {
-    let lower = wanted.to_lowercase();
-    let mut similar = list.iter().filter(|item| item.label().to_lowercase() == lower);
+    let (lower, address) = (wanted.to_lowercase(), fold_email(wanted));
+    let is_like = |label: &str| label.to_lowercase() == lower || label.contains('@') && fold_email(label) == address;
+    let mut similar = list.iter().filter(|item| is_like(item.label()));
     let exact = list.iter().find(|item| item.id().to_string() == lower || item.label() == wanted);
     match (exact, similar.next(), similar.next()) {
         (Some(found), _, _) | (None, Some(found), None) => Ok(found),
@@ -100,5 +103,12 @@ mod tests {
         assert_eq!(id("00000000-0000-0000-0000-000000000003"), Ok(3));
         assert_eq!(id("Ci").unwrap_err().exit, Exit::NotFound, "two are similar: none is meant for sure");
         assert!(id("x").unwrap_err().lines[1].contains("CI, ci, Web"));
+    }
+
+    #[test]
+    fn an_address_is_found_in_either_form_of_its_domain() {
+        let called = |name: &str| [AvailableRole { id: Uuid::nil(), name: name.into(), description: String::new() }];
+        assert!(find(&called("ada@xn--bcher-kva.example"), "Ada@bücher.example", "member").is_ok());
+        assert!(find(&called("xn--bcher-kva.example"), "bücher.example", "role").is_err());
     }
 }

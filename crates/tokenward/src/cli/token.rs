@@ -359,7 +359,6 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         name: args.name,
         description: args.description,
         role_id: Some(Some(role.id)),
-        scope: None,
         not_before: args.not_before,
         expires_at: expires.map(|end| end.0),
         networks: sent_networks(&args.networks),
@@ -374,6 +373,7 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         quota: args.quota.map(sent_quota),
         sha256: own.as_ref().map(OwnSecret::sha256),
         last_four: own.as_ref().map(OwnSecret::last_four),
+        ..ApiTokenRequest::default()
     };
     let path = format!("/organization/{}/apiToken", organization.id);
     let created: ApiAnswer<ApiTokenCreate> = context.client.post(&path, &body).await?;

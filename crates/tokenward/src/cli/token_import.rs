@@ -247,7 +247,6 @@ fn request(row: &Row, names: &Names, prefixes: &Prefixes) -> std::result::Result
         name: needed("name")?.to_owned(),
         description: text("description")?.map(str::to_owned),
         role_id: Some(names.roles.get(role).copied()),
-        scope: None,
         not_before,
         expires_at,
         networks: networks(row.fields.get("networks"))?,
@@ -262,6 +261,7 @@ fn request(row: &Row, names: &Names, prefixes: &Prefixes) -> std::result::Result
         successor_id: text("successor")?.and_then(|successor| names.members.get(successor).copied()),
         sha256: Some(sha256),
         last_four,
+        ..ApiTokenRequest::default()
     })
 }
 

@@ -17,7 +17,7 @@ async fn an_organization_becomes_what_a_file_says_and_stays_so() {
             .unwrap();
         let yaml = format!(
             "organization:\n  description: {description}\nroles:\n  - name: invoicer\n    permissions: [invoices:read]\n\
-             projects:\n  - name: shop\nmembers:\n  - {{ email: ada@acme.example, role: viewer }}\n\
+             projects:\n  - name: shop\nmembers:\n  - {{ email: ada@bücher.example, role: viewer }}\n\
              apis:\n  - {{ name: shop, file: shop.toml }}\ntokens:\n  - name: nightly\n    role: invoicer\n    \
              labels: {{ team: shop }}\n    expires: 90d\n    owner: none\n    secret_file: nightly.token\n{extra}"
         );
@@ -35,7 +35,7 @@ async fn an_organization_becomes_what_a_file_says_and_stays_so() {
         "+ role `invoicer`: invoices:read",
         "+ project `shop`",
         "+ API `shop`: 1 routes",
-        "+ invitation of ada@acme.example as viewer",
+        "+ invitation of ada@bücher.example as viewer",
         "+ token `nightly`: role invoicer, secret in ",
     ] {
         assert!(planned.out.contains(words), "{words}: {}", planned.out);

@@ -5,9 +5,12 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokenward_core::secret::{Kind, PlainText, Prefixes};
+use tokenward_verify::server::random::OsRandom;
 
 use crate::process::{run_with, text};
 use crate::support::{Organization, Server, config};
@@ -77,6 +80,34 @@ async fn decisions_and_writes_are_counted_by_what_came_of_them() {
     assert!(value(&after, "tokenward_log_position") >= 2.0);
     assert!(value(&after, "tokenward_index_secrets") >= 1.0);
     assert_eq!(value(&after, "tokenward_sessions"), 1.0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn until_what_has_ended_is_read_a_miss_is_unknown_no_guess_and_not_counted() {
+    let (server, acme, address) = scraped().await;
+    let asking = server.token(&acme, "Gateway", "verifier").await;
+    let ask = async || {
+        let unknown = PlainText::generate(Kind::Token, &Prefixes::default(), &OsRandom).expose().to_owned();
+        server.post("/verify", &asking, json!({ "token": unknown, "remote_ip": "203.0.113.9" })).await
+    };
+    let series = r#"tokenward_decisions_total{way="verify",result="deny",reason="unknown"}"#;
+    let whole = server.running.app.verifier.index().ended.whole();
+    // As soon after a start.
+    whole.store(false, Ordering::SeqCst);
+    for _ in 0..300 {
+        assert_eq!(ask().await.str("code"), "unknown");
+    }
+    let early = page(&address).await;
+    assert_eq!((value(&early, series), value(&early, "tokenward_misses_total")), (0.0, 0.0));
+    whole.store(true, Ordering::SeqCst);
+    let mut told = 0;
+    while ask().await.status == 200 {
+        told += 1;
+        assert!(told < 2_000, "nobody is ever told to wait");
+    }
+    assert!(told >= 50, "what was asked before has cost nothing: {told}");
+    assert_eq!(value(&page(&address).await, series), f64::from(told));
     server.stop().await;
 }
 

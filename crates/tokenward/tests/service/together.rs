@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_core::Uuid;
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use tokenward_core::{Code, Uuid};
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{By, Event, Kind};
 use tokenward_core::permission::Management;
 use tokenward_core::right::{Operator, Right as _};
 use tokenward_core::token::{Revocation, RevokeReason};
+use tokenward_server::service::tokens::{NewToken, create};
 use tokenward_store::log::{self, Chain};
 use tokenward_store::tokens;
 use tokenward_verify::server::Fed;
@@ -359,16 +361,82 @@ async fn many_creates_in_flight_on_a_disk_that_fills_are_answered_once_and_truly
     }
     // How many still fit into free pages, nobody can say.
     assert!(refused > 0, "{} made", made.len());
-    let mut reader = store.read().await.unwrap();
-    let rows = log::after(reader.conn(), 0, 10_000).await.unwrap();
-    let created = rows.iter().filter(|row| row.kind == Kind::TokenCreated.as_str()).count();
+    // Those beside them were made before.
+    assert!(truly_made(&server, &acme, &made).await > made.len());
+    server.new_token(&acme, json!({ "name": "after", "role_id": viewer })).await;
+}
+
+/// These tokens were made and no other of their kind, and the log is whole. Answers how many creates it tells of.
+async fn truly_made(server: &Server, acme: &Organization, made: &HashSet<String>) -> usize {
+    let mut reader = server.running.app.store.read().await.unwrap();
+    let rows = log::after(reader.conn(), 0, 20_000).await.unwrap();
     assert!(matches!(log::verify(reader.conn()).await.unwrap(), Chain::Intact { .. }));
     let (operator, organization) = (Operator::at_this_machine(), acme.id.parse().unwrap());
     let grant = Grant::operator(&operator, organization, Management::TokenManage);
     let listed = tokens::list(reader.conn(), &grant).await.unwrap();
     let names: HashSet<String> = listed.into_iter().map(|it| it.name).filter(|it| it.starts_with("made-")).collect();
-    assert_eq!(names, made);
-    // Those beside them were made before.
-    assert!(created > made.len());
+    assert_eq!(&names, made);
+    rows.iter().filter(|row| row.kind == Kind::TokenCreated.as_str()).count()
+}
+
+/// Ten thousand creates that wait for the database, whose disk fills now. Answers how many were made: each of the others was
+/// told that it was not.
+async fn ten_thousand(server: &Server, acme: &Organization, fills: impl FnOnce()) -> usize {
+    const ALL: usize = 10_000;
+    let organization: Uuid = acme.id.parse().unwrap();
+    let viewer: Uuid = server.role(acme, "viewer").await.parse().unwrap();
+    let mut running = JoinSet::new();
+    for n in 0..ALL {
+        let app = Arc::clone(&server.running.app);
+        let grant = Grant::operator(&Operator::at_this_machine(), organization, Management::TokenManage);
+        let name = format!("made-{n}");
+        let metadata = Some(json!({ "of": "x".repeat(3_000) }).to_string());
+        let new = NewToken { owner_id: Some(None), metadata, ..NewToken::new(name.clone(), Some(viewer)) };
+        running.spawn(async move { (name, create(&app, grant, new).await) });
+    }
+    fills();
+    let (mut made, mut refused) = (HashSet::new(), 0);
+    while let Some(done) = running.join_next().await {
+        match done.unwrap() {
+            (name, Ok(_)) => assert!(made.insert(name)),
+            (_, Err(error)) => {
+                assert_eq!(error.code, Code::Unavailable, "{error:?}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0 && made.len() + refused == ALL, "{} made, {refused} refused", made.len());
+    assert!(truly_made(server, acme, &made).await >= made.len());
+    made.len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_creates_in_flight_on_a_full_disk_have_each_one_definite_end_on_sqlite() {
+    let (server, acme) = Server::with_owner().await;
+    let (mut tx, _) = server.running.app.store.begin(&Operator::at_this_machine()).await.unwrap();
+    let tokenward_store::Conn::Sqlite(c) = tx.conn() else { unreachable!() };
+    sqlx::query("PRAGMA max_page_count = 1").execute(c).await.unwrap();
+    ten_thousand(&server, &acme, || drop(tx)).await;
+    let viewer = server.role(&acme, "viewer").await;
+    server.new_token(&acme, json!({ "name": "after", "role_id": viewer })).await;
+}
+
+/// A server whose disk is full says 53100 where a row finds no room.
+const NO_ROOM: &str = "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+    IF (SELECT count(*) FROM token) >= 200 THEN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END IF; \
+    RETURN NEW; END $$; \
+    CREATE TRIGGER no_room BEFORE INSERT ON token FOR EACH ROW EXECUTE FUNCTION no_room()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_creates_in_flight_on_a_full_disk_have_each_one_definite_end_on_postgres() {
+    let (url, directory) = (database().await, tempfile::tempdir().unwrap());
+    let config = node_config(directory.path(), "a", &url);
+    let (server, acme) = Server::with_owner_and(directory, config).await;
+    let mut disk = PgConnection::connect(&url).await.unwrap();
+    disk.execute(sqlx::raw_sql(NO_ROOM)).await.unwrap();
+    let made = ten_thousand(&server, &acme, || ()).await;
+    assert!((1..=200).contains(&made), "{made}");
+    disk.execute(sqlx::raw_sql("DROP TRIGGER no_room ON token")).await.unwrap();
+    let viewer = server.role(&acme, "viewer").await;
     server.new_token(&acme, json!({ "name": "after", "role_id": viewer })).await;
 }

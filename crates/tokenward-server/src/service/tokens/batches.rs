@@ -298,24 +298,7 @@ async fn accepted(
 
 /// What is written of a new token.
 pub(in crate::service) fn new_token<'a>(token: &'a Token, secret: &'a Secret) -> tokens::NewToken<'a> {
-    tokens::NewToken {
-        id: token.id,
-        role_id: token.role_id,
-        name: &token.name,
-        description: token.description.as_deref(),
-        not_before: token.not_before,
-        expires_at: token.expires_at,
-        networks: &token.networks,
-        labels: Some(&token.labels),
-        metadata: token.metadata.as_deref(),
-        owner_id: token.owner_id,
-        successor_id: token.successor_id,
-        permissions: &token.permissions,
-        places: Some(&token.places),
-        allowance: token.allowance,
-        policy: None,
-        secret: secret.row(),
-    }
+    tokens::NewToken::of(token, secret.row())
 }
 
 /// Writes those that are new. One whose name is taken is none.

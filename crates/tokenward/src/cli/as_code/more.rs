@@ -7,13 +7,13 @@ use std::path::PathBuf;
 
 use reqwest::header::HeaderValue;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 use tokenward_api::policy_tokens::{
     PolicyApiToken, PolicyApiTokenCreate, PolicyApiTokenEditRequest, PolicyApiTokenRequest,
 };
 use tokenward_api::projects::Project;
 use tokenward_api::token_policy::{RoleTokenPolicy, TokenPolicyBody};
 use tokenward_api::variables::{Variable, VariableEdit, VariableRequest};
+use tokenward_api::verify::SelfAnswer;
 use tokenward_core::time::{length, length_text};
 use tokenward_server::limits::DOCUMENT_BYTES;
 use uuid::Uuid;
@@ -414,7 +414,7 @@ impl Survey<'_> {
 
     /// The token that is asked with.
     pub(super) async fn own_token(&self) -> Option<Uuid> {
-        let own = self.context.client.get::<Value>("/token/self").await.ok()?;
-        own["id"].as_str().and_then(|id| Uuid::parse_str(id).ok())
+        let own = self.context.client.get::<SelfAnswer>("/token/self").await.ok()?;
+        Some(own.id)
     }
 }
