@@ -58,7 +58,8 @@ impl ProviderProofs {
             let (at, idle) = rest.split_once('/')?;
             Some(ProviderProof { key: key.into(), at: Time(at.parse().ok()?), idle: idle.parse().ok()? })
         };
-        let read = |word: &str| read(word).ok_or_else(|| format!("`{}` is no proof by a provider", word.escape_debug()));
+        let read =
+            |word: &str| read(word).ok_or_else(|| format!("`{}` is no proof by a provider", word.escape_debug()));
         text.split_whitespace().map(read).collect::<Result<Vec<_>, _>>().map(Self)
     }
 }

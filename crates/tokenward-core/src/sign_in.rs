@@ -358,7 +358,8 @@ mod tests {
         let only = SignInPolicy { providers: corp.clone(), ..limits.clone() };
         let either = SignInPolicy { providers: Box::new(["corp".into(), "partner".into()]), ..limits.clone() };
         // By the provider two days ago, and by the password just now.
-        let with = |by_providers| SessionProof { at: later, idle: 0, by_providers, ..proof("oidc:corp password", None) };
+        let with =
+            |by_providers| SessionProof { at: later, idle: 0, by_providers, ..proof("oidc:corp password", None) };
         let old = with(ProviderProofs::by("corp", at));
         assert_eq!(shortfall(&limits, None, &old, later), None);
         let anew = anew_of(&corp);
@@ -368,11 +369,18 @@ mod tests {
         assert_eq!(shortfall(&either, Some("corp"), &old, later), anew);
         let error = anew.unwrap().error();
         assert_eq!((error.providers(), error.max_age()), (&*corp, Some(86_400)));
-        assert!(error.detail.contains("by the provider `corp`") && !error.detail.contains("password"), "{}", error.detail);
+        assert!(
+            error.detail.contains("by the provider `corp`") && !error.detail.contains("password"),
+            "{}",
+            error.detail
+        );
         // One of several does.
         let both = with(ProviderProofs::by("corp", at).and("partner", later));
         let both = SessionProof { methods: Methods::parse("oidc:corp oidc:partner").unwrap_or_default(), ..both };
-        assert_eq!((shortfall(&either, None, &both, later), shortfall(&only, None, &both, later)), (None, anew_of(&corp)));
+        assert_eq!(
+            (shortfall(&either, None, &both, later), shortfall(&only, None, &both, later)),
+            (None, anew_of(&corp))
+        );
         // It lay unused, and the password was given since.
         let unused = with(ProviderProofs::by("corp", later).after(HOUR));
         assert_eq!(shortfall(&limits, None, &unused, later), None);

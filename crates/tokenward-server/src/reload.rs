@@ -185,7 +185,10 @@ mod tests {
             let found: Vec<&str> = changed.iter().map(String::as_str).collect();
             // A list that is empty may be what it was.
             assert!(found.is_empty() || found == [name], "{name}: {found:?}");
-            assert!(!found.is_empty() || known.written[name] == toml::Value::Array(Vec::new()), "{name} is passed over");
+            assert!(
+                !found.is_empty() || known.written[name] == toml::Value::Array(Vec::new()),
+                "{name} is passed over"
+            );
         }
         let names = ALL.iter().map(|limit| limit.name);
         let later: Vec<&str> = names.filter(|name| !counts_at_once(&format!("{LIMIT}{name}"))).collect();

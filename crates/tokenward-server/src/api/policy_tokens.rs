@@ -196,8 +196,12 @@ const LIST: &[(&str, &str)] = &[
     paging::LIMIT,
     paging::CURSOR,
 ];
-const LIST_KINDS: &[(&str, QueryKind)] =
-    &[("exceedsPolicy", QueryKind::Flag), ("creatorLeft", QueryKind::Flag), ("ownerLeft", QueryKind::Flag), paging::SIZE];
+const LIST_KINDS: &[(&str, QueryKind)] = &[
+    ("exceedsPolicy", QueryKind::Flag),
+    ("creatorLeft", QueryKind::Flag),
+    ("ownerLeft", QueryKind::Flag),
+    paging::SIZE,
+];
 
 async fn list(
     State(app): State<Arc<App>>,

@@ -330,13 +330,7 @@ pub(super) async fn end_page(
     question.ask(person, organization, &Pairs::default(), Problems::default()).await
 }
 
-async fn end_question(
-    person: &SignedIn,
-    grant: &Grant,
-    list: Listed,
-    id: Uuid,
-    version: u16,
-) -> Result<Confirmation> {
+async fn end_question(person: &SignedIn, grant: &Grant, list: Listed, id: Uuid, version: u16) -> Result<Confirmation> {
     let token = list.find(person, grant, id).await?;
     let of = std::slice::from_ref(&token);
     let versions = tokens::versions(&person.app, grant, of).await?.remove(&id).unwrap_or_default();

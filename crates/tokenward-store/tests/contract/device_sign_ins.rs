@@ -193,7 +193,11 @@ async fn a_proof_gives_a_session_another_text(world: World) {
     let after = sessions::of_accounts(world.reader().await.conn(), &[ada]).await.unwrap().pop().unwrap();
     assert_eq!((after.id, after.expires_at, after.created_at), (id, before.expires_at, before.created_at));
     assert_eq!((after.digest, after.methods, after.proven_at), (digest.0.to_vec(), methods, world.now()));
-    assert_eq!((before.auth_time, after.auth_time), (None, Some(auth_time)), "what is not known of the first is no time");
+    assert_eq!(
+        (before.auth_time, after.auth_time),
+        (None, Some(auth_time)),
+        "what is not known of the first is no time"
+    );
     assert_eq!((before.provider_proofs, after.provider_proofs), (ProviderProofs::default(), proofs));
     assert_eq!(sessions::proven_at(world.reader().await.conn(), id, None).await.unwrap(), Some(auth_time));
 }

@@ -199,7 +199,10 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
             "tokenward policy-token create reader --policy - --role viewer --expires 90d --local",
         ],
     ),
-    ("policy-token list", ["tokenward policy-token list", "tokenward policy-token list --state revoked --json id,name"]),
+    (
+        "policy-token list",
+        ["tokenward policy-token list", "tokenward policy-token list --state revoked --json id,name"],
+    ),
     ("policy-token show", ["tokenward policy-token show reader", "tokenward policy-token show reader --policy"]),
     (
         "policy-token edit",

@@ -316,8 +316,7 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
         ("creatorLeft", yes(args.creator_left)),
         ("ownerLeft", yes(args.owner_left)),
     ];
-    let is_filtered =
-        args.state != TokenFilter::Living || query.iter().skip(1).any(|(_, value)| value.is_some());
+    let is_filtered = args.state != TokenFilter::Living || query.iter().skip(1).any(|(_, value)| value.is_some());
     let answer: ApiAnswer<List<PolicyApiToken>> = context.client.query(&tokens_of(context).await?, &query).await?;
     if context.global.json {
         return output::json(&answer.raw);
@@ -539,13 +538,7 @@ async fn undo(wanted: &str, context: &Context<'_>) -> Result {
     Ok(())
 }
 
-async fn delete(
-    wanted: &str,
-    why: &ApiTokenDeleteRequest,
-    yes: bool,
-    wait: WaitArgs,
-    context: &Context<'_>,
-) -> Result {
+async fn delete(wanted: &str, why: &ApiTokenDeleteRequest, yes: bool, wait: WaitArgs, context: &Context<'_>) -> Result {
     let (path, token) = resolve(wanted, context).await?;
     let (name, role, end) = (&token.name, &token.role_name, &token.last_four);
     let question = format!(

@@ -154,7 +154,8 @@ fn test(directory: &Path) -> Result<bool> {
         let cases: Cases = toml::from_str(&text).with_context(|| format!("{}", file.display()))?;
         let (policy, _) = read(&directory.join(&cases.policy))?;
         for case in &cases.cases {
-            let said = ask(case, |input| policy.ask(input)).with_context(|| format!("{}: {}", file.display(), case.name))?;
+            let said =
+                ask(case, |input| policy.ask(input)).with_context(|| format!("{}: {}", file.display(), case.name))?;
             asked += 1;
             if said.is_allowed() != case.allow {
                 wrong += 1;

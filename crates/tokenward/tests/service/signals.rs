@@ -47,7 +47,8 @@ async fn who_is_told_to_stop_is_not_ready_at_once_and_answers_on_for_the_delay()
     let variables = [("TOKENWARD_SHUTDOWN_DELAY_MS", "2000"), ("TOKENWARD_METRICS_LISTEN", metrics.as_str())];
     let service = Service::start_with(&["--data-dir", text(&files.path().join("data"))], &variables);
     let client = service.client(&made);
-    let told = async || client.http.get(format!("http://{metrics}/metrics")).send().await.unwrap().text().await.unwrap();
+    let told =
+        async || client.http.get(format!("http://{metrics}/metrics")).send().await.unwrap().text().await.unwrap();
     assert_eq!(ready(&client.http, &service.url).await, 200);
     assert!(told().await.contains("tokenward_ready{for=\"verify\"} 1\n"));
     service.terminate();

@@ -122,7 +122,13 @@ pub async fn begin(app: &App, key: &str, purpose: Purpose) -> Result<Going> {
 
 fn question<'a>(attempt: &'a Attempt, redirect_uri: &'a str) -> Question<'a> {
     let Attempt { state, nonce, verifier, purpose, .. } = attempt;
-    Question { redirect_uri, state, nonce, verifier, anew: matches!(purpose, Purpose::Prove(..) | Purpose::SignInAnew(_)) }
+    Question {
+        redirect_uri,
+        state,
+        nonce,
+        verifier,
+        anew: matches!(purpose, Purpose::Prove(..) | Purpose::SignInAnew(_)),
+    }
 }
 
 /// Of the sign-ins that a browser has under way those that are to end, so that one more has room: what is no sign-in any more,

@@ -73,7 +73,8 @@ async fn the_admins_hear_of_the_operators_link_where_providers_alone_are_let() {
     server.member(&acme, "ada@acme.example", "viewer").await;
     let taken = async |server: &Server, form: &[(&str, &str)]| {
         let store = &server.running.app.store;
-        let link = set_up::sign_in_link(store, &Operator::at_this_machine(), "ada@acme.example").await.unwrap().unwrap();
+        let link =
+            set_up::sign_in_link(store, &Operator::at_this_machine(), "ada@acme.example").await.unwrap().unwrap();
         let path = format!("/sign-in/{}", *link.secret);
         let mut person = Person::at(server);
         person.get(&path).await.says(200, "ada@acme.example");

@@ -70,7 +70,13 @@ async fn a_provider_is_tried_on_the_server_without_a_person() {
     let at = |key: &str| run_with(&["oidc", "test", key, "--data-dir", text(data.path())], &settings);
     let said = at("corp");
     assert_eq!(said.code, Some(0), "{said:?}");
-    for part in [format!("{}/authorize", issuer.url).as_str(), "RS256", "Clock", "/sign-in/with/corp/callback", "/oidc/corp/logout"] {
+    for part in [
+        format!("{}/authorize", issuer.url).as_str(),
+        "RS256",
+        "Clock",
+        "/sign-in/with/corp/callback",
+        "/oidc/corp/logout",
+    ] {
         assert!(said.out.contains(part), "no {part} in {said:?}");
     }
     let said = at("other");
