@@ -177,7 +177,8 @@ async fn alerts_and_dashboard_ask_for_what_there_is_and_each_alert_has_its_runbo
         let link = format!("{page}#{}", alert.to_lowercase());
         assert!(rules.contains(&format!("runbook_url: {link}\n")), "{alert} has no link");
         // Once it is told, and once it is not.
-        let of_alert = tests.split(&format!("alertname: {alert}\n")).skip(1);
+        let named = format!("alertname: {alert}\n");
+        let of_alert = tests.split(&named).skip(1);
         let told: Vec<bool> = of_alert.map(|rest| rest.trim_start().starts_with("exp_alerts:")).collect();
         assert!(told.contains(&true) && told.contains(&false), "{alert}: {told:?}");
     }

@@ -1,5 +1,7 @@
 //! Sessions that nobody uses end by themselves, as ends that the log tells; and what is known of the use of one.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use tokenward_core::Time;
 use tokenward_core::time::{HOUR, MINUTE};
@@ -10,7 +12,7 @@ use tokenward_server::service::{security, sign_in_failures};
 
 use crate::console::Person;
 use crate::mailbox::Mailbox;
-use crate::nodes::{database, node_config};
+use crate::nodes::{PATIENCE, database, node_config};
 use crate::other_log::{postgres, run_in_background};
 use crate::process::text;
 use crate::support::{Answer, NOW, OWNER, Organization, PASSWORD, Server, TestClock, config};
@@ -358,5 +360,11 @@ async fn a_restore_gives_no_longer_sessions_back_on_postgres() {
     assert!(said.code == Some(0) && said.err.contains("(1 change)"), "{said:?}");
 
     let server = Server::start_with(tempfile::tempdir().unwrap(), with()).await;
+    // Whoever may not have heard of what was put back has stopped first.
+    let begun = Instant::now();
+    while server.get("/readyz", "").await.status != 200 {
+        assert!(begun.elapsed() < PATIENCE, "it does not load");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert_eq!(asked(&server, &acme).await, [json!("1h"), json!("20m")]);
 }
