@@ -208,11 +208,11 @@ pub fn shortfall(policy: &SignInPolicy, by_rule: Option<&str>, proof: &SessionPr
     if policy.session_lifetime.is_none() && policy.session_idle.is_none() {
         return None;
     }
-    let of_rule: Vec<&str> = by_rule.into_iter().collect();
     let of_policy: Vec<&str> = asked.iter().map(|key| &**key).collect();
-    // Where providers alone are taken, so is their proof alone, however lately something else was proved. Asked of nobody, both are
-    // one question.
-    out_of_time(policy, &of_rule, proof, now).or_else(|| out_of_time(policy, &of_policy, proof, now))
+    // Where providers alone are taken, so is their proof alone, however lately something else was proved.
+    let of_rule = by_rule.and_then(|key| out_of_time(policy, &[key], proof, now));
+    let either = by_rule.is_none() || !of_policy.is_empty();
+    of_rule.or_else(|| if either { out_of_time(policy, &of_policy, proof, now) } else { None })
 }
 
 /// Told last: whoever proves what else is missing proves it now.

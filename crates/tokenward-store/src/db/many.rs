@@ -57,7 +57,7 @@ macro_rules! many {
     ($before:literal, [$($column:ident $kind:ident),* $(,)?], $after:literal) => {
         $crate::db::Many {
             sqlite: concat!(
-                $before, " (SELECT ", $($crate::db::many!(@sqlite $column $kind), ", ",)* "key FROM json_each($1)) AS r ", $after
+                $before, " (SELECT ", $($crate::db::many!(@sqlite $column $kind), ", ",)* "key FROM jsonb_each($1)) AS r ", $after
             ),
             postgres: concat!(
                 $before, " (SELECT ", $($crate::db::many!(@postgres $column $kind), ", ",)* "j.nth FROM ROWS FROM (json_to_recordset($1::json) AS (",

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
-use regorus::unstable::{Literal, Module, Rule, RuleHead};
+use regorus::unstable::{Literal, Module, Rule, RuleHead, Span};
 use tokenward_core::Result;
 
 use super::engine::{self, Policy};
@@ -80,7 +80,7 @@ fn cut(module: &Module) -> Option<Vec<(u32, String)>> {
                 if goes_on || matches!(statement.literal, Literal::SomeVars { .. }) {
                     continue;
                 }
-                let texts: Vec<&str> = all.iter().take(at + 1).map(|it| it.span.text()).collect();
+                let texts: Vec<&str> = all.iter().take(at + 1).map(|it| whole(&it.span)).collect();
                 let text = texts.join("; ");
                 characters += text.len();
                 if parts.len() == PARTS || characters > CHARACTERS {
@@ -92,6 +92,14 @@ fn cut(module: &Module) -> Option<Vec<(u32, String)>> {
         }
     }
     (!parts.is_empty()).then_some(parts)
+}
+
+/// The text of a statement. The engine leaves out the quote that ends a string where that is the end.
+fn whole(span: &Span) -> &str {
+    let text = span.source.contents();
+    let (begin, end) = (span.start as usize, span.end as usize);
+    let closing = text.get(end..).is_some_and(|rest| rest.starts_with(['"', '`']));
+    text.get(begin..end + usize::from(closing)).unwrap_or_default()
 }
 
 #[cfg(test)]

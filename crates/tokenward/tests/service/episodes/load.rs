@@ -26,6 +26,8 @@ use crate::support::Answer;
 
 /// Many: one that wrote through a node which was just cut off waits for long.
 const WRITERS: u64 = 12;
+/// How long one who asks waits between two questions.
+const PACE: Duration = Duration::from_millis(4);
 /// How many ask each node.
 const READERS: usize = 2;
 /// How long it may take until enough was seen, or all is settled: a busy machine is slow, and not wrong.
@@ -365,6 +367,8 @@ impl Nodes {
                 _ => Operation::Silent,
             };
             self.record(number, operation, begun);
+            // The machine is for the writers, too.
+            sleep(PACE).await;
         }
     }
 
