@@ -15,6 +15,7 @@ use tokenward_core::nearest::known_words;
 use tokenward_core::permission::Management;
 use tokenward_core::token::RevokeReason;
 use tokenward_core::{Error, Result};
+use tokenward_store::tokens::pages::Version;
 
 use super::endpoint::{Endpoint, post};
 use super::error::ApiError;
@@ -107,7 +108,7 @@ fn action(sent: &ApiTokenBulkRequest) -> Result<Action> {
 
 fn answer(set: &Set, mark: String, done: usize) -> ApiTokenBulk {
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-    let member = |it: &token_bulk::Member| ApiTokenBulkMember { id: it.id, name: it.name.clone() };
+    let member = |it: &Version| ApiTokenBulkMember { id: it.id, name: it.name.clone() };
     ApiTokenBulk {
         count: count(set.count()),
         set: mark,

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesOrdered;
 use sha2::{Digest, Sha256};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
@@ -10,6 +12,7 @@ use tokenward_core::event::{Event, Kind};
 use tokenward_core::role::{BuiltIn, RoleKind};
 use tokenward_core::token::{self, Token};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_store::tokens::pages::Version;
 use tokenward_store::{Tx, roles, token_policies, tokens};
 
 use super::token_list::{self, Filter};
@@ -17,10 +20,13 @@ use super::tokens::{Why, check_begin, deleted, event, lives_longer, may_hand_out
 use super::{App, Written, proof, receipts, token_allowance, token_hand_over, token_networks, token_owners};
 use crate::limits::TOKEN_BULK;
 
-/// Tokens that are looked at in one read.
+/// Tokens that are looked at in one read, and those of which only the version is.
 const LOOKED_AT: usize = 500;
+const VERSIONS_LOOKED_AT: usize = 5_000;
 /// Tokens that one write is about: more would hold up who writes besides.
-const AT_ONCE: usize = 500;
+const AT_ONCE: usize = 1_000;
+/// Parts that are under way at once.
+const WRITTEN_AHEAD: usize = 2;
 /// Tokens that are named in an answer, or in the error about a set that has changed.
 const NAMED: usize = 20;
 
@@ -55,34 +61,22 @@ impl Action {
     }
 }
 
-/// A token of a set.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Member {
-    /// Its id.
-    pub id: Uuid,
-    /// Its name.
-    pub name: String,
-    updated_at: Time,
-}
-
-impl From<&Token> for Member {
-    fn from(token: &Token) -> Self {
-        Self { id: token.id, name: token.name.clone(), updated_at: token.updated_at }
-    }
+fn version(token: &Token) -> Version {
+    Version { id: token.id, name: token.name.clone(), updated_at: token.updated_at }
 }
 
 /// The tokens that something is to be done to, as they were looked at.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Set(Vec<Member>);
+pub struct Set(Vec<Version>);
 
 impl Set {
     /// These tokens.
     #[must_use]
     pub fn of(tokens: &[Token]) -> Self {
-        Self::sorted(tokens.iter().map(Member::from).collect())
+        Self::sorted(tokens.iter().map(version).collect())
     }
 
-    fn sorted(mut members: Vec<Member>) -> Self {
+    fn sorted(mut members: Vec<Version>) -> Self {
         members.sort_unstable_by_key(|it| it.id);
         members.dedup_by_key(|it| it.id);
         Self(members)
@@ -96,7 +90,7 @@ impl Set {
 
     /// Some of them, to be named.
     #[must_use]
-    pub fn named(&self) -> &[Member] {
+    pub fn named(&self) -> &[Version] {
         &self.0[..self.0.len().min(NAMED)]
     }
 
@@ -145,11 +139,21 @@ pub async fn choose(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: Option<
         return Ok(Set::of(&token_list::these(app, grant, filter, ids).await?));
     }
     let most = app.limits.size(&TOKEN_BULK);
-    let mut found: Vec<Member> = Vec::new();
+    let mut found: Vec<Version> = Vec::new();
     let mut after = None;
     loop {
-        let (part, last) = token_list::part(app, grant, filter, after, LOOKED_AT).await?;
-        found.extend(part.iter().filter(|token| token.revocation.is_none()).map(Member::from));
+        let last = match token_list::versions(app, grant, filter, after, VERSIONS_LOOKED_AT).await? {
+            Some(part) => {
+                let last = part.last().map(|it| it.id).filter(|_| part.len() == VERSIONS_LOOKED_AT);
+                found.extend(part);
+                last
+            }
+            None => {
+                let (part, last) = token_list::part(app, grant, filter, after, LOOKED_AT).await?;
+                found.extend(part.iter().filter(|token| token.revocation.is_none()).map(version));
+                last
+            }
+        };
         if found.len() > most {
             let name = TOKEN_BULK.name;
             let detail =
@@ -189,21 +193,36 @@ pub async fn apply(app: &Arc<App>, grant: Grant, set: Set, mark: &str, action: A
 }
 
 async fn in_parts(app: &Arc<App>, grant: &Grant, all: &[(Uuid, Time)], action: &Action) -> Result<Written<usize>> {
-    let mut done: Option<Written<usize>> = None;
-    for some in all.chunks(AT_ONCE) {
-        let so_far = done.as_ref().map_or(0, |done| done.value);
-        match apply_to(app, grant.clone(), some.iter().copied().collect(), action.clone()).await {
-            Ok(more) => done = Some(Written { value: so_far + more.value, ..more }),
+    let mut parts = all.chunks(AT_ONCE);
+    let mut running = FuturesOrdered::new();
+    let (mut done, mut failed): (Option<Written<usize>>, _) = (None, None);
+    loop {
+        // While one part comes to count, the next one is written. The last may take away what is asked with: it waits for the others.
+        while failed.is_none() && (running.is_empty() || (running.len() < WRITTEN_AHEAD && parts.len() > 1)) {
+            let Some(some) = parts.next() else { break };
+            running.push_back(apply_to(app, grant.clone(), some.iter().copied().collect(), action.clone()));
+        }
+        let Some(result) = running.next().await else { break };
+        match result {
+            Ok(more) => {
+                let so_far = done.as_ref().map_or(0, |done| done.value);
+                done = Some(Written { value: so_far + more.value, ..more });
+            }
             // Nothing of this part is to be done; of another one perhaps.
             Err(error) if error.code == Code::Conflict => {}
-            Err(error) if so_far == 0 => return Err(error),
-            Err(error) => {
-                let detail = format!("{} {so_far} of {} are done; look again with `dry_run`.", error.detail, all.len());
-                return Err(Error { detail: detail.into(), ..error });
-            }
+            Err(error) => failed = failed.or(Some(error)),
         }
     }
-    done.ok_or_else(nothing)
+    match (done, failed) {
+        (Some(done), None) => Ok(done),
+        (None, None) => Err(nothing()),
+        (None, Some(error)) => Err(error),
+        (Some(done), Some(error)) => {
+            let (done, all) = (done.value, all.len());
+            let detail = format!("{} {done} of {all} are done; look again with `dry_run`.", error.detail);
+            Err(Error { detail: detail.into(), ..error })
+        }
+    }
 }
 
 fn nothing() -> Error {
@@ -319,7 +338,7 @@ mod tests {
     use super::*;
 
     fn set(members: &[(u128, &str, i64)]) -> Set {
-        let member = |(id, name, at): &(u128, &str, i64)| Member {
+        let member = |(id, name, at): &(u128, &str, i64)| Version {
             id: Uuid::from_u128(*id),
             name: (*name).to_owned(),
             updated_at: Time(*at),

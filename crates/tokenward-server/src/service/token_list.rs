@@ -11,7 +11,7 @@ use tokenward_core::secret::Kind;
 use tokenward_core::token::{Token, TokenFilter};
 use tokenward_core::token_policy::TokenPolicy;
 use tokenward_core::{Result, Time, Uuid};
-use tokenward_store::tokens::pages::{self, Only, Part, Sieve};
+use tokenward_store::tokens::pages::{self, Only, Part, Sieve, Version};
 use tokenward_store::tokens::{self, Those};
 
 use super::App;
@@ -85,6 +85,37 @@ impl Filter {
             label: self.labels.first().map(as_json),
             ends_after: self.exceeding.as_ref().map(|policy| policy.harmless_end(now)),
         }
+    }
+
+    /// Does the database decide all of it, so that nobody need look at the tokens again?
+    fn is_decided_by_rows(&self) -> bool {
+        let Self {
+            name: _,
+            creator_name,
+            state,
+            exceeding,
+            role: _,
+            creator: _,
+            ends: _,
+            ends_from: _,
+            ends_before: _,
+            restricted,
+            unused_since,
+            maker_left,
+            owner: _,
+            labels,
+            owner_left,
+            attestation,
+        } = self;
+        *state == TokenFilter::Living
+            && creator_name.is_none()
+            && exceeding.is_none()
+            && restricted.is_none()
+            && unused_since.is_none()
+            && !maker_left
+            && labels.is_empty()
+            && !owner_left
+            && attestation.is_none()
     }
 
     /// Is this token wanted, as far as its row says?
@@ -196,6 +227,24 @@ async fn look(
     let part = pages::in_order(reader.conn(), grant, &ids).await?;
     drop(reader);
     Ok((wanted(app, grant, filter, part).await?, places))
+}
+
+/// Which living tokens are wanted, and which versions of them: the next ones behind this id, at most so many. `None` where the
+/// database does not decide that by itself, and the tokens are to be looked at.
+pub async fn versions(
+    app: &Arc<App>,
+    grant: &Grant,
+    filter: &Filter,
+    after: Option<Uuid>,
+    limit: usize,
+) -> Result<Option<Vec<Version>>> {
+    if !filter.is_decided_by_rows() {
+        return Ok(None);
+    }
+    let mut reader = app.read_on(grant, after).await?;
+    let now = app.now();
+    let behind = after.unwrap_or_default();
+    pages::versions(reader.conn(), grant, &filter.sieve(now), behind, limit, now).await.map(Some)
 }
 
 /// Those of these tokens of the organization that are wanted and were not taken back.

@@ -136,14 +136,17 @@ macro_rules! all {
 macro_rules! page {
     // The id is the whole key.
     ($which:ident, "t.id", $than:literal, $direction:literal) => {
-        page!(@text $which, "t.created_at", concat!("t.id ", $than, " $5"), concat!("t.id", $direction))
+        page!(@text $which, page!(@place "t.created_at"), concat!("t.id ", $than, " $5"), concat!("t.id", $direction))
     };
     ($which:ident, $key:literal, $than:literal, $direction:literal) => {
-        page!(@text $which, $key, concat!("(", $key, ", t.id) ", $than, " ($4, $5)"), concat!($key, $direction, ", t.id", $direction))
+        page!(@text $which, page!(@place $key), concat!("(", $key, ", t.id) ", $than, " ($4, $5)"), concat!($key, $direction, ", t.id", $direction))
     };
-    (@text $which:ident, $key:literal, $behind:expr, $order:expr) => {
+    (@place $key:literal) => {
+        concat!("t.id, ", $key, " AS place")
+    };
+    (@text $which:ident, $columns:expr, $behind:expr, $order:expr) => {
         concat!(
-            "SELECT t.id, ", $key, " AS place FROM token t WHERE t.organization_id = $1 AND t.kind = $2 AND ", $which!(), " AND ", $behind,
+            "SELECT ", $columns, " FROM token t WHERE t.organization_id = $1 AND t.kind = $2 AND ", $which!(), " AND ", $behind,
             " AND ($7 IS NULL OR t.role_id = $7) AND ($8 IS NULL OR t.creator_id = $8) AND ($9 IS NULL OR t.owner_id = $9)",
             " AND ($10 <> 1 OR t.expires_at IS NOT NULL) AND ($10 <> 0 OR t.expires_at IS NULL)",
             " AND ($11 IS NULL OR t.expires_at >= $11) AND ($12 IS NULL OR t.expires_at < $12)",
@@ -277,6 +280,40 @@ pub async fn places(
             Ok(rows.into_iter().map(|(id, key)| Place { key: Key::Text(key), id }).collect())
         }
     }
+}
+
+/// A token as something is to be done to it: which one, and which version of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Version {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// When it was changed last.
+    pub updated_at: Time,
+}
+
+const VERSIONS: &str = page!(
+    @text living,
+    "t.id, t.name, t.updated_at",
+    "t.id > $5 AND NOT EXISTS (SELECT 1 FROM organization o WHERE o.id = $1 AND t.id <= o.tokens_cut)",
+    "t.id ASC"
+);
+
+/// The next living API tokens that a sieve leaves, behind this id, at most so many. Nobody looks at them again: it says all that is
+/// asked of them.
+pub async fn versions(
+    conn: Conn<'_>,
+    grant: &Grant,
+    sieve: &Sieve,
+    after: Uuid,
+    limit: usize,
+    now: Time,
+) -> Result<Vec<Version>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows: Vec<(Uuid, String, Time)> = run!(conn, c => sieved!(sqlx::query_as(VERSIONS).bind(grant.organization()).bind(API_TOKEN).bind(now.0)
+        .bind(0_i64).bind(after).bind(limit), sieve, now).fetch_all(&mut *c))?;
+    Ok(rows.into_iter().map(|(id, name, updated_at)| Version { id, name, updated_at }).collect())
 }
 
 /// These API tokens of the organization, living or taken back, in the order of the ids.
