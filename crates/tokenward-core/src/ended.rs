@@ -82,7 +82,7 @@ impl Key {
 }
 
 /// As it lies in memory.
-struct Record {
+struct EndedRecord {
     first: u64,
     /// Milliseconds since 1970 in 44 bits, which last until 2527; two bits of why; 16 of the version.
     end: u64,
@@ -91,12 +91,12 @@ struct Record {
     organization: u32,
 }
 
-const _: () = assert!(size_of::<Record>() == 40, "a record is forty bytes");
+const _: () = assert!(size_of::<EndedRecord>() == 40, "a record is forty bytes");
 
 const WHY_BITS: u32 = 2;
 const VERSION_BITS: u32 = 16;
 
-impl Record {
+impl EndedRecord {
     fn new(key: Key, ended: &EndedSecret) -> Self {
         let milliseconds = (ended.at.0 / 1_000).max(0).unsigned_abs();
         let end = (milliseconds << WHY_BITS | ended.why as u64) << VERSION_BITS | u64::from(ended.version);
@@ -124,7 +124,7 @@ impl Record {
 
 /// All of them. Cheap to read from any number of threads.
 pub struct Ended {
-    parts: Box<[RwLock<Vec<Record>>]>,
+    parts: Box<[RwLock<Vec<EndedRecord>>]>,
     whole: Arc<AtomicBool>,
     retention: AtomicI64,
 }
@@ -145,7 +145,7 @@ impl Ended {
     pub fn find(&self, digest: &Digest, now: Time) -> Option<EndedSecret> {
         let key = Key::of(digest);
         let part = read(self.part(key));
-        let found = part.binary_search_by_key(&key, Record::key).ok()?;
+        let found = part.binary_search_by_key(&key, EndedRecord::key).ok()?;
         let ended = part[found].secret();
         (now < ended.at.plus(self.retention())).then_some(ended)
     }
@@ -157,9 +157,9 @@ impl Ended {
 
     pub(crate) fn put_key(&self, key: Key, ended: &EndedSecret) {
         let mut part = write(self.part(key));
-        match part.binary_search_by_key(&key, Record::key) {
-            Ok(at) => part[at] = Record::new(key, ended),
-            Err(at) => insert(&mut part, at, Record::new(key, ended)),
+        match part.binary_search_by_key(&key, EndedRecord::key) {
+            Ok(at) => part[at] = EndedRecord::new(key, ended),
+            Err(at) => insert(&mut part, at, EndedRecord::new(key, ended)),
         }
     }
 
@@ -167,8 +167,8 @@ impl Ended {
     pub fn put_unless_known(&self, digest: &Digest, ended: &EndedSecret) {
         let key = Key::of(digest);
         let mut part = write(self.part(key));
-        if let Err(at) = part.binary_search_by_key(&key, Record::key) {
-            insert(&mut part, at, Record::new(key, ended));
+        if let Err(at) = part.binary_search_by_key(&key, EndedRecord::key) {
+            insert(&mut part, at, EndedRecord::new(key, ended));
         }
     }
 
@@ -176,7 +176,7 @@ impl Ended {
     pub fn remove(&self, digest: &Digest) {
         let key = Key::of(digest);
         let part = self.part(key);
-        let known = |part: &[Record]| part.binary_search_by_key(&key, Record::key).ok();
+        let known = |part: &[EndedRecord]| part.binary_search_by_key(&key, EndedRecord::key).ok();
         if known(&read(part)).is_none() {
             return;
         }
@@ -189,7 +189,7 @@ impl Ended {
     /// Was it taken away? A time that is over may have been given a later end, in another log.
     pub(crate) fn was_taken_away(&self, key: Key) -> bool {
         let part = read(self.part(key));
-        part.binary_search_by_key(&key, Record::key).is_ok_and(|at| part[at].secret().why != Why::Expired)
+        part.binary_search_by_key(&key, EndedRecord::key).is_ok_and(|at| part[at].secret().why != Why::Expired)
     }
 
     /// Puts these beside what there is.
@@ -204,7 +204,7 @@ impl Ended {
     /// Forgets what ended too long ago, and what belongs to an organization that is gone.
     pub fn prune(&self, now: Time, is_there: impl Fn(u32) -> bool) {
         let before = now.plus(-self.retention());
-        let keep = |record: &Record| record.at() > before && is_there(record.organization);
+        let keep = |record: &EndedRecord| record.at() > before && is_there(record.organization);
         for part in &self.parts {
             if read(part).iter().all(keep) {
                 continue;
@@ -258,17 +258,18 @@ impl Ended {
     /// Bytes that they take, what is reserved included.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let part = |part: &RwLock<Vec<Record>>| size_of_val(part) + read(part).capacity() * size_of::<Record>();
+        let part =
+            |part: &RwLock<Vec<EndedRecord>>| size_of_val(part) + read(part).capacity() * size_of::<EndedRecord>();
         self.parts.iter().map(part).sum()
     }
 
-    fn part(&self, key: Key) -> &RwLock<Vec<Record>> {
+    fn part(&self, key: Key) -> &RwLock<Vec<EndedRecord>> {
         &self.parts[(key.0 >> (64 - PART_BITS)) as usize]
     }
 }
 
 /// Grows by a sixteenth, where `Vec` would double.
-fn insert(part: &mut Vec<Record>, at: usize, record: Record) {
+fn insert(part: &mut Vec<EndedRecord>, at: usize, record: EndedRecord) {
     if part.len() == part.capacity() {
         part.reserve_exact((part.len() / 16).max(4));
     }

@@ -127,7 +127,7 @@ pub struct Fault {
 
 /// What programs are told of an error besides. It is boxed: an error is as large as every result.
 #[derive(Clone, Debug)]
-pub enum Told {
+pub enum ErrorExtra {
     /// What has the name already, for `NameTaken`, where the caller may see it.
     Holder(Uuid),
     /// The limits of the token, and what is left of them, where one was reached.
@@ -155,7 +155,7 @@ pub struct Error {
     /// The field of the request that it is about, where it is about one; `faults` name theirs.
     pub field: Option<&'static str>,
     /// What else programs are told, where there is something.
-    pub told: Option<Box<Told>>,
+    pub told: Option<Box<ErrorExtra>>,
     /// The permission that was missing, for `Denied(PermissionDenied)`.
     pub missing_permission: Option<Box<str>>,
     /// The decision that refused, to ask about it later.
@@ -185,14 +185,14 @@ impl Error {
     /// The same error, which names what has the name already.
     #[must_use]
     pub fn held_by(self, holder: Option<Uuid>) -> Self {
-        Self { told: holder.map(|id| Box::new(Told::Holder(id))), ..self }
+        Self { told: holder.map(|id| Box::new(ErrorExtra::Holder(id))), ..self }
     }
 
     /// What has the name already.
     #[must_use]
     pub fn holder(&self) -> Option<Uuid> {
         match self.told.as_deref() {
-            Some(Told::Holder(id)) => Some(*id),
+            Some(ErrorExtra::Holder(id)) => Some(*id),
             _ => None,
         }
     }
@@ -201,7 +201,7 @@ impl Error {
     #[must_use]
     pub fn limits(&self) -> Option<&Metered> {
         match self.told.as_deref() {
-            Some(Told::Limits(metered)) => Some(metered),
+            Some(ErrorExtra::Limits(metered)) => Some(metered),
             _ => None,
         }
     }
@@ -224,27 +224,30 @@ impl Error {
     #[must_use]
     pub fn proven_by(self, providers: &[Box<str>], within: Option<Micros>) -> Self {
         let max_age = within.map(seconds);
-        Self { told: Some(Box::new(Told::Proof { providers: providers.into(), max_age, two_factors: false })), ..self }
+        Self {
+            told: Some(Box::new(ErrorExtra::Proof { providers: providers.into(), max_age, two_factors: false })),
+            ..self
+        }
     }
 
     /// Two factors are to prove who sits at the session, within this time where there is one.
     #[must_use]
     pub fn two_factors_required(detail: &str, within: Option<Micros>) -> Self {
-        let told = Told::Proof { providers: Box::default(), max_age: within.map(seconds), two_factors: true };
+        let told = ErrorExtra::Proof { providers: Box::default(), max_age: within.map(seconds), two_factors: true };
         Self { told: Some(Box::new(told)), ..Self::new(Code::ProofRequired, detail) }
     }
 
     /// Are two factors asked for?
     #[must_use]
     pub fn asks_two_factors(&self) -> bool {
-        matches!(self.told.as_deref(), Some(Told::Proof { two_factors: true, .. }))
+        matches!(self.told.as_deref(), Some(ErrorExtra::Proof { two_factors: true, .. }))
     }
 
     /// For how many seconds a proof counts that is asked for.
     #[must_use]
     pub fn max_age(&self) -> Option<u32> {
         match self.told.as_deref() {
-            Some(Told::Proof { max_age, .. }) => *max_age,
+            Some(ErrorExtra::Proof { max_age, .. }) => *max_age,
             _ => None,
         }
     }
@@ -253,7 +256,7 @@ impl Error {
     #[must_use]
     pub fn providers(&self) -> &[Box<str>] {
         match self.told.as_deref() {
-            Some(Told::Proof { providers, .. }) => providers,
+            Some(ErrorExtra::Proof { providers, .. }) => providers,
             _ => &[],
         }
     }
@@ -346,7 +349,11 @@ impl Error {
     #[must_use]
     pub fn of_limits(metered: &Metered) -> Option<Self> {
         let (reason, seconds) = metered.refused?;
-        Some(Self { retry_after: Some(seconds), told: Some(Box::new(Told::Limits(*metered))), ..Self::denied(reason) })
+        Some(Self {
+            retry_after: Some(seconds),
+            told: Some(Box::new(ErrorExtra::Limits(*metered))),
+            ..Self::denied(reason)
+        })
     }
 
     /// A fault of the service; the cause goes to the log, the reader gets no detail of it.

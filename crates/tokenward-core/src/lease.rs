@@ -88,13 +88,13 @@ pub fn effective(applied: impl IntoIterator<Item = i64>, position: i64) -> bool 
 /// Where a log is written, as far as the database tells: which server, which of its timelines, which table. A server that takes
 /// over begins another timeline, with a higher number; a table that is put back is another one.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place<'p> {
+pub struct LogPlace<'p> {
     system: &'p str,
     timeline: u32,
     table: &'p str,
 }
 
-impl<'p> Place<'p> {
+impl<'p> LogPlace<'p> {
     /// Reads it; `None` where it is none.
     #[must_use]
     pub fn parse(text: &'p str) -> Option<Self> {
@@ -212,11 +212,11 @@ mod tests {
 
     #[test]
     fn a_server_that_was_taken_over_from_is_known_by_its_timeline() {
-        let before = |here, seen| Place::parse(here).unwrap().is_before(&Place::parse(seen).unwrap());
+        let before = |here, seen| LogPlace::parse(here).unwrap().is_before(&LogPlace::parse(seen).unwrap());
         assert!(before("71/00000001/9", "71/00000002/9") && before("71/00000009/9", "71/0000000A/8"));
         assert!(!before("71/00000002/9", "71/00000002/7"), "the table was put back there");
         assert!(!before("71/00000002/9", "71/00000001/9") && !before("72/00000001/9", "71/00000002/9"));
-        assert_eq!((Place::parse(""), Place::parse("71/x/9")), (None, None));
+        assert_eq!((LogPlace::parse(""), LogPlace::parse("71/x/9")), (None, None));
     }
 
     #[test]

@@ -51,12 +51,12 @@ pub struct Life {
     /// When somebody last said that it is still needed.
     pub attested_at: Option<Time>,
     /// That this is asked, and what came of it.
-    pub asked: Option<Asked>,
+    pub asked: Option<AttestationRequest>,
 }
 
 /// That it is asked whether a token is still needed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Asked {
+pub struct AttestationRequest {
     /// Was an answer to come already?
     pub overdue: bool,
     /// Since when that is so.
@@ -68,7 +68,7 @@ impl Life {
     #[must_use]
     pub fn attestation(&self) -> Option<Attestation> {
         match self.asked {
-            Some(Asked { overdue: true, .. }) => Some(Attestation::Overdue),
+            Some(AttestationRequest { overdue: true, .. }) => Some(Attestation::Overdue),
             Some(_) => Some(Attestation::Due),
             None => self.attested_at.map(|_| Attestation::Confirmed),
         }
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn whoever_switches_on_what_nobody_wanted_wants_it() {
-        let asked = Some(Asked { overdue: true, since: Time(1) });
+        let asked = Some(AttestationRequest { overdue: true, since: Time(1) });
         let life = Life { disabled_because: Some(DisabledBecause::NotAttested), asked, ..Life::default() };
         assert_eq!(life.attestation(), Some(Attestation::Overdue));
         let on = life.switched(false, Time(9));

@@ -102,11 +102,11 @@ pub struct Routes {
 }
 
 /// By method, the routers of its paths: one, and more only where paths in lower case cannot be in one.
-type Table = HashMap<Box<str>, Vec<Router<Hit>>>;
+type Table = HashMap<Box<str>, Vec<Router<RouteHit>>>;
 
 /// The route that a path leads to.
 #[derive(Clone, Copy)]
-struct Hit {
+struct RouteHit {
     /// Where in `needs` stands what it needs.
     needs: u32,
     /// The same for `/a` and `/a/`.
@@ -148,7 +148,7 @@ impl Routes {
             let shape = *shapes.entry(pattern.trim_end_matches('/').to_owned()).or_insert(next);
             let parameters = route.path.matches('{').count() as u32;
             let breadth = if route.path.contains("{*") { u32::MAX } else { parameters };
-            let hit = Hit { needs: number, shape, breadth };
+            let hit = RouteHit { needs: number, shape, breadth };
             let method = || route.method.as_str().into();
             let routers = compiled.exact.entry(method()).or_insert_with(|| vec![Router::new()]);
             routers[0].insert(pattern.as_str(), hit).map_err(|error| {
@@ -262,7 +262,7 @@ impl Routes {
         }
     }
 
-    fn needs(&self, hit: Hit) -> Ask<'_> {
+    fn needs(&self, hit: RouteHit) -> Ask<'_> {
         match self.needs.get(hit.needs as usize) {
             Some(needs) => Ask::Route(needs),
             None => Ask::Never(Reason::RouteUnknown),
@@ -270,7 +270,7 @@ impl Routes {
     }
 }
 
-fn at(table: &Table, method: &str, path: &str) -> Option<Hit> {
+fn at(table: &Table, method: &str, path: &str) -> Option<RouteHit> {
     table.get(method)?.iter().find_map(|router| router.at(path).ok()).map(|found| *found.value)
 }
 

@@ -106,7 +106,7 @@ async fn collect(
     arrived: &AtomicUsize,
 ) -> Result<Bytes, Unread> {
     let mut body = pin!(body);
-    let mut kept = Kept::default();
+    let mut kept = BufferedBody::default();
     let mut seen = 0_usize;
     let mut accepted = if lead == 0 { Some(true) } else { None };
     while let Some(frame) = body.frame().await {
@@ -128,7 +128,7 @@ async fn collect(
             return Err(Unread::Refused);
         }
         if seen > bounds.max || accepted == Some(false) {
-            kept = Kept::default();
+            kept = BufferedBody::default();
         }
     }
     match accepted {
@@ -141,12 +141,12 @@ async fn collect(
 
 /// What has come. A body in one piece, as most are, is not copied.
 #[derive(Default)]
-struct Kept {
+struct BufferedBody {
     only: Bytes,
     joined: Vec<u8>,
 }
 
-impl Kept {
+impl BufferedBody {
     fn add(&mut self, data: Bytes) {
         if self.bytes().is_empty() {
             self.only = data;

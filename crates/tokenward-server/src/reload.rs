@@ -10,7 +10,7 @@ use crate::config::{Config, ConfigError};
 use crate::limits::{HASHES, Limits, MISSES_PER_MINUTE};
 use crate::service::mail::Mailer;
 use crate::service::{App, Live};
-use crate::telemetry::Filter;
+use crate::telemetry::LogFilter;
 use crate::transport::{self, Door};
 
 /// The settings that count at once. `config.default.toml` says the same.
@@ -42,13 +42,13 @@ fn counts_at_once(name: &str) -> bool {
 pub struct Reload {
     /// What counts now; what waits for the next start is as it was at this one.
     present: Config,
-    log: Filter,
+    log: LogFilter,
 }
 
 impl Reload {
     /// The service runs with `present`, and logs by `log`.
     #[must_use]
-    pub fn new(present: Config, log: Filter) -> Self {
+    pub fn new(present: Config, log: LogFilter) -> Self {
         Self { present, log }
     }
 

@@ -48,10 +48,10 @@ use crate::service::strangers::Strangers;
 use crate::service::token_creates::Creates;
 use crate::service::{App, CLIENTS_HIDDEN, Shares, Together, set_up::SetUp, throttle::Throttle};
 use crate::service::{token_use, token_warnings};
-use crate::signals::{Signals, Told};
+use crate::signals::{ServiceSignal, Signals};
 use crate::supervisor::Supervisor;
 use crate::traces::Traces;
-use crate::transport::{self, Authority, Certificate, Door, Listener, Listening, Place, Terms};
+use crate::transport::{self, Authority, Certificate, Door, ListenAddress, Listener, Listening, Terms};
 use crate::{console, envoy, files, http, telemetry};
 use tokenward_verify::server::Verifier;
 use tokenward_verify::server::clock::SystemClock;
@@ -165,8 +165,8 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     // That of the first address; a configuration of sockets alone names its public address.
     let addressed = config.listen.iter().position(|place| place.address().is_some()).unwrap_or(0);
     let address = listeners[addressed].address()?;
-    let envoy = config.envoy_listen.map(|at| Place::Address(at).bind("envoy_listen")).transpose()?;
-    let scraped = config.metrics_listen.map(|at| Place::Address(at).bind("metrics_listen")).transpose()?;
+    let envoy = config.envoy_listen.map(|at| ListenAddress::Address(at).bind("envoy_listen")).transpose()?;
+    let scraped = config.metrics_listen.map(|at| ListenAddress::Address(at).bind("metrics_listen")).transpose()?;
     for (_, key) in [config.tls(), config.envoy_tls()].into_iter().flatten() {
         if let Some(mode) = files::open_to_everybody(key) {
             bail!("everybody on this machine can read the key {} (mode {mode:o}): run chmod 600 on it", key.display());
@@ -442,7 +442,7 @@ pub async fn run(
     let traces = Traces::of(&config)?;
     let mut reload = Reload::new(config.clone(), telemetry::start(&config, traces.as_ref()));
     keep_memory_private();
-    let public = config.listen.iter().filter_map(Place::address).any(|address| !address.ip().is_loopback());
+    let public = config.listen.iter().filter_map(ListenAddress::address).any(|address| !address.ip().is_loopback());
     let plain = config.tls().is_none() && !config.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
     let database = config.database.clone();
     let delay = config.shutdown_delay;
@@ -450,7 +450,7 @@ pub async fn run(
     let mut again = false;
     let running = tokio::select! {
         started = start(config) => started?,
-        () = async { while signals.next().await != Told::Stop { again = true } } => return Ok(()),
+        () = async { while signals.next().await != ServiceSignal::Stop { again = true } } => return Ok(()),
     };
     let position = running.app.verifier.position();
     print_line(
@@ -486,7 +486,7 @@ pub async fn run(
     loop {
         let told = tokio::select! {
             biased;
-            told = std::future::ready(Told::Reload), if std::mem::take(&mut again) => told,
+            told = std::future::ready(ServiceSignal::Reload), if std::mem::take(&mut again) => told,
             told = signals.next() => told,
             () = running.ended() => bail!("the server ended"),
             () = tokio::time::sleep(RENEW) => {
@@ -495,8 +495,8 @@ pub async fn run(
             }
         };
         match told {
-            Told::Stop => break,
-            Told::Reload => {
+            ServiceSignal::Stop => break,
+            ServiceSignal::Reload => {
                 supervisor.reloading();
                 running.renew_certificates();
                 reload.again(read(), &running.app, &running.door);

@@ -5,7 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What it is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Told {
+pub enum ServiceSignal {
     /// To stop: Ctrl-C or SIGTERM.
     Stop,
     /// To read again what can be read while it runs: SIGHUP.
@@ -32,17 +32,17 @@ impl Signals {
     }
 
     /// The next signal.
-    pub async fn next(&mut self) -> Told {
+    pub async fn next(&mut self) -> ServiceSignal {
         tokio::select! {
             biased;
-            _ = self.interrupt.recv() => Told::Stop,
-            _ = self.terminate.recv() => Told::Stop,
-            _ = self.hangup.recv() => Told::Reload,
+            _ = self.interrupt.recv() => ServiceSignal::Stop,
+            _ = self.terminate.recv() => ServiceSignal::Stop,
+            _ = self.hangup.recv() => ServiceSignal::Reload,
         }
     }
 
     /// The next one that says to stop.
     pub async fn stop(&mut self) {
-        while self.next().await != Told::Stop {}
+        while self.next().await != ServiceSignal::Stop {}
     }
 }

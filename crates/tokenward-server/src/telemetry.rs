@@ -22,9 +22,9 @@ use crate::traces::{self, Headers, Traces};
 use tokenward_verify::server::SPANS;
 
 /// What is logged, to be set anew.
-pub struct Filter(reload::Handle<Targets, Registry>);
+pub struct LogFilter(reload::Handle<Targets, Registry>);
 
-impl Filter {
+impl LogFilter {
     /// From now on it is this.
     pub fn set(&self, filter: Targets) {
         // An error means that there is no log any more.
@@ -33,7 +33,7 @@ impl Filter {
 }
 
 /// Starts logging, and tracing where traces are sent. Further calls change nothing, so that tests can run several servers.
-pub fn start(config: &Config, traces: Option<&Traces>) -> Filter {
+pub fn start(config: &Config, traces: Option<&Traces>) -> LogFilter {
     // It would complain on stderr, the very place that cannot be written, and panic: a full disk or a log reader that
     // went away must not stop the service.
     let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
@@ -52,7 +52,7 @@ pub fn start(config: &Config, traces: Option<&Traces>) -> Filter {
     let started = registry().with(layers).try_init();
     // An error means that logging runs already.
     let _ = started;
-    Filter(handle)
+    LogFilter(handle)
 }
 
 /// Is it the span of a request?

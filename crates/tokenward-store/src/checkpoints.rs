@@ -11,7 +11,7 @@ use crate::tx::UnloggedTx;
 const STEP: i64 = 29;
 
 row! {
-    struct Row {
+    struct CheckpointRow {
         position: i64,
         first: i64,
         log: Uuid,
@@ -23,9 +23,9 @@ row! {
     }
 }
 
-impl From<Row> for Checkpoint {
-    fn from(row: Row) -> Self {
-        let Row { position, first, log, hash, root, time, key_id, signature } = row;
+impl From<CheckpointRow> for Checkpoint {
+    fn from(row: CheckpointRow) -> Self {
+        let CheckpointRow { position, first, log, hash, root, time, key_id, signature } = row;
         let statement = Statement { log, first, position, hash, root, time };
         Self { statement, key: KeyId(key_id), signature }
     }
@@ -39,14 +39,14 @@ macro_rules! select {
 
 /// The newest one.
 pub async fn last(conn: Conn<'_>) -> Result<Option<Checkpoint>> {
-    let row: Option<Row> =
+    let row: Option<CheckpointRow> =
         run!(conn, c => sqlx::query_as(select!("ORDER BY position DESC LIMIT 1")).fetch_optional(&mut *c))?;
     Ok(row.map(Into::into))
 }
 
 /// Those behind a position, the oldest first, at most `limit`.
 pub async fn after(conn: Conn<'_>, position: i64, limit: i64) -> Result<Vec<Checkpoint>> {
-    let rows: Vec<Row> = run!(conn, c => sqlx::query_as(select!("WHERE position > $1 ORDER BY position LIMIT $2"))
+    let rows: Vec<CheckpointRow> = run!(conn, c => sqlx::query_as(select!("WHERE position > $1 ORDER BY position LIMIT $2"))
         .bind(position).bind(limit).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Into::into).collect())
 }

@@ -58,7 +58,7 @@ const COLUMNS: &str = "SELECT id, organization_id, at, token_id, reason, missing
                        environment_id, cluster_id, mode, address, trace, of_ours FROM denial WHERE organization_id = ";
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct WrittenDenial<'a> {
     id: &'a str,
     organization_id: String,
     at: i64,
@@ -109,9 +109,9 @@ const INSERT: Many = many!(
 
 /// Writes denials. One that is there already stays as it is.
 pub async fn insert(tx: &mut UnloggedTx, denials: &[Denial]) -> Result<()> {
-    let rows: Vec<Written<'_>> = denials
+    let rows: Vec<WrittenDenial<'_>> = denials
         .iter()
-        .map(|it| Written {
+        .map(|it| WrittenDenial {
             id: &it.id,
             organization_id: hex_id(it.organization_id),
             at: it.at.0,

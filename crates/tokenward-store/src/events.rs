@@ -52,7 +52,7 @@ pub struct Payload {
 
 /// Which events are wanted. All conditions must hold.
 #[derive(Clone, Default, Debug)]
-pub struct Filter {
+pub struct EventFilter {
     /// Not before.
     pub from: Option<Time>,
     /// Not after.
@@ -100,7 +100,7 @@ macro_rules! select {
 }
 
 /// The positions of at most `limit` events of the organization, newest first. With `after`, the ones nearest to it.
-pub async fn positions(conn: Conn<'_>, grant: &Grant, filter: &Filter, limit: i64) -> Result<Vec<i64>> {
+pub async fn positions(conn: Conn<'_>, grant: &Grant, filter: &EventFilter, limit: i64) -> Result<Vec<i64>> {
     let organization = grant.organization();
     let mut positions: Vec<i64> =
         run!(conn, c => query(organization, filter, limit).build_query_scalar().fetch_all(c))?;
@@ -166,7 +166,7 @@ pub enum TargetLevel {
 pub async fn newest_of_each(
     conn: Conn<'_>,
     grant: &Grant,
-    filter: &Filter,
+    filter: &EventFilter,
     level: TargetLevel,
     among: i64,
     limit: i64,
@@ -175,7 +175,7 @@ pub async fn newest_of_each(
     run!(conn, c => each(organization, filter, level, among, limit).build_query_as().fetch_all(c))
 }
 
-fn each<DB>(organization: Uuid, filter: &Filter, level: TargetLevel, among: i64, limit: i64) -> QueryBuilder<DB>
+fn each<DB>(organization: Uuid, filter: &EventFilter, level: TargetLevel, among: i64, limit: i64) -> QueryBuilder<DB>
 where
     DB: sqlx::Database,
     Uuid: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
@@ -236,7 +236,7 @@ where
     query
 }
 
-fn query<DB>(organization: Uuid, filter: &Filter, limit: i64) -> QueryBuilder<DB>
+fn query<DB>(organization: Uuid, filter: &EventFilter, limit: i64) -> QueryBuilder<DB>
 where
     DB: sqlx::Database,
     Uuid: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
@@ -256,7 +256,7 @@ where
 }
 
 /// Adds the conditions of a filter.
-fn narrow<DB>(query: &mut QueryBuilder<DB>, filter: &Filter)
+fn narrow<DB>(query: &mut QueryBuilder<DB>, filter: &EventFilter)
 where
     DB: sqlx::Database,
     Uuid: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,

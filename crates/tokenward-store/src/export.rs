@@ -20,7 +20,7 @@ pub struct Range {
 }
 
 row! {
-    struct Row {
+    struct ExportRow {
         actor: Option<String>,
         origin: Option<String>,
         payload: Option<String>,
@@ -40,8 +40,8 @@ pub struct Exported {
     pub payload: Option<Payload>,
 }
 
-impl From<Joined<Skeleton, Row>> for Exported {
-    fn from(Joined(skeleton, row): Joined<Skeleton, Row>) -> Self {
+impl From<Joined<Skeleton, ExportRow>> for Exported {
+    fn from(Joined(skeleton, row): Joined<Skeleton, ExportRow>) -> Self {
         Self {
             skeleton,
             actor: row.actor,
@@ -55,7 +55,7 @@ impl From<Joined<Skeleton, Row>> for Exported {
 pub async fn page(conn: Conn<'_>, range: &Range, limit: i64) -> Result<Vec<Exported>> {
     let through = range.through.unwrap_or(i64::MAX);
     let until = range.until.map_or(i64::MAX, |until| until.0);
-    let rows: Vec<Joined<Skeleton, Row>> = match range.organization {
+    let rows: Vec<Joined<Skeleton, ExportRow>> = match range.organization {
         None => run!(conn, c => sqlx::query_as(concat!(
             "SELECT e.position, e.id, e.time, e.organization_id, e.kind, e.target_id, e.related_id, e.payload_digest, e.hash, ",
             "p.actor, p.origin, p.payload FROM event e LEFT JOIN event_payload p ON p.position = e.position ",

@@ -146,7 +146,7 @@ pub async fn keep(tx: &mut UnloggedTx, claim: &Claim, answer: &[u8]) -> Result<(
 
 /// What a kept answer told of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Told {
+pub enum AnsweredVersion {
     /// How it was at a time.
     At(Time),
     /// That this is its newest secret.
@@ -154,13 +154,13 @@ pub enum Told {
 }
 
 /// Is a token still what was told of it? One that was taken back is not.
-pub async fn is_still(conn: Conn<'_>, token: Uuid, told: Told) -> Result<bool> {
+pub async fn is_still(conn: Conn<'_>, token: Uuid, told: AnsweredVersion) -> Result<bool> {
     let found = match told {
-        Told::At(at) => {
+        AnsweredVersion::At(at) => {
             let query = "SELECT count(*) FROM token WHERE id = $1 AND updated_at = $2 AND revoked_at IS NULL";
             count!(conn, query, token, at.0)?
         }
-        Told::Secret(version) => {
+        AnsweredVersion::Secret(version) => {
             let query = "SELECT count(*) FROM token WHERE id = $1 AND version = $2 AND revoked_at IS NULL";
             count!(conn, query, token, version)?
         }

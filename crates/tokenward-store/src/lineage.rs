@@ -15,7 +15,7 @@ pub use crate::tx::RESTORED;
 row! {
     /// A part of the line.
     #[derive(Clone, PartialEq, Eq, Debug)]
-    pub struct Part {
+    pub struct LogPart {
         /// The name.
         pub incarnation: Uuid,
         /// The last position that it shares with the part before.
@@ -28,7 +28,7 @@ row! {
 }
 
 /// The whole line, the oldest part first.
-pub async fn all(conn: Conn<'_>) -> Result<Vec<Part>> {
+pub async fn all(conn: Conn<'_>) -> Result<Vec<LogPart>> {
     run!(conn, c => sqlx::query_as("SELECT incarnation, after_position, begun_at, why FROM log_line ORDER BY number")
         .fetch_all(&mut *c))
 }
@@ -107,7 +107,7 @@ pub async fn read(tx: &mut Tx, organization: Uuid) -> Result<u64> {
 
 /// The number up to which a position of this name means the same at the end of the line; `None` where the name is none of it.
 #[must_use]
-pub fn holds_until(line: &[Part], incarnation: Uuid) -> Option<i64> {
+pub fn holds_until(line: &[LogPart], incarnation: Uuid) -> Option<i64> {
     let at = line.iter().position(|part| part.incarnation == incarnation)?;
     // A later part may share less with what came before than the one that followed directly.
     Some(line[at + 1..].iter().map(|part| part.after_position).min().unwrap_or(i64::MAX))
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_position_means_the_same_up_to_where_the_lines_part() {
-        let part = |name: u128, after_position| Part {
+        let part = |name: u128, after_position| LogPart {
             incarnation: Uuid::from_u128(name),
             after_position,
             begun_at: Time(0),

@@ -8,7 +8,7 @@ use crate::db::{Conn, Joined, row, run};
 use crate::log::Skeleton;
 
 row! {
-    struct Row {
+    struct ProofRow {
         before: Option<Vec<u8>>,
         salt: Option<Vec<u8>>,
         payload: Option<String>,
@@ -26,8 +26,8 @@ pub struct Material {
     pub kept: Option<(Vec<u8>, String)>,
 }
 
-impl From<Joined<Skeleton, Row>> for Material {
-    fn from(Joined(skeleton, row): Joined<Skeleton, Row>) -> Self {
+impl From<Joined<Skeleton, ProofRow>> for Material {
+    fn from(Joined(skeleton, row): Joined<Skeleton, ProofRow>) -> Self {
         Self {
             skeleton,
             // Before the first event stand zeros.
@@ -50,14 +50,14 @@ macro_rules! select {
 
 /// An event of the organization.
 pub async fn of_event(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Option<Material>> {
-    let row: Option<Joined<Skeleton, Row>> = run!(conn, c => sqlx::query_as(select!("e.id = $2"))
+    let row: Option<Joined<Skeleton, ProofRow>> = run!(conn, c => sqlx::query_as(select!("e.id = $2"))
         .bind(grant.organization()).bind(id).fetch_optional(&mut *c))?;
     Ok(row.map(Into::into))
 }
 
 /// The organization's events behind a position and up to another one, the oldest first.
 pub async fn between(conn: Conn<'_>, grant: &Grant, after: i64, through: i64, limit: i64) -> Result<Vec<Material>> {
-    let rows: Vec<Joined<Skeleton, Row>> = run!(conn, c => sqlx::query_as(
+    let rows: Vec<Joined<Skeleton, ProofRow>> = run!(conn, c => sqlx::query_as(
         select!("e.position > $2 AND e.position <= $3 ORDER BY e.position LIMIT $4")
     ).bind(grant.organization()).bind(after).bind(through).bind(limit).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Into::into).collect())

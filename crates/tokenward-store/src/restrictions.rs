@@ -69,7 +69,7 @@ pub(crate) fn narrowed_text(permissions: &[String], places: &Places) -> Result<O
 /// What is kept of an allowance: numbers and words.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+struct StoredAllowance {
     rate: Option<(u32, String, u32)>,
     quota: Option<(u32, String)>,
 }
@@ -77,7 +77,7 @@ struct Kept {
 /// How fast and how much a token may be used, from the text that is kept.
 pub(crate) fn allowance(text: Option<&str>) -> Option<Allowance> {
     let Some(text) = text else { return Some(Allowance::default()) };
-    let Kept { rate, quota } = serde_json::from_str(text).ok()?;
+    let StoredAllowance { rate, quota } = serde_json::from_str(text).ok()?;
     let rate = match rate {
         Some((requests, per, burst)) => Some(Rate { requests, per: Period::parse(&per).ok()?, burst }),
         None => None,
@@ -96,7 +96,7 @@ pub(crate) fn allowance_text(allowance: Allowance) -> Result<Option<String>> {
     }
     let rate = allowance.rate.map(|it| (it.requests, it.per.to_string(), it.burst));
     let quota = allowance.quota.map(|it| (it.requests, it.refill.to_string()));
-    serde_json::to_string(&Kept { rate, quota }).map(Some).map_err(Error::internal)
+    serde_json::to_string(&StoredAllowance { rate, quota }).map(Some).map_err(Error::internal)
 }
 
 /// Of a token whose allowance cannot be read.

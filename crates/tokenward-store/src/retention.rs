@@ -47,7 +47,7 @@ pub async fn of_all(conn: Conn<'_>) -> Result<Vec<(Uuid, Option<Micros>)>> {
 row! {
     /// An event, and whether it says something still.
     #[derive(Clone, PartialEq, Eq, Debug)]
-    pub struct Kept {
+    pub struct PayloadRow {
         /// Its place.
         pub position: i64,
         /// When.
@@ -57,7 +57,7 @@ row! {
     }
 }
 
-impl Kept {
+impl PayloadRow {
     /// May it be erased? What tells of an erasure says nothing of anybody, and is kept.
     #[must_use]
     pub fn says_something(&self) -> bool {
@@ -67,7 +67,7 @@ impl Kept {
 
 /// The events of an organization (or of none) behind a position, the oldest first, at most `limit`; erased ones among them, so
 /// that a statement never looks through more than it answers.
-pub async fn after(conn: Conn<'_>, organization: Option<Uuid>, position: i64, limit: i64) -> Result<Vec<Kept>> {
+pub async fn after(conn: Conn<'_>, organization: Option<Uuid>, position: i64, limit: i64) -> Result<Vec<PayloadRow>> {
     match organization {
         Some(organization) => run!(conn, c => sqlx::query_as(concat!(
             "SELECT e.position, e.time, e.kind, p.position AS payload FROM event e ",

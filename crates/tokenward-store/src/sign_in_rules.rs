@@ -222,7 +222,7 @@ pub async fn asked_of(conn: Conn<'_>, account: Uuid, provider: &str) -> Result<b
 row! {
     /// What an organization asks of one of its members.
     #[derive(Clone, PartialEq, Eq, Debug)]
-    pub struct Asked {
+    pub struct SignInDemand {
         /// The organization's name.
         pub name: String,
         /// The providers of which one must prove a session, with spaces between.
@@ -235,7 +235,7 @@ row! {
 }
 
 /// What the organizations ask of somebody who is a member of them: those that ask for something.
-pub async fn asked_of_account(conn: Conn<'_>, account: Uuid) -> Result<Vec<Asked>> {
+pub async fn asked_of_account(conn: Conn<'_>, account: Uuid) -> Result<Vec<SignInDemand>> {
     run!(conn, c => sqlx::query_as(concat!(
         "SELECT o.name, o.sign_in_providers, m.rule_provider, o.two_factors_at FROM member m ",
         "JOIN organization o ON o.id = m.organization_id WHERE m.account_id = $1 AND o.deleted_at IS NULL ",

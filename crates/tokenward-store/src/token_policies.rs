@@ -17,7 +17,7 @@ use crate::tx::Tx;
 /// understood would not be followed.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+struct StoredRules {
     max_lifetime: Option<Micros>,
     default_lifetime: Option<Micros>,
     end_required: bool,
@@ -29,16 +29,16 @@ struct Kept {
     attest_every: Option<Micros>,
 }
 
-impl From<Rules> for Kept {
+impl From<Rules> for StoredRules {
     fn from(rules: Rules) -> Self {
         let Rules { max_lifetime, default_lifetime, end_required, max_overlap } = rules;
         Self { max_lifetime, default_lifetime, end_required, max_overlap, on_reuse: None, attest_every: None }
     }
 }
 
-impl From<Kept> for Rules {
-    fn from(kept: Kept) -> Self {
-        let Kept { max_lifetime, default_lifetime, end_required, max_overlap, .. } = kept;
+impl From<StoredRules> for Rules {
+    fn from(kept: StoredRules) -> Self {
+        let StoredRules { max_lifetime, default_lifetime, end_required, max_overlap, .. } = kept;
         Self { max_lifetime, default_lifetime, end_required, max_overlap }
     }
 }
@@ -91,7 +91,7 @@ pub async fn asking(conn: Conn<'_>) -> Result<Vec<(Uuid, Micros)>> {
 
 fn read(text: Option<&str>) -> Result<TokenPolicy> {
     let Some(text) = text else { return Ok(TokenPolicy::default()) };
-    let (all, roles): (Kept, Vec<(Uuid, Kept)>) = serde_json::from_str(text).map_err(Error::internal)?;
+    let (all, roles): (StoredRules, Vec<(Uuid, StoredRules)>) = serde_json::from_str(text).map_err(Error::internal)?;
     let roles = roles.into_iter().map(|(id, kept)| (id, kept.into())).collect();
     let (on_reuse, attest_every) = (all.on_reuse.unwrap_or_default(), all.attest_every);
     Ok(TokenPolicy { all: all.into(), roles, on_reuse, attest_every })
@@ -100,9 +100,10 @@ fn read(text: Option<&str>) -> Result<TokenPolicy> {
 /// Writes the policy of the organization of the grant.
 pub async fn set(tx: &mut Tx, grant: &Grant, policy: &TokenPolicy, now: Time) -> Result<()> {
     grant.permits(Management::OrganizationEdit)?;
-    let roles: Vec<(Uuid, Kept)> = policy.roles.iter().map(|(id, rules)| (*id, Kept::from(*rules))).collect();
+    let roles: Vec<(Uuid, StoredRules)> =
+        policy.roles.iter().map(|(id, rules)| (*id, StoredRules::from(*rules))).collect();
     let on_reuse = Some(policy.on_reuse).filter(|it| *it != OnReuse::default());
-    let all = Kept { on_reuse, attest_every: policy.attest_every, ..Kept::from(policy.all) };
+    let all = StoredRules { on_reuse, attest_every: policy.attest_every, ..StoredRules::from(policy.all) };
     let text = serde_json::to_string(&(all, roles)).map_err(Error::internal)?;
     execute!(
         tx.conn(),

@@ -7,7 +7,7 @@ use tokenward_core::brownout::Brownout;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
 use tokenward_core::label::Labels;
-use tokenward_core::life::{Asked, DisabledBecause, Life};
+use tokenward_core::life::{AttestationRequest, DisabledBecause, Life};
 use tokenward_core::meter::Allowance;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
@@ -172,7 +172,7 @@ impl From<TokenRow> for Token {
                 disabled_because: row.disabled_because,
                 brownout: row.brownout.map(|text| Brownout::read(&text)),
                 attested_at: row.attested_at,
-                asked: row.attest_since.map(|since| Asked { overdue: row.attest_overdue, since }),
+                asked: row.attest_since.map(|since| AttestationRequest { overdue: row.attest_overdue, since }),
             },
             revocation: row.revoked_at.map(|at| Revocation {
                 at,

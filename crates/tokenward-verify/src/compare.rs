@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokenward_core::journal::Entry;
 use tokenward_core::right::Keeper;
 use tokenward_core::{Code, Error, Result, Uuid};
-use tokenward_store::lineage::{self, Part, RESTORED};
+use tokenward_store::lineage::{self, LogPart, RESTORED};
 use tokenward_store::rewind::{self, BroughtBack};
 use tokenward_store::{Feed, Store, log};
 
@@ -29,7 +29,7 @@ pub async fn bring_back(store: &Store, path: &Path, node: &str) -> Result<Brough
 }
 
 /// Is the log one that this journal is about? An error where it is not.
-pub(crate) async fn related(journal: &Arc<Journal>, feed: &mut Feed) -> Result<Vec<Part>> {
+pub(crate) async fn related(journal: &Arc<Journal>, feed: &mut Feed) -> Result<Vec<LogPart>> {
     let line = lineage::all(feed.alone().await?).await?;
     let Some(root) = line.first().map(|part| part.incarnation) else {
         return Err(Error::internal("the database says of no log which one it is"));
@@ -83,7 +83,7 @@ pub(crate) async fn bring_back_from(
 }
 
 /// Has somebody said, after the log was written under this name, that an older state is wanted as it is?
-fn is_wanted(line: &[Part], log: Uuid) -> bool {
+fn is_wanted(line: &[LogPart], log: Uuid) -> bool {
     line.iter().rev().take_while(|part| part.incarnation != log).any(|part| part.why == RESTORED)
 }
 
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn an_older_state_is_wanted_if_that_was_said_after_the_log_was_written_under_the_name() {
-        let part = |name: u128, why: &str| Part {
+        let part = |name: u128, why: &str| LogPart {
             incarnation: Uuid::from_u128(name),
             after_position: 0,
             begun_at: Time(0),

@@ -24,7 +24,7 @@ use tokenward_core::sync::lock;
 use tokenward_core::time::Micros;
 use tokenward_core::token::{Cut, State, first_end};
 use tokenward_core::{Result, Time, Uuid, lease};
-use tokenward_store::lineage::{self, Part};
+use tokenward_store::lineage::{self, LogPart};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::ended::{self, EndedRow};
 use tokenward_store::tokens::{IndexRow, PolicyRow};
@@ -67,7 +67,7 @@ pub(crate) struct Followed {
     /// Up to where changes are in it.
     pub(crate) position: watch::Sender<i64>,
     /// Which log it is that is followed: under which names it was written.
-    line: Mutex<Vec<Part>>,
+    line: Mutex<Vec<LogPart>>,
     /// What this node has noted of it.
     pub(crate) journal: Arc<Journal>,
     /// Tells the follower to look now.
@@ -279,10 +279,10 @@ impl Followed {
 
     /// When the log went on under another name, by the clock of the database.
     pub(crate) fn last_turn(&self) -> Option<Time> {
-        lock(&self.line).get(1..).and_then(<[Part]>::last).map(|part| part.begun_at)
+        lock(&self.line).get(1..).and_then(<[LogPart]>::last).map(|part| part.begun_at)
     }
 
-    pub(crate) fn put_line(&self, line: Vec<Part>) {
+    pub(crate) fn put_line(&self, line: Vec<LogPart>) {
         *lock(&self.line) = line;
     }
 

@@ -236,7 +236,7 @@ pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(Header, &str)
 
 /// What a held request says.
 #[derive(Default)]
-struct Read<'a> {
+struct ReadHeaders<'a> {
     method: Option<&'a str>,
     /// Its path, without query; what is no text in it replaced, where the request is refused.
     path: Option<Cow<'a, str>>,
@@ -253,8 +253,8 @@ fn readings(verifier: &Verifier, organization: Uuid, api: Option<&str>) -> Readi
 }
 
 /// Reads what is given. It must be readable in one way only.
-fn read<'a>(target: &Target<'a>, verifier: &Verifier, readings: Readings) -> Read<'a> {
-    let Some(text) = target.path else { return Read::default() };
+fn read<'a>(target: &Target<'a>, verifier: &Verifier, readings: Readings) -> ReadHeaders<'a> {
+    let Some(text) = target.path else { return ReadHeaders::default() };
     let (path, query) = path::split(text);
     let (path, refused) = match path::unambiguous_to(path, readings) {
         Ok(path) => {
@@ -275,7 +275,7 @@ fn read<'a>(target: &Target<'a>, verifier: &Verifier, readings: Readings) -> Rea
     let method = target.method.and_then(|method| std::str::from_utf8(method).ok()).filter(|method| {
         (1..=32).contains(&method.len()) && method.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-')
     });
-    Read { method, path: Some(path), refused }
+    ReadHeaders { method, path: Some(path), refused }
 }
 
 fn only_organization(verifier: &Verifier) -> Result<Uuid> {

@@ -23,7 +23,7 @@ const LATER: Duration = Duration::from_secs(60);
 const GATHER: Duration = Duration::from_millis(10);
 
 /// How listening ended.
-enum End {
+enum HintsEnd {
     /// The connection did, or the database does not answer.
     Lost,
     /// Nothing was ever heard, though everything was said.
@@ -50,13 +50,13 @@ async fn listen(store: &Store, followed: &Followed) {
             Ok(None) => return,
             Err(error) => {
                 tracing::debug!(%error, cause = ?error.cause, "cannot listen for what others write");
-                End::Lost
+                HintsEnd::Lost
             }
         };
         followed.hears(false);
         let pause = match end {
-            End::Lost => AGAIN,
-            End::Deaf => {
+            HintsEnd::Lost => AGAIN,
+            HintsEnd::Deaf => {
                 if !std::mem::replace(&mut told, true) {
                     tracing::warn!(
                         "nothing is heard of what other nodes write: is there a pooler in transaction mode before the \
@@ -80,7 +80,7 @@ struct Ears<'a> {
 
 impl Ears<'_> {
     /// Listens as long as the connection carries hints.
-    async fn use_up(mut self) -> End {
+    async fn use_up(mut self) -> HintsEnd {
         let mut heard_before = false;
         loop {
             match self.hears_itself().await {
@@ -91,8 +91,8 @@ impl Ears<'_> {
                     self.followed.nudge.notify_one();
                 }
                 Ok(true) => {}
-                Ok(false) if heard_before => return End::Lost,
-                Ok(false) => return End::Deaf,
+                Ok(false) if heard_before => return HintsEnd::Lost,
+                Ok(false) => return HintsEnd::Deaf,
                 Err(error) => return lost(&error),
             }
             if let Err(error) = self.attend(Instant::now() + SPEAK).await {
@@ -133,7 +133,7 @@ impl Ears<'_> {
     }
 }
 
-fn lost(error: &tokenward_core::Error) -> End {
+fn lost(error: &tokenward_core::Error) -> HintsEnd {
     tracing::debug!(%error, cause = ?error.cause, "the connection that listens is lost; it is made anew");
-    End::Lost
+    HintsEnd::Lost
 }

@@ -33,7 +33,7 @@ const LEAST_ROOM: u64 = 64 << 10;
 /// What stands in a line.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Line {
+enum JournalLine {
     /// The first name of the log.
     Root(Uuid),
     /// An event.
@@ -74,13 +74,13 @@ pub(crate) enum JournalError {
 /// A journal.
 pub(crate) struct Journal {
     path: Option<PathBuf>,
-    state: Mutex<State>,
+    state: Mutex<JournalState>,
     /// Bytes that are set aside for what is to be written. Beside the state, whose lock is held while the disk is waited for.
     room: AtomicU64,
 }
 
 #[derive(Default)]
-struct State {
+struct JournalState {
     file: Option<File>,
     root: Option<Uuid>,
     /// Where there is no file.
@@ -134,7 +134,7 @@ impl Journal {
         }
         let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
         let last = contents.entries.last().map(|entry| entry.position);
-        let state = State { file: Some(file), root: contents.root, last, length, ..State::default() };
+        let state = JournalState { file: Some(file), root: contents.root, last, length, ..JournalState::default() };
         Ok(Self { path: Some(path.to_owned()), state: Mutex::new(state), room: AtomicU64::new(0) })
     }
 
@@ -152,7 +152,7 @@ impl Journal {
     pub(crate) fn begin(&self, root: Uuid) -> Result<()> {
         let mut state = lock(&self.state);
         state.root = Some(root);
-        self.write(&mut state, &[Line::Root(root)], true)
+        self.write(&mut state, &[JournalLine::Root(root)], true)
     }
 
     /// All events in it, the oldest first.
@@ -171,7 +171,7 @@ impl Journal {
         state.recent.retain(|entry| entry.position <= common);
         state.owed.clear();
         state.last = (common > 0).then_some(common);
-        self.write(&mut state, &[Line::Until(common)], true)
+        self.write(&mut state, &[JournalLine::Until(common)], true)
     }
 
     /// Notes events. With `lasting`, they are on the disk when it returns without an error; what cannot be written is noted
@@ -187,7 +187,7 @@ impl Journal {
             return Ok(());
         }
         state.owed.extend(entries);
-        let lines: Vec<Line> = state.owed.iter().cloned().map(Line::Event).collect();
+        let lines: Vec<JournalLine> = state.owed.iter().cloned().map(JournalLine::Event).collect();
         self.write(&mut state, &lines, lasting)?;
         state.owed.clear();
         Ok(())
@@ -207,7 +207,7 @@ impl Journal {
         Ok(())
     }
 
-    fn write(&self, state: &mut State, lines: &[Line], lasting: bool) -> Result<()> {
+    fn write(&self, state: &mut JournalState, lines: &[JournalLine], lasting: bool) -> Result<()> {
         let Some(file) = &mut state.file else { return Ok(()) };
         let mut text = Vec::new();
         for line in lines {
@@ -270,9 +270,9 @@ fn read(file: &mut File, path: &Path) -> Result<Contents, JournalError> {
     for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let Some(whole) = line.strip_suffix(b"\n") else { break };
         match parse(whole) {
-            Some(Line::Root(root)) if number == 0 => contents.root = Some(root),
-            Some(Line::Event(entry)) if number > 0 => contents.entries.push(entry),
-            Some(Line::Until(common)) if number > 0 => contents.entries.retain(|entry| entry.position <= common),
+            Some(JournalLine::Root(root)) if number == 0 => contents.root = Some(root),
+            Some(JournalLine::Event(entry)) if number > 0 => contents.entries.push(entry),
+            Some(JournalLine::Until(common)) if number > 0 => contents.entries.retain(|entry| entry.position <= common),
             _ => return Err(JournalError::Damaged { path: path.to_owned(), line: number + 1 }),
         }
         contents.whole += line.len() as u64;
@@ -280,7 +280,7 @@ fn read(file: &mut File, path: &Path) -> Result<Contents, JournalError> {
     Ok(contents)
 }
 
-fn parse(line: &[u8]) -> Option<Line> {
+fn parse(line: &[u8]) -> Option<JournalLine> {
     let text = std::str::from_utf8(line).ok()?;
     let (sum, json) = text.split_once(' ')?;
     let sum = u32::from_str_radix(sum, 16).ok()?;
@@ -301,8 +301,8 @@ fn shorten(contents: &mut Contents, now: Time) {
 fn rewrite(path: &Path, contents: &Contents) -> io::Result<File> {
     let part = path.with_extension("part");
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    let root = contents.root.map(Line::Root);
-    let lines = root.into_iter().chain(contents.entries.iter().cloned().map(Line::Event));
+    let root = contents.root.map(JournalLine::Root);
+    let lines = root.into_iter().chain(contents.entries.iter().cloned().map(JournalLine::Event));
     let mut text = io::BufWriter::new(&mut file);
     for line in lines {
         let json = serde_json::to_string(&line)?;

@@ -75,7 +75,7 @@ struct OfOrganization {
 
 /// Permissions that the tokens of a part used.
 #[derive(Default)]
-struct Part {
+struct PendingPart {
     /// Hashes of token, permission and day, each at the place that it names. What is here was noted today.
     seen: Box<[u64]>,
     /// What is not written yet, by that hash: two that share a place push each other out of it, and are one row all the same.
@@ -100,7 +100,7 @@ pub(super) struct Pending {
     terms: Mutex<DenialTerms>,
     hasher: RandomState,
     organizations: [Mutex<HashMap<Uuid, OfOrganization>>; PARTS],
-    parts: [Mutex<Part>; PARTS],
+    parts: [Mutex<PendingPart>; PARTS],
     waiting: AtomicUsize,
     lost_denials: AtomicU64,
     lost_strangers: AtomicU64,

@@ -24,12 +24,12 @@ pub struct Refused {
     pub count: u64,
 }
 
-type Part = HashMap<(Reason, Option<IpAddr>), u64>;
+type RefusalPart = HashMap<(Reason, Option<IpAddr>), u64>;
 
 /// Counts refusals until somebody takes the counts.
 pub(super) struct Refusals {
     hasher: RandomState,
-    parts: [Mutex<Part>; PARTS],
+    parts: [Mutex<RefusalPart>; PARTS],
 }
 
 impl Default for Refusals {
@@ -51,7 +51,7 @@ impl Refusals {
 
     /// What came since the last time, the most frequent first.
     pub(super) fn take(&self) -> Vec<Refused> {
-        let mut sums: Part = HashMap::new();
+        let mut sums: RefusalPart = HashMap::new();
         for part in &self.parts {
             for (key, count) in std::mem::take(&mut *lock(part)) {
                 *sums.entry(key).or_default() += count;

@@ -25,16 +25,16 @@ const WRITTEN_AT_ONCE: usize = 1_000;
 
 /// What waits, and what is done.
 #[derive(Default)]
-pub(super) struct Rekeys([Mutex<Noted>; PARTS]);
+pub(super) struct Rekeys([Mutex<RekeyNoted>; PARTS]);
 
 #[derive(Default)]
-struct Noted {
+struct RekeyNoted {
     due: HashMap<Secret, Digest>,
     /// Memory may know them under the older digest until their token is read again, so they are found so again.
     done: HashSet<Secret>,
 }
 
-impl Noted {
+impl RekeyNoted {
     fn finish(&mut self, secret: Secret) {
         self.due.remove(&secret);
         if self.done.len() >= DONE {
@@ -45,7 +45,7 @@ impl Noted {
 }
 
 impl Rekeys {
-    fn part(&self, (token, _): Secret) -> &Mutex<Noted> {
+    fn part(&self, (token, _): Secret) -> &Mutex<RekeyNoted> {
         // The last byte of an id is random.
         &self.0[usize::from(token.as_bytes()[15]) % PARTS]
     }

@@ -9,7 +9,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, St
 use std::future::{Ready, ready};
 use tokenward_api::error::ErrorBody;
 use tokenward_core::decision::Ask;
-use tokenward_core::error::Told;
+use tokenward_core::error::ErrorExtra;
 use tokenward_core::permission::RequiredPermission;
 use tokenward_core::{Code, Error, Result};
 use tower_layer::Layer;
@@ -132,7 +132,7 @@ fn refusal<R: From<String>>(error: Error) -> Response<R> {
     };
     let (code, retry_after) = (error.code, error.retry_after);
     let limits = match error.told.as_deref() {
-        Some(Told::Limits(metered)) => Some(*metered),
+        Some(ErrorExtra::Limits(metered)) => Some(*metered),
         _ => None,
     };
     let body = ErrorBody::new(status.as_u16(), status.canonical_reason().unwrap_or("Error"), error);

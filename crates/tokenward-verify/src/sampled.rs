@@ -19,7 +19,7 @@ pub(crate) trait Happening: Clone {
     fn count(&mut self) -> &mut u64;
 }
 
-struct Seen<T> {
+struct SeenAgain<T> {
     last: T,
     told_at: Option<Time>,
 }
@@ -28,7 +28,7 @@ struct Seen<T> {
 pub(crate) struct Sampled<T> {
     /// How long nothing more is told of a token that was told of.
     every: Micros,
-    all: Mutex<HashMap<Uuid, Seen<T>>>,
+    all: Mutex<HashMap<Uuid, SeenAgain<T>>>,
 }
 
 impl<T: Happening> Sampled<T> {
@@ -45,7 +45,7 @@ impl<T: Happening> Sampled<T> {
                 known.last = happened;
             }
             None if room => {
-                all.insert(happened.token(), Seen { last: happened, told_at: None });
+                all.insert(happened.token(), SeenAgain { last: happened, told_at: None });
             }
             None => {}
         }

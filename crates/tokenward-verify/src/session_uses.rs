@@ -23,16 +23,16 @@ const AT_ONCE: usize = 1_000;
 pub(super) struct SessionUses {
     /// Is there somebody who writes it? Without, nothing is gathered.
     kept: AtomicBool,
-    parts: [Mutex<Part>; PARTS],
+    parts: [Mutex<SessionUsePart>; PARTS],
 }
 
 #[derive(Default)]
-struct Part {
-    sessions: HashMap<Uuid, Seen>,
+struct SessionUsePart {
+    sessions: HashMap<Uuid, SessionSeen>,
     active: HashMap<(Uuid, Uuid), Time>,
 }
 
-struct Seen {
+struct SessionSeen {
     at: Time,
     address: Option<IpAddr>,
     agent: Option<Box<str>>,
@@ -57,7 +57,7 @@ impl SessionUses {
                 seen.agent = agent.map(Into::into);
             }
         } else if part.sessions.len() < WAITING {
-            part.sessions.insert(session, Seen { at, address, agent: agent.map(Into::into) });
+            part.sessions.insert(session, SessionSeen { at, address, agent: agent.map(Into::into) });
         }
     }
 
@@ -88,7 +88,7 @@ impl SessionUses {
         }
         let written = write(store, &uses, &active).await;
         if written.is_err() {
-            for (id, Seen { at, address, agent }) in uses {
+            for (id, SessionSeen { at, address, agent }) in uses {
                 // What came since is newer.
                 let known = self.part(id).sessions.contains_key(&id);
                 if !known {
@@ -102,13 +102,13 @@ impl SessionUses {
         written
     }
 
-    fn part(&self, id: Uuid) -> MutexGuard<'_, Part> {
+    fn part(&self, id: Uuid) -> MutexGuard<'_, SessionUsePart> {
         // The last byte of a UUIDv7 is random.
         lock(&self.parts[usize::from(id.as_bytes()[15]) % PARTS])
     }
 }
 
-async fn write(store: &Store, uses: &[(Uuid, Seen)], active: &[((Uuid, Uuid), Time)]) -> Result<()> {
+async fn write(store: &Store, uses: &[(Uuid, SessionSeen)], active: &[((Uuid, Uuid), Time)]) -> Result<()> {
     let mut tx = store.begin_unlogged().await?;
     let (now, here) = (tx.now().await?, store.now());
     let shared = |at: Time| now.plus(-(here.0 - at.0).max(0));
@@ -122,7 +122,7 @@ async fn write(store: &Store, uses: &[(Uuid, Seen)], active: &[((Uuid, Uuid), Ti
         session_uses::note_activity(&mut tx, &some.iter().map(activity).collect::<Vec<_>>()).await?;
     }
     for some in uses.chunks(AT_ONCE) {
-        let used = |(id, seen): &(Uuid, Seen)| SessionUse {
+        let used = |(id, seen): &(Uuid, SessionSeen)| SessionUse {
             session_id: *id,
             used_at: shared(seen.at),
             address: seen.address.map(|it| it.to_string()),

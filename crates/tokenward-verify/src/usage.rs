@@ -167,7 +167,7 @@ impl Uses {
         let (mut place, mut lost, mut written) = (0, 0, 0);
         while place < PARTS {
             let moving = self.moving.lock().await;
-            let mut taken = Taken { uses: self, sums: Vec::new() };
+            let mut taken = SumsTaken { uses: self, sums: Vec::new() };
             while place < PARTS && taken.sums.len() < WRITTEN_AT_ONCE {
                 lost += self.part(place).tally.take(&mut taken.sums);
                 place += 1;
@@ -215,12 +215,12 @@ fn newest_first(mut all: Vec<KeptDecision>) -> Vec<KeptDecision> {
 }
 
 /// Sums on their way. What is left of them when the way ends goes back into memory.
-struct Taken<'a> {
+struct SumsTaken<'a> {
     uses: &'a Uses,
     sums: Vec<Sums>,
 }
 
-impl Drop for Taken<'_> {
+impl Drop for SumsTaken<'_> {
     fn drop(&mut self) {
         for sums in self.sums.drain(..) {
             self.uses.part(place(sums.secret.0)).tally.put_back(sums);

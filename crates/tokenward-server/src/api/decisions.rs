@@ -21,7 +21,7 @@ use super::right::On;
 use super::understood::QueryKind;
 use crate::limits::DECISION_PAGE;
 use crate::service::App;
-use crate::service::decisions::{self, Explained, Filter, Place};
+use crate::service::decisions::{self, DecisionCursor, DecisionQuery, Explained};
 
 fn resource(target: Target) -> Option<ResourceBody> {
     let none = ResourceBody::default();
@@ -166,9 +166,9 @@ async fn list(
         }
         address
     });
-    let after = query.cursor.as_deref().and_then(|text| faults.read("cursor", Place::parse(text)));
+    let after = query.cursor.as_deref().and_then(|text| faults.read("cursor", DecisionCursor::parse(text)));
     faults.finish()?;
-    let filter = Filter {
+    let filter = DecisionQuery {
         token: query.token_id,
         valid: query.valid,
         reason: query.reason.and_then(|word| Reason::ALL.into_iter().find(|it| it.as_str() == word)),

@@ -216,9 +216,9 @@ impl Direct {
 
 /// What stands in front of the router: makes the service of each connection.
 #[derive(Clone)]
-pub struct Front(Arc<Shared>);
+pub struct Front(Arc<DirectShared>);
 
-struct Shared {
+struct DirectShared {
     direct: Vec<Arc<Direct>>,
     router: Router,
 }
@@ -226,7 +226,7 @@ struct Shared {
 impl Front {
     /// `router` answers what none of the direct endpoints takes.
     pub(super) fn new(direct: Vec<Arc<Direct>>, router: Router) -> Self {
-        Self(Arc::new(Shared { direct, router }))
+        Self(Arc::new(DirectShared { direct, router }))
     }
 
     /// The service of a connection.
@@ -239,7 +239,7 @@ impl Front {
 /// The service of a connection. It is copied for each request, so it is counted by connection: the cores would wait for
 /// each other at one count for all.
 #[derive(Clone)]
-pub struct ConnectionService(Arc<(SocketAddr, Arc<Shared>)>);
+pub struct ConnectionService(Arc<(SocketAddr, Arc<DirectShared>)>);
 
 impl<B> Service<Request<B>> for ConnectionService
 where

@@ -14,7 +14,7 @@ use tokenward_core::event::Kind;
 use tokenward_core::event::Origin;
 use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Time, Uuid};
-use tokenward_store::events::{Event as Row, Filter};
+use tokenward_store::events::{Event as Row, EventFilter};
 
 use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
@@ -93,9 +93,9 @@ struct EventQuery {
 }
 
 impl EventQuery {
-    fn read(self) -> Result<(Filter, i64)> {
+    fn read(self) -> Result<(EventFilter, i64)> {
         let mut faults = Faults::default();
-        let mut filter = Filter { actor: full(self.triggered_by), ..Filter::default() };
+        let mut filter = EventFilter { actor: full(self.triggered_by), ..EventFilter::default() };
         let mut size = PAGE;
         if let Some(text) = full(self.page_size) {
             // The contract calls it a number: `10.0` is ten.

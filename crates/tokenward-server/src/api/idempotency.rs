@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::secret::mac;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
-use tokenward_store::idempotency::{self, Claim, Claimed, KeptAnswer, Told};
+use tokenward_store::idempotency::{self, AnsweredVersion, Claim, Claimed, KeptAnswer};
 
 use super::error::ApiError;
 use super::extract::read;
@@ -214,9 +214,9 @@ async fn forget(app: &App, holder: Uuid, claim: &Claim) -> Result<()> {
 async fn still_counts(app: &App, path: &str, answer: &SealedAnswer) -> Result<bool> {
     let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let told = match path.split('/').collect::<Vec<_>>().as_slice() {
-        ["", "organization", _, "apiToken" | "policyApiToken"] => version(answer).map(Told::At),
+        ["", "organization", _, "apiToken" | "policyApiToken"] => version(answer).map(AnsweredVersion::At),
         ["", "organization", _, "apiToken" | "policyApiToken", _, "rotate"] => {
-            body["versions"][0]["version"].as_i64().map(Told::Secret)
+            body["versions"][0]["version"].as_i64().map(AnsweredVersion::Secret)
         }
         _ => None,
     };

@@ -22,7 +22,7 @@ use super::understood::QueryKind;
 use crate::limits::PROVIDER_KEYS;
 use crate::service::App;
 use crate::service::session_limits::{Bounds, IDLE, LIFETIME};
-use crate::service::sign_in_policy::{self as service, Dated, Wanted};
+use crate::service::sign_in_policy::{self as service, Dated, SignInPolicyChange};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const PATH: &str = "/organization/{organizationId}/signInPolicy";
@@ -78,7 +78,7 @@ fn body(policy: &SignInPolicyOf, kept_out: Option<Vec<service::KeptOut>>) -> Sig
 }
 
 /// What a body asks for.
-fn wanted(sent: SignInPolicyBody) -> Checked<Wanted> {
+fn wanted(sent: SignInPolicyBody) -> Checked<SignInPolicyChange> {
     PROVIDER_KEYS.check_list(&sent.providers).map_err(|problem| Error::invalid("providers", problem))?;
     let providers = match (sent.sign_in.as_str(), sent.providers.is_empty()) {
         ("any", true) => Vec::new(),
@@ -96,7 +96,7 @@ fn wanted(sent: SignInPolicyBody) -> Checked<Wanted> {
         let said = sent.map(|text| bounds.read(&text)).transpose();
         said.map_err(|problem| Error::invalid(field, problem))
     };
-    Ok(Wanted {
+    Ok(SignInPolicyChange {
         providers,
         grace_days: sent.two_factors.then_some(sent.grace_days),
         session_lifetime: read("session_lifetime", sent.session_lifetime, &LIFETIME)?,

@@ -26,7 +26,7 @@ use crate::limits::{
     DISCARDED_BYTES, DOCUMENT_TIME, TOKEN_IMPORT, TOKEN_IMPORT_BYTES, TOKEN_IMPORT_LINE_BYTES, TOKEN_IMPORTS,
 };
 use crate::service::App;
-use crate::service::token_import::{self, Row, Wrong, check_doubles};
+use crate::service::token_import::{self, TokenImportRow, Wrong, check_doubles};
 use crate::service::tokens;
 
 /// The media types of its body.
@@ -86,7 +86,7 @@ struct Lines<'a> {
     /// The line that has begun.
     begun: Vec<u8>,
     line: usize,
-    rows: Vec<Row>,
+    rows: Vec<TokenImportRow>,
     wrong: Wrong,
 }
 
@@ -148,12 +148,12 @@ impl Lines<'_> {
         if let Err(error) = tokens::check(&new, self.app.now()).and(faults.finish()) {
             return self.wrong.error(self.line, error);
         }
-        self.rows.push(Row { line: self.line, new });
+        self.rows.push(TokenImportRow { line: self.line, new });
         Ok(())
     }
 }
 
-async fn read(app: &App, request: Request) -> Result<Vec<Row>> {
+async fn read(app: &App, request: Request) -> Result<Vec<TokenImportRow>> {
     let (mut parts, body) = request.into_parts();
     let budget = parts.extensions.remove::<Budget>();
     let bounds = Bounds { max: TOKEN_IMPORT_BYTES.size(), drain: DISCARDED_BYTES.size(), time: &DOCUMENT_TIME };

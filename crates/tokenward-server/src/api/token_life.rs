@@ -16,7 +16,7 @@ use super::right::On;
 use super::tokens::Beside;
 use crate::service::App;
 use crate::service::token_attestation;
-use crate::service::token_brownout::{self, Wanted};
+use crate::service::token_brownout::{self, BrownoutRequest};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -53,7 +53,7 @@ async fn start_brownout(
     let token = id("apiTokenId", &token)?;
     let ApiTokenBrownoutRequest { minutes, every, until, from } = sent;
     let beside = Beside::of(&app, &grant, token).await?;
-    let started = token_brownout::start(&app, grant, token, Wanted { minutes, every, until, from }).await?;
+    let started = token_brownout::start(&app, grant, token, BrownoutRequest { minutes, every, until, from }).await?;
     Ok(beside.changed(&app, started))
 }
 

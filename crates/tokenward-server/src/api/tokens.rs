@@ -425,7 +425,7 @@ async fn list(
         let results = entries(&app, &grant, all).await?;
         return Ok(Json(ApiTokenList { results, next_cursor: next.map(|it| order.cursor(&it)) }).into_response());
     }
-    let source = Arc::new(Source { app, grant, filter, order });
+    let source = Arc::new(ListSource { app, grant, filter, order });
     let piece = move |after| {
         let source = Arc::clone(&source);
         async move { source.piece(after).await }
@@ -437,14 +437,14 @@ async fn list(
 }
 
 /// Where pieces of a list come from.
-struct Source {
+struct ListSource {
     app: Arc<App>,
     grant: Grant,
     filter: Filter,
     order: Order,
 }
 
-impl Source {
+impl ListSource {
     async fn piece(&self, after: Option<Place>) -> tokenward_core::Result<Piece<ApiToken, Place>> {
         let Self { app, grant, filter, order } = self;
         let (all, last) = token_list::part_in(app, grant, filter, *order, after.as_ref(), PIECE).await?;

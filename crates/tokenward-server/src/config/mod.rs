@@ -33,7 +33,7 @@ use crate::service::organization_creators::OrganizationCreators;
 use crate::service::passkeys::RelyingParty;
 use crate::service::ways::SignIn;
 
-pub use crate::transport::Place;
+pub use crate::transport::ListenAddress;
 pub use fault::ConfigError;
 use layers::Layers;
 pub use layers::{Flags, unknown_variables};
@@ -53,7 +53,7 @@ pub struct Config {
     pub database: String,
     /// Where to listen.
     #[serde(deserialize_with = "values::listen")]
-    pub listen: Vec<Place>,
+    pub listen: Vec<ListenAddress>,
     /// The address that links name; `None` is the address that is listened on.
     #[serde(deserialize_with = "values::public_url")]
     pub public_url: Option<String>,
@@ -217,10 +217,10 @@ impl Config {
     #[must_use]
     pub fn private(self) -> Self {
         let scheme = if self.tls().is_some() { "https" } else { "http" };
-        let port = self.listen.iter().find_map(Place::address).map_or(0, |address| address.port());
+        let port = self.listen.iter().find_map(ListenAddress::address).map_or(0, |address| address.port());
         let public_url = self.public_url.clone().unwrap_or_else(|| format!("{scheme}://127.0.0.1:{port}"));
         Self {
-            listen: vec![Place::Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))],
+            listen: vec![ListenAddress::Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))],
             public_url: Some(public_url),
             tls_cert: None,
             tls_key: None,

@@ -253,17 +253,23 @@ fn listens(config: &Config) -> Vec<String> {
 
 #[test]
 fn several_addresses_and_sockets_to_listen_on() {
-    let socket = |path: &str, mode| Place::Socket { path: path.into(), mode };
+    let socket = |path: &str, mode| ListenAddress::Socket { path: path.into(), mode };
     for (value, right) in [
         (
             "unix:/run/t.sock, 127.0.0.1:1",
-            vec![socket("/run/t.sock", 0o660), Place::Address(([127, 0, 0, 1], 1).into())],
+            vec![socket("/run/t.sock", 0o660), ListenAddress::Address(([127, 0, 0, 1], 1).into())],
         ),
         (
             "127.0.0.1:1,[::1]:1",
-            vec![Place::Address(([127, 0, 0, 1], 1).into()), Place::Address("[::1]:1".parse().unwrap())],
+            vec![
+                ListenAddress::Address(([127, 0, 0, 1], 1).into()),
+                ListenAddress::Address("[::1]:1".parse().unwrap()),
+            ],
         ),
-        ("127.0.0.1:1, unix:/t?mode=666", vec![Place::Address(([127, 0, 0, 1], 1).into()), socket("/t", 0o666)]),
+        (
+            "127.0.0.1:1, unix:/t?mode=666",
+            vec![ListenAddress::Address(([127, 0, 0, 1], 1).into()), socket("/t", 0o666)],
+        ),
     ] {
         assert_eq!(understood("listen", value, |config| config.listen), right, "{value}");
     }

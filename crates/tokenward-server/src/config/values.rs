@@ -20,7 +20,7 @@ use crate::service::organization_creators::OrganizationCreators;
 use crate::service::session_limits;
 use crate::service::ways::SignIn;
 use crate::service::{ended_tokens, retention};
-use crate::transport::Place;
+use crate::transport::ListenAddress;
 
 /// More often would only load the database; less often, and a token that another process revoked lives for too long.
 const POLL_INTERVAL_MS: RangeInclusive<u64> = 10..=60_000;
@@ -70,12 +70,12 @@ pub(super) fn database<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::
 }
 
 /// Addresses and sockets, with commas between.
-pub(super) fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Place>, D::Error> {
+pub(super) fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ListenAddress>, D::Error> {
     read(from, |text| text.split(',').map(|one| place(one.trim())).collect())
 }
 
-fn place(text: &str) -> Result<Place, String> {
-    let Some(rest) = text.strip_prefix("unix:") else { return socket(text, 8080).map(Place::Address) };
+fn place(text: &str) -> Result<ListenAddress, String> {
+    let Some(rest) = text.strip_prefix("unix:") else { return socket(text, 8080).map(ListenAddress::Address) };
     let (path, mode) = match rest.split_once("?mode=") {
         None => (rest, Some(SOCKET_MODE)),
         Some((path, digits)) => (path, u32::from_str_radix(digits, 8).ok().filter(|mode| (1..=0o777).contains(mode))),
@@ -90,7 +90,7 @@ fn place(text: &str) -> Result<Place, String> {
     if path.len() > SOCKET_PATH_MAX {
         return Err(format!("`{text}` is too long: a socket's path has {SOCKET_PATH_MAX} bytes at most"));
     }
-    Ok(Place::Socket { path: path.into(), mode })
+    Ok(ListenAddress::Socket { path: path.into(), mode })
 }
 
 pub(super) fn envoy_listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {

@@ -26,14 +26,14 @@ const ASKED: [&str; 4] = ["port", "state", "challenge", "host"];
 const STATE_MAX: usize = 128;
 
 /// What a command line on this machine asks for.
-struct Asked {
+struct CommandLineRequest {
     port: u16,
     state: String,
     challenge: String,
     host: String,
 }
 
-impl Asked {
+impl CommandLineRequest {
     fn read(from: &Pairs) -> Result<Self> {
         let port = from.get("port").parse().ok().filter(|port| *port >= 1_024);
         let port = port.ok_or_else(|| Error::invalid("port", "is no port that a program listens on"))?;
@@ -129,11 +129,11 @@ async fn asking(
 
 /// `GET /console/command-line`.
 pub(super) async fn ask(Extension(person): Extension<SignedIn>, Query(query): Query) -> PageResult {
-    let asked = Asked::read(query.understood(&ASKED)?)?;
+    let asked = CommandLineRequest::read(query.understood(&ASKED)?)?;
     browser_page(&person, &asked, &Pairs::default(), Problems::default()).await
 }
 
-async fn browser_page(person: &SignedIn, asked: &Asked, typed: &Pairs, problems: Problems) -> PageResult {
+async fn browser_page(person: &SignedIn, asked: &CommandLineRequest, typed: &Pairs, problems: Problems) -> PageResult {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(asked.fields()).finish();
     let (status, next) = (problems.status, format!("{BROWSER}?{query}"));
     let shown = CommandLinePage {
@@ -147,7 +147,7 @@ async fn browser_page(person: &SignedIn, asked: &Asked, typed: &Pairs, problems:
 
 /// `POST /console/command-line`: gives the code, which the browser brings to the command line.
 pub(super) async fn give(Extension(person): Extension<SignedIn>, Extension(form): Extension<Pairs>) -> PageResult {
-    let asked = Asked::read(&form)?;
+    let asked = CommandLineRequest::read(&form)?;
     let given = async {
         proof::given(&person, &form).await?;
         code::give(&person.app, &person.caller, &asked.challenge, terms(&form)?).await

@@ -16,10 +16,12 @@ use super::form::{LIVE, Query};
 use super::live;
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
-use super::view::{Chip, Choice, DecisionFilter, DecisionRow, DecisionsPage, MendRow, Nav, Outcome, Pager, Wanted};
+use super::view::{
+    AskedFor, Chip, Choice, DecisionFilter, DecisionOutcome, DecisionRow, DecisionsPage, MendRow, Nav, Pager,
+};
 use super::words::{count, grouped, role_name};
 use crate::limits::{DENIAL_DAYS, DENIALS};
-use crate::service::decisions::{self, Explained, Filter};
+use crate::service::decisions::{self, DecisionQuery, Explained};
 use crate::service::mends::{self, Folded, Mend};
 use crate::service::{members, tokens};
 
@@ -52,7 +54,7 @@ pub(super) async fn list(
         _ => None,
     };
     let token = query.line("token");
-    let wanted = Filter {
+    let wanted = DecisionQuery {
         token: named_token(&person, &grant, &token).await?,
         valid,
         reason: Reason::ALL.into_iter().find(|it| it.as_str() == reason),
@@ -142,7 +144,7 @@ async fn mended(person: &SignedIn, organization: Uuid, all: Vec<Folded>) -> Resu
         let mut shown = row(person, organization, newest);
         if count > 1 {
             shown.times = Some((grouped(i64::try_from(count).unwrap_or(i64::MAX)), person.moment(first)));
-            if let Wanted::Request(_, path) = &mut shown.wanted {
+            if let AskedFor::Request(_, path) = &mut shown.wanted {
                 *path = wanted.split_once(' ').map_or_else(|| wanted.clone(), |(_, path)| path.to_owned());
             }
         }
@@ -229,7 +231,12 @@ fn mend_rows(person: &SignedIn, organization: Uuid, holders: &Holders, mend: &Me
 }
 
 /// The last decisions of the organization, or of one token, for somebody who may verify tokens.
-pub(super) async fn rows(person: &SignedIn, grant: &Grant, filter: &Filter, limit: usize) -> Result<Vec<DecisionRow>> {
+pub(super) async fn rows(
+    person: &SignedIn,
+    grant: &Grant,
+    filter: &DecisionQuery,
+    limit: usize,
+) -> Result<Vec<DecisionRow>> {
     let all = decisions::list(&person.app, grant, filter, limit).await?;
     Ok(all.into_iter().map(|explained| row(person, grant.organization(), explained)).collect())
 }
@@ -245,14 +252,16 @@ fn row(person: &SignedIn, organization: Uuid, explained: Explained) -> DecisionR
     DecisionRow {
         id: decision.id,
         at: person.moment(decision.at),
-        outcome: decision.denied.map_or(Outcome::Allowed, |denied| Outcome::Denied(reason_words(denied.as_str()))),
+        outcome: decision
+            .denied
+            .map_or(DecisionOutcome::Allowed, |denied| DecisionOutcome::Denied(reason_words(denied.as_str()))),
         // A token that ended long ago has no name any more, and no page.
         removed: decision.token.filter(|_| token_name.is_none()).map(|id| id.to_string()),
         token: decision.token.and_then(|id| Some((id.to_string(), token_name?))),
         wanted: match (decision.method, decision.path, decision.permission) {
-            (Some(method), Some(path), _) => Wanted::Request(method, path),
-            (_, _, Some(permission)) => Wanted::Permission(permission),
-            _ => Wanted::Identity,
+            (Some(method), Some(path), _) => AskedFor::Request(method, path),
+            (_, _, Some(permission)) => AskedFor::Permission(permission),
+            _ => AskedFor::Identity,
         },
         address: decision.address.map(|address| address.to_string()),
         missing: decision.missing,

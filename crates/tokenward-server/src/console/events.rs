@@ -9,7 +9,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::event::{Kind, Origin};
 use tokenward_core::permission::Management;
 use tokenward_core::{Result, Time, Uuid};
-use tokenward_store::events::{Event, Filter};
+use tokenward_store::events::{Event, EventFilter};
 
 use super::form::{Pairs, Query};
 use super::page::{At, PageResult, page};
@@ -81,7 +81,7 @@ pub(super) fn days(query: &Pairs) -> Result<(Option<Time>, Option<Time>)> {
 }
 
 /// What a query asks for.
-fn filter(query: &Pairs) -> Result<Filter> {
+fn filter(query: &Pairs) -> Result<EventFilter> {
     query.understood(&["what", "target", "target_id", "who", "origin", "from", "to", "before", "after"])?;
     let what = query.one_of("what", WHAT.iter().map(|(word, _)| *word))?;
     let target = query.one_of("target", TARGETS.iter().map(|(word, _)| *word))?;
@@ -90,7 +90,7 @@ fn filter(query: &Pairs) -> Result<Filter> {
     let kinds = Kind::ALL.iter().copied().filter(|k| fits(what, tone_word(*k)) && fits(target, target_of(*k)));
     let position = |key| query.read(key, "a position in the log", |text| text.parse().ok());
     let (from, to) = days(query)?;
-    Ok(Filter {
+    Ok(EventFilter {
         from,
         to,
         kinds: narrowed.then(|| kinds.collect()),
@@ -99,7 +99,7 @@ fn filter(query: &Pairs) -> Result<Filter> {
         origin: query.read("origin", "a way in that we know", |text| Origin::parse(text).ok())?,
         before: position("before")?,
         after: position("after")?,
-        ..Filter::default()
+        ..EventFilter::default()
     })
 }
 
@@ -155,7 +155,7 @@ pub(super) async fn list(
 
 /// The last events of the organization, for another page.
 pub(super) async fn last(person: &SignedIn, grant: &Grant, base: &str, count: i64) -> Result<Vec<EventRow>> {
-    let places = events::page(&person.app, grant, &Filter::default(), count).await?;
+    let places = events::page(&person.app, grant, &EventFilter::default(), count).await?;
     let found = events::part(&person.app, grant, &places.positions, None).await?;
     let reachable = Reachable::of(person, grant.organization(), &found).await?;
     Ok(found.into_iter().map(|event| row(person, base, &reachable, event)).collect())

@@ -100,8 +100,8 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
             parts.extensions.insert(person.clone());
             next.run(Request::from_parts(parts, body)).await
         }
-        Err(Refused::Foreign) => foreign(&parts, true),
-        Err(Refused::Unreadable(error)) => error_inside(&person, organization, nav, &error).await,
+        Err(FormRefused::Foreign) => foreign(&parts, true),
+        Err(FormRefused::Unreadable(error)) => error_inside(&person, organization, nav, &error).await,
     };
     let mut response = match response.extensions().get::<Arc<Error>>() {
         Some(error) if error.code == Code::ProofRequired => {
@@ -134,8 +134,8 @@ pub(super) async fn visitor(State(app): State<Arc<App>>, request: Request, next:
             parts.extensions.insert(visitor);
             next.run(Request::from_parts(parts, body)).await
         }
-        Err(Refused::Foreign) => foreign(&parts, new_cookie.is_none()),
-        Err(Refused::Unreadable(error)) => error_outside(&app, &error),
+        Err(FormRefused::Foreign) => foreign(&parts, new_cookie.is_none()),
+        Err(FormRefused::Unreadable(error)) => error_outside(&app, &error),
     };
     let mut response = match response.extensions().get::<Arc<Error>>() {
         Some(error) => error_outside(&app, error),
@@ -151,7 +151,7 @@ pub(super) async fn visitor(State(app): State<Arc<App>>, request: Request, next:
 }
 
 /// Why a form was not taken.
-enum Refused {
+enum FormRefused {
     /// It is not one that we made for this browser.
     Foreign,
     /// It cannot be read.
@@ -171,17 +171,17 @@ static OF_PERSONS: Room = Room { largest: &FORM_BYTES, drained: true, time: &FOR
 static OF_VISITORS: Room = Room { largest: &VISITOR_FORM_BYTES, drained: false, time: &BODY_TIME };
 
 /// Checks that what changes something comes from a form of ours, and reads it. Everything but GET and HEAD does.
-async fn form(parts: &mut Parts, body: Body, csrf: &str, room: &Room) -> Result<Body, Refused> {
+async fn form(parts: &mut Parts, body: Body, csrf: &str, room: &Room) -> Result<Body, FormRefused> {
     if matches!(parts.method, Method::GET | Method::HEAD) {
         return Ok(body);
     }
     let origin = parts.extensions.get::<Origin>().map(|origin| origin.0.as_str());
     if !origin.is_some_and(|origin| same_origin(&parts.headers, origin)) {
-        return Err(Refused::Foreign);
+        return Err(FormRefused::Foreign);
     }
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Err(Refused::Unreadable(Error::invalid(
+        return Err(FormRefused::Unreadable(Error::invalid(
             "body",
             "is not a form; send application/x-www-form-urlencoded",
         )));
@@ -194,20 +194,20 @@ async fn form(parts: &mut Parts, body: Body, csrf: &str, room: &Room) -> Result<
     let lead = format!("csrf={csrf}");
     let ours = |sent: &[u8]| bool::from(sent.ct_eq(lead.as_bytes()));
     let bytes = body::read_if(body, bounds, lead.len(), ours).await.map_err(|why| match why {
-        Unread::Refused => Refused::Foreign,
-        Unread::TooLarge if with_document => Refused::Unreadable(Error::new(Code::TooLarge, DOCUMENT_TOO_LARGE)),
+        Unread::Refused => FormRefused::Foreign,
+        Unread::TooLarge if with_document => FormRefused::Unreadable(Error::new(Code::TooLarge, DOCUMENT_TOO_LARGE)),
         Unread::TooLarge => {
             let what = "The form is larger than";
-            Refused::Unreadable(largest.exceeded(Code::TooLarge, largest.default, what, "Nothing was changed."))
+            FormRefused::Unreadable(largest.exceeded(Code::TooLarge, largest.default, what, "Nothing was changed."))
         }
         Unread::TooSlow(limit) => {
             let (what, advice) = ("The form came slower than it must by", "Send it again.");
-            Refused::Unreadable(limit.exceeded(Code::InvalidRequest, limit.default, what, advice))
+            FormRefused::Unreadable(limit.exceeded(Code::InvalidRequest, limit.default, what, advice))
         }
-        Unread::Broken => Refused::Unreadable(Error::invalid("body", "did not arrive completely")),
+        Unread::Broken => FormRefused::Unreadable(Error::invalid("body", "did not arrive completely")),
     })?;
     let path = parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
-    parts.extensions.insert(pairs(bytes, path).await.map_err(Refused::Unreadable)?);
+    parts.extensions.insert(pairs(bytes, path).await.map_err(FormRefused::Unreadable)?);
     Ok(Body::empty())
 }
 

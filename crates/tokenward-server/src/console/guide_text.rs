@@ -156,7 +156,7 @@ fn excerpt(text: &str, words: &[String]) -> String {
 /// Makes a page of a text. What is HTML in it is text here.
 fn read((name, path, about, text): Text) -> Guide {
     let sections = vec![Section::begin(String::new(), String::new(), false)];
-    let mut page = Page { path, sections, ..Page::default() };
+    let mut page = PageWriter { path, sections, ..PageWriter::default() };
     let events: Vec<Event<'_>> = Parser::new_ext(text, Options::ENABLE_TABLES).collect();
     let mut at = 0;
     while let Some(event) = events.get(at) {
@@ -187,7 +187,7 @@ impl Section {
 
 /// A page that is being made.
 #[derive(Default)]
-struct Page<'a> {
+struct PageWriter<'a> {
     /// Where it stands: its links go on from there.
     path: &'static str,
     title: String,
@@ -199,7 +199,7 @@ struct Page<'a> {
     in_head: bool,
 }
 
-impl<'a> Page<'a> {
+impl<'a> PageWriter<'a> {
     fn take(&mut self, event: &Event<'a>) {
         self.note(event);
         match event {

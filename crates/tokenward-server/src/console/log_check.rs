@@ -81,23 +81,23 @@ pub(super) async fn export(
 }
 
 /// What a query asks for: the days are those of the list.
-fn wanted(query: &Pairs, organization: Uuid) -> Result<(Format, Wanted)> {
+fn wanted(query: &Pairs, organization: Uuid) -> Result<(Format, LogCheckRequest)> {
     query.understood(&["format", "from", "to"])?;
     let word = query.one_of("format", Format::ALL.iter().map(|(word, ..)| *word))?;
     let format = Format::parse(word).unwrap_or_default();
     let (since, until) = days(query)?;
     let range = Range { organization: Some(organization), until, ..Range::default() };
-    Ok((format, Wanted { range, since }))
+    Ok((format, LogCheckRequest { range, since }))
 }
 
 /// A range of which only the time is known where it begins.
-struct Wanted {
+struct LogCheckRequest {
     range: Range,
     since: Option<tokenward_core::Time>,
 }
 
-async fn first(app: &Arc<App>, grant: &Grant, wanted: Wanted) -> Result<Range> {
-    let Wanted { mut range, since } = wanted;
+async fn first(app: &Arc<App>, grant: &Grant, wanted: LogCheckRequest) -> Result<Range> {
+    let LogCheckRequest { mut range, since } = wanted;
     if let Some(since) = since {
         let mut reader = app.read(grant.organization()).await?;
         // Nothing since then is nothing at all.

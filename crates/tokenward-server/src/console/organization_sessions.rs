@@ -13,7 +13,7 @@ use super::proof;
 use super::view::{Nav, OrganizationSessionsPage, SessionsState};
 use crate::service::IfMatch;
 use crate::service::session_limits::{Bounds, IDLE, LIFETIME, SessionLimits};
-use crate::service::sign_in_policy::{self, Wanted};
+use crate::service::sign_in_policy::{self, SignInPolicyChange};
 
 fn servers(person: &SignedIn) -> (String, String) {
     let SessionLimits { lifetime, idle } = person.app.session_limits;
@@ -84,7 +84,7 @@ pub(super) async fn save(
         let before = sign_in_policy::get(&person.app, &grant).await?.policy;
         let session_lifetime = typed(&form, "session_lifetime", &LIFETIME)?;
         let session_idle = typed(&form, "session_idle", &IDLE)?;
-        let wanted = Wanted { session_lifetime, session_idle, ..Wanted::of(&before) };
+        let wanted = SignInPolicyChange { session_lifetime, session_idle, ..SignInPolicyChange::of(&before) };
         sign_in_policy::set(&person.app, grant, wanted, version).await
     };
     match asked.await {

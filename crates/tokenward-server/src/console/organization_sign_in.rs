@@ -21,7 +21,7 @@ use super::view::{Choice, KeptOutRow, Nav, OrganizationSignInPage, RuleFields, S
 use super::words::{role_name, role_tag};
 use crate::limits::SIGN_IN_RULES;
 use crate::service::IfMatch;
-use crate::service::sign_in_policy::{self, Wanted};
+use crate::service::sign_in_policy::{self, SignInPolicyChange};
 use crate::service::sign_in_rules::{self, Dated};
 
 /// Rules that the form has room for besides those that are there.
@@ -168,7 +168,7 @@ pub(super) async fn save(
 /// By what people sign in, for those who may say so.
 async fn policy(person: &SignedIn, organization: Uuid) -> Result<Option<SignInChoice>> {
     let Ok(grant) = person.may(organization, Management::OrganizationEdit) else { return Ok(None) };
-    let asked = Wanted::of(&sign_in_policy::get(&person.app, &grant).await?.policy).providers;
+    let asked = SignInPolicyChange::of(&sign_in_policy::get(&person.app, &grant).await?.policy).providers;
     let all: Vec<(String, String)> =
         person.app.providers.iter().map(|it| (it.key.clone(), it.name().to_owned())).collect();
     if asked.is_empty() && all.is_empty() {
@@ -187,7 +187,7 @@ async fn only_page(person: &SignedIn, organization: Uuid, key: Option<&str>, mut
         None => format!("/console/{organization}/settings/sign-in/any"),
     };
     let keys: Vec<String> = key.map(str::to_owned).into_iter().collect();
-    let wanted = Wanted { providers: keys.clone(), ..Wanted::default() };
+    let wanted = SignInPolicyChange { providers: keys.clone(), ..SignInPolicyChange::default() };
     let kept_out = sign_in_policy::kept_out(&person.app, &grant, &wanted).await?;
     let proven = keys.is_empty() || sign_in_policy::is_proven_by(&person.app, &grant, &keys).await?;
     let directory = person.app.verifier.directory();
@@ -222,7 +222,7 @@ async fn set_policy(person: &SignedIn, organization: Uuid, key: Option<&str>, fo
     let saved = async {
         proof::given(person, form).await?;
         let before = sign_in_policy::get(&person.app, &grant).await?.policy;
-        let wanted = Wanted { providers: keys, ..Wanted::of(&before) };
+        let wanted = SignInPolicyChange { providers: keys, ..SignInPolicyChange::of(&before) };
         sign_in_policy::set(&person.app, grant, wanted, version).await
     };
     match saved.await {

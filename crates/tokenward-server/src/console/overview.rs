@@ -38,7 +38,7 @@ const AGES: [(&str, Micros); 4] =
 
 /// What is to be known of all tokens: looked through part by part.
 #[derive(Default)]
-struct Survey {
+struct OverviewCounts {
     tokens: usize,
     ends: Vec<(Time, String, Uuid)>,
     roles: HashMap<Uuid, i64>,
@@ -46,7 +46,7 @@ struct Survey {
     ages: [i64; AGES.len() + 2],
 }
 
-impl Survey {
+impl OverviewCounts {
     async fn of(person: &SignedIn, grant: &Grant) -> Result<Self> {
         let (mut survey, now, mut after) = (Self::default(), person.app.now(), None);
         let living = Filter { state: TokenFilter::Living, ..Filter::default() };
@@ -107,7 +107,7 @@ pub(super) async fn show(
     let reasons = reasons.into_iter().map(|(reason, count)| {
         (reason_words(reason), may_see.then(|| format!("{base}/decisions?reason={reason}")), count)
     });
-    let survey = Survey::of(&person, &grant).await?;
+    let survey = OverviewCounts::of(&person, &grant).await?;
     let mut roles: Vec<_> = {
         let directory = person.app.verifier.directory();
         let found = directory.organization(organization);

@@ -246,7 +246,7 @@ pub(super) async fn show(
     query.understood(&[])?;
     let PolicyToken { token, policy, versions } = policy_tokens::get(&person.app, &grant, id).await?;
     let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
-    let of_token = crate::service::decisions::Filter { token: Some(id), ..Default::default() };
+    let of_token = crate::service::decisions::DecisionQuery { token: Some(id), ..Default::default() };
     let verify = person.may(organization, Management::TokenVerify)?;
     let decisions = decisions::rows(&person, &verify, &of_token, SHOWN).await?;
     let shown = PolicyTokenPage {

@@ -9,7 +9,7 @@ use super::form::Query;
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::view::{Chip, Choice, FirstRequest, Nav, ProtectPage, Snippet};
-use crate::service::decisions::{self, Filter};
+use crate::service::decisions::{self, DecisionQuery};
 use crate::service::{apis, tokens};
 
 const NGINX: &str = include_str!("../../../../deploy/nginx/tokenward.conf");
@@ -59,7 +59,7 @@ pub(super) async fn show(
         count: None,
         current: *word == with,
     });
-    let place = Place { organization, api: api.as_deref(), url: &person.app.public_url };
+    let place = RecipeValues { organization, api: api.as_deref(), url: &person.app.public_url };
     let shown = ProtectPage {
         ways: ways.collect(),
         with: with.to_owned(),
@@ -86,7 +86,7 @@ pub(super) async fn show(
 /// The newest request to an API of the organization that was asked about. The outer `None` is for somebody who may not see that.
 async fn first_request(person: &SignedIn, organization: Uuid) -> Result<Option<Option<FirstRequest>>> {
     let Ok(grant) = person.may(organization, Management::TokenVerify) else { return Ok(None) };
-    let all = decisions::list(&person.app, &grant, &Filter::default(), LOOKED_AT).await?;
+    let all = decisions::list(&person.app, &grant, &DecisionQuery::default(), LOOKED_AT).await?;
     let newest = all.into_iter().find(|it| !it.decision.of_ours && it.decision.path.is_some());
     Ok(Some(newest.map(|it| FirstRequest {
         asked: decisions::wanted(&it.decision),
@@ -98,13 +98,13 @@ async fn first_request(person: &SignedIn, organization: Uuid) -> Result<Option<O
 }
 
 /// What the texts are filled in with.
-struct Place<'a> {
+struct RecipeValues<'a> {
     organization: Uuid,
     api: Option<&'a str>,
     url: &'a str,
 }
 
-impl Place<'_> {
+impl RecipeValues<'_> {
     /// A configuration of a gateway for this organization.
     fn fill(&self, text: &str) -> String {
         let organization = self.organization.to_string();
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn texts_are_filled_in_whole() {
         for api in [Some("shop"), None] {
-            let place = Place { organization: Uuid::from_u128(7), api, url: "http://tokens.acme.example:8081" };
+            let place = RecipeValues { organization: Uuid::from_u128(7), api, url: "http://tokens.acme.example:8081" };
             for (with, _) in WAYS {
                 let all = place.snippets(with);
                 assert!(all.len() > 1, "{with}");

@@ -18,7 +18,7 @@ use super::view::{
 };
 use super::words::role_tag;
 use crate::service::acceptance;
-use crate::service::oidc::{self, Answer, Came, First, Pending, Purpose};
+use crate::service::oidc::{self, Came, First, Pending, ProviderAnswer, Purpose};
 use crate::service::{App, identities, sessions};
 
 /// What the name of a cookie begins with that a browser carries while its person is at a provider.
@@ -153,7 +153,7 @@ pub(super) async fn back(
     let state = query.get("state");
     let name = attempt_cookie(state);
     let carried = name.as_deref().and_then(|name| cookie::get(&headers, name));
-    let answer = Answer { state, code: query.get("code"), iss: given("iss"), error: given("error") };
+    let answer = ProviderAnswer { state, code: query.get("code"), iss: given("iss"), error: given("error") };
     let caller = visitor.person.as_ref().map(|person| &person.caller);
     let came = oidc::finish(&visitor.app, &key, &answer, carried, &visitor.client, caller).await?;
     let mut response = match came {

@@ -145,20 +145,20 @@ async fn codes_page(person: &SignedIn, codes: &second_factor::Codes, first: bool
 }
 
 /// What is asked before recovery codes are replaced, or all of it is removed.
-struct Question {
+struct ProofQuestion {
     question: &'static str,
     consequences: &'static [&'static str],
     path: &'static str,
     button: &'static str,
 }
 
-static NEW_CODES: Question = Question {
+static NEW_CODES: ProofQuestion = ProofQuestion {
     question: "Make new recovery codes?",
     consequences: &["Those that you have work no more.", "The new ones are shown once."],
     path: "codes",
     button: "Make new codes",
 };
-static REMOVE: Question = Question {
+static REMOVE: ProofQuestion = ProofQuestion {
     question: "Remove the second factor?",
     consequences: &[
         "Signing in asks for no code any more, and the recovery codes are gone.",
@@ -169,7 +169,7 @@ static REMOVE: Question = Question {
     button: "Remove",
 };
 
-async fn asked(person: &SignedIn, question: &Question, mut problems: Problems) -> PageResult {
+async fn asked(person: &SignedIn, question: &ProofQuestion, mut problems: Problems) -> PageResult {
     let shown = ConfirmPage {
         shell: person.shell(person.first_organization(), Nav::Account).await?,
         from: "Account".to_owned(),

@@ -21,11 +21,11 @@ const NAMED: usize = 50;
 /// `GET …/tokens/import`.
 pub(super) async fn new(Extension(person): Extension<SignedIn>, At(organization): At<Uuid>) -> PageResult {
     person.may(organization, Management::TokenManage)?;
-    shown(&person, organization, &Pairs::default(), Outcome::Asked, Problems::default()).await
+    shown(&person, organization, &Pairs::default(), ImportOutcome::Asked, Problems::default()).await
 }
 
 /// What became of the rows.
-enum Outcome {
+enum ImportOutcome {
     /// There are none yet.
     Asked,
     /// This is wrong with them.
@@ -38,13 +38,13 @@ async fn shown(
     person: &SignedIn,
     organization: Uuid,
     typed: &Pairs,
-    outcome: Outcome,
+    outcome: ImportOutcome,
     mut problems: Problems,
 ) -> PageResult {
     let (status, wrong, rows, sum) = match outcome {
-        Outcome::Asked => (problems.status, Vec::new(), Vec::new(), None),
-        Outcome::Wrong(wrong) => (StatusCode::BAD_REQUEST, wrong, Vec::new(), None),
-        Outcome::Fit(all, rows) => (problems.status, Vec::new(), rows, Some(count(all, "token"))),
+        ImportOutcome::Asked => (problems.status, Vec::new(), Vec::new(), None),
+        ImportOutcome::Wrong(wrong) => (StatusCode::BAD_REQUEST, wrong, Vec::new(), None),
+        ImportOutcome::Fit(all, rows) => (problems.status, Vec::new(), rows, Some(count(all, "token"))),
     };
     let mut text = problems.field("rows", typed.get("rows"));
     if wrong.iter().any(|it| it.field == "secret") {
@@ -84,7 +84,7 @@ pub(super) async fn import(
         Ok(rows) => rows,
         Err(error) => return refused(&person, organization, &typed, error).await,
     };
-    let fits = Outcome::Fit(rows.len(), rows.iter().take(NAMED).map(shown_row).collect());
+    let fits = ImportOutcome::Fit(rows.len(), rows.iter().take(NAMED).map(shown_row).collect());
     let confirmed = typed.get("confirmed") == "yes";
     let done = async {
         if confirmed {
@@ -104,7 +104,7 @@ pub(super) async fn import(
     }
 }
 
-fn shown_row(row: &token_import::Row) -> ImportRow {
+fn shown_row(row: &token_import::TokenImportRow) -> ImportRow {
     let last_four = row.new.registration.as_ref().and_then(|it| it.last_four);
     let hint = last_four.and_then(|it| String::from_utf8(it.to_vec()).ok()).map(|it| format!("…{it}"));
     ImportRow { line: row.line, name: row.new.name.clone(), hint: hint.unwrap_or_default() }
@@ -123,7 +123,7 @@ async fn refused(person: &SignedIn, organization: Uuid, typed: &Pairs, error: Er
         }
     }
     if wrong.is_empty() {
-        return shown(person, organization, typed, Outcome::Asked, Problems::of(error)?).await;
+        return shown(person, organization, typed, ImportOutcome::Asked, Problems::of(error)?).await;
     }
-    shown(person, organization, typed, Outcome::Wrong(wrong), Problems::default()).await
+    shown(person, organization, typed, ImportOutcome::Wrong(wrong), Problems::default()).await
 }

@@ -12,7 +12,7 @@ use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::tokens::row;
 use super::view::{Choice, Nav, TokenBrownoutPage};
-use crate::service::token_brownout::{self, Wanted};
+use crate::service::token_brownout::{self, BrownoutRequest};
 use crate::service::{token_attestation, tokens, usage};
 
 /// How long a window is, how far apart they are, and for how long: what the form sends, and what people read.
@@ -69,7 +69,7 @@ pub(super) async fn brownout(
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
     let lasts = length(typed.get("lasts")).unwrap_or_default();
-    let wanted = Wanted {
+    let wanted = BrownoutRequest {
         minutes: typed.get("minutes").parse().unwrap_or_default(),
         every: typed.get("every").to_owned(),
         until: person.app.now().plus(lasts),

@@ -90,14 +90,14 @@ fn sort_word(name: &str, descending: bool) -> String {
 }
 
 /// What a query asks for.
-struct Asked {
+struct ListRequest {
     search: String,
     filter: String,
     /// Which of [`SORTS`], and whether the other way round.
     sort: (&'static str, bool),
 }
 
-impl Asked {
+impl ListRequest {
     fn read(query: &Pairs) -> Result<Self> {
         let search = query.understood(&["q", "filter", "sort", "page"])?.line("q");
         QUERY.check_text(&search).map_err(|problem| Error::invalid("q", problem))?;
@@ -171,7 +171,7 @@ pub(super) async fn list(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
-    let asked = Asked::read(&query)?;
+    let asked = ListRequest::read(&query)?;
     if is_token_like(&person, &asked.search) {
         let problem =
             "looks like the text of a token, which does not belong into an address: search for it by the form";
@@ -193,13 +193,13 @@ pub(super) async fn find(
         return see_other(&format!("{base}/{token}"));
     }
     let kept: Pairs = ["q", "filter", "sort"].into_iter().map(|key| (key, form.line(key))).collect();
-    let asked = Asked::read(&kept)?;
+    let asked = ListRequest::read(&kept)?;
     if !is_token_like(&person, &asked.search) {
         return see_other(&asked.address(&base, &asked.filter, &asked.sort_word()));
     }
     let problem = "No token of this organization has this text. Was a part of it lost in copying, or is it of another \
                    organization? The text was not kept.";
-    let asked = Asked { search: String::new(), ..asked };
+    let asked = ListRequest { search: String::new(), ..asked };
     let kept: Pairs = [("filter", asked.filter.clone()), ("sort", asked.sort_word())].into_iter().collect();
     show(&person, &grant, &kept, asked, Some(problem.to_owned())).await
 }
@@ -209,14 +209,20 @@ fn is_token_like(person: &SignedIn, text: &str) -> bool {
     text.len() >= TOKEN_LIKE && person.app.verifier.prefixes().any_in(text)
 }
 
-async fn show(person: &SignedIn, grant: &Grant, query: &Pairs, asked: Asked, problem: Option<String>) -> PageResult {
+async fn show(
+    person: &SignedIn,
+    grant: &Grant,
+    query: &Pairs,
+    asked: ListRequest,
+    problem: Option<String>,
+) -> PageResult {
     let organization = grant.organization();
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let base = format!("{}/tokens", shell.base());
     let survey = match asked.counted() {
-        Some(which) => Survey::counted(person, grant, &asked, which, &base, query).await?,
-        None if asked.search.trim().is_empty() => Survey::ended(person, grant, &asked, &base, query).await?,
-        None => Survey::of(person, grant, &asked, &base, query).await?,
+        Some(which) => ListSurvey::counted(person, grant, &asked, which, &base, query).await?,
+        None if asked.search.trim().is_empty() => ListSurvey::ended(person, grant, &asked, &base, query).await?,
+        None => ListSurvey::of(person, grant, &asked, &base, query).await?,
     };
     let sort = asked.sort_word();
     let chip = |(n, (name, label)): (usize, (&str, &str))| Chip {
@@ -285,7 +291,7 @@ enum SortKey {
 /// What is to be known of all tokens for a page of some. The database counts them and finds the page, but for a search: then they
 /// are looked through part by part, and never kept as a whole.
 #[derive(Default)]
-struct Survey {
+struct ListSurvey {
     /// How many there are.
     total: usize,
     /// How many that fit the search fit each filter.
@@ -302,11 +308,11 @@ struct Survey {
     first_ending: Option<(Time, String, String)>,
 }
 
-impl Survey {
+impl ListSurvey {
     async fn counted(
         person: &SignedIn,
         grant: &Grant,
-        asked: &Asked,
+        asked: &ListRequest,
         which: Which,
         base: &str,
         query: &Pairs,
@@ -330,7 +336,7 @@ impl Survey {
     }
 
     /// Of those that have ended only a page is read.
-    async fn ended(person: &SignedIn, grant: &Grant, asked: &Asked, base: &str, query: &Pairs) -> Result<Self> {
+    async fn ended(person: &SignedIn, grant: &Grant, asked: &ListRequest, base: &str, query: &Pairs) -> Result<Self> {
         let survey = Self::counted(person, grant, asked, Which::All, base, &Pairs::default()).await?;
         let now = person.app.now();
         let facts = Facts { now, soon: now, unused_since: now, in_use_since: now, admin: Uuid::nil() };
@@ -343,7 +349,7 @@ impl Survey {
         Ok(Self { matching, page, pager, ..survey })
     }
 
-    async fn of(person: &SignedIn, grant: &Grant, asked: &Asked, base: &str, query: &Pairs) -> Result<Self> {
+    async fn of(person: &SignedIn, grant: &Grant, asked: &ListRequest, base: &str, query: &Pairs) -> Result<Self> {
         let words: Vec<String> = asked.search.split_whitespace().map(str::to_lowercase).collect();
         let mut survey = Self::default();
         let living = Filter { state: TokenFilter::Living, ..Filter::default() };
@@ -369,7 +375,7 @@ impl Survey {
         person: &SignedIn,
         grant: &Grant,
         those: &Filter,
-        asked: &Asked,
+        asked: &ListRequest,
         words: &[String],
     ) -> Result<()> {
         let (now, mut after) = (person.app.now(), None);
@@ -472,8 +478,8 @@ fn matches(token: &Token, word: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn asked(query: &str) -> Asked {
-        Asked::read(&Pairs::parse(query.as_bytes())).unwrap()
+    fn asked(query: &str) -> ListRequest {
+        ListRequest::read(&Pairs::parse(query.as_bytes())).unwrap()
     }
 
     #[test]

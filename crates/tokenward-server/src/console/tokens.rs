@@ -9,7 +9,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::ActorKind;
 use tokenward_core::label::Labels;
-use tokenward_core::life::{Asked, Attestation, DisabledBecause};
+use tokenward_core::life::{Attestation, AttestationRequest, DisabledBecause};
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::PlainText;
@@ -383,7 +383,7 @@ pub(super) async fn show(
     let versions = tokens::versions(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
     let versions = version_rows(&token, versions.unwrap_or_default(), used.as_ref(), person.app.now());
     let (meaning, points) = meaning(&person, organization, token.role_id);
-    let of_token = crate::service::decisions::Filter { token: Some(id), ..Default::default() };
+    let of_token = crate::service::decisions::DecisionQuery { token: Some(id), ..Default::default() };
     let decisions = match person.may(organization, Management::TokenVerify) {
         Ok(grant) => Some(decisions::rows(&person, &grant, &of_token, SHOWN).await?),
         Err(_) => None,
@@ -470,7 +470,7 @@ pub(super) fn meaning(person: &SignedIn, organization: Uuid, role: Uuid) -> (Str
 }
 
 /// What follows where nobody says that a token is still needed.
-fn attest_words(person: &SignedIn, asked: Asked) -> String {
+fn attest_words(person: &SignedIn, asked: AttestationRequest) -> String {
     let term = person.app.limits.micros(&crate::limits::TOKEN_ATTEST);
     let until = person.moment(asked.since.plus(term)).date;
     if asked.overdue {

@@ -13,7 +13,7 @@ use super::proof;
 use super::view::{AskTwoFactorsPage, Nav, RefusedRow, SecondFactorAskedPage, TwoFactorsState};
 use super::words::role_tag;
 use crate::limits::GRACE_DAYS;
-use crate::service::sign_in_policy::{self, Wanted};
+use crate::service::sign_in_policy::{self, SignInPolicyChange};
 use crate::service::{IfMatch, passkeys, second_factor};
 
 /// Where a person shows the second factor.
@@ -45,7 +45,7 @@ async fn ask_page(person: &SignedIn, organization: Uuid, days: Option<String>, m
     let asked = before.policy.two_factors;
     let days = days.unwrap_or_else(|| asked.map_or(0, |it| it.grace_days).to_string());
     let read = days.trim().parse::<u8>().ok().filter(|days| u64::from(*days) <= GRACE_DAYS.default).unwrap_or(0);
-    let wanted = Wanted { grace_days: Some(read), ..Wanted::of(&before.policy) };
+    let wanted = SignInPolicyChange { grace_days: Some(read), ..SignInPolicyChange::of(&before.policy) };
     let kept_out = sign_in_policy::kept_out(&person.app, &grant, &wanted).await?;
     let directory = person.app.verifier.directory();
     let row = |it: sign_in_policy::KeptOut| RefusedRow {
@@ -93,7 +93,7 @@ pub(super) async fn save(
         proof::given(&person, &form).await?;
         let before = sign_in_policy::get(&person.app, &grant).await?.policy;
         let grace_days = if form.get("one_factor").is_empty() { Some(wanted_days(&form)?) } else { None };
-        let wanted = Wanted { grace_days, ..Wanted::of(&before) };
+        let wanted = SignInPolicyChange { grace_days, ..SignInPolicyChange::of(&before) };
         sign_in_policy::set(&person.app, grant, wanted, version).await
     };
     match asked.await {

@@ -50,15 +50,15 @@ struct KeySet {
 }
 
 /// Something that was fetched.
-struct Kept<T> {
+struct Cached<T> {
     value: Arc<T>,
     at: Time,
 }
 
 #[derive(Default)]
-struct State {
-    metadata: Option<Kept<Metadata>>,
-    keys: Option<Kept<Vec<Jwk>>>,
+struct ProviderState {
+    metadata: Option<Cached<Metadata>>,
+    keys: Option<Cached<Vec<Jwk>>>,
     failed: Option<(Time, Trouble)>,
     /// When keys were last fetched for one that was not there.
     sought_at: Option<Time>,
@@ -66,9 +66,9 @@ struct State {
 
 /// What is known of one provider. One asks it at a time, and others wait for what comes of that.
 #[derive(Default)]
-pub(super) struct Known(Mutex<State>);
+pub(super) struct ProviderCache(Mutex<ProviderState>);
 
-impl Known {
+impl ProviderCache {
     /// What discovery says.
     pub async fn metadata(&self, fetcher: &Fetcher, issuer: &str, now: Time) -> Result<Arc<Metadata>, Trouble> {
         let mut state = self.0.lock().await;
@@ -84,7 +84,7 @@ impl Known {
         now: Time,
     ) -> Result<Arc<Vec<Jwk>>, Trouble> {
         let mut state = self.0.lock().await;
-        if let Some(Kept { value, at }) = &state.keys
+        if let Some(Cached { value, at }) = &state.keys
             && now < at.plus(FRESH)
         {
             let is_known = value.iter().any(|key| fits(key, head));
@@ -97,7 +97,7 @@ impl Known {
         match fetched_keys(fetcher, &address).await {
             Ok(keys) => {
                 let value = Arc::new(keys);
-                state.keys = Some(Kept { value: Arc::clone(&value), at: now });
+                state.keys = Some(Cached { value: Arc::clone(&value), at: now });
                 Ok(value)
             }
             Err(trouble) => last_good(state.keys.as_ref(), issuer, "keys", now, trouble),
@@ -105,9 +105,9 @@ impl Known {
     }
 }
 
-impl State {
+impl ProviderState {
     async fn metadata(&mut self, fetcher: &Fetcher, issuer: &str, now: Time) -> Result<Arc<Metadata>, Trouble> {
-        if let Some(Kept { value, at }) = &self.metadata
+        if let Some(Cached { value, at }) = &self.metadata
             && now < at.plus(FRESH)
         {
             return Ok(Arc::clone(value));
@@ -120,7 +120,7 @@ impl State {
         match discovered(fetcher, issuer).await {
             Ok(metadata) => {
                 let value = Arc::new(metadata);
-                self.metadata = Some(Kept { value: Arc::clone(&value), at: now });
+                self.metadata = Some(Cached { value: Arc::clone(&value), at: now });
                 self.failed = None;
                 Ok(value)
             }
@@ -134,7 +134,7 @@ impl State {
 
 /// What was known before the provider could not be reached, while that counts.
 fn last_good<T>(
-    kept: Option<&Kept<T>>,
+    kept: Option<&Cached<T>>,
     issuer: &str,
     what: &str,
     now: Time,

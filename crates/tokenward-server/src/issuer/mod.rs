@@ -31,7 +31,7 @@ use address::checked;
 use claims::Claims;
 use fetch::Fetcher;
 pub use known::Metadata;
-use known::{Known, fetched_keys};
+use known::{ProviderCache, fetched_keys};
 use settings::{AuthMethod, EmailVerified, SecondFactorBy, Settings};
 use token::Expected;
 
@@ -44,7 +44,7 @@ pub struct Provider {
     pub key: String,
     settings: Settings,
     fetcher: Fetcher,
-    known: Known,
+    known: ProviderCache,
 }
 
 /// Who somebody is, in the words of a provider that was asked just now.
@@ -129,7 +129,7 @@ struct Refusal {
 impl Provider {
     /// With these settings. The error says what cannot be used of them.
     pub fn new(key: &str, settings: Settings) -> Result<Self, Trouble> {
-        Ok(Self { key: key.to_owned(), fetcher: Fetcher::new(&settings)?, settings, known: Known::default() })
+        Ok(Self { key: key.to_owned(), fetcher: Fetcher::new(&settings)?, settings, known: ProviderCache::default() })
     }
 
     /// What people read on the button.

@@ -152,7 +152,7 @@ pub struct Sample {
 /// What some of the threads have counted. Apart from the others' cache lines.
 #[repr(align(128))]
 #[derive(Default)]
-pub struct Part {
+pub struct ThreadCounters {
     /// By way and outcome.
     pub decisions: [[AtomicU64; OUTCOMES]; Way::ALL.len()],
     asked: AtomicU64,
@@ -170,7 +170,7 @@ pub struct Metrics {
     /// When the process began.
     pub begun: Time,
     /// By thread.
-    pub parts: Box<[Part]>,
+    pub parts: Box<[ThreadCounters]>,
     /// Events by the place of their kind in `Kind::ALL`.
     pub writes: Box<[AtomicU64]>,
     /// Of whole changes.
@@ -199,7 +199,7 @@ impl Metrics {
         Self {
             on,
             begun,
-            parts: (0..parts).map(|_| Part::default()).collect(),
+            parts: (0..parts).map(|_| ThreadCounters::default()).collect(),
             writes: Kind::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
             write_time: Histogram::default(),
             append_time: Histogram::default(),
@@ -209,7 +209,7 @@ impl Metrics {
     }
 
     /// `None` while nobody listens.
-    fn part(&self) -> Option<&Part> {
+    fn part(&self) -> Option<&ThreadCounters> {
         // There are none then.
         self.parts.get(PART.with(|part| *part))
     }

@@ -11,12 +11,12 @@ use crate::metrics::{AHEAD, BOUNDS, CLASSES, Histogram, Metrics, Outcome, Surfac
 use crate::service::App;
 
 /// A text in the making.
-struct Page(String);
+struct MetricsText(String);
 
 /// A label and its value. No value needs an escape: all are words of ours.
 type Label<'l> = (&'l str, &'l str);
 
-impl Page {
+impl MetricsText {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a text cannot fail.
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
@@ -59,7 +59,7 @@ fn seconds(nanoseconds: u64) -> String {
 
 /// What is to be told now.
 pub(super) fn write(app: &App) -> String {
-    let mut page = Page(String::with_capacity(16 * 1_024));
+    let mut page = MetricsText(String::with_capacity(16 * 1_024));
     let metrics = &app.metrics;
     decisions(&mut page, metrics);
     requests(&mut page, metrics);
@@ -70,7 +70,7 @@ pub(super) fn write(app: &App) -> String {
     page.0
 }
 
-fn decisions(page: &mut Page, metrics: &Metrics) {
+fn decisions(page: &mut MetricsText, metrics: &Metrics) {
     let count = |way: Way, outcome: Outcome| {
         metrics.parts.iter().map(|part| part.decisions[way as usize][outcome.place()].load(Relaxed)).sum::<u64>()
     };
@@ -109,7 +109,7 @@ fn decisions(page: &mut Page, metrics: &Metrics) {
     page.times(name, &[], &Histogram::sum(metrics.parts.iter().map(|part| &part.decision_time)));
 }
 
-fn requests(page: &mut Page, metrics: &Metrics) {
+fn requests(page: &mut MetricsText, metrics: &Metrics) {
     let name = "tokenward_request_duration_seconds";
     page.family(name, "histogram", "How long a request takes from its head to the head of its answer, by who answered it and the class of its status.");
     for (surface, word) in Surface::ALL {
@@ -124,7 +124,7 @@ fn requests(page: &mut Page, metrics: &Metrics) {
     }
 }
 
-fn knowledge(page: &mut Page, app: &App) {
+fn knowledge(page: &mut MetricsText, app: &App) {
     let (verifier, sample) = (&app.verifier, &app.metrics.sample);
     page.family(
         "tokenward_ready",
@@ -179,7 +179,7 @@ fn knowledge(page: &mut Page, app: &App) {
     );
 }
 
-fn writes(page: &mut Page, metrics: &Metrics) {
+fn writes(page: &mut MetricsText, metrics: &Metrics) {
     page.family("tokenward_writes_total", "counter", "Events that this node wrote, by kind.");
     let kinds =
         Kind::ALL.iter().zip(&metrics.writes).map(|(kind, count): (&Kind, &AtomicU64)| (kind, count.load(Relaxed)));
@@ -199,7 +199,7 @@ fn writes(page: &mut Page, metrics: &Metrics) {
     }
 }
 
-fn database(page: &mut Page, app: &App) {
+fn database(page: &mut MetricsText, app: &App) {
     let connections = app.store.connections();
     page.family(
         "tokenward_database_connections",
@@ -211,7 +211,7 @@ fn database(page: &mut Page, app: &App) {
     }
 }
 
-fn process(page: &mut Page, app: &App) {
+fn process(page: &mut MetricsText, app: &App) {
     page.family("tokenward_build_info", "gauge", "Always 1, with the version.");
     page.value("tokenward_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     let begun = app.metrics.begun.0.max(0).unsigned_abs();

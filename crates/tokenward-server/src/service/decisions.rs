@@ -95,7 +95,7 @@ async fn kept(app: &Arc<App>, organizations: &[Uuid], id: &str) -> Result<Option
 
 /// Which decisions are listed.
 #[derive(Clone, Default, Debug)]
-pub struct Filter {
+pub struct DecisionQuery {
     /// Only those about this token.
     pub token: Option<Uuid>,
     /// Only those that came out as a yes, or as a no.
@@ -112,7 +112,7 @@ pub struct Filter {
     pub to: Option<Time>,
 }
 
-impl Filter {
+impl DecisionQuery {
     fn matches(&self, it: &KeptDecision) -> bool {
         let route = self.route.as_ref().map(|route| route.to_lowercase());
         let asked = || wanted(it).to_lowercase();
@@ -137,19 +137,19 @@ pub fn wanted(it: &KeptDecision) -> String {
 
 /// The last decisions that are remembered of the organization, the newest first: what is in memory here, and the denials that
 /// are kept.
-pub async fn list(app: &Arc<App>, grant: &Grant, filter: &Filter, limit: usize) -> Result<Vec<Explained>> {
+pub async fn list(app: &Arc<App>, grant: &Grant, filter: &DecisionQuery, limit: usize) -> Result<Vec<Explained>> {
     let all = found(app, grant, filter, limit).await?;
     explained(app, grant, all).await
 }
 
 /// The decision behind which a page begins: when it was made, and its id.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct DecisionCursor {
     at: Time,
     id: String,
 }
 
-impl Place {
+impl DecisionCursor {
     /// As the page before says it.
     #[must_use]
     pub fn cursor(&self) -> String {
@@ -170,17 +170,17 @@ impl Place {
 pub async fn page(
     app: &Arc<App>,
     grant: &Grant,
-    filter: &Filter,
+    filter: &DecisionQuery,
     limit: usize,
-    after: Option<&Place>,
-) -> Result<(Vec<Explained>, Option<Place>)> {
+    after: Option<&DecisionCursor>,
+) -> Result<(Vec<Explained>, Option<DecisionCursor>)> {
     let mut all = match after {
         None => found(app, grant, filter, limit + 1).await?,
         Some(place) => {
             // Many are of the same moment: the clock of decisions ticks a hundred times a second.
             let end = place.at.plus(1);
             let to = Some(filter.to.map_or(end, |to| to.min(end)));
-            let all = found(app, grant, &Filter { to, ..filter.clone() }, DENIALS_LOOKED_THROUGH.size()).await?;
+            let all = found(app, grant, &DecisionQuery { to, ..filter.clone() }, DENIALS_LOOKED_THROUGH.size()).await?;
             // One that is not remembered any more was among the first of its moment.
             let seen = all.iter().position(|it| it.id == place.id).map_or(0, |at| at + 1);
             all.into_iter().skip(seen).take(limit + 1).collect()
@@ -188,12 +188,17 @@ pub async fn page(
     };
     let more = all.len() > limit;
     all.truncate(limit);
-    let last = all.last().filter(|_| more).map(|it| Place { at: it.at, id: it.id.clone() });
+    let last = all.last().filter(|_| more).map(|it| DecisionCursor { at: it.at, id: it.id.clone() });
     Ok((explained(app, grant, all).await?, last))
 }
 
 /// The same without what is to be said of them.
-pub(super) async fn found(app: &Arc<App>, grant: &Grant, filter: &Filter, limit: usize) -> Result<Vec<KeptDecision>> {
+pub(super) async fn found(
+    app: &Arc<App>,
+    grant: &Grant,
+    filter: &DecisionQuery,
+    limit: usize,
+) -> Result<Vec<KeptDecision>> {
     let mut decisions = app.verifier.decisions(grant.organization(), filter.token);
     if filter.valid != Some(true) {
         let sought = denials::Sought {
@@ -218,7 +223,7 @@ pub(super) async fn found(app: &Arc<App>, grant: &Grant, filter: &Filter, limit:
 
 /// What another role would take from a token.
 #[derive(Default, Debug)]
-pub struct Effect {
+pub struct RoleEffect {
     /// So many of its last decisions were looked at: those that were a yes to something.
     pub looked_at: usize,
     /// So many of them would be a no.
@@ -231,19 +236,19 @@ pub struct Effect {
 const LOOKED_AT: usize = 20;
 
 /// What this role would take from a token, by what it was last allowed.
-pub async fn effect(app: &Arc<App>, grant: &Grant, token: Uuid, role: Uuid) -> Result<Effect> {
+pub async fn effect(app: &Arc<App>, grant: &Grant, token: Uuid, role: Uuid) -> Result<RoleEffect> {
     let (app, organization) = (Arc::clone(app), grant.organization());
     heavy::run(move || effect_now(&app, organization, token, role)).await
 }
 
-fn effect_now(app: &App, organization: Uuid, token: Uuid, role: Uuid) -> Effect {
+fn effect_now(app: &App, organization: Uuid, token: Uuid, role: Uuid) -> RoleEffect {
     let decisions = app.verifier.decisions(organization, Some(token));
     let directory = app.verifier.directory();
     let found = directory.organization(organization).and_then(|it| Some((it, it.role(role)?)));
-    let Some((organization, role)) = found else { return Effect::default() };
-    let mut effect = Effect::default();
+    let Some((organization, role)) = found else { return RoleEffect::default() };
+    let mut effect = RoleEffect::default();
     for decision in decisions.iter().filter(|it| it.denied.is_none()) {
-        let asked = Asked::in_decision(organization, decision);
+        let asked = DecisionQuestion::in_decision(organization, decision);
         if asked.is_nothing() || asked.is_never() {
             continue;
         }
@@ -263,13 +268,13 @@ fn effect_now(app: &App, organization: Uuid, token: Uuid, role: Uuid) -> Effect 
 }
 
 /// What a decision was about, by the routes as they are now.
-struct Asked<'a> {
+struct DecisionQuestion<'a> {
     /// The permissions that were named: what was missing is needed even where the route has changed since.
     named: Vec<Permission<'a>>,
     route: Ask<'a>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> DecisionQuestion<'a> {
     fn in_decision(organization: &'a Organization, decision: &'a KeptDecision) -> Self {
         // The beginning of a path is the path of another route.
         let route = match (&decision.api, &decision.method, &decision.path) {
@@ -339,7 +344,7 @@ fn explained_now(
     // Many decisions lack the same.
     let mut known: HashMap<Lacking, Option<(Uuid, String)>> = HashMap::new();
     let mut explain = |decision: KeptDecision| {
-        let asked = Asked::in_decision(organization, &decision);
+        let asked = DecisionQuestion::in_decision(organization, &decision);
         let needs = asked.needs().map(KeptRoute::ways_of).unwrap_or_default();
         let smallest_role = known
             .entry(Lacking::of(&decision, &needs))
@@ -374,7 +379,11 @@ impl Lacking {
 
 /// The smallest role that allows all that was asked: the one that names the fewest permissions, or another one that is a
 /// part of it, so that none that is enough is a part of what comes out. Never the owner role, which no token can have.
-fn smallest_role<'a>(organization: &'a Organization, decision: &KeptDecision, asked: &Asked<'_>) -> Option<&'a Role> {
+fn smallest_role<'a>(
+    organization: &'a Organization,
+    decision: &KeptDecision,
+    asked: &DecisionQuestion<'_>,
+) -> Option<&'a Role> {
     if decision.denied != Some(Reason::PermissionDenied) || asked.is_nothing() || asked.is_never() {
         return None;
     }

@@ -8,7 +8,7 @@ use tokenward_core::checkpoint::{Checkpoint, EVENTS_MAX, Hash, Tree};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::checkpoints as kept;
 pub use tokenward_store::events::TargetLevel;
-use tokenward_store::events::{self, Event, Filter, Payload};
+use tokenward_store::events::{self, Event, EventFilter, Payload};
 use tokenward_store::proofs::{self, Material};
 
 use super::{App, Read, checkpoints};
@@ -29,7 +29,7 @@ pub struct EventPage {
 }
 
 /// A page of at most `size` events that fit the filter.
-pub async fn page(app: &Arc<App>, grant: &Grant, filter: &Filter, size: i64) -> Result<EventPage> {
+pub async fn page(app: &Arc<App>, grant: &Grant, filter: &EventFilter, size: i64) -> Result<EventPage> {
     let mut reader = app.read(grant.organization()).await?;
     // One more than asked for tells whether there is another page.
     let mut positions = events::positions(reader.conn(), grant, filter, size + 1).await?;
@@ -62,7 +62,7 @@ pub async fn part(app: &Arc<App>, grant: &Grant, positions: &[i64], after: Optio
 pub async fn targets(
     app: &Arc<App>,
     grant: &Grant,
-    filter: &Filter,
+    filter: &EventFilter,
     level: TargetLevel,
 ) -> Result<Vec<(Uuid, String)>> {
     let mut reader = app.read(grant.organization()).await?;

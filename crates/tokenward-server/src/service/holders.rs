@@ -12,7 +12,7 @@ use tokenward_store::{environments, projects, roles, tokens, variables};
 use super::{App, Written};
 
 /// A name that was wanted.
-pub(super) enum Wanted<'a> {
+pub(super) enum WantedName<'a> {
     /// Of a project.
     Project(&'a str),
     /// Of an environment of a project.
@@ -31,7 +31,7 @@ pub(super) enum Wanted<'a> {
 pub(super) async fn told<T>(
     app: &Arc<App>,
     grant: &Grant,
-    wanted: Wanted<'_>,
+    wanted: WantedName<'_>,
     written: Result<Written<T>>,
 ) -> Result<Written<T>> {
     match written {
@@ -43,29 +43,31 @@ pub(super) async fn told<T>(
     }
 }
 
-async fn holder(app: &Arc<App>, grant: &Grant, wanted: Wanted<'_>) -> Result<Option<Uuid>> {
+async fn holder(app: &Arc<App>, grant: &Grant, wanted: WantedName<'_>) -> Result<Option<Uuid>> {
     let mut reader = app.read(grant.organization()).await?;
     let conn = reader.conn();
     let (found, read, resource): (_, _, fn(Uuid) -> Resource) = match wanted {
-        Wanted::Project(name) => {
+        WantedName::Project(name) => {
             (projects::holder(conn, grant, name).await?, Management::ProjectRead, Resource::project)
         }
-        Wanted::Environment(project, name) => (
+        WantedName::Environment(project, name) => (
             environments::holder(conn, grant, project, name).await?,
             Management::EnvironmentRead,
             Resource::environment,
         ),
-        Wanted::Role(name) => (roles::holder(conn, grant, name).await?, Management::RoleRead, |_| Resource::default()),
-        Wanted::Token(name) => {
+        WantedName::Role(name) => {
+            (roles::holder(conn, grant, name).await?, Management::RoleRead, |_| Resource::default())
+        }
+        WantedName::Token(name) => {
             (tokens::holder(conn, grant, Kind::Token, name).await?, Management::TokenRead, |_| Resource::default())
         }
-        Wanted::PolicyToken(name) => {
+        WantedName::PolicyToken(name) => {
             (tokens::holder(conn, grant, Kind::PolicyToken, name).await?, Management::PolicyManage, |_| {
                 Resource::default()
             })
         }
         // Whoever writes a variable reads those beside it.
-        Wanted::Variable(owner, key) => return variables::holder(conn, grant, owner, key).await,
+        WantedName::Variable(owner, key) => return variables::holder(conn, grant, owner, key).await,
     };
     let Some(id) = found else { return Ok(None) };
     let directory = app.verifier.directory();

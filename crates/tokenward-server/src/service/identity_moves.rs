@@ -16,7 +16,7 @@ const TOLD: usize = 20;
 
 /// A row of a table: who opens which account.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Row {
+pub struct IdentityTableRow {
     /// The e-mail address of the account.
     pub email: String,
     /// Who says so.
@@ -72,13 +72,13 @@ pub async fn move_issuer(store: &Store, operator: &Operator, from: &str, to: &st
 
 /// Lets each identity of a table open its account; those that do already are left. All of them, or none: the error names the
 /// lines. With `dry` nothing is changed.
-pub async fn import(store: &Store, operator: &Operator, rows: &[Row], dry: bool) -> Result<Counted> {
+pub async fn import(store: &Store, operator: &Operator, rows: &[IdentityTableRow], dry: bool) -> Result<Counted> {
     let (mut tx, _) = store.begin(operator).await?;
     let (mut events, mut wrong, mut counted) = (Vec::new(), Vec::new(), Counted::default());
     for (number, row) in rows.iter().enumerate() {
         // The first line has the names of the columns.
         let line = number + 2;
-        let Row { email, issuer, subject } = row;
+        let IdentityTableRow { email, issuer, subject } = row;
         if issuer.is_empty() || subject.is_empty() || SUBJECT.check_text(subject).is_err() {
             wrong.push(format!(
                 "line {line}: issuer and subject must be there, the subject with at most 255 characters"

@@ -12,7 +12,7 @@ use tokenward_core::{Result, Time, Uuid};
 use tokenward_store::denials;
 
 use super::App;
-use super::decisions::{self, Explained, Filter, KeptDecision, wanted};
+use super::decisions::{self, DecisionQuery, Explained, KeptDecision, wanted};
 use crate::limits::DENIALS_LOOKED_THROUGH;
 
 /// Decisions that are equal in all but their time and address.
@@ -60,7 +60,7 @@ fn shape(asked: &str) -> String {
 }
 
 /// What was decided, equal ones together, the newest first: at most `limit` kinds.
-pub async fn folded(app: &Arc<App>, grant: &Grant, filter: &Filter, limit: usize) -> Result<Vec<Folded>> {
+pub async fn folded(app: &Arc<App>, grant: &Grant, filter: &DecisionQuery, limit: usize) -> Result<Vec<Folded>> {
     let all = decisions::found(app, grant, filter, DENIALS_LOOKED_THROUGH.size()).await?;
     let mut places: HashMap<_, usize> = HashMap::new();
     let mut kinds: Vec<(KeptDecision, String, usize, Time)> = Vec::new();

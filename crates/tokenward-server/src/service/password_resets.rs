@@ -37,11 +37,11 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Requests that wait for their mail.
 #[derive(Default)]
 pub struct Queue {
-    waiting: Mutex<VecDeque<Asked>>,
+    waiting: Mutex<VecDeque<ResetRequest>>,
     told: Notify,
 }
 
-struct Asked {
+struct ResetRequest {
     email: String,
     client: Client,
 }
@@ -81,7 +81,7 @@ pub fn ask(app: &App, address: &str, client: Client) -> Result<()> {
     if waiting.len() >= PASSWORD_RESETS_WAITING.size() {
         return Err(Error::unavailable("Too many ask for a new password now. Try again later."));
     }
-    waiting.push_back(Asked { email: address, client });
+    waiting.push_back(ResetRequest { email: address, client });
     drop(waiting);
     app.password_resets.told.notify_one();
     Ok(())
@@ -98,7 +98,7 @@ pub async fn run(app: Arc<App>) {
     }
 }
 
-async fn answer(app: &Arc<App>, asked: &Asked) {
+async fn answer(app: &Arc<App>, asked: &ResetRequest) {
     for left in (0..TRIES).rev() {
         match mail(app, asked).await {
             Ok(()) => return,
@@ -116,7 +116,7 @@ async fn answer(app: &Arc<App>, asked: &Asked) {
     }
 }
 
-async fn mail(app: &Arc<App>, asked: &Asked) -> Result<()> {
+async fn mail(app: &Arc<App>, asked: &ResetRequest) -> Result<()> {
     let Some(mailer) = app.live().mailer.clone() else { return Ok(()) };
     let mut reader = app.store.read().await?;
     let Some(account) = accounts::by_email(reader.conn(), &asked.email).await? else { return Ok(()) };

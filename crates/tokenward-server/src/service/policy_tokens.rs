@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::decisions::KeptDecision;
-use super::holders::{self, Wanted};
+use super::holders::{self, WantedName};
 use super::token_list::maker_left;
 use super::token_owners::OwnerChange;
 use super::tokens::{Created, Secret, Why, accepted, check_words, event, policy_token_not_ended, snapshot};
@@ -269,7 +269,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
             })
         })
         .await;
-    holders::told(app, &asked, Wanted::PolicyToken(&wanted), written).await
+    holders::told(app, &asked, WantedName::PolicyToken(&wanted), written).await
 }
 
 /// What is to be different about a policy token; what is `None` stays as it is.
@@ -363,7 +363,7 @@ pub async fn update(
             })
         })
         .await;
-    holders::told(app, &asked, Wanted::PolicyToken(wanted.as_deref().unwrap_or_default()), written).await
+    holders::told(app, &asked, WantedName::PolicyToken(wanted.as_deref().unwrap_or_default()), written).await
 }
 
 /// Takes a policy token back. It is refused from the moment this answers; its name is free at once.

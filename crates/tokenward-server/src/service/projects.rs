@@ -14,7 +14,7 @@ use tokenward_store::environments::Environment;
 use tokenward_store::projects::{self, Project};
 use tokenward_store::{environments, variables};
 
-use super::holders::{self, Wanted};
+use super::holders::{self, WantedName};
 use super::{App, IfMatch, Written};
 use crate::limits::PROJECTS;
 
@@ -88,7 +88,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, name: String, description: Opt
             })
         })
         .await;
-    holders::told(app, &asked, Wanted::Project(&wanted), written).await
+    holders::told(app, &asked, WantedName::Project(&wanted), written).await
 }
 
 /// Changes a project. An absent description stays.
@@ -119,7 +119,7 @@ pub async fn update(
             })
         })
         .await;
-    holders::told(app, &asked, Wanted::Project(&wanted), written).await
+    holders::told(app, &asked, WantedName::Project(&wanted), written).await
 }
 
 /// Deletes a project with its environments and variables. The log tells of each environment, and of the project last.

@@ -15,7 +15,7 @@ use tokenward_store::members::Member;
 use tokenward_store::roles::{self, Description};
 use tokenward_store::{Tx, clusters, members, projects, tokens};
 
-use super::holders::{self, Wanted};
+use super::holders::{self, WantedName};
 use super::{App, IfMatch, Written};
 use crate::limits::{CUSTOM_ROLES, Limits, ROLE_PERMISSIONS};
 
@@ -85,7 +85,7 @@ pub async fn part(
     let mut reader = app.read_on(grant, after).await?;
     let part = roles::page(reader.conn(), grant, after, limit).await?;
     let last = part.last().filter(|_| part.len() >= limit).map(|(role, _)| role.id);
-    let places = Places::known(app, grant)?.seen_by(grant);
+    let places = MatrixNames::known(app, grant)?.seen_by(grant);
     Ok((part.into_iter().map(|(role, description)| places.complete(role, description)).collect(), last))
 }
 
@@ -109,7 +109,7 @@ pub async fn brief(app: &Arc<App>, grant: &Grant) -> Result<Vec<(Uuid, String, S
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<CustomRole> {
     let mut reader = app.read(grant.organization()).await?;
     let (role, description) = roles::get(reader.conn(), grant, id).await?;
-    Ok(Places::known(app, grant)?.seen_by(grant).complete(role, description))
+    Ok(MatrixNames::known(app, grant)?.seen_by(grant).complete(role, description))
 }
 
 /// Makes a custom role with the default matrix: every cluster is seen, no project is.
@@ -132,7 +132,7 @@ pub async fn create_whole(app: &Arc<App>, grant: Grant, body: RoleBody) -> Resul
     let written = app
         .write(grant, move |tx, grant| {
             Box::pin(async move {
-                let places = Places::now(tx, grant).await?;
+                let places = MatrixNames::now(tx, grant).await?;
                 let permissions = body.permissions.as_deref().unwrap_or_default();
                 let role = check(tx.new_id(), &body, permissions, &places, &limits)?;
                 grant.covers(&role)?;
@@ -146,12 +146,12 @@ pub async fn create_whole(app: &Arc<App>, grant: Grant, body: RoleBody) -> Resul
             })
         })
         .await;
-    holders::told(app, &asked, Wanted::Role(&wanted), written).await
+    holders::told(app, &asked, WantedName::Role(&wanted), written).await
 }
 
 /// Checks a custom role as it would be saved, by what is in memory. Nothing is written.
 pub fn check_whole(app: &Arc<App>, grant: &Grant, body: &RoleBody) -> Result<()> {
-    let places = Places::known(app, grant)?;
+    let places = MatrixNames::known(app, grant)?;
     let role = check(Uuid::nil(), body, body.permissions.as_deref().unwrap_or_default(), &places, &app.limits)?;
     grant.covers(&role)
 }
@@ -171,7 +171,7 @@ pub async fn update(
             Box::pin(async move {
                 // The role first: 404 comes before what is wrong with a body.
                 let (old, old_description) = roles::get(tx.conn(), grant, id).await?;
-                let places = Places::now(tx, grant).await?;
+                let places = MatrixNames::now(tx, grant).await?;
                 // Permissions that the body does not name are those of the role as it is now, not as it was when somebody
                 // read it: what another writer has just taken away stays away.
                 let present = old.named_permissions();
@@ -189,7 +189,7 @@ pub async fn update(
             })
         })
         .await;
-    holders::told(app, &asked, Wanted::Role(&wanted), written).await
+    holders::told(app, &asked, WantedName::Role(&wanted), written).await
 }
 
 /// Deletes a custom role. Its holders get the role `move_to`, where that is said; otherwise it stays while there are any, and
@@ -284,7 +284,7 @@ impl Holders {
 }
 
 /// The role of a body with these permissions, or all that is wrong with it.
-fn check(id: Uuid, body: &RoleBody, permissions: &[String], places: &Places, limits: &Limits) -> Result<Role> {
+fn check(id: Uuid, body: &RoleBody, permissions: &[String], places: &MatrixNames, limits: &Limits) -> Result<Role> {
     let mut faults = Faults::default();
     faults.check("name", check_name(&body.name));
     if is_reserved_role(&body.name) {
@@ -310,7 +310,7 @@ fn check(id: Uuid, body: &RoleBody, permissions: &[String], places: &Places, lim
 }
 
 /// Checks the ids of a matrix and keeps what differs from the default.
-fn check_matrix(places: &Places, body: &RoleBody, faults: &mut Faults) -> Matrix {
+fn check_matrix(places: &MatrixNames, body: &RoleBody, faults: &mut Faults) -> Matrix {
     let mut matrix = Matrix::default();
     let mut seen = std::collections::HashSet::new();
     for (id, level) in &body.clusters {
@@ -335,12 +335,12 @@ fn check_matrix(places: &Places, body: &RoleBody, faults: &mut Faults) -> Matrix
 }
 
 /// The clusters and projects of an organization with their names: what a matrix is over.
-struct Places {
+struct MatrixNames {
     clusters: BTreeMap<Uuid, String>,
     projects: BTreeMap<Uuid, String>,
 }
 
-impl Places {
+impl MatrixNames {
     /// Those of the rows, inside a transaction.
     async fn now(tx: &mut Tx, grant: &Grant) -> Result<Self> {
         Ok(Self {

@@ -58,7 +58,7 @@ pub struct SetUp {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Begun {
+struct SetUpBegun {
     account: Uuid,
     seed: [u8; SEED],
     begun: i64,
@@ -95,7 +95,7 @@ pub async fn begin(app: &App, caller: &Caller) -> Result<SetUp> {
     let account = own_account(app, caller).await?;
     let mut seed: Seed = Zeroizing::new([0; SEED]);
     app.store.random().fill(&mut *seed);
-    let begun = Begun { account: account.id, seed: *seed, begun: app.now().0 };
+    let begun = SetUpBegun { account: account.id, seed: *seed, begun: app.now().0 };
     let plain = Zeroizing::new(serde_json::to_vec(&begun).map_err(Error::internal)?);
     let key = app.verifier.pepper().derive(SET_UP);
     let sealed = URL_SAFE_NO_PAD.encode(seal::seal(&key, &plain, app.store.random())?);
@@ -111,7 +111,7 @@ pub async fn again(app: &App, caller: &Caller, sealed: &str) -> Result<Option<Se
     }
 }
 
-fn shown(app: &App, email: &str, begun: &Begun, sealed: String) -> Result<SetUp> {
+fn shown(app: &App, email: &str, begun: &SetUpBegun, sealed: String) -> Result<SetUp> {
     let seed: Seed = Zeroizing::new(begun.seed);
     let host = app.public_url.split_once("://").map_or(app.public_url.as_str(), |(_, host)| host);
     let otpauth = totp::otpauth(&seed, host, email);
@@ -119,10 +119,10 @@ fn shown(app: &App, email: &str, begun: &Begun, sealed: String) -> Result<SetUp>
     Ok(SetUp { seed: base32(&*seed), otpauth, qr, sealed, ends_at: Time(begun.begun).plus(lifetime()) })
 }
 
-fn open(app: &App, sealed: &str, account: Uuid) -> Option<Begun> {
+fn open(app: &App, sealed: &str, account: Uuid) -> Option<SetUpBegun> {
     let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
     let plain = app.verifier.peppers().iter().find_map(|pepper| seal::open(&pepper.derive(SET_UP), &sealed))?;
-    let begun: Begun = serde_json::from_slice(&plain).ok()?;
+    let begun: SetUpBegun = serde_json::from_slice(&plain).ok()?;
     let (from, now) = (Time(begun.begun), app.now());
     (begun.account == account && from <= now.plus(lifetime()) && now < from.plus(lifetime())).then_some(begun)
 }

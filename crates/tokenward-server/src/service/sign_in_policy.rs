@@ -31,7 +31,7 @@ pub struct Dated {
 
 /// What somebody wants to ask of sessions.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Wanted {
+pub struct SignInPolicyChange {
     /// The providers of which one must have proved one; none where any session will do.
     pub providers: Vec<String>,
     /// Two factors, and for how many days from when they were first asked for nobody is refused.
@@ -42,7 +42,7 @@ pub struct Wanted {
     pub session_idle: Option<Micros>,
 }
 
-impl Wanted {
+impl SignInPolicyChange {
     /// The same as what is asked already.
     #[must_use]
     pub fn of(policy: &SignInPolicy) -> Self {
@@ -91,13 +91,13 @@ async fn read(mut conn: Conn<'_>, grant: &Grant) -> Result<Dated> {
 }
 
 /// The members whom such a policy keeps out until they do something: link an identity of these providers, or set a second factor up.
-pub async fn kept_out(app: &Arc<App>, grant: &Grant, wanted: &Wanted) -> Result<Vec<KeptOut>> {
+pub async fn kept_out(app: &Arc<App>, grant: &Grant, wanted: &SignInPolicyChange) -> Result<Vec<KeptOut>> {
     check(app, wanted)?;
     if wanted.providers.is_empty() && wanted.grace_days.is_none() {
         return Ok(Vec::new());
     }
     grant.require_also(Management::MemberRead)?;
-    let Wanted { providers, grace_days, .. } = wanted;
+    let SignInPolicyChange { providers, grace_days, .. } = wanted;
     let mut reader = app.read(grant.organization()).await?;
     let before = sign_in_rules::asked_by(reader.conn(), grant.organization()).await?;
     let all = members::list(reader.conn(), grant).await?;
@@ -130,7 +130,7 @@ pub async fn kept_out(app: &Arc<App>, grant: &Grant, wanted: &Wanted) -> Result<
 }
 
 /// What would be asked: for a look that changes nothing.
-pub async fn tried(app: &Arc<App>, grant: &Grant, wanted: &Wanted) -> Result<SignInPolicy> {
+pub async fn tried(app: &Arc<App>, grant: &Grant, wanted: &SignInPolicyChange) -> Result<SignInPolicy> {
     check(app, wanted)?;
     let before = get(app, grant).await?.policy;
     check_time(app.session_limits, wanted, &before)?;
@@ -139,7 +139,12 @@ pub async fn tried(app: &Arc<App>, grant: &Grant, wanted: &Wanted) -> Result<Sig
 
 /// Writes what the organization asks. To ask for a provider takes a session that it proved a moment ago: whoever asks for one can
 /// come in by it. So it is with two factors, and once they are asked for, nobody who shows one can put that off or take it back.
-pub async fn set(app: &Arc<App>, grant: Grant, wanted: Wanted, if_match: IfMatch) -> Result<Written<Dated>> {
+pub async fn set(
+    app: &Arc<App>,
+    grant: Grant,
+    wanted: SignInPolicyChange,
+    if_match: IfMatch,
+) -> Result<Written<Dated>> {
     check(app, &wanted)?;
     let (within, limits) = (proof::lifetime(app), app.session_limits);
     app.write(grant, move |tx, grant| {
@@ -233,7 +238,7 @@ fn not_proven(providers: &[String], within: Micros) -> Error {
     Error::new(Code::ProofRequired, detail).proven_by(&keys, Some(within))
 }
 
-fn check(app: &App, Wanted { providers, grace_days, .. }: &Wanted) -> Result<()> {
+fn check(app: &App, SignInPolicyChange { providers, grace_days, .. }: &SignInPolicyChange) -> Result<()> {
     let mut faults = Faults::default();
     if let Err(problem) = PROVIDER_KEYS.check_list(providers) {
         faults.push("providers", problem);
@@ -253,7 +258,7 @@ fn check(app: &App, Wanted { providers, grace_days, .. }: &Wanted) -> Result<()>
 }
 
 /// Is what is asked of time less than what the server asks? What stood there before stays, though the server asks for less by now.
-fn check_time(limits: SessionLimits, wanted: &Wanted, before: &SignInPolicy) -> Result<()> {
+fn check_time(limits: SessionLimits, wanted: &SignInPolicyChange, before: &SignInPolicy) -> Result<()> {
     let mut faults = Faults::default();
     for (field, asked, before, servers) in [
         ("session_lifetime", wanted.session_lifetime, before.session_lifetime, limits.lifetime),

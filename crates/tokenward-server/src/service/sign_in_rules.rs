@@ -234,7 +234,7 @@ impl Said {
 }
 
 /// What a sign-in changes in one organization.
-enum Change {
+enum SignInChange {
     /// It makes a membership.
     Join(RuleRow),
     /// The membership has another rule, or that another role.
@@ -249,7 +249,7 @@ async fn changes(
     account: Option<Uuid>,
     said: &Said,
     by: &By,
-) -> Result<Vec<(Uuid, Change)>> {
+) -> Result<Vec<(Uuid, SignInChange)>> {
     let (key, values) = (said.key.as_str(), &*said.values);
     let mut conn = tx;
     let mut all = Vec::new();
@@ -262,15 +262,15 @@ async fn changes(
             None => None,
         };
         let change = match (member, rule) {
-            (None, Some(rule)) => Change::Join(rule),
+            (None, Some(rule)) => SignInChange::Join(rule),
             (None, None) => continue,
             // The owner's, and what a person made.
             (Some(member), _) if member.is_owner || member.rule_provider.is_none() => continue,
             (Some(member), Some(rule)) if follows(&member, &rule) => continue,
-            (Some(member), Some(rule)) => Change::Move(Box::new(member), rule),
+            (Some(member), Some(rule)) => SignInChange::Move(Box::new(member), rule),
             // A rule for another provider made it, of which this one says nothing.
             (Some(member), None) if member.rule_provider.as_deref() != Some(key) => continue,
-            (Some(member), None) => Change::Leave(Box::new(member)),
+            (Some(member), None) => SignInChange::Leave(Box::new(member)),
         };
         all.push((organization, change));
     }
@@ -332,7 +332,7 @@ pub async fn follow(
 async fn carry_out(
     tx: &mut Tx,
     (account, email): (Uuid, &str),
-    all: Vec<(Uuid, Change)>,
+    all: Vec<(Uuid, SignInChange)>,
     by: &By,
     limits: &Limits,
 ) -> Result<(Vec<Event>, Vec<Uuid>)> {
@@ -340,7 +340,7 @@ async fn carry_out(
     for (organization, change) in all {
         let grant = Grant::of_rules(organization, by.clone());
         match change {
-            Change::Join(rule) => {
+            SignInChange::Join(rule) => {
                 let count = members::count(tx.conn(), organization).await?;
                 if let Err(error) = limits.room(&MEMBERS, count, "The organization has as many members as") {
                     // The others are not to suffer for it, nor is the person: this one stays closed.
@@ -355,7 +355,7 @@ async fn carry_out(
                 let added = Event::new(Kind::MemberAdded, Some(organization), account, email);
                 events.push(added.after(snapshot(email, &rule)));
             }
-            Change::Move(member, rule) => {
+            SignInChange::Move(member, rule) => {
                 let version = tx.next_version(member.updated_at);
                 if member.role_id != rule.role_id {
                     members::set_role(tx, &grant, account, rule.role_id, version).await?;
@@ -367,7 +367,7 @@ async fn carry_out(
                     events.extend(end_sent_by(tx, &grant, account).await?);
                 }
             }
-            Change::Leave(member) => {
+            SignInChange::Leave(member) => {
                 // Where they are more than one write may hand over they stay, marked as of an owner who left.
                 let owned = Owned::AsPlanned.settle(tx, &grant, limits, &member, true).await;
                 let owned =

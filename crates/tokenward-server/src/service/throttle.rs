@@ -25,15 +25,15 @@ const FIRST_WAIT: i64 = SECOND;
 const DOUBLINGS: u32 = 20;
 
 /// What the attempts of somebody are counted by, each with its limit.
-fn keys(guesser: &Guesser) -> Vec<(Key<'_>, &'static Limit)> {
+fn keys(guesser: &Guesser) -> Vec<(FailureKey<'_>, &'static Limit)> {
     match guesser {
-        Guesser::Known(known) => vec![(Key::Known(known), &SIGN_IN_ATTEMPTS)],
+        Guesser::Known(known) => vec![(FailureKey::Known(known), &SIGN_IN_ATTEMPTS)],
         Guesser::Stranger { account, network } => {
             let mut keys = vec![
-                (Key::Pair(account, *network), &SIGN_IN_ATTEMPTS),
-                (Key::Account(account), &SIGN_IN_ATTEMPTS_PER_ACCOUNT),
+                (FailureKey::Pair(account, *network), &SIGN_IN_ATTEMPTS),
+                (FailureKey::Account(account), &SIGN_IN_ATTEMPTS_PER_ACCOUNT),
             ];
-            keys.extend(network.map(|network| (Key::Address(network), &SIGN_IN_ATTEMPTS_PER_ADDRESS)));
+            keys.extend(network.map(|network| (FailureKey::Address(network), &SIGN_IN_ATTEMPTS_PER_ADDRESS)));
             keys
         }
     }
@@ -41,7 +41,7 @@ fn keys(guesser: &Guesser) -> Vec<(Key<'_>, &'static Limit)> {
 
 /// What failures are counted by.
 #[derive(Hash)]
-enum Key<'a> {
+enum FailureKey<'a> {
     Known(&'a Known),
     Pair(&'a str, Option<IpAddr>),
     Account(&'a str),
@@ -94,7 +94,7 @@ impl Throttle {
         let mut failures = lock(&self.failures);
         for (key, limit) in keys(guesser) {
             match key {
-                Key::Known(_) | Key::Pair(..) => failures.forget(&key),
+                FailureKey::Known(_) | FailureKey::Pair(..) => failures.forget(&key),
                 // The others belong to strangers too.
                 _ => failures.change(&key, |failures| {
                     failures.count = failures.count.saturating_sub(1);
@@ -109,7 +109,7 @@ impl Throttle {
     /// Somebody came with a link that leads nowhere. Answers what to say: `dead`, or that there were too many. Links that
     /// are right are never asked about here.
     pub fn dead_link(&self, address: Option<IpAddr>, now: Time, dead: Error) -> Error {
-        let Some(key) = address.map(|address| Key::Links(network::of_client(address))) else { return dead };
+        let Some(key) = address.map(|address| FailureKey::Links(network::of_client(address))) else { return dead };
         let mut failures = lock(&self.failures);
         let limit = &SIGN_IN_ATTEMPTS_PER_ADDRESS;
         if let Err(wait) = self.refuse_early(&failures, &[(&key, limit)], now) {
@@ -139,7 +139,7 @@ impl Throttle {
         Err(Error { retry_after: Some(seconds), ..error })
     }
 
-    fn count(&self, failures: &mut Recent<Failures>, key: &Key<'_>, limit: &Limit, now: Time) {
+    fn count(&self, failures: &mut Recent<Failures>, key: &FailureKey<'_>, limit: &Limit, now: Time) {
         let free = self.free(limit);
         let failures = failures.touch(key, || Failures { count: 0, since: now, until: now });
         // As many as are free come back in a window, one after the other.

@@ -73,7 +73,7 @@ struct Committing {
 }
 
 /// What came of one in a batch.
-enum Outcome {
+enum WriteOutcome {
     Done(Box<Committing>),
     Refused(Error),
     /// It may be refused because of a neighbour who is refused himself.
@@ -220,9 +220,9 @@ async fn attempt(app: &Arc<App>, batch: Vec<Request>) -> Vec<Request> {
     for (request, outcome) in batch.into_iter().zip(outcomes) {
         // Who asked may have gone away.
         let _ = match outcome {
-            Outcome::Done(done) => request.answer.send(Ok(*done)),
-            Outcome::Refused(error) => request.answer.send(Err(error)),
-            Outcome::Alone => {
+            WriteOutcome::Done(done) => request.answer.send(Ok(*done)),
+            WriteOutcome::Refused(error) => request.answer.send(Err(error)),
+            WriteOutcome::Alone => {
                 alone.push(request);
                 continue;
             }
@@ -232,7 +232,7 @@ async fn attempt(app: &Arc<App>, batch: Vec<Request>) -> Vec<Request> {
 }
 
 /// One transaction for all of them.
-async fn write(app: &Arc<App>, batch: &[Request]) -> Result<Vec<Outcome>, NotCommitted> {
+async fn write(app: &Arc<App>, batch: &[Request]) -> Result<Vec<WriteOutcome>, NotCommitted> {
     let begun = app.store.clock().steady();
     let grants: Vec<Grant> = batch.iter().map(|request| request.grant.clone()).collect();
     if grants.is_empty() {
@@ -277,13 +277,13 @@ async fn write(app: &Arc<App>, batch: &[Request]) -> Result<Vec<Outcome>, NotCom
     let outcomes = made.into_iter().map(|made| match made {
         Ok((done, event)) => {
             left -= 1;
-            let Some(last) = last else { return Outcome::Alone };
+            let Some(last) = last else { return WriteOutcome::Alone };
             let position = Position { number: last.number - left, ..last };
             app.metrics.wrote(std::slice::from_ref(&event), elapsed(begun, ends), elapsed(appends, ends));
-            Outcome::Done(Box::new(Committing { done, committed: Committed::within(position, begun, at, ends) }))
+            WriteOutcome::Done(Box::new(Committing { done, committed: Committed::within(position, begun, at, ends) }))
         }
-        Err(Refused::ForOthers(_)) if !alone => Outcome::Alone,
-        Err(Refused::Itself(error) | Refused::ForOthers(error)) => Outcome::Refused(error),
+        Err(Refused::ForOthers(_)) if !alone => WriteOutcome::Alone,
+        Err(Refused::Itself(error) | Refused::ForOthers(error)) => WriteOutcome::Refused(error),
     });
     Ok(outcomes.collect())
 }

@@ -21,7 +21,7 @@ const APART: std::ops::RangeInclusive<Micros> = 10 * MINUTE..=7 * 24 * 60 * MINU
 
 /// A brownout as it was sent.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct BrownoutRequest {
     /// How many minutes each window is long.
     pub minutes: u64,
     /// From the beginning of one to that of the next: `1h`.
@@ -32,7 +32,7 @@ pub struct Wanted {
     pub from: Option<Time>,
 }
 
-impl Wanted {
+impl BrownoutRequest {
     /// Reads it; all that is wrong is told.
     fn read(&self, limits: &Limits, now: Time) -> Result<Brownout> {
         let mut faults = Faults::default();
@@ -78,7 +78,7 @@ impl Wanted {
 }
 
 /// From now on a token is refused in these windows. One that has such windows gets these instead.
-pub async fn start(app: &Arc<App>, grant: Grant, id: Uuid, wanted: Wanted) -> Result<Written<Token>> {
+pub async fn start(app: &Arc<App>, grant: Grant, id: Uuid, wanted: BrownoutRequest) -> Result<Written<Token>> {
     let limits = app.limits.clone();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {

@@ -15,11 +15,11 @@ use tokenward_verify::server::Placed;
 use super::App;
 
 /// Yes, or why not and what is missing.
-pub type Outcome = Result<(), (Reason, Option<String>)>;
+pub type TokenDecision = Result<(), (Reason, Option<String>)>;
 
 /// Decides about the newest secret of a token. The index is asked, as for every request: what it does not know yet is
 /// `unknown`.
-pub async fn decide(app: &Arc<App>, grant: &Grant, token: Uuid, question: &Question<'_>) -> Result<Outcome> {
+pub async fn decide(app: &Arc<App>, grant: &Grant, token: Uuid, question: &Question<'_>) -> Result<TokenDecision> {
     let mut reader = app.read(grant.organization()).await?;
     let found = tokens::find(reader.conn(), grant, token, app.now()).await?;
     match found.state(app.now()) {

@@ -23,7 +23,7 @@ const AT_ONCE: usize = 2_000;
 const NAMED: usize = 20;
 
 /// A token of an import, and in which line it stands, counted from 1.
-pub struct Row {
+pub struct TokenImportRow {
     /// The line.
     pub line: usize,
     /// The token. It has a registration.
@@ -83,9 +83,9 @@ impl Wrong {
 }
 
 /// Looks for what is there twice.
-pub fn check_doubles(rows: &[Row], wrong: &mut Wrong) {
+pub fn check_doubles(rows: &[TokenImportRow], wrong: &mut Wrong) {
     let (mut names, mut digests) = (HashMap::new(), HashMap::new());
-    for Row { line, new } in rows {
+    for TokenImportRow { line, new } in rows {
         if let Some(first) = names.insert(new.name.as_str(), *line) {
             wrong.push(*line, "name", format!("is the same as in line {first}"));
         }
@@ -97,7 +97,12 @@ pub fn check_doubles(rows: &[Row], wrong: &mut Wrong) {
 }
 
 /// Makes all of these tokens, or none where one of them may not be. With `dry_run` it does all of that and takes it back.
-pub async fn import(app: &Arc<App>, grant: Grant, rows: Vec<Row>, dry_run: bool) -> Result<Option<Written<usize>>> {
+pub async fn import(
+    app: &Arc<App>,
+    grant: Grant,
+    rows: Vec<TokenImportRow>,
+    dry_run: bool,
+) -> Result<Option<Written<usize>>> {
     let count = rows.len();
     if count == 0 {
         return Err(Error::invalid("body", "has no token; send an object of JSON a line"));
@@ -105,7 +110,7 @@ pub async fn import(app: &Arc<App>, grant: Grant, rows: Vec<Row>, dry_run: bool)
     require_room(app, &grant, count).await?;
     let maker = Arc::clone(app);
     let changes: Vec<(usize, Change)> = heavy::run(move || {
-        let change = |Row { line, mut new }: Row| {
+        let change = |TokenImportRow { line, mut new }: TokenImportRow| {
             let secret = Secret::new(&maker, Kind::Token, new.registration.take());
             (line, Change::Create { id: maker.store.new_id(), new: Box::new(new), secret })
         };

@@ -53,13 +53,13 @@ pub fn read(field: &'static str, sent: Option<Vec<Uuid>>, faults: &mut Faults) -
 
 /// What is known of the projects and environments that requests name.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct KnownPlaces {
     /// Of each project its organization.
     projects: HashMap<Uuid, Uuid>,
     environments: HashMap<Uuid, environments::EnvironmentPlace>,
 }
 
-impl Known {
+impl KnownPlaces {
     /// Looks them up.
     pub(super) async fn read(mut conn: Conn<'_>, of: &PlacesWanted) -> Result<Self> {
         let mut known = Self::default();
@@ -140,13 +140,13 @@ pub(super) async fn changed(
     old: &Places,
     change: PlacesChange,
     faults: &mut Faults,
-) -> Result<(Places, Known)> {
+) -> Result<(Places, KnownPlaces)> {
     let kept = PlacesWanted { projects: old.projects().to_vec(), environments: old.environment_ids() };
     let wanted = PlacesWanted {
         projects: change.projects.clone().unwrap_or(kept.projects),
         environments: change.environments.clone().unwrap_or(kept.environments),
     };
-    let known = Known::read(tx.conn(), &wanted).await?;
+    let known = KnownPlaces::read(tx.conn(), &wanted).await?;
     // What was said before may be gone since.
     let said = PlacesWanted {
         projects: change.projects.unwrap_or_default(),

@@ -19,7 +19,7 @@ use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{environments, members, projects};
 
 use super::token_allowance::{QUOTA, RATE};
-use super::token_import::{Row, Wrong, check_doubles};
+use super::token_import::{TokenImportRow, Wrong, check_doubles};
 use super::token_places::{self, ENVIRONMENTS, PROJECTS, PlacesWanted};
 use super::token_scope::{self, FIELD};
 use super::tokens::{self, NewToken};
@@ -48,21 +48,21 @@ const FIELDS: [&str; 17] = [
 ];
 
 /// Reads them; all that is wrong is told with its line. The text of a secret is refused: it does not belong here.
-pub async fn read(app: &Arc<App>, grant: &Grant, text: &str) -> Result<Vec<Row>> {
+pub async fn read(app: &Arc<App>, grant: &Grant, text: &str) -> Result<Vec<TokenImportRow>> {
     let table = token_table::rows(text).map_err(|problem| Error::invalid("rows", problem))?;
     let most = TOKEN_IMPORT.size();
     if table.len() > most {
         let problem = format!("has {} tokens, more than the limit `{}` ({most})", table.len(), TOKEN_IMPORT.name);
         return Err(Error::invalid("rows", problem));
     }
-    let names = Names::of(app, grant, &table).await?;
+    let names = TableNames::of(app, grant, &table).await?;
     let (mut rows, mut wrong) = (Vec::with_capacity(table.len()), Wrong::default());
     for row in table {
         let mut faults = Faults::default();
         let new = names.token(&row, app.now(), &mut faults);
         let checked = tokens::check(&new, app.now()).and(faults.finish());
         match checked {
-            Ok(()) => rows.push(Row { line: row.line, new }),
+            Ok(()) => rows.push(TokenImportRow { line: row.line, new }),
             Err(error) => wrong.error(row.line, error)?,
         }
         if wrong.is_enough() {
@@ -75,14 +75,14 @@ pub async fn read(app: &Arc<App>, grant: &Grant, text: &str) -> Result<Vec<Row>>
 }
 
 /// The roles and projects by name, the members by e-mail address, and environments as `project/environment`; all in small letters.
-struct Names {
+struct TableNames {
     roles: HashMap<String, Uuid>,
     members: HashMap<String, Uuid>,
     projects: HashMap<String, Uuid>,
     environments: HashMap<String, Uuid>,
 }
 
-impl Names {
+impl TableNames {
     async fn of(app: &Arc<App>, grant: &Grant, table: &[TableRow]) -> Result<Self> {
         let roles = app
             .verifier

@@ -20,7 +20,7 @@ use tokenward_store::{Tx, cuts, peppers, roles, token_policies, tokens};
 
 pub(super) mod batches;
 
-use super::holders::{self, Wanted as Named};
+use super::holders::{self, WantedName as Named};
 use super::token_labels::{LabelsChange, MetadataChange};
 use super::token_owners::OwnerChange;
 use super::token_places::{PlacesChange, PlacesWanted};
@@ -32,7 +32,7 @@ use crate::limits::{POLICY_TOKENS, TOKEN_OVERLAP, TOKEN_UNDO, TOKENS};
 use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
 
-use batches::{Around, Change, Done, Rotation, Wanted};
+use batches::{Around, Change, Done, Lookups, Rotation};
 
 /// What a caller says of a new token.
 #[derive(Clone)]
@@ -105,7 +105,7 @@ pub struct Created {
 /// A secret that is about to be, and what is stored of it. Made before the write that stores it.
 #[derive(Clone)]
 pub(super) struct Secret {
-    text: Text,
+    text: SecretText,
     digest: Digest,
     pepper_version: i32,
     /// Of one that the caller made: what it would have been stored as under the other peppers.
@@ -116,7 +116,7 @@ pub(super) struct Secret {
 
 /// Who made the text of a secret.
 #[derive(Clone)]
-enum Text {
+enum SecretText {
     /// We did. Shared, so that a write that is made again keeps no second copy of it.
     Ours(Arc<PlainText>),
     /// The caller, who keeps it.
@@ -129,18 +129,18 @@ impl Secret {
         let text = registration.map_or_else(
             || {
                 let text = PlainText::generate(kind, app.verifier.prefixes(), app.store.random());
-                Text::Ours(Arc::new(text))
+                SecretText::Ours(Arc::new(text))
             },
-            Text::Registered,
+            SecretText::Registered,
         );
         let inner = match &text {
-            Text::Ours(text) => text.inner_digest(),
-            Text::Registered(registration) => registration.inner,
+            SecretText::Ours(text) => text.inner_digest(),
+            SecretText::Registered(registration) => registration.inner,
         };
         let (digest, pepper_version) = app.verifier.digest(&inner);
         let others = match &text {
-            Text::Ours(_) => Vec::new(),
-            Text::Registered(_) => digests(app, &inner).filter(|it| *it != digest).collect(),
+            SecretText::Ours(_) => Vec::new(),
+            SecretText::Registered(_) => digests(app, &inner).filter(|it| *it != digest).collect(),
         };
         let used = app.registrations.digest(&inner);
         Self { text, digest, pepper_version, others, used }
@@ -149,7 +149,7 @@ impl Secret {
     /// A digest that was used once is used for ever, under whichever pepper, and also once its row is gone. Of one of ours that
     /// need not be asked.
     pub(super) async fn refuse_used(&self, tx: &mut Tx) -> Result<()> {
-        if matches!(self.text, Text::Registered(_)) {
+        if matches!(self.text, SecretText::Registered(_)) {
             let stored = self.digests().map(|digest| registration::beginning(&digest));
             let kept: Vec<[u8; 16]> = std::iter::once(self.used).chain(stored).collect();
             if tokens::was_used(tx.conn(), &kept).await? {
@@ -166,7 +166,7 @@ impl Secret {
 
     /// Is it one of ours, of which nothing is to be looked up?
     pub(super) fn is_ours(&self) -> bool {
-        matches!(self.text, Text::Ours(_)) && self.others.is_empty()
+        matches!(self.text, SecretText::Ours(_)) && self.others.is_empty()
     }
 
     /// What it is stored as, or would have been under another pepper.
@@ -176,23 +176,23 @@ impl Secret {
 
     pub(super) fn last_four(&self) -> &str {
         match &self.text {
-            Text::Ours(text) => text.last_four(),
-            Text::Registered(registration) => registration.shown(),
+            SecretText::Ours(text) => text.last_four(),
+            SecretText::Registered(registration) => registration.shown(),
         }
     }
 
     /// What is stored of it.
     pub(super) fn row(&self) -> tokens::NewSecret<'_> {
         let (digest, pepper_version) = (self.digest, self.pepper_version);
-        let registered = matches!(self.text, Text::Registered(_));
+        let registered = matches!(self.text, SecretText::Registered(_));
         tokens::NewSecret { digest, pepper_version, last_four: self.last_four(), registered, used: Some(self.used) }
     }
 
     /// The text to show, where it is one of ours.
     pub(super) fn text(self) -> Option<Arc<PlainText>> {
         match self.text {
-            Text::Ours(text) => Some(text),
-            Text::Registered(_) => None,
+            SecretText::Ours(text) => Some(text),
+            SecretText::Registered(_) => None,
         }
     }
 }
@@ -528,7 +528,7 @@ pub async fn rotate(
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let old = policy_token_not_ended(tx, grant, id).await?;
-            let (mut around, mut wanted) = (Around::default(), Wanted::default());
+            let (mut around, mut wanted) = (Around::default(), Lookups::default());
             wanted.add_rotation(grant, &old);
             around.learn(tx.conn(), wanted).await?;
             let now = tx.now();

@@ -41,9 +41,9 @@ impl From<&Guesser> for Lane {
 
 /// Gives turns.
 #[derive(Clone)]
-pub(super) struct Turns(Arc<Shared>);
+pub(super) struct Turns(Arc<TurnsShared>);
 
-struct Shared {
+struct TurnsShared {
     limits: Limits,
     lines: Mutex<Lines>,
 }
@@ -67,7 +67,7 @@ impl Turns {
     pub(super) fn new(limits: &Limits) -> Self {
         let lines =
             Lines { free: limits.size(&HASHES), known: Line::default(), strangers: Line::default(), known_first: true };
-        Self(Arc::new(Shared { limits: limits.clone(), lines: Mutex::new(lines) }))
+        Self(Arc::new(TurnsShared { limits: limits.clone(), lines: Mutex::new(lines) }))
     }
 
     /// Waits for a turn; `unavailable` when too many wait already.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use tokenward_core::{Code, Error, Result, Uuid};
-use tokenward_store::sign_in_rules::{self, Asked};
+use tokenward_store::sign_in_rules::{self, SignInDemand};
 use tokenward_store::{Conn, Tx, accounts, identities, passkeys, second_factor};
 
 use super::App;
@@ -97,7 +97,7 @@ impl Ways {
     }
 
     /// Do they open an organization that asks for this? Days of grace count as over: a factor that is gone is missed when they are.
-    fn open(&self, asked: &Asked) -> bool {
+    fn open(&self, asked: &SignInDemand) -> bool {
         let any_of = asked.sign_in_providers.as_deref().map(str::split_whitespace);
         any_of.is_none_or(|mut keys| keys.any(|key| self.providers.contains(key)))
             && asked.rule_provider.as_ref().is_none_or(|key| self.providers.contains(key))

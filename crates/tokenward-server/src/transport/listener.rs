@@ -17,7 +17,7 @@ const HERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOS
 
 /// Where to listen.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum ListenAddress {
     /// An address and a port.
     Address(SocketAddr),
     /// A socket in the file system.
@@ -29,7 +29,7 @@ pub enum Place {
     },
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => address.fmt(f),
@@ -38,7 +38,7 @@ impl fmt::Display for Place {
     }
 }
 
-impl Place {
+impl ListenAddress {
     /// The address; none of a socket.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
@@ -58,9 +58,11 @@ impl Place {
                         "cannot listen on {address} ({setting}): is another program using port {port}? Choose another one"
                     ),
                 });
-                Ok(Listener(Bound::Tcp(bound?)))
+                Ok(Listener(BoundSocket::Tcp(bound?)))
             }
-            Self::Socket { path, mode } => Ok(Listener(Bound::Unix(socket(path, *mode)?, Unlinked(path.clone())))),
+            Self::Socket { path, mode } => {
+                Ok(Listener(BoundSocket::Unix(socket(path, *mode)?, Unlinked(path.clone()))))
+            }
         }
     }
 }
@@ -96,16 +98,16 @@ impl Drop for Unlinked {
 }
 
 /// A place that was taken.
-pub struct Listener(Bound);
+pub struct Listener(BoundSocket);
 
-enum Bound {
+enum BoundSocket {
     Tcp(TcpListener),
     Unix(UnixListener, Unlinked),
 }
 
 impl From<TcpListener> for Listener {
     fn from(listener: TcpListener) -> Self {
-        Self(Bound::Tcp(listener))
+        Self(BoundSocket::Tcp(listener))
     }
 }
 
@@ -113,19 +115,19 @@ impl Listener {
     /// The address, or the one as which those count who come by a socket.
     pub fn address(&self) -> io::Result<SocketAddr> {
         match &self.0 {
-            Bound::Tcp(listener) => listener.local_addr(),
-            Bound::Unix(..) => Ok(HERE),
+            BoundSocket::Tcp(listener) => listener.local_addr(),
+            BoundSocket::Unix(..) => Ok(HERE),
         }
     }
 
     /// The same for the runtime.
     pub(super) fn accepting(self) -> io::Result<Accepting> {
         Ok(match self.0 {
-            Bound::Tcp(listener) => {
+            BoundSocket::Tcp(listener) => {
                 listener.set_nonblocking(true)?;
                 Accepting::Tcp(tokio::net::TcpListener::from_std(listener)?)
             }
-            Bound::Unix(listener, file) => {
+            BoundSocket::Unix(listener, file) => {
                 listener.set_nonblocking(true)?;
                 Accepting::Unix { listener: tokio::net::UnixListener::from_std(listener)?, _file: file }
             }
@@ -217,7 +219,7 @@ mod tests {
     fn a_socket_that_was_left_behind_is_taken_over_and_nothing_else_is() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s.sock");
-        let place = Place::Socket { path: path.clone(), mode: 0o660 };
+        let place = ListenAddress::Socket { path: path.clone(), mode: 0o660 };
         let first = place.bind("listen").unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o660);
         let error = place.bind("listen").err().unwrap().to_string();

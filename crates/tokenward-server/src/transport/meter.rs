@@ -95,7 +95,7 @@ impl Times {
 
 /// Why a connection ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum End {
+pub(super) enum ConnectionEnd {
     /// Nobody used it: it may say goodbye.
     Idle,
     /// Its peer let us wait.
@@ -120,7 +120,7 @@ impl Patience {
     }
 
     /// To be asked after each step of the connection.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<ConnectionEnd> {
         loop {
             let state = self.meter.state();
             if state != self.state {
@@ -149,9 +149,9 @@ impl Patience {
                 WaitState::Idle(_) => {
                     // It may be asked again, while the connection says goodbye.
                     self.since = now;
-                    return Poll::Ready(End::Idle);
+                    return Poll::Ready(ConnectionEnd::Idle);
                 }
-                WaitState::Head(_) | WaitState::Blocked(_) => return Poll::Ready(End::Slow),
+                WaitState::Head(_) | WaitState::Blocked(_) => return Poll::Ready(ConnectionEnd::Slow),
             }
         }
     }

@@ -32,7 +32,7 @@ use tower::Service;
 pub use certificate::{Authority, Certificate};
 pub use door::{Door, derive};
 pub use inward::Inward;
-pub use listener::{Listener, Place};
+pub use listener::{ListenAddress, Listener};
 
 use crate::coming::Budget;
 use crate::limits::{self, BODIES_BYTES, CONNECTIONS, Limits};
@@ -40,7 +40,7 @@ use answer::{AnswerBody, Streams};
 use door::Pass;
 use inward::Purse;
 use listener::Socket;
-use meter::{End, Meter, Metered, OpenRequest, Patience, Times};
+use meter::{ConnectionEnd, Meter, Metered, OpenRequest, Patience, Times};
 
 /// How long to wait before accepting again when no descriptor is left.
 const BREATH: Duration = Duration::from_millis(100);
@@ -230,9 +230,9 @@ impl Connection {
         let ended = tokio::select! {
             biased;
             ended = drive(connection.as_mut(), &mut patience) => ended,
-            _ = self.phase.wait_for(|phase| *phase > Phase::OpenRequest) => Some(End::Idle),
+            _ = self.phase.wait_for(|phase| *phase > Phase::OpenRequest) => Some(ConnectionEnd::Idle),
         };
-        if ended != Some(End::Idle) {
+        if ended != Some(ConnectionEnd::Idle) {
             return;
         }
         // HTTP/1 ends after the answer that is on its way, HTTP/2 is told to begin nothing more.
@@ -248,7 +248,7 @@ impl Connection {
 
 /// Drives a connection until it ends, or until it has waited long enough. What it ends with is for its peer to know; here
 /// nobody could do anything about it.
-async fn drive<C: Future>(mut connection: Pin<&mut C>, patience: &mut Patience) -> Option<End> {
+async fn drive<C: Future>(mut connection: Pin<&mut C>, patience: &mut Patience) -> Option<ConnectionEnd> {
     poll_fn(|task| match connection.as_mut().poll(task) {
         Poll::Ready(_) => Poll::Ready(None),
         Poll::Pending => patience.poll(task).map(Some),

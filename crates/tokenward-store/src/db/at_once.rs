@@ -63,22 +63,22 @@ pub(crate) struct Batch {
 
 /// The text of a batch of one shape, and how many statements it has.
 #[derive(Clone)]
-struct Text(Arc<str>, usize);
+struct SharedText(Arc<str>, usize);
 
 /// Each is made once, and so are the statements that the databases make of it.
-type Texts = [OnceLock<Text>; 16];
+type Texts = [OnceLock<SharedText>; 16];
 
 impl Batch {
-    fn text(&self, texts: &'static Texts, make: impl FnOnce(Shape, &Pieces) -> Vec<String>) -> Text {
+    fn text(&self, texts: &'static Texts, make: impl FnOnce(Shape, &Pieces) -> Vec<String>) -> SharedText {
         let text = texts[self.shape.number()].get_or_init(|| {
             let statements = make(self.shape, self.pieces);
-            Text(statements.join("; ").into(), statements.len())
+            SharedText(statements.join("; ").into(), statements.len())
         });
         text.clone()
     }
 
     /// Its text with its parameters: `$1` to `$5` are rows, then come the end of the log before and after it.
-    fn query<'q, DB>(&'q self, text: &Text) -> sqlx::query::Query<'q, DB, DB::Arguments>
+    fn query<'q, DB>(&'q self, text: &SharedText) -> sqlx::query::Query<'q, DB, DB::Arguments>
     where
         DB: sqlx::Database,
         &'q str: sqlx::Encode<'q, DB> + sqlx::Type<DB>,

@@ -9,9 +9,9 @@ use tokenward_core::error::{Error, Result};
 use super::{Conn, Look, Pools, Store, fail, postgres};
 
 /// A connection for following the log.
-pub struct Feed(Source);
+pub struct Feed(FeedSource);
 
-enum Source {
+enum FeedSource {
     /// To an SQLite file: what is read changes while it is read, and what has changed is told by the log afterwards.
     Sqlite(sqlx::SqlitePool, Option<PoolConnection<Sqlite>>),
     /// To a PostgreSQL server.
@@ -23,8 +23,8 @@ impl Store {
     #[must_use]
     pub fn feed(&self, patience: Duration) -> Feed {
         Feed(match &self.pools {
-            Pools::Sqlite(file) => Source::Sqlite(file.follow.clone(), None),
-            Pools::Postgres(pool) => Source::Postgres(postgres::Feed::new(pool.clone(), patience)),
+            Pools::Sqlite(file) => FeedSource::Sqlite(file.follow.clone(), None),
+            Pools::Postgres(pool) => FeedSource::Postgres(postgres::Feed::new(pool.clone(), patience)),
         })
     }
 }
@@ -33,38 +33,38 @@ impl Feed {
     /// Begins to look; what an earlier look has left behind is thrown away.
     pub async fn begin(&mut self, look: Look) -> Result<()> {
         match &mut self.0 {
-            Source::Sqlite(pool, held) => {
+            FeedSource::Sqlite(pool, held) => {
                 if held.is_none() {
                     *held = Some(pool.acquire().await.map_err(fail)?);
                 }
                 Ok(())
             }
-            Source::Postgres(feed) => feed.begin(look).await,
+            FeedSource::Postgres(feed) => feed.begin(look).await,
         }
     }
 
     /// Has another connection been made since this was asked last? It may lead elsewhere.
     pub fn is_new(&mut self) -> bool {
         match &mut self.0 {
-            Source::Sqlite(..) => false,
-            Source::Postgres(feed) => feed.is_new(),
+            FeedSource::Sqlite(..) => false,
+            FeedSource::Postgres(feed) => feed.is_new(),
         }
     }
 
     /// The connection, between `begin` and `commit`.
     pub fn conn(&mut self) -> Result<Conn<'_>> {
         match &mut self.0 {
-            Source::Sqlite(_, Some(held)) => Ok(Conn::Sqlite(held)),
-            Source::Sqlite(_, None) => Err(Error::internal("nobody has begun to look")),
-            Source::Postgres(feed) => feed.session().map(Conn::Postgres),
+            FeedSource::Sqlite(_, Some(held)) => Ok(Conn::Sqlite(held)),
+            FeedSource::Sqlite(_, None) => Err(Error::internal("nobody has begun to look")),
+            FeedSource::Postgres(feed) => feed.session().map(Conn::Postgres),
         }
     }
 
     /// The connection for a statement by itself, which is committed with it.
     pub async fn alone(&mut self) -> Result<Conn<'_>> {
         match &mut self.0 {
-            Source::Postgres(feed) => feed.ready().await.map(|_| ())?,
-            Source::Sqlite(..) => self.begin(Look::Only).await?,
+            FeedSource::Postgres(feed) => feed.ready().await.map(|_| ())?,
+            FeedSource::Sqlite(..) => self.begin(Look::Only).await?,
         }
         self.conn()
     }
@@ -72,8 +72,8 @@ impl Feed {
     /// Ends the look. Without an error, what it wrote stands, and the server that was looked at is the one to look at.
     pub async fn commit(&mut self) -> Result<()> {
         match &mut self.0 {
-            Source::Sqlite(..) => Ok(()),
-            Source::Postgres(feed) => feed.commit().await,
+            FeedSource::Sqlite(..) => Ok(()),
+            FeedSource::Postgres(feed) => feed.commit().await,
         }
     }
 }

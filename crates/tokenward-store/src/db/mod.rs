@@ -31,7 +31,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{FromRow, Postgres, QueryBuilder, Sqlite};
 use tokenward_core::error::{Error, Result};
 use tokenward_core::id::new_id;
-use tokenward_core::lease::Place;
+use tokenward_core::lease::LogPlace;
 use tokenward_core::log_time::{LogTime, time_of_log};
 use tokenward_core::sync::lock;
 use tokenward_core::time::{MINUTE, Micros, length_text};
@@ -389,9 +389,9 @@ impl Store {
 
     /// A server that was taken over from may still answer, and even write. What it says is over.
     pub(crate) fn require_present(&self, here: Option<&str>) -> Result<()> {
-        let Some(found) = here.and_then(Place::parse) else { return Ok(()) };
+        let Some(found) = here.and_then(LogPlace::parse) else { return Ok(()) };
         let mut known = lock(&self.place);
-        match known.as_deref().and_then(Place::parse) {
+        match known.as_deref().and_then(LogPlace::parse) {
             Some(seen) if found.is_before(&seen) => Err(Error::unavailable(
                 "The database server that answers is one that another has taken over from: its timeline is an earlier one than \
                  was seen before. Nothing was changed; let the address lead to the server that took over.",

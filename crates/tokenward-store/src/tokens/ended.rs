@@ -108,7 +108,7 @@ pub async fn mark(tx: &mut UnloggedTx, limit: i64) -> Result<usize> {
 
 /// A token on its way out.
 #[derive(Serialize)]
-struct Gone {
+struct GoneToken {
     id: String,
 }
 
@@ -169,7 +169,7 @@ pub async fn remove(tx: &mut UnloggedTx, limit: i64) -> Result<usize> {
     )).bind(before).bind(limit).fetch_all(&mut *c))?;
     tokens.extend(expired);
     if !tokens.is_empty() {
-        let rows: Vec<Gone> = tokens.iter().map(|id| Gone { id: hex_id(*id) }).collect();
+        let rows: Vec<GoneToken> = tokens.iter().map(|id| GoneToken { id: hex_id(*id) }).collect();
         KEEP_USED.execute(tx.conn(), &rows).await?;
         for delete in &REMOVE {
             delete.execute(tx.conn(), &rows).await?;

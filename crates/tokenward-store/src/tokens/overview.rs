@@ -198,7 +198,7 @@ macro_rules! asked {
 
 /// How many tokens of the organization live, and of which kinds they are. What has ended is not looked at.
 pub async fn count(mut conn: Conn<'_>, grant: &Grant, facts: &Facts) -> Result<Counts> {
-    type Each = (i64, i64, i64, i64, i64, i64, i64, i64, i64);
+    type KindCounts = (i64, i64, i64, i64, i64, i64, i64, i64, i64);
     const EACH: &str = counted!(soon unused endless orphaned unowned unconfirmed admin disabled);
     const ENDING: &str = concat!("SELECT count(*) FROM token t WHERE ", living!(), " AND ", is!(ending));
     const FIRST: &str = concat!(
@@ -208,7 +208,7 @@ pub async fn count(mut conn: Conn<'_>, grant: &Grant, facts: &Facts) -> Result<C
         is!(ending),
         " ORDER BY t.expires_at, t.id LIMIT 1"
     );
-    let (all, soon, unused, endless, orphaned, unowned, unconfirmed, admin, disabled): Each =
+    let (all, soon, unused, endless, orphaned, unowned, unconfirmed, admin, disabled): KindCounts =
         run!(conn.reborrow(), c => asked!(EACH, grant, facts).fetch_one(&mut *c))?;
     let each = [all, soon, unused, endless, orphaned, unowned, unconfirmed, admin, disabled];
     if soon == 0 {

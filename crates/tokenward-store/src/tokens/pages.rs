@@ -311,9 +311,9 @@ pub async fn versions(
     now: Time,
 ) -> Result<Vec<Version>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows: Vec<(Uuid, String, Time)> = run!(conn, c => sieved!(sqlx::query_as(VERSIONS).bind(grant.organization()).bind(API_TOKEN).bind(now.0)
+    let rows: Vec<(Uuid, String, i64)> = run!(conn, c => sieved!(sqlx::query_as(VERSIONS).bind(grant.organization()).bind(API_TOKEN).bind(now.0)
         .bind(0_i64).bind(after).bind(limit), sieve, now).fetch_all(&mut *c))?;
-    Ok(rows.into_iter().map(|(id, name, updated_at)| Version { id, name, updated_at }).collect())
+    Ok(rows.into_iter().map(|(id, name, at)| Version { id, name, updated_at: Time(at) }).collect())
 }
 
 /// These API tokens of the organization, living or taken back, in the order of the ids.

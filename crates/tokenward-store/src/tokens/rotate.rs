@@ -20,7 +20,7 @@ pub struct Rotated<'a> {
 }
 
 #[derive(Serialize)]
-pub(crate) struct Row<'a> {
+pub(crate) struct RotationRow<'a> {
     id: String,
     organization_id: String,
     version: u16,
@@ -77,8 +77,8 @@ pub(crate) const INSERT_NEXT: Many = many!(
 );
 
 /// Tokens that are rotated, as rows on their way.
-pub(crate) fn rotated_rows<'a>(store: &Store, now: Time, rotated: &'a [(&Grant, Rotated<'_>)]) -> Vec<Row<'a>> {
-    let row = |(grant, Rotated { token, secret, until: (until, silent) }): &'a (&Grant, Rotated<'_>)| Row {
+pub(crate) fn rotated_rows<'a>(store: &Store, now: Time, rotated: &'a [(&Grant, Rotated<'_>)]) -> Vec<RotationRow<'a>> {
+    let row = |(grant, Rotated { token, secret, until: (until, silent) }): &'a (&Grant, Rotated<'_>)| RotationRow {
         id: hex_id(token.id),
         organization_id: hex_id(grant.organization()),
         version: token.version,

@@ -5,7 +5,7 @@ use tokenward_core::event::{ActorKind, By, Event, Kind, Origin, TokenSnapshot};
 use tokenward_core::right::Visitor;
 use tokenward_core::role::Mode;
 use tokenward_core::{Time, Uuid};
-use tokenward_store::events::{self, Filter, TargetLevel};
+use tokenward_store::events::{self, EventFilter, TargetLevel};
 
 use crate::world::{Organization, World, user};
 
@@ -28,8 +28,8 @@ async fn the_newest_event_of_each_thing_is_found_by_the_database(world: World) {
     let acme = ten_events(&world).await;
     let globex = world.organization("Globex").await;
     let mut reader = world.reader().await;
-    let tokens = Filter { kinds: Some(vec![Kind::TokenCreated, Kind::TokenDeleted]), ..Filter::default() };
-    let newest = async |reader: &mut tokenward_store::Reader, filter: &Filter, level, among, limit| {
+    let tokens = EventFilter { kinds: Some(vec![Kind::TokenCreated, Kind::TokenDeleted]), ..EventFilter::default() };
+    let newest = async |reader: &mut tokenward_store::Reader, filter: &EventFilter, level, among, limit| {
         events::newest_of_each(reader.conn(), &acme.grant, filter, level, among, limit).await.unwrap()
     };
     let expected = [(target(2), 10), (target(1), 9), (target(0), 8), (target(3), 7)];
@@ -44,14 +44,14 @@ async fn the_newest_event_of_each_thing_is_found_by_the_database(world: World) {
     assert!(events::payloads(reader.conn(), &globex.grant, &[10, 3]).await.unwrap().is_empty());
 }
 
-async fn list(world: &World, of: &Organization, filter: &Filter, limit: i64) -> Vec<events::Event> {
+async fn list(world: &World, of: &Organization, filter: &EventFilter, limit: i64) -> Vec<events::Event> {
     let mut reader = world.reader().await;
     let positions = events::positions(reader.conn(), &of.grant, filter, limit).await.unwrap();
     events::at(reader.conn(), &of.grant, &positions).await.unwrap()
 }
 
 /// The positions of the events that a filter finds.
-async fn positions(world: &World, of: &Organization, filter: Filter) -> Vec<i64> {
+async fn positions(world: &World, of: &Organization, filter: EventFilter) -> Vec<i64> {
     list(world, of, &filter, 1_000).await.iter().map(|event| event.position).collect()
 }
 
@@ -114,7 +114,7 @@ async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
         .in_project(project, "shop")
         .in_environment(environment, "staging", Mode::Staging);
     say(&world, &user("ada@acme.example"), event).await;
-    let read = list(&world, &acme, &Filter::default(), 1).await.remove(0);
+    let read = list(&world, &acme, &EventFilter::default(), 1).await.remove(0);
     assert_eq!((read.position, read.time, read.kind), (3, world.now(), Kind::TokenCreated));
     assert_eq!((read.target_id, read.actor.as_str(), read.origin), (target, "ada@acme.example", Some(Origin::Api)));
     let payload = read.payload.unwrap();
@@ -133,7 +133,7 @@ async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
     assert_eq!((payload.address.as_deref(), payload.user_agent.as_deref()), (Some("192.0.2.1"), Some("curl/8")));
 
     // What was not said is absent.
-    let plain = list(&world, &acme, &Filter::default(), 3).await.remove(2).payload.unwrap();
+    let plain = list(&world, &acme, &EventFilter::default(), 3).await.remove(2).payload.unwrap();
     assert_eq!((plain.before, plain.after, plain.project, plain.environment), (None, None, None, None));
     assert_eq!((plain.actor_kind, plain.actor_id), (ActorKind::Operator, None));
     assert_eq!((plain.address, plain.user_agent), (None, None));
@@ -141,8 +141,8 @@ async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
 
 async fn the_newest_event_comes_first(world: World) {
     let acme = ten_events(&world).await;
-    assert_eq!(positions(&world, &acme, Filter::default()).await, [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
-    let newest: Vec<i64> = list(&world, &acme, &Filter::default(), 3).await.iter().map(|e| e.position).collect();
+    assert_eq!(positions(&world, &acme, EventFilter::default()).await, [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
+    let newest: Vec<i64> = list(&world, &acme, &EventFilter::default(), 3).await.iter().map(|e| e.position).collect();
     assert_eq!(newest, [10, 9, 8]);
 }
 
@@ -150,19 +150,19 @@ async fn nobody_reads_the_events_of_another_organization(world: World) {
     let (acme, globex) = (world.organization("Acme").await, world.organization("Globex").await);
     // Of nobody's organization, and of one that has no others.
     say(&world, &By::operator(), Event::new(Kind::UserCreated, None, target(1), "")).await;
-    assert_eq!(positions(&world, &acme, Filter::default()).await, [2, 1]);
-    assert_eq!(positions(&world, &globex, Filter::default()).await, [4, 3]);
-    let foreign = Filter { target: Some(acme.id), ..Filter::default() };
+    assert_eq!(positions(&world, &acme, EventFilter::default()).await, [2, 1]);
+    assert_eq!(positions(&world, &globex, EventFilter::default()).await, [4, 3]);
+    let foreign = EventFilter { target: Some(acme.id), ..EventFilter::default() };
     assert!(positions(&world, &globex, foreign).await.is_empty());
 }
 
 async fn events_are_found_by_time_to_the_microsecond(world: World) {
     let acme = ten_events(&world).await;
     let begun = world.now().plus(-8);
-    let between = |from: Option<i64>, to: Option<i64>| Filter {
+    let between = |from: Option<i64>, to: Option<i64>| EventFilter {
         from: from.map(|n| begun.plus(n)),
         to: to.map(|n| begun.plus(n)),
-        ..Filter::default()
+        ..EventFilter::default()
     };
     // Event 3 is one microsecond after the beginning, 4 two. Both ends belong to it.
     assert_eq!(positions(&world, &acme, between(Some(3), Some(5))).await, [7, 6, 5]);
@@ -174,7 +174,7 @@ async fn events_are_found_by_time_to_the_microsecond(world: World) {
 
 async fn events_are_found_by_kind(world: World) {
     let acme = ten_events(&world).await;
-    let kinds = |kinds: &[Kind]| Filter { kinds: Some(kinds.to_vec()), ..Filter::default() };
+    let kinds = |kinds: &[Kind]| EventFilter { kinds: Some(kinds.to_vec()), ..EventFilter::default() };
     assert_eq!(positions(&world, &acme, kinds(&[Kind::TokenCreated])).await, [10, 8, 6, 4]);
     let two = kinds(&[Kind::TokenDeleted, Kind::MemberAdded]);
     assert_eq!(positions(&world, &acme, two).await, [9, 7, 5, 3, 2]);
@@ -185,13 +185,13 @@ async fn events_are_found_by_kind(world: World) {
 
 async fn events_are_found_by_target_actor_and_origin(world: World) {
     let acme = ten_events(&world).await;
-    let target = Filter { target: Some(target(1)), ..Filter::default() };
+    let target = EventFilter { target: Some(target(1)), ..EventFilter::default() };
     assert_eq!(positions(&world, &acme, target).await, [9, 5]);
-    let actor = |name: &str| Filter { actor: Some(name.to_owned()), ..Filter::default() };
+    let actor = |name: &str| EventFilter { actor: Some(name.to_owned()), ..EventFilter::default() };
     assert_eq!(positions(&world, &acme, actor("ada@acme.example")).await, [9, 6, 3]);
     assert_eq!(positions(&world, &acme, actor("operator")).await, [2, 1]);
     assert!(positions(&world, &acme, actor("' OR 1=1 --")).await.is_empty());
-    let origin = |origin| Filter { origin: Some(origin), ..Filter::default() };
+    let origin = |origin| EventFilter { origin: Some(origin), ..EventFilter::default() };
     assert_eq!(positions(&world, &acme, origin(Origin::Console)).await, [5, 4, 3]);
     assert_eq!(positions(&world, &acme, origin(Origin::Cli)).await, [2, 1]);
 }
@@ -208,7 +208,7 @@ async fn events_are_found_by_the_place_they_lie_in(world: World) {
     ];
     world.begin().await.commit(&events).await.unwrap();
     let places = async |project, environment| {
-        positions(&world, &acme, Filter { project, environment, ..Filter::default() }).await
+        positions(&world, &acme, EventFilter { project, environment, ..EventFilter::default() }).await
     };
     assert_eq!(places(Some(web), None).await, [5, 4]);
     assert_eq!(places(None, Some(production)).await, [6]);
@@ -219,18 +219,18 @@ async fn events_are_found_by_the_place_they_lie_in(world: World) {
 
 async fn conditions_count_together(world: World) {
     let acme = ten_events(&world).await;
-    let filter = Filter {
+    let filter = EventFilter {
         kinds: Some(vec![Kind::TokenCreated]),
         actor: Some("bob@acme.example".to_owned()),
         origin: Some(Origin::Api),
         from: Some(world.now().plus(-4)),
         to: Some(world.now()),
         before: Some(10),
-        ..Filter::default()
+        ..EventFilter::default()
     };
     assert_eq!(positions(&world, &acme, filter.clone()).await, [8]);
-    assert!(positions(&world, &acme, Filter { target: Some(target(1)), ..filter.clone() }).await.is_empty());
-    assert_eq!(positions(&world, &acme, Filter { target: Some(target(0)), ..filter }).await, [8]);
+    assert!(positions(&world, &acme, EventFilter { target: Some(target(1)), ..filter.clone() }).await.is_empty());
+    assert_eq!(positions(&world, &acme, EventFilter { target: Some(target(0)), ..filter }).await, [8]);
 }
 
 async fn pages_lead_to_older_and_back_to_newer_events(world: World) {
@@ -239,7 +239,7 @@ async fn pages_lead_to_older_and_back_to_newer_events(world: World) {
     world.organization("Globex").await;
     say(&world, &By::operator(), Event::new(Kind::ApiUpdated, Some(acme.id), target(9), "")).await;
     let page = async |before, after| {
-        let filter = Filter { before, after, ..Filter::default() };
+        let filter = EventFilter { before, after, ..EventFilter::default() };
         list(&world, &acme, &filter, 4).await.iter().map(|e| e.position).collect::<Vec<_>>()
     };
     let mut seen = Vec::new();
@@ -261,16 +261,16 @@ async fn pages_lead_to_older_and_back_to_newer_events(world: World) {
 async fn an_erased_event_is_still_listed_without_what_was_said_of_it(world: World) {
     let acme = ten_events(&world).await;
     world.sql("DELETE FROM event_payload WHERE position = 9").await;
-    let erased = &list(&world, &acme, &Filter::default(), 2).await[1];
+    let erased = &list(&world, &acme, &EventFilter::default(), 2).await[1];
     assert_eq!((erased.position, erased.kind, erased.target_id), (9, Kind::TokenDeleted, target(1)));
     assert_eq!((erased.actor.as_str(), erased.origin), ("", None));
     assert!(erased.payload.is_none());
-    let adas = Filter { actor: Some("ada@acme.example".to_owned()), ..Filter::default() };
+    let adas = EventFilter { actor: Some("ada@acme.example".to_owned()), ..EventFilter::default() };
     assert_eq!(positions(&world, &acme, adas).await, [6, 3]);
 }
 
 async fn an_event_of_an_unknown_kind_is_left_out(world: World) {
     let acme = ten_events(&world).await;
     world.sql("UPDATE event SET kind = 'from.the.future' WHERE position = 9").await;
-    assert_eq!(positions(&world, &acme, Filter::default()).await, [10, 8, 7, 6, 5, 4, 3, 2, 1]);
+    assert_eq!(positions(&world, &acme, EventFilter::default()).await, [10, 8, 7, 6, 5, 4, 3, 2, 1]);
 }

@@ -32,7 +32,7 @@ pub(super) fn check(module: &Module, source: &str) -> Checked {
 
 /// What kinds of rules a name has.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Shape {
+enum RuleShape {
     Value,
     Set,
     Function(usize),
@@ -40,7 +40,7 @@ enum Shape {
 
 struct Walk<'a> {
     source: &'a str,
-    rules: BTreeMap<String, Shape>,
+    rules: BTreeMap<String, RuleShape>,
     /// Which rules each rule names, and where it is.
     uses: BTreeMap<String, BTreeMap<String, (u32, u32)>>,
     /// The rule that is looked at.
@@ -84,7 +84,7 @@ impl Walk<'_> {
             }
         }
         match self.rules.get(ALLOW) {
-            Some(Shape::Value) => {}
+            Some(RuleShape::Value) => {}
             None => {
                 let known = nearest(ALLOW, self.rules.keys().map(String::as_str));
                 let help = match known {
@@ -95,7 +95,7 @@ impl Walk<'_> {
                     PolicyProblem::whole("The policy has no rule `allow`, so it would deny everything").help(help)
                 );
             }
-            Some(Shape::Set | Shape::Function(_)) => {
+            Some(RuleShape::Set | RuleShape::Function(_)) => {
                 let at = module.policy.iter().find(|rule| self.head(rule).is_ok_and(|(name, _)| name == ALLOW));
                 let problem = "`allow` is a set or a function here; a request is allowed by the value true alone";
                 let problem = match at {
@@ -120,13 +120,13 @@ impl Walk<'_> {
     }
 
     /// The name of a rule, and what it is.
-    fn head(&self, rule: &Rule) -> Checked<(String, Shape)> {
+    fn head(&self, rule: &Rule) -> Checked<(String, RuleShape)> {
         let (refr, shape) = match rule {
-            Rule::Default { refr, args, .. } if args.is_empty() => (refr, Shape::Value),
-            Rule::Default { refr, args, .. } => (refr, Shape::Function(args.len())),
-            Rule::Spec { head: RuleHead::Compr { refr, .. }, .. } => (refr, Shape::Value),
-            Rule::Spec { head: RuleHead::Set { refr, .. }, .. } => (refr, Shape::Set),
-            Rule::Spec { head: RuleHead::Func { refr, args, .. }, .. } => (refr, Shape::Function(args.len())),
+            Rule::Default { refr, args, .. } if args.is_empty() => (refr, RuleShape::Value),
+            Rule::Default { refr, args, .. } => (refr, RuleShape::Function(args.len())),
+            Rule::Spec { head: RuleHead::Compr { refr, .. }, .. } => (refr, RuleShape::Value),
+            Rule::Spec { head: RuleHead::Set { refr, .. }, .. } => (refr, RuleShape::Set),
+            Rule::Spec { head: RuleHead::Func { refr, args, .. }, .. } => (refr, RuleShape::Function(args.len())),
         };
         let Expr::Var { span, .. } = refr.as_ref() else {
             let problem = format!("`{}` is a rule for a part of a document", refr.span().text());
@@ -320,7 +320,7 @@ impl Walk<'_> {
             return Err(self.problem(called.span(), "This is not the name of a function"));
         };
         let takes = match self.rules.get(&name).copied() {
-            Some(Shape::Function(arguments)) => {
+            Some(RuleShape::Function(arguments)) => {
                 self.name(called.span())?;
                 arguments
             }

@@ -65,13 +65,13 @@ pub(super) fn value(asked: &PolicyInput<'_>, reads: &Reads) -> Result<Value, &'s
 }
 
 /// An object of which the names are known and the values are not.
-struct Shape<const N: usize> {
+struct KnownObject<const N: usize> {
     names: [Value; N],
     /// With null for all.
     blank: Object,
 }
 
-impl<const N: usize> Shape<N> {
+impl<const N: usize> KnownObject<N> {
     fn new(names: [&str; N]) -> Self {
         let names = names.map(Value::from);
         let fields: BTreeMap<_, _> = names.iter().map(|name| (name.clone(), Value::Null)).collect();
@@ -95,20 +95,20 @@ impl<const N: usize> Shape<N> {
 
 /// The objects of the input, made once a thread: threads that share them would wait for each other to count.
 struct Shapes {
-    input: Shape<4>,
-    place: Shape<6>,
-    request: Shape<3>,
-    token: Shape<2>,
+    input: KnownObject<4>,
+    place: KnownObject<6>,
+    request: KnownObject<3>,
+    token: KnownObject<2>,
 }
 
 thread_local! {
     static SHAPES: Shapes = Shapes {
-        input: Shape::new(["qovery_metadata", "request", "resource", "token"]),
-        place: Shape::new([
+        input: KnownObject::new(["qovery_metadata", "request", "resource", "token"]),
+        place: KnownObject::new([
             "cluster_id", "environment_id", "organization_id", "project_id", "service_id", "service_type",
         ]),
-        request: Shape::new(["body", "method", "path"]),
-        token: Shape::new(["id", "name"]),
+        request: KnownObject::new(["body", "method", "path"]),
+        token: KnownObject::new(["id", "name"]),
     };
 }
 

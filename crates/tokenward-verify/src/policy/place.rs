@@ -5,7 +5,7 @@ use tokenward_core::directory::Organization;
 
 /// The resources of the organization that a path names: an environment with its project and cluster, or a project, or a cluster.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) struct Place {
+pub(crate) struct RequestPlace {
     pub(crate) project: Option<Uuid>,
     pub(crate) environment: Option<Uuid>,
     pub(crate) cluster: Option<Uuid>,
@@ -13,19 +13,19 @@ pub(crate) struct Place {
 
 /// What a path is about, by its decoded segments. `None` where a path of our own API names what the organization does not have:
 /// what is said of it would be said of nothing.
-pub(crate) fn place(organization: &Organization, segments: &[String], of_ours: bool) -> Option<Place> {
+pub(crate) fn place(organization: &Organization, segments: &[String], of_ours: bool) -> Option<RequestPlace> {
     let ids = segments.iter().enumerate().filter_map(|(at, segment)| Some((at, id(segment)?)));
-    let mut found = Place::default();
+    let mut found = RequestPlace::default();
     for (at, id) in ids {
         if let Some(environment) = organization.environments().get(&id) {
             let (project, cluster) = (Some(environment.project), Some(environment.cluster));
-            return Some(Place { project, environment: Some(id), cluster });
+            return Some(RequestPlace { project, environment: Some(id), cluster });
         }
         let before = at.checked_sub(1).and_then(|at| segments.get(at)).map(String::as_str);
         if organization.projects().contains_key(&id) {
-            found = Place { project: Some(id), ..found };
+            found = RequestPlace { project: Some(id), ..found };
         } else if organization.clusters().contains_key(&id) {
-            found = Place { cluster: found.cluster.or(Some(id)), ..found };
+            found = RequestPlace { cluster: found.cluster.or(Some(id)), ..found };
         } else if of_ours
             && (matches!(before, Some("environment" | "project" | "cluster"))
                 || before == Some("organization") && id != organization.id)
@@ -33,7 +33,7 @@ pub(crate) fn place(organization: &Organization, segments: &[String], of_ours: b
             return None;
         }
     }
-    Some(if found.project.is_some() { Place { cluster: None, ..found } } else { found })
+    Some(if found.project.is_some() { RequestPlace { cluster: None, ..found } } else { found })
 }
 
 /// An id as we write it; other programs know more forms.

@@ -99,8 +99,8 @@ enum Action {
     PolicyToken { id: Uuid, body: Box<PolicyApiTokenEditRequest>, role: Option<String> },
     SignInRules { rules: Vec<file::SignInRule>, etag: Option<HeaderValue> },
     SignIn { body: SignInPolicyBody, etag: Option<HeaderValue> },
-    NewVariable { place: more::Place, secret: bool, body: Box<VariableRequest> },
-    Variable { place: more::Place, id: Uuid, body: Box<VariableEdit> },
+    NewVariable { place: more::VariableOwnerPlace, secret: bool, body: Box<VariableRequest> },
+    Variable { place: more::VariableOwnerPlace, id: Uuid, body: Box<VariableEdit> },
     Delete(String),
     RemoveMember(Uuid),
 }
@@ -176,7 +176,7 @@ struct Survey<'a> {
     /// Where files are that it names.
     directory: PathBuf,
     /// What many steps ask for is looked up once.
-    known: Known,
+    known: FetchedOnce,
     /// What a service writes is kept by others, and a link opens an account.
     prints_links: bool,
     /// What is wrong in the file, told together.
@@ -185,7 +185,7 @@ struct Survey<'a> {
 
 /// The roles, until one is made, and the members.
 #[derive(Default)]
-struct Known {
+struct FetchedOnce {
     roles: Mutex<Option<Arc<Vec<ApiAnswer<AvailableRole>>>>>,
     members: OnceCell<Vec<ApiAnswer<Member>>>,
 }
@@ -204,7 +204,7 @@ impl<'a> Survey<'a> {
             base: format!("/organization/{}", organization.id),
             file,
             directory,
-            known: Known::default(),
+            known: FetchedOnce::default(),
             prints_links: true,
             faults: Mutex::default(),
         })

@@ -49,7 +49,7 @@ pub struct ListArgs {
 }
 
 /// Which events, and of which organization.
-struct Asked {
+struct EventListQuery {
     path: String,
     event_type: Option<String>,
     target_type: Option<String>,
@@ -63,7 +63,7 @@ pub async fn run(args: ListArgs, context: &Context<'_>) -> Result {
     let clock = SystemClock::default();
     let until = args.until.map(|until| until.at(clock.now(), args.follow));
     let organization = context.client.organization(context.global).await?;
-    let asked = Asked {
+    let asked = EventListQuery {
         path: format!("/organization/{}/events", organization.id),
         event_type: upper(args.event_type),
         target_type: upper(args.target_type),
@@ -92,7 +92,7 @@ pub async fn run(args: ListArgs, context: &Context<'_>) -> Result {
 }
 
 /// The newest events, and whether there are more.
-async fn newest(asked: &Asked, limit: usize, context: &Context<'_>) -> Result<(Vec<ApiAnswer<Event>>, bool)> {
+async fn newest(asked: &EventListQuery, limit: usize, context: &Context<'_>) -> Result<(Vec<ApiAnswer<Event>>, bool)> {
     let mut events: Vec<ApiAnswer<Event>> = Vec::new();
     let mut token: Option<String> = None;
     while events.len() < limit {
@@ -114,7 +114,12 @@ async fn newest(asked: &Asked, limit: usize, context: &Context<'_>) -> Result<(V
 }
 
 /// A page of the log from some place of it on.
-async fn page(asked: &Asked, size: usize, from: (&str, Option<&str>), context: &Context<'_>) -> Result<EventPage> {
+async fn page(
+    asked: &EventListQuery,
+    size: usize,
+    from: (&str, Option<&str>),
+    context: &Context<'_>,
+) -> Result<EventPage> {
     let size = size.to_string();
     let query = [
         ("pageSize", Some(size.as_str())),
@@ -130,7 +135,7 @@ async fn page(asked: &Asked, size: usize, from: (&str, Option<&str>), context: &
 
 /// What there is, and then what comes, each event once and in the order of the log.
 async fn follow(
-    asked: &Asked,
+    asked: &EventListQuery,
     limit: usize,
     until: Option<Time>,
     clock: &SystemClock,
@@ -172,7 +177,7 @@ async fn follow(
 }
 
 /// The next events behind a place of the log, the newest first.
-async fn since(asked: &Asked, last: i64, context: &Context<'_>) -> Result<Vec<ApiAnswer<Event>>> {
+async fn since(asked: &EventListQuery, last: i64, context: &Context<'_>) -> Result<Vec<ApiAnswer<Event>>> {
     let last = last.to_string();
     Ok(page(asked, PAGE, ("stepBackToken", Some(last.as_str())), context).await?.events)
 }

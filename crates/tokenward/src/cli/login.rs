@@ -45,13 +45,13 @@ pub struct LoginArgs {
 }
 
 /// How to sign in.
-enum Way {
+enum LoginWay {
     Password(Option<String>),
     Browser { open: bool },
     Device,
 }
 
-impl Way {
+impl LoginWay {
     fn of(args: LoginArgs) -> Result<Self> {
         if args.email.is_some() || args.password {
             return Ok(Self::Password(args.email));
@@ -71,7 +71,7 @@ impl Way {
 }
 
 pub async fn login(args: LoginArgs, global: &Global) -> Result {
-    let way = Way::of(args)?;
+    let way = LoginWay::of(args)?;
     let path = credentials::path()?;
     let mut file = Credentials::load(&path)?;
     let base = client::base(global.url.as_deref(), file.current.as_deref())?;
@@ -80,9 +80,9 @@ pub async fn login(args: LoginArgs, global: &Global) -> Result {
     }
     let client = Client::anonymous(global, base.clone())?;
     let login = match way {
-        Way::Password(email) => by_password(&client, email).await?,
-        Way::Browser { open } => by_browser(&client, global, open).await?,
-        Way::Device => by_device(&client, global).await?,
+        LoginWay::Password(email) => by_password(&client, email).await?,
+        LoginWay::Browser { open } => by_browser(&client, global, open).await?,
+        LoginWay::Device => by_device(&client, global).await?,
     };
     let shown = json!({ "url": base, "email": login.email, "expires_at": login.expires_at });
     let until = Time::parse(&login.expires_at);

@@ -288,20 +288,24 @@ async fn delete(
 }
 
 /// A role as it is decided by, with the names of its clusters and projects.
-struct Known {
+struct NamedRole {
     role: Role,
     names: HashMap<Uuid, String>,
 }
 
-async fn core_role(role: &AvailableRole, context: &Context<'_>, organization: &ChosenOrganization) -> Result<Known> {
+async fn core_role(
+    role: &AvailableRole,
+    context: &Context<'_>,
+    organization: &ChosenOrganization,
+) -> Result<NamedRole> {
     if let Some(built_in) = built_in(role) {
-        return Ok(Known { role: Role::built_in(role.id, built_in), names: HashMap::new() });
+        return Ok(NamedRole { role: Role::built_in(role.id, built_in), names: HashMap::new() });
     }
     let custom: ApiAnswer<CustomRole> = context.client.get(&path(organization, role.id)).await?;
-    Known::of(&custom)
+    NamedRole::of(&custom)
 }
 
-impl Known {
+impl NamedRole {
     fn of(custom: &CustomRole) -> Result<Self> {
         let (mut matrix, mut names) = (Matrix::default(), HashMap::new());
         for it in &custom.cluster_permissions {
@@ -329,7 +333,7 @@ impl Known {
 }
 
 /// What a role goes beyond another one by, in a line.
-fn told(beyond: &Beyond, of: &Known) -> String {
+fn told(beyond: &Beyond, of: &NamedRole) -> String {
     let name = |id: &Uuid| of.names.get(id).cloned().unwrap_or_else(|| id.to_string());
     let project = |(id, access): &(Uuid, ProjectAccess)| {
         let levels = Mode::ALL.into_iter().filter(|mode| access.level(*mode) != EnvironmentLevel::NoAccess);

@@ -47,7 +47,7 @@ pub async fn whoami(context: &Context<'_>) -> Result {
         Some(_) => None,
         None => member_of(answer.id, context).await?,
     };
-    if let (Some(Place { organization, role }), Some(raw)) = (&place, answer.raw.as_object_mut()) {
+    if let (Some(OwnMembership { organization, role }), Some(raw)) = (&place, answer.raw.as_object_mut()) {
         raw.insert("organization".to_owned(), json!(organization));
         raw.insert("role".to_owned(), json!(role));
     }
@@ -74,14 +74,14 @@ pub async fn whoami(context: &Context<'_>) -> Result {
 }
 
 /// Where a person is a member, and as what.
-struct Place {
+struct OwnMembership {
     organization: Reference,
     /// Not where members may not be seen.
     role: Option<Reference>,
 }
 
 /// The organization that commands are about, and the role of this person there; `None` where no one organization is meant.
-async fn member_of(account: Uuid, context: &Context<'_>) -> Result<Option<Place>> {
+async fn member_of(account: Uuid, context: &Context<'_>) -> Result<Option<OwnMembership>> {
     let chosen = match context.client.organization(context.global).await {
         Ok(chosen) => chosen,
         Err(failure) if matches!(failure.exit, Exit::Usage | Exit::NotFound) => {
@@ -101,5 +101,5 @@ async fn member_of(account: Uuid, context: &Context<'_>) -> Result<Option<Place>
         Err(failure) => return Err(failure),
     };
     let organization = Reference { id: organization.id, name: organization.name.clone() };
-    Ok(Some(Place { organization, role }))
+    Ok(Some(OwnMembership { organization, role }))
 }

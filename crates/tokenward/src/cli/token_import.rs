@@ -80,7 +80,7 @@ pub async fn run(args: ImportArgs, context: &Context<'_>) -> Result {
     if rows.is_empty() {
         return Err(Failure::error(format!("{shown} has no token.")));
     }
-    let names = Names::of(&rows, context).await?;
+    let names = ImportNames::of(&rows, context).await?;
     let (body, count) = bodies(&rows, &names)?;
     drop(rows);
     let path = format!("{}/import", tokens_of(context).await?);
@@ -110,14 +110,14 @@ async fn send(
 }
 
 /// What rows name by words that people know.
-struct Names {
+struct ImportNames {
     roles: HashMap<String, Uuid>,
     members: HashMap<String, Uuid>,
     projects: HashMap<String, Uuid>,
     environments: HashMap<String, Uuid>,
 }
 
-impl Names {
+impl ImportNames {
     /// Looks each of them up once.
     async fn of(rows: &[Row], context: &Context<'_>) -> Result<Self> {
         let organization = context.client.organization(context.global).await?;
@@ -163,7 +163,7 @@ fn in_line(line: usize, failure: Failure) -> Failure {
 }
 
 /// The body that the server gets: its lines have the numbers of those in the file.
-fn bodies(rows: &[Row], names: &Names) -> Result<(Vec<u8>, usize)> {
+fn bodies(rows: &[Row], names: &ImportNames) -> Result<(Vec<u8>, usize)> {
     let bar = if std::io::stderr().is_terminal() { ProgressBar::new(rows.len() as u64) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("Reading {bar:40} {human_pos}/{human_len} {eta}") {
         bar.set_style(style);
@@ -199,7 +199,7 @@ fn bodies(rows: &[Row], names: &Names) -> Result<(Vec<u8>, usize)> {
 }
 
 /// What makes the token of a row. No problem repeats a secret.
-fn request(row: &Row, names: &Names, prefixes: &Prefixes) -> std::result::Result<ApiTokenRequest, String> {
+fn request(row: &Row, names: &ImportNames, prefixes: &Prefixes) -> std::result::Result<ApiTokenRequest, String> {
     if let Some(unknown) = row.fields.keys().find(|key| !FIELDS.contains(&key.as_str())) {
         return Err(format!("`{unknown}` is nothing that a token has; {}", known_words(unknown, FIELDS.into_iter())));
     }
@@ -318,8 +318,8 @@ fn networks(said: Option<&Value>) -> std::result::Result<Option<Vec<ApiTokenNetw
 mod tests {
     use super::*;
 
-    fn names() -> Names {
-        Names {
+    fn names() -> ImportNames {
+        ImportNames {
             roles: HashMap::from([("viewer".to_owned(), Uuid::nil())]),
             members: HashMap::new(),
             projects: HashMap::from([("the shop".to_owned(), Uuid::max())]),

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use tokenward_core::right::Operator;
-use tokenward_server::service::identity_moves::{self, Counted, ROWS, Row};
+use tokenward_server::service::identity_moves::{self, Counted, IdentityTableRow, ROWS};
 use tokenward_server::service::set_up;
 
 use super::{DataArgs, offline_store as store};
@@ -104,7 +104,7 @@ fn written(text: &str) -> String {
 }
 
 /// The rows of a table, by the names in its first line, in whatever order.
-fn rows(text: &str) -> Result<Vec<Row>> {
+fn rows(text: &str) -> Result<Vec<IdentityTableRow>> {
     let mut records = records(text.trim_start_matches('\u{feff}'))?.into_iter();
     let Some(names) = records.next() else { bail!("the table is empty: its first line is {}", COLUMNS.join(",")) };
     let mut places = [0; 3];
@@ -121,7 +121,7 @@ fn rows(text: &str) -> Result<Vec<Row>> {
             bail!("line {}: {} values for {} columns", number + 2, record.len(), names.len());
         }
         let [email, issuer, subject] = places.map(|place| record[place].trim().to_owned());
-        rows.push(Row { email, issuer, subject });
+        rows.push(IdentityTableRow { email, issuer, subject });
         if rows.len() > ROWS {
             bail!("the table has more than {ROWS} lines");
         }
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_table_is_read_as_it_is_written() {
-        let row = |email: &str, subject: &str| Row {
+        let row = |email: &str, subject: &str| IdentityTableRow {
             email: email.into(),
             issuer: "https://i".into(),
             subject: subject.into(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokenward_core::Uuid;
 use tokenward_core::time::MINUTE;
-use tokenward_server::config::Place;
+use tokenward_server::config::ListenAddress;
 
 use crate::browser::{Browser, with_browser};
 use crate::support::{Organization, PASSWORD, Server, config};
@@ -18,7 +18,7 @@ pub async fn named() -> (Server, Organization, String) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let directory = tempfile::tempdir().unwrap();
     let mut config = config(directory.path());
-    config.listen = vec![Place::Address(SocketAddr::from(([127, 0, 0, 1], port)))];
+    config.listen = vec![ListenAddress::Address(SocketAddr::from(([127, 0, 0, 1], port)))];
     let url = format!("http://localhost:{port}");
     config.public_url = Some(url.clone());
     let (server, acme) = Server::with_owner_and(directory, config).await;

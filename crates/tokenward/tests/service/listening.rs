@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use tokenward_server::config::Place;
+use tokenward_server::config::ListenAddress;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -28,10 +28,10 @@ async fn it_listens_at_several_addresses_and_a_socket_which_goes_with_it() {
     let socket = beside.path().join("t.sock");
     let second = free_port();
     let mut config = support::config(directory.path());
-    config.listen.push(Place::Address(([127, 0, 0, 1], second).into()));
-    config.listen.push(Place::Socket { path: socket.clone(), mode: 0o660 });
+    config.listen.push(ListenAddress::Address(([127, 0, 0, 1], second).into()));
+    config.listen.push(ListenAddress::Socket { path: socket.clone(), mode: 0o660 });
     let six = std::net::TcpListener::bind("[::1]:0").ok().map(|free| free.local_addr().unwrap());
-    config.listen.extend(six.map(Place::Address));
+    config.listen.extend(six.map(ListenAddress::Address));
     let (server, acme) = Server::with_owner_and(directory, config).await;
     let ok = "HTTP/1.1 200 OK";
     assert_eq!(ask(TcpStream::connect(server.running.address).await.unwrap()).await, ok);

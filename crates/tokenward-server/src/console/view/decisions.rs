@@ -6,7 +6,7 @@ use super::{Chip, Choice, Moment, Pager, Shell};
 
 /// What was decided.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Outcome {
+pub enum DecisionOutcome {
     /// Yes.
     Allowed,
     /// No, with the reason as people read it: `Permission denied`, `Expired`.
@@ -15,7 +15,7 @@ pub enum Outcome {
 
 /// What was asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Wanted {
+pub enum AskedFor {
     /// Only whose token it is.
     Identity,
     /// A permission.
@@ -32,13 +32,13 @@ pub struct DecisionRow {
     /// When.
     pub at: Moment,
     /// The outcome.
-    pub outcome: Outcome,
+    pub outcome: DecisionOutcome,
     /// The token's id and name; `None` when the text was not a token or not known.
     pub token: Option<(String, String)>,
     /// The id of a token that was removed since: it has no name and no page any more.
     pub removed: Option<String>,
     /// What was asked.
-    pub wanted: Wanted,
+    pub wanted: AskedFor,
     /// The client's address.
     pub address: Option<String>,
     /// The permission that was missing.

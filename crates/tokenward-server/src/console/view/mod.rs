@@ -48,7 +48,7 @@ pub use apis::{
     UnknownRoute,
 };
 pub use command_line::{CommandLinePage, DevicePage, HandedPage, WaitingMachine};
-pub use decisions::{DecisionFilter, DecisionRow, DecisionsPage, MendRow, Outcome, Wanted};
+pub use decisions::{AskedFor, DecisionFilter, DecisionOutcome, DecisionRow, DecisionsPage, MendRow};
 pub use events::{EventFilters, EventRow, EventsPage, FieldChange, LogCheckPage, LogVerdict, Tone, event_label};
 pub use gate::{
     ErrorInsidePage, ErrorPage, IdentityPage, IdentityStep, InvitationPage, InvitationStep, InvitedTo, NeedsTlsPage,

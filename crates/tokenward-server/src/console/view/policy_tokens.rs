@@ -3,8 +3,8 @@
 use askama::Template;
 
 use super::{
-    Choice, FormField, Outcome, Pager, ProofFields, RevocationView, Shell, TokenForm, TokenRow, TokenState, TokenUsage,
-    VersionRow, Wanted,
+    AskedFor, Choice, DecisionOutcome, FormField, Pager, ProofFields, RevocationView, Shell, TokenForm, TokenRow,
+    TokenState, TokenUsage, VersionRow,
 };
 
 /// `…/policy-tokens`.

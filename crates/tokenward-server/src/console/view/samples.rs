@@ -291,7 +291,7 @@ pub fn invitation_created() -> InvitationCreatedPage {
     }
 }
 
-fn decision(n: u32, ago: Micros, outcome: Outcome, wanted: Wanted) -> DecisionRow {
+fn decision(n: u32, ago: Micros, outcome: DecisionOutcome, wanted: AskedFor) -> DecisionRow {
     DecisionRow {
         id: format!("n1-7f3c9a{n:02}"),
         at: moment(-ago),
@@ -314,7 +314,7 @@ fn mend(text: &str, effect: &str, may: bool) -> MendRow {
 }
 
 fn decisions() -> Vec<DecisionRow> {
-    let request = |method: &str, path: &str| Wanted::Request(method.into(), path.into());
+    let request = |method: &str, path: &str| AskedFor::Request(method.into(), path.into());
     vec![
         DecisionRow {
             missing: Some("invoices:write".into()),
@@ -329,25 +329,25 @@ fn decisions() -> Vec<DecisionRow> {
             ..decision(
                 1,
                 12 * SECOND,
-                Outcome::Denied("Permission denied".into()),
+                DecisionOutcome::Denied("Permission denied".into()),
                 request("POST", "/invoices/2026-11/lines"),
             )
         },
-        decision(2, 4 * MINUTE, Outcome::Allowed, request("GET", "/invoices/2026-11")),
+        decision(2, 4 * MINUTE, DecisionOutcome::Allowed, request("GET", "/invoices/2026-11")),
         DecisionRow {
             token: None,
             sentence: Some(
                 "This is not a token: its form or its checksum is wrong. Was a part of it lost in copying?".into(),
             ),
-            ..decision(3, 9 * MINUTE, Outcome::Denied("Malformed".into()), Wanted::Identity)
+            ..decision(3, 9 * MINUTE, DecisionOutcome::Denied("Malformed".into()), AskedFor::Identity)
         },
         DecisionRow {
             token: Some((id(13), "old-jenkins".into())),
-            ..decision(4, HOUR, Outcome::Denied("Expired".into()), Wanted::Permission("orders:read".into()))
+            ..decision(4, HOUR, DecisionOutcome::Denied("Expired".into()), AskedFor::Permission("orders:read".into()))
         },
         DecisionRow {
             token: Some((id(10), NASTY.into())),
-            ..decision(5, 3 * HOUR, Outcome::Allowed, Wanted::Permission("orders:read".into()))
+            ..decision(5, 3 * HOUR, DecisionOutcome::Allowed, AskedFor::Permission("orders:read".into()))
         },
     ]
 }

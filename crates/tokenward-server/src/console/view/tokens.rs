@@ -6,8 +6,8 @@ use askama::Template;
 use tokenward_core::network::NotedNetwork;
 
 use super::{
-    Bars, Chip, Choice, DecisionRow, FormField, GrantedView, Moment, Outcome, Pager, ProofFields, RoleChoices, RoleTag,
-    Shell, Wanted,
+    AskedFor, Bars, Chip, Choice, DecisionOutcome, DecisionRow, FormField, GrantedView, Moment, Pager, ProofFields,
+    RoleChoices, RoleTag, Shell,
 };
 
 /// What a token is in, as the list shows it.

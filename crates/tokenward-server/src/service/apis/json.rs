@@ -9,13 +9,14 @@ use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 use super::fault::{VALUES_MAX, short, too_many_values};
-use super::keep::Place;
+use super::keep::DocumentPlace;
 
 /// Reads one document.
 pub(super) fn read(text: impl Read) -> Result<Value, String> {
     let mut reader = serde_json::Deserializer::from_reader(BufReader::new(text));
     let mut left = VALUES_MAX;
-    let value = Strict(&mut left, Place::Root).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    let value =
+        Strict(&mut left, DocumentPlace::Root).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     // What this module itself refuses is JSON all the same, and what is no text is not even none.
     value.map_err(|error| match error.classify() {
         Category::Data | Category::Io => error.to_string(),
@@ -24,10 +25,10 @@ pub(super) fn read(text: impl Read) -> Result<Value, String> {
 }
 
 /// Reads a value at a place, as long as values are left.
-struct Strict<'a>(&'a mut usize, Place);
+struct Strict<'a>(&'a mut usize, DocumentPlace);
 
 impl Strict<'_> {
-    fn next<E: Error>(&mut self, place: Place) -> Result<Strict<'_>, E> {
+    fn next<E: Error>(&mut self, place: DocumentPlace) -> Result<Strict<'_>, E> {
         match self.0.checked_sub(1) {
             Some(left) => *self.0 = left,
             None => return Err(E::custom(too_many_values())),
@@ -87,7 +88,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut map = Map::new();
         while let Some(key) = all.next_key::<String>()? {
             let place = self.1.below(&key);
-            if place == Place::Nothing {
+            if place == DocumentPlace::Nothing {
                 all.next_value::<IgnoredAny>()?;
                 continue;
             }

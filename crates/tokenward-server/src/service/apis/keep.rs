@@ -5,7 +5,7 @@ use tokenward_core::nearest::distance;
 
 /// Where a reader is in a document.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Place {
+pub(super) enum DocumentPlace {
     /// The document itself.
     Root,
     /// `components`.
@@ -34,20 +34,22 @@ const PERMISSION: &str = "x-permission";
 /// What somebody will have meant by a key that says nothing of routes where it stands, though it looks as if: an extension of
 /// ours that is misspelt or stands elsewhere, or a word of OpenAPI on which the need of a route depends. Passed over, the
 /// routes would be others than were meant. The words complete the sentence "the key … ".
-pub(super) fn meant(place: Place, key: &str) -> Option<String> {
+pub(super) fn meant(place: DocumentPlace, key: &str) -> Option<String> {
     // Longer than any of them by far.
     if key.len() > 32 {
         return None;
     }
     let folded = key.to_ascii_lowercase().replace('_', "-");
     let of_openapi = match place {
-        Place::Root => &["paths", "security", "servers"][..],
-        Place::Item if METHODS.contains(&folded.as_str()) => &[],
-        Place::Item => &["servers", "get", "put", "post", "delete", "options", "head", "patch", "trace", "query"],
-        Place::Operation => &["security", "servers"],
+        DocumentPlace::Root => &["paths", "security", "servers"][..],
+        DocumentPlace::Item if METHODS.contains(&folded.as_str()) => &[],
+        DocumentPlace::Item => {
+            &["servers", "get", "put", "post", "delete", "options", "head", "patch", "trace", "query"]
+        }
+        DocumentPlace::Operation => &["security", "servers"],
         _ => return None,
     };
-    if place == Place::Item && folded != key && METHODS.contains(&folded.as_str()) {
+    if place == DocumentPlace::Item && folded != key && METHODS.contains(&folded.as_str()) {
         return Some(format!("is not known; did you mean `{folded}`?"));
     }
     // A letter too many, too few, or two swapped: `schemes` and `servers` are further from each other.
@@ -64,8 +66,8 @@ pub(super) fn meant(place: Place, key: &str) -> Option<String> {
         return after_us.map(|_| format!("is not known; known are {known}"));
     };
     let here = match place {
-        Place::Root => OF_DOCUMENT.contains(&own),
-        Place::Item | Place::Operation => own == PERMISSION,
+        DocumentPlace::Root => OF_DOCUMENT.contains(&own),
+        DocumentPlace::Item | DocumentPlace::Operation => own == PERMISSION,
         _ => return None,
     };
     match (here, key == own) {
@@ -76,7 +78,7 @@ pub(super) fn meant(place: Place, key: &str) -> Option<String> {
     }
 }
 
-impl Place {
+impl DocumentPlace {
     /// Where the value of this key is.
     pub(super) fn below(self, key: &str) -> Self {
         // It is kept, so that it can be told.
@@ -123,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_says_something_of_routes_is_kept() {
-        let at = |path: &[&str]| path.iter().fold(Place::Root, |place, key| place.below(key));
+        let at = |path: &[&str]| path.iter().fold(DocumentPlace::Root, |place, key| place.below(key));
         for kept in [
             &["openapi"][..],
             &["security"],
@@ -133,7 +135,7 @@ mod tests {
             &["paths", "/a", "additionalOperations", "COPY", "x-permission"],
             &["components", "pathItems", "A", "$ref"],
         ] {
-            assert_eq!(at(kept), Place::Whole, "{kept:?}");
+            assert_eq!(at(kept), DocumentPlace::Whole, "{kept:?}");
         }
         for passed in [
             &["info", "title"][..],
@@ -143,13 +145,13 @@ mod tests {
             &["x-logo"],
             &["paths", "/a", "get", "x-permission-model"],
         ] {
-            assert_eq!(at(passed), Place::Nothing, "{passed:?}");
+            assert_eq!(at(passed), DocumentPlace::Nothing, "{passed:?}");
         }
     }
 
     #[test]
     fn an_extension_of_ours_is_known_where_it_stands_and_otherwise_told() {
-        use Place::{Item, Operation, Root};
+        use DocumentPlace::{Item, Operation, Root};
         for (place, key) in [
             (Root, "x-unknown-route"),
             (Root, "x-allow-paths"),
@@ -163,7 +165,7 @@ mod tests {
             (Item, "get"),
             (Root, "schemes"),
             (Operation, "x-stream-permissions"),
-            (Place::Whole, "x-permissions"),
+            (DocumentPlace::Whole, "x-permissions"),
         ] {
             assert_eq!(meant(place, key), None, "{key}");
         }
@@ -196,7 +198,7 @@ mod tests {
             (Root, "x-permission", "it stands in a path or an operation"),
         ] {
             assert!(meant(place, key).is_some_and(|told| told.ends_with(says)), "{key}: {:?}", meant(place, key));
-            assert_eq!(place.below(key), Place::Whole, "{key}");
+            assert_eq!(place.below(key), DocumentPlace::Whole, "{key}");
         }
     }
 }

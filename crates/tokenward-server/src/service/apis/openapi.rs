@@ -13,7 +13,7 @@ use tokenward_store::apis::KeptRoute;
 
 use super::fault::{place, short};
 use super::found::{Document, FoundRoutes, readings, unknown};
-use super::keep::{METHODS, Place, meant};
+use super::keep::{DocumentPlace, METHODS, meant};
 use super::sense::{self, Scope};
 use super::servers::Servers;
 
@@ -22,7 +22,7 @@ const REFERENCES_MAX: usize = 8;
 
 /// Reads one. `api` is the name under which it is imported.
 pub(super) fn read(document: &Map<String, Value>, api: &str, said: Option<Readings>) -> Result<Document> {
-    if let Some((key, problem)) = document.keys().find_map(|key| Some((key, meant(Place::Root, key)?))) {
+    if let Some((key, problem)) = document.keys().find_map(|key| Some((key, meant(DocumentPlace::Root, key)?))) {
         return Err(Error::invalid(short(key), problem));
     }
     let served = Servers::of_document(document).map_err(|problem| Error::invalid("servers", problem))?;
@@ -54,7 +54,7 @@ pub(super) fn read(document: &Map<String, Value>, api: &str, said: Option<Readin
             }
         };
         for key in item.keys() {
-            if let Some(problem) = meant(Place::Item, key) {
+            if let Some(problem) = meant(DocumentPlace::Item, key) {
                 found.fault(&short(path), format!("has a key that is none: `{}` {problem}", short(key)));
             }
         }
@@ -69,7 +69,7 @@ pub(super) fn read(document: &Map<String, Value>, api: &str, said: Option<Readin
                 continue;
             };
             for key in operation.keys() {
-                if let Some(problem) = meant(Place::Operation, key) {
+                if let Some(problem) = meant(DocumentPlace::Operation, key) {
                     found.fault(&at, format!("has a key that is none: `{}` {problem}", short(key)));
                 }
             }

@@ -8,7 +8,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Value};
 
 use super::fault::{VALUES_MAX, short, too_many_values};
-use super::keep::Place;
+use super::keep::DocumentPlace;
 use super::text::{Letters, Utf8};
 
 /// Deepest nesting of a document of routes; JSON has the same limit.
@@ -18,18 +18,18 @@ const DEPTH_OF_ALL: usize = 32;
 
 /// What is being filled.
 enum OpenNode {
-    List(Vec<Value>, Place),
+    List(Vec<Value>, DocumentPlace),
     /// A mapping, and the key whose value comes next.
-    Map(Map<String, Value>, Option<String>, Place),
+    Map(Map<String, Value>, Option<String>, DocumentPlace),
 }
 
 impl OpenNode {
     /// Where the next value is. A key is where its mapping is.
-    fn next(&self) -> Place {
+    fn next(&self) -> DocumentPlace {
         match self {
             Self::List(_, place) => place.element(),
             Self::Map(_, Some(key), place) => place.below(key),
-            Self::Map(_, None, _) => Place::Whole,
+            Self::Map(_, None, _) => DocumentPlace::Whole,
         }
     }
 }
@@ -37,17 +37,17 @@ impl OpenNode {
 /// Reads one document. Every scalar but a plain null, true or false is a text: no route needs a number.
 pub(super) fn read(text: &mut Utf8<impl Read>) -> Result<Value, String> {
     let failed = Cell::new(None);
-    let read = read_letters(Letters::new(text, &failed), Place::Root, DEPTH);
+    let read = read_letters(Letters::new(text, &failed), DocumentPlace::Root, DEPTH);
     // Where the text cannot be read, the reader has seen an end that is none.
     failed.take().map_or(read, |error| Err(error.to_string()))
 }
 
 /// Reads a text of which all counts, and in which every key is a text. The error completes the sentence that begins with its name.
 pub fn read_all(text: &str) -> Result<Value, String> {
-    read_letters(text.chars(), Place::Whole, DEPTH_OF_ALL)
+    read_letters(text.chars(), DocumentPlace::Whole, DEPTH_OF_ALL)
 }
 
-fn read_letters(letters: impl Iterator<Item = char>, root: Place, depth: usize) -> Result<Value, String> {
+fn read_letters(letters: impl Iterator<Item = char>, root: DocumentPlace, depth: usize) -> Result<Value, String> {
     let mut open: Vec<OpenNode> = Vec::new();
     let mut whole: Option<Value> = None;
     let mut count = 0;
@@ -58,7 +58,7 @@ fn read_letters(letters: impl Iterator<Item = char>, root: Place, depth: usize) 
         let line = span.start.line();
         let fault = |problem: &str| format!("line {line}: {problem}");
         let place = open.last().map_or(root, OpenNode::next);
-        if passing > 0 || place == Place::Nothing {
+        if passing > 0 || place == DocumentPlace::Nothing {
             match event {
                 Event::SequenceStart(..) | Event::MappingStart(..) => passing += 1,
                 Event::SequenceEnd | Event::MappingEnd => passing -= 1,
@@ -121,7 +121,7 @@ fn read_letters(letters: impl Iterator<Item = char>, root: Place, depth: usize) 
                     count -= 1;
                     let new = match value {
                         Value::String(text) => text,
-                        _ if root == Place::Whole => return Err(fault("a key must be a text")),
+                        _ if root == DocumentPlace::Whole => return Err(fault("a key must be a text")),
                         other => other.to_string(),
                     };
                     if map.contains_key(&new) {

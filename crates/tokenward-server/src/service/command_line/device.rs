@@ -33,7 +33,7 @@ const SLOWEST: Micros = 60 * SECOND;
 const TRIES: usize = 4;
 
 /// What a machine gets that asks.
-pub struct Asked {
+pub struct DeviceCodes {
     /// What it shows when it asks again.
     pub device_code: Zeroizing<String>,
     /// What a person types, as it is shown.
@@ -89,7 +89,7 @@ fn user_digest(app: &App, code: &str) -> [u8; 32] {
 }
 
 /// A machine asks. Anybody can, so that few of one address wait, and not many in all.
-pub async fn ask(app: &Arc<App>, host: &str, client: &Client) -> Result<Asked> {
+pub async fn ask(app: &Arc<App>, host: &str, client: &Client) -> Result<DeviceCodes> {
     let host = host.trim();
     HOST_NAME.check_text(host).map_err(|problem| Error::invalid("host", problem))?;
     if host.contains(char::is_control) {
@@ -123,7 +123,7 @@ pub async fn ask(app: &Arc<App>, host: &str, client: &Client) -> Result<Asked> {
             let (first, second) = code.split_at(CODE / 2);
             let seconds = |micros: Micros| (micros + SECOND - 1) / SECOND;
             let user_code = format!("{first}-{second}");
-            return Ok(Asked { device_code, user_code, expires_in: seconds(lasts), interval: seconds(wait) });
+            return Ok(DeviceCodes { device_code, user_code, expires_in: seconds(lasts), interval: seconds(wait) });
         }
     }
     Err(Error::new(Code::Unavailable, "No free code was found. Try again."))

@@ -52,7 +52,7 @@ pub struct Going {
 }
 
 /// What came back: the parameters of the redirect.
-pub struct Answer<'a> {
+pub struct ProviderAnswer<'a> {
     /// What ties it to the browser.
     pub state: &'a str,
     /// The code; empty where there is none.
@@ -148,7 +148,7 @@ pub fn too_many<'a>(app: &App, cookies: impl Iterator<Item = (&'a str, &'a str)>
 pub async fn finish(
     app: &Arc<App>,
     key: &str,
-    answer: &Answer<'_>,
+    answer: &ProviderAnswer<'_>,
     cookie: Option<&str>,
     client: &Client,
     caller: Option<&Caller>,

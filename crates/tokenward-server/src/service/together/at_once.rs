@@ -20,7 +20,7 @@ use tokenward_store::{Appended, NotCommitted, Position};
 use tokenward_verify::server::Fed;
 
 use super::super::receipts::Committed;
-use super::super::tokens::batches::{self, Around, Change, Done, Wanted};
+use super::super::tokens::batches::{self, Around, Change, Done, Lookups};
 use super::super::{App, elapsed, proof};
 use super::{Committing, Request};
 
@@ -93,7 +93,7 @@ impl Memory {
 
 /// What a batch is about besides what is remembered, read for it alone.
 #[derive(Default)]
-struct Read {
+struct ReadApart {
     living: HashMap<Uuid, Token>,
     rows: Vec<IndexRow>,
     used: Vec<(Uuid, String)>,
@@ -105,7 +105,7 @@ struct Read {
 }
 
 /// One that may be done, and what it becomes.
-struct Judged {
+struct JudgedAtOnce {
     request: Request,
     grant: Grant,
     done: Done,
@@ -210,7 +210,7 @@ async fn attempt(app: &Arc<App>, batch: Vec<Request>, memory: &mut Memory) -> Ve
     }
     app.together.at_once.fetch_add(judged.len() as u64, Ordering::Relaxed);
     let first = position.number - i64::try_from(judged.len()).unwrap_or(i64::MAX);
-    for (number, Judged { request, done, event, .. }) in (first + 1..).zip(judged) {
+    for (number, JudgedAtOnce { request, done, event, .. }) in (first + 1..).zip(judged) {
         app.metrics.wrote(std::slice::from_ref(&event), elapsed(begun, ends), elapsed(appends, ends));
         let committed = Committed::within(Position { number, ..position }, begun, at, ends);
         // Who asked may have gone away.
@@ -220,8 +220,8 @@ async fn attempt(app: &Arc<App>, batch: Vec<Request>, memory: &mut Memory) -> Ve
 }
 
 /// Looks up what is not remembered, and what is never remembered.
-async fn learn(app: &Arc<App>, batch: &[Request], memory: &mut Memory) -> Result<Read> {
-    let (mut wanted, mut rests_on, mut of_sessions) = (Wanted::default(), HashSet::new(), HashSet::new());
+async fn learn(app: &Arc<App>, batch: &[Request], memory: &mut Memory) -> Result<ReadApart> {
+    let (mut wanted, mut rests_on, mut of_sessions) = (Lookups::default(), HashSet::new(), HashSet::new());
     let mut about = Vec::new();
     for Request { grant, change, .. } in batch {
         wanted.add(grant, change);
@@ -233,7 +233,7 @@ async fn learn(app: &Arc<App>, batch: &[Request], memory: &mut Memory) -> Result
         about.extend(change.about().map(|id| (grant, id)));
     }
     memory.around.lacks(&mut wanted);
-    let mut read = Read::default();
+    let mut read = ReadApart::default();
     if wanted.is_empty() && rests_on.is_empty() && of_sessions.is_empty() && about.is_empty() {
         return Ok(read);
     }
@@ -273,8 +273,14 @@ async fn learn(app: &Arc<App>, batch: &[Request], memory: &mut Memory) -> Result
 }
 
 /// Those that may be done, and the others.
-fn judge(app: &App, batch: Vec<Request>, memory: &Memory, read: &Read, end: &KnownEnd) -> (Vec<Judged>, Vec<Request>) {
-    let (mut judged, mut left): (Vec<Judged>, Vec<Request>) = (Vec::with_capacity(batch.len()), Vec::new());
+fn judge(
+    app: &App,
+    batch: Vec<Request>,
+    memory: &Memory,
+    read: &ReadApart,
+    end: &KnownEnd,
+) -> (Vec<JudgedAtOnce>, Vec<Request>) {
+    let (mut judged, mut left): (Vec<JudgedAtOnce>, Vec<Request>) = (Vec::with_capacity(batch.len()), Vec::new());
     let (mut names, mut with_these): (HashSet<(Uuid, String)>, HashMap<Uuid, u64>) = Default::default();
     for request in batch {
         let made = renewed(memory, read, &request.grant, end).and_then(|grant| {
@@ -311,7 +317,7 @@ fn judge(app: &App, batch: Vec<Request>, memory: &Memory, read: &Read, end: &Kno
             Some((grant, made))
         });
         match made {
-            Some((grant, (done, event))) => judged.push(Judged { request, grant, done, event }),
+            Some((grant, (done, event))) => judged.push(JudgedAtOnce { request, grant, done, event }),
             None => left.push(request),
         }
     }
@@ -319,15 +325,15 @@ fn judge(app: &App, batch: Vec<Request>, memory: &Memory, read: &Read, end: &Kno
 }
 
 /// The right, asked again.
-fn renewed(memory: &Memory, read: &Read, grant: &Grant, end: &KnownEnd) -> Option<Grant> {
+fn renewed(memory: &Memory, read: &ReadApart, grant: &Grant, end: &KnownEnd) -> Option<Grant> {
     let Some(on) = grant.rests_on() else { return Some(grant.clone()) };
     let basis = memory.bases.get(&on).or_else(|| read.bases.get(&on))?;
     grant.renewed(basis.clone(), end.now()).ok()
 }
 
-fn changes(judged: &[Judged]) -> Changes<'_> {
+fn changes(judged: &[JudgedAtOnce]) -> Changes<'_> {
     let mut changes = Changes::default();
-    for (nth, Judged { request, grant, done, event }) in (0..).zip(judged) {
+    for (nth, JudgedAtOnce { request, grant, done, event }) in (0..).zip(judged) {
         match done {
             Done::Created { created, secret } => {
                 changes.created.push((grant, batches::new_token(&created.token, secret)));
@@ -345,7 +351,7 @@ fn changes(judged: &[Judged]) -> Changes<'_> {
 }
 
 /// The rows of those that were taken back or have new secrets, as they are by now.
-fn changed(rows: Vec<IndexRow>, judged: &[Judged]) -> Vec<IndexRow> {
+fn changed(rows: Vec<IndexRow>, judged: &[JudgedAtOnce]) -> Vec<IndexRow> {
     let done: HashMap<Uuid, &Done> = judged.iter().map(|it| (it.done.token().id, &it.done)).collect();
     let mut changed = Vec::with_capacity(rows.len());
     for mut row in rows {

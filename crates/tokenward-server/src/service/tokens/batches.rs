@@ -104,7 +104,7 @@ type Judged = Result<(Grant, (Done, Event)), Refused>;
 #[derive(Default)]
 pub(in crate::service) struct Around {
     /// What was looked up, also where it was not found.
-    known: Wanted,
+    known: Lookups,
     roles: HashMap<Uuid, (Uuid, Arc<Role>)>,
     /// The role admin of each organization where it is needed.
     admins: HashMap<Uuid, Arc<Role>>,
@@ -114,12 +114,12 @@ pub(in crate::service) struct Around {
     /// The members who are named as owners or successors, by organization and account.
     members: HashMap<(Uuid, Uuid), String>,
     /// The projects and environments that are named.
-    places: token_places::Known,
+    places: token_places::KnownPlaces,
 }
 
 /// What is to be looked up, by id.
 #[derive(Clone, Default)]
-pub(in crate::service) struct Wanted {
+pub(in crate::service) struct Lookups {
     roles: BTreeSet<Uuid>,
     /// Organizations whose role admin is needed.
     admins: BTreeSet<Uuid>,
@@ -130,7 +130,7 @@ pub(in crate::service) struct Wanted {
     environments: BTreeSet<Uuid>,
 }
 
-impl Wanted {
+impl Lookups {
     /// What this change needs.
     pub(in crate::service) fn add(&mut self, grant: &Grant, change: &Change) {
         let Change::Create { new, .. } = change else { return };
@@ -165,7 +165,7 @@ pub(in crate::service) async fn make(
     tx: &mut Tx,
     asked: Vec<(Result<Grant>, &Change)>,
 ) -> Result<Vec<Made>> {
-    let (mut around, mut wanted) = (Around::default(), Wanted::default());
+    let (mut around, mut wanted) = (Around::default(), Lookups::default());
     for (grant, change) in &asked {
         if let Ok(grant) = grant {
             wanted.add(grant, change);
@@ -229,11 +229,11 @@ pub(in crate::service) async fn make(
 }
 
 /// Rows of tokens, the labels of those that have some, and what is kept for ever of the digests of their secrets.
-type Told = (Vec<IndexRow>, Vec<DescriptionRow>, Vec<(Uuid, String)>);
+type FedRows = (Vec<IndexRow>, Vec<DescriptionRow>, Vec<(Uuid, String)>);
 
 /// What the tokens that were made and taken back are by now, for the follower. `None` where it has to read more than their
 /// rows: policies.
-pub(in crate::service) async fn rows(tx: &mut Tx, made: &[Made]) -> Result<Option<Told>> {
+pub(in crate::service) async fn rows(tx: &mut Tx, made: &[Made]) -> Result<Option<FedRows>> {
     // All digests of those that were there before are noted anew.
     let (mut ids, mut described, mut before) = (Vec::with_capacity(made.len()), Vec::new(), Vec::new());
     let mut made_now = Vec::new();
@@ -281,7 +281,7 @@ async fn accepted(
     tx: &mut Tx,
     asked: &[(Result<Grant>, &Change)],
     living: &HashMap<Uuid, Token>,
-    wanted: &mut Wanted,
+    wanted: &mut Lookups,
 ) -> Result<HashMap<Uuid, Vec<TokenVersion>>> {
     let mut ids = Vec::new();
     for (grant, change) in asked {
@@ -353,14 +353,14 @@ pub(in crate::service) fn revoke(grant: &Grant, token: &Token, why: &Why, now: T
 
 impl Around {
     /// Leaves of it what is not known yet.
-    pub(in crate::service) fn lacks(&mut self, wanted: &mut Wanted) {
+    pub(in crate::service) fn lacks(&mut self, wanted: &mut Lookups) {
         for (wanted, known) in wanted.sets().into_iter().zip(self.known.sets()) {
             wanted.retain(|id| !known.contains(id));
         }
     }
 
     /// Looks up what is not known yet.
-    pub(in crate::service) async fn learn(&mut self, mut conn: Conn<'_>, mut wanted: Wanted) -> Result<()> {
+    pub(in crate::service) async fn learn(&mut self, mut conn: Conn<'_>, mut wanted: Lookups) -> Result<()> {
         self.lacks(&mut wanted);
         let ids = |set: &BTreeSet<Uuid>| set.iter().copied().collect::<Vec<_>>();
         self.admins.extend(roles::admins(conn.reborrow(), &ids(&wanted.admins)).await?);
@@ -370,7 +370,7 @@ impl Around {
         self.makers.extend(tokens::makers(conn.reborrow(), &ids(&wanted.makers)).await?);
         self.members.extend(members::emails(conn.reborrow(), &ids(&wanted.members)).await?);
         let places = PlacesWanted { projects: ids(&wanted.projects), environments: ids(&wanted.environments) };
-        self.places.extend(token_places::Known::read(conn, &places).await?);
+        self.places.extend(token_places::KnownPlaces::read(conn, &places).await?);
         for (wanted, known) in wanted.sets().into_iter().zip(self.known.sets()) {
             known.append(wanted);
         }

@@ -16,7 +16,7 @@ use super::record::{
 };
 use super::replace::{Draft, Lasting, set};
 use super::{REPLACED, VariableWithParent, not_found, parent, show, visible};
-use crate::service::holders::{self, Wanted};
+use crate::service::holders::{self, WantedName};
 use crate::service::{App, IfMatch, Written};
 
 /// What a caller says of a variable or secret.
@@ -252,7 +252,7 @@ pub async fn update(
             })
         })
         .await;
-    holders::told(app, &asked, Wanted::Variable(owner, wanted.as_deref().unwrap_or_default()), written).await
+    holders::told(app, &asked, WantedName::Variable(owner, wanted.as_deref().unwrap_or_default()), written).await
 }
 
 /// An override has the key of what it covers, or it would cover nothing.

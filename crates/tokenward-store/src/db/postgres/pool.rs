@@ -31,9 +31,9 @@ const CROWDED: Duration = Duration::from_millis(50);
 
 /// Connections to one database.
 #[derive(Clone)]
-pub(crate) struct Pool(Arc<Shared>);
+pub(crate) struct Pool(Arc<PoolShared>);
 
-struct Shared {
+struct PoolShared {
     hosts: Hosts,
     places: Arc<Semaphore>,
     idle: Mutex<Vec<Session>>,
@@ -47,7 +47,7 @@ struct Shared {
 
 impl Pool {
     pub(super) fn new(hosts: Hosts) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(PoolShared {
             hosts,
             places: Arc::new(Semaphore::new(CONNECTIONS)),
             idle: Mutex::default(),

@@ -27,12 +27,12 @@ use super::{Action, Step, Survey, change, fixed_end, once};
 
 /// Whose a variable is, by name: what it belongs to may be made by a step before.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Place {
+pub(super) struct VariableOwnerPlace {
     project: String,
     environment: Option<String>,
 }
 
-impl Place {
+impl VariableOwnerPlace {
     fn of(it: &file::Variable) -> Self {
         Self { project: it.project.clone(), environment: it.environment.clone() }
     }
@@ -300,14 +300,14 @@ impl Survey<'_> {
 
     pub(super) async fn variables(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
         let Some(wanted) = &self.file.variables else { return Ok(()) };
-        let key = |it: &file::Variable| format!("{}: {}", Place::of(it).text(), it.key);
+        let key = |it: &file::Variable| format!("{}: {}", VariableOwnerPlace::of(it).text(), it.key);
         let keys: Vec<String> = wanted.iter().map(key).collect();
         once("variables", keys.iter())?;
         let projects = self.projects_there().await?;
         let made = |name: &str| self.file.projects.iter().flatten().any(|it| it.name == name);
-        let mut of: BTreeMap<Place, Vec<&file::Variable>> = BTreeMap::new();
+        let mut of: BTreeMap<VariableOwnerPlace, Vec<&file::Variable>> = BTreeMap::new();
         for it in wanted {
-            of.entry(Place::of(it)).or_default().push(it);
+            of.entry(VariableOwnerPlace::of(it)).or_default().push(it);
         }
         for (place, all) in of {
             let there = projects.iter().any(|it| it.name == place.project);
@@ -329,7 +329,12 @@ impl Survey<'_> {
         Ok(())
     }
 
-    fn variable(&self, place: &Place, it: &file::Variable, old: Option<&Variable>) -> Result<Option<Step>> {
+    fn variable(
+        &self,
+        place: &VariableOwnerPlace,
+        it: &file::Variable,
+        old: Option<&Variable>,
+    ) -> Result<Option<Step>> {
         let wrong =
             |problem: &str| Failure::error(format!("The variable `{}` of {}: {problem}.", it.key, place.text()));
         let value = match (&it.value, &it.value_file) {
@@ -387,7 +392,7 @@ impl Survey<'_> {
     }
 
     /// The variables that are of this place itself, secrets among them.
-    async fn own_variables(&self, place: &Place) -> Result<Vec<ApiAnswer<Variable>>> {
+    async fn own_variables(&self, place: &VariableOwnerPlace) -> Result<Vec<ApiAnswer<Variable>>> {
         let mut all = Vec::new();
         for secret in [false, true] {
             let path = self.variable_path(place, secret).await?;
@@ -398,7 +403,7 @@ impl Survey<'_> {
         Ok(all)
     }
 
-    pub(super) async fn variable_path(&self, place: &Place, secret: bool) -> Result<String> {
+    pub(super) async fn variable_path(&self, place: &VariableOwnerPlace, secret: bool) -> Result<String> {
         let what = if secret { "secret" } else { "environmentVariable" };
         let projects = self.projects_there().await?;
         let project = find(&projects, &place.project, "project")?.id;

@@ -14,7 +14,7 @@ use super::super::sign_in_policy::out_lines;
 use super::{Action, Step, Survey, change, file};
 
 /// What is asked of sessions.
-struct Asked<'a> {
+struct SignInSettings<'a> {
     providers: &'a [String],
     /// The days of grace, where two factors are asked.
     two_factors: Option<u8>,
@@ -22,7 +22,7 @@ struct Asked<'a> {
     sessions: [Option<&'a str>; 2],
 }
 
-impl Asked<'_> {
+impl SignInSettings<'_> {
     /// By what people sign in, in words.
     fn words(&self) -> String {
         let providers = match self.providers {
@@ -83,18 +83,18 @@ impl Survey<'_> {
         let path = format!("{}/signInPolicy", self.base);
         let now = self.context.client.get_versioned::<SignInPolicy>(&path).await?;
         let sorted = |all: &[String]| all.iter().cloned().collect::<BTreeSet<_>>();
-        let before = Asked {
+        let before = SignInSettings {
             providers: &now.answer.providers,
             two_factors: now.answer.two_factors.then_some(now.answer.grace_days),
             sessions: [now.answer.session_lifetime.as_deref(), now.answer.session_idle.as_deref()],
         };
-        let after = Asked {
+        let after = SignInSettings {
             providers: &wanted.providers,
             two_factors: wanted.two_factors.then_some(wanted.grace_days),
             sessions: [wanted.session_lifetime.as_deref(), wanted.session_idle.as_deref()],
         };
         // `60m` is `1h`.
-        let lengths = |it: &Asked<'_>| it.sessions.map(|said| said.map(length));
+        let lengths = |it: &SignInSettings<'_>| it.sessions.map(|said| said.map(length));
         if sorted(before.providers) == sorted(after.providers)
             && before.two_factors == after.two_factors
             && lengths(&before) == lengths(&after)

@@ -32,10 +32,10 @@ pub struct ExportArgs {
     format: Format,
     /// Where to begin: a position, or a moment such as 2027-01-31 or 2027-01-31T12:00:00Z
     #[arg(long, value_name = "POSITION|TIME", value_parser = bound)]
-    from: Option<Bound>,
+    from: Option<ExportBound>,
     /// Where to end, inclusive: a position, or a moment
     #[arg(long, value_name = "POSITION|TIME", value_parser = bound_end)]
-    to: Option<Bound>,
+    to: Option<ExportBound>,
     /// Only the events of one organization, by name or id
     // Named like the option that chooses an organization on a server, and therefore instead of it.
     #[arg(long, value_name = "NAME|ID")]
@@ -57,26 +57,26 @@ fn formats() -> impl TypedValueParser<Value = Format> {
 
 /// A place in the log.
 #[derive(Clone, Copy, Debug)]
-enum Bound {
+enum ExportBound {
     Position(i64),
     Time(Time),
 }
 
-fn bound(text: &str) -> Result<Bound, String> {
+fn bound(text: &str) -> Result<ExportBound, String> {
     read(text, "T00:00:00Z")
 }
 
 /// A date as the end of a range is all of it.
-fn bound_end(text: &str) -> Result<Bound, String> {
+fn bound_end(text: &str) -> Result<ExportBound, String> {
     read(text, "T23:59:59.999999Z")
 }
 
-fn read(text: &str, rest_of_day: &str) -> Result<Bound, String> {
+fn read(text: &str, rest_of_day: &str) -> Result<ExportBound, String> {
     if let Ok(position) = text.parse::<i64>() {
-        return if position > 0 { Ok(Bound::Position(position)) } else { Err("positions begin at 1".to_owned()) };
+        return if position > 0 { Ok(ExportBound::Position(position)) } else { Err("positions begin at 1".to_owned()) };
     }
     let time = Time::parse(text).or_else(|| Time::parse(&format!("{text}{rest_of_day}")));
-    time.map(Bound::Time)
+    time.map(ExportBound::Time)
         .ok_or_else(|| "write a position, a date such as 2027-01-31, or 2027-01-31T12:00:00Z".to_owned())
 }
 
@@ -85,8 +85,8 @@ pub async fn run(store: &Store, args: &ExportArgs) -> Result<()> {
     let mut range =
         Range { organization: organization(store, args.organization.as_deref()).await?, ..Range::default() };
     match args.to {
-        Some(Bound::Position(position)) => range.through = Some(position),
-        Some(Bound::Time(time)) => range.until = Some(time),
+        Some(ExportBound::Position(position)) => range.through = Some(position),
+        Some(ExportBound::Time(time)) => range.until = Some(time),
         None => {}
     }
     let mut out = Out::standard()?;
@@ -96,8 +96,8 @@ pub async fn run(store: &Store, args: &ExportArgs) -> Result<()> {
     // Before there is an event at that time there is nothing to begin with.
     loop {
         match args.from {
-            Some(Bound::Position(position)) => range.after = position - 1,
-            Some(Bound::Time(time)) => match export::first_since(store.read().await?.conn(), time).await? {
+            Some(ExportBound::Position(position)) => range.after = position - 1,
+            Some(ExportBound::Time(time)) => match export::first_since(store.read().await?.conn(), time).await? {
                 Some(first) => range.after = first - 1,
                 None if args.follow => {
                     tokio::time::sleep(FOLLOW).await;
@@ -112,7 +112,7 @@ pub async fn run(store: &Store, args: &ExportArgs) -> Result<()> {
         }
         break;
     }
-    let mut written = Written::default();
+    let mut written = WholeOutput::default();
     loop {
         let events = export::page(store.read().await?.conn(), &range, PAGE).await?;
         let Some(last) = events.last().map(|event| event.skeleton.position) else {
@@ -163,14 +163,14 @@ async fn organization(store: &Store, named: Option<&str>) -> Result<Option<Uuid>
 
 /// How far the output is whole.
 #[derive(Default)]
-struct Written {
+struct WholeOutput {
     events: usize,
     last: Option<i64>,
     /// Is there a part of a line behind it?
     torn: bool,
 }
 
-impl Written {
+impl WholeOutput {
     /// So many bytes of lines were written, which end at these places.
     fn pass(&mut self, ends: &[(i64, usize)], bytes: usize) {
         let whole = ends.iter().take_while(|(_, end)| *end <= bytes);
@@ -231,7 +231,7 @@ mod tests {
         for (bytes, last, torn) in
             [(0, None, false), (5, None, true), (10, Some(3), false), (25, Some(4), true), (30, Some(7), false)]
         {
-            let mut written = Written::default();
+            let mut written = WholeOutput::default();
             written.pass(&ends, bytes);
             assert_eq!((written.last, written.torn), (last, torn), "{bytes}");
         }
@@ -239,9 +239,9 @@ mod tests {
 
     #[test]
     fn a_date_is_its_first_moment_or_its_last() {
-        let time = |bound: Result<Bound, String>| match bound.unwrap() {
-            Bound::Time(time) => time.to_string(),
-            Bound::Position(position) => position.to_string(),
+        let time = |bound: Result<ExportBound, String>| match bound.unwrap() {
+            ExportBound::Time(time) => time.to_string(),
+            ExportBound::Position(position) => position.to_string(),
         };
         assert_eq!(time(bound("2027-01-31")), "2027-01-31T00:00:00.000000Z");
         assert_eq!(time(bound_end("2027-01-31")), "2027-01-31T23:59:59.999999Z");

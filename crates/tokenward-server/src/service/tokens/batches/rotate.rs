@@ -12,7 +12,7 @@ use tokenward_store::{Tx, roles, tokens};
 
 use super::super::super::{IfMatch, token_allowance, token_networks};
 use super::super::{Created, Overlap, Secret, event, not_ended, snapshot};
-use super::{Around, Done, Judged, Wanted};
+use super::{Around, Done, Judged, Lookups};
 use crate::limits::{Limits, TOKEN_VERSIONS};
 
 /// What is asked for.
@@ -40,7 +40,7 @@ impl Rotated {
     }
 }
 
-impl Wanted {
+impl Lookups {
     /// What a rotation of this token needs.
     pub(in crate::service) fn add_rotation(&mut self, grant: &Grant, token: &Token) {
         self.organizations.insert(grant.organization());
