@@ -201,7 +201,7 @@ class BadServers(unittest.TestCase):
                         connection.sendall(YES[9:])
 
             with self.subTest(way), listening(slow) as url:
-                self.assertEqual(self.asking(way, url, times=2, timeout=0.5, between=late.set), ["unavailable", True])
+                self.assertEqual(self.asking(way, url, times=2, timeout=2, between=late.set), ["unavailable", True])
                 self.assertEqual(len(connections), 2)
 
     def test_a_server_that_is_gone_is_an_error_at_once(self) -> None:

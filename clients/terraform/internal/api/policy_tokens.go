@@ -17,7 +17,10 @@ type PolicyToken struct {
 	ExpiresAt   *time.Time `json:"expires_at"`
 	DisabledAt  *time.Time `json:"disabled_at"`
 	LastFour    string     `json:"last_four"`
-	Versions    []Version  `json:"versions"`
+	// State is "revoked" where it was taken back: it can be read for a while.
+	State      string      `json:"state"`
+	Revocation *Revocation `json:"revocation"`
+	Versions   []Version   `json:"versions"`
 	// Text is there once, in the answer to the request that made it.
 	Text string `json:"token"`
 	ETag string `json:"-"`

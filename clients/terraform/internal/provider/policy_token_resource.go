@@ -243,12 +243,16 @@ func (r *policyTokenResource) Read(ctx context.Context, request resource.ReadReq
 		return
 	}
 	it, err := r.of.PolicyToken(ctx, state.ID.ValueString())
-	if err != nil {
+	switch {
+	case err != nil:
 		r.unread(ctx, response, policyToken, err)
-		return
+	case it.State == "revoked":
+		response.Diagnostics.AddWarning("The policy token was taken back", fmt.Sprintf("`%s` is refused%s. It is made anew, with another id and another secret.", it.Name, takenBack(it.Revocation)))
+		response.State.RemoveResource(ctx)
+	default:
+		state.read(it, r.of.Now())
+		response.Diagnostics.Append(response.State.Set(ctx, state)...)
 	}
-	state.read(it, r.of.Now())
-	response.Diagnostics.Append(response.State.Set(ctx, state)...)
 }
 
 func (r *policyTokenResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
