@@ -218,7 +218,7 @@ pub fn measure() -> Section {
     let both = median(both.iter().map(|it| it.a_second).collect());
     let nodes = (a_second(both), "one node", a_second(found.many));
     section.rows.push(row("creates by two nodes, PostgreSQL", nodes, Some(both / found.many), Want::AtLeast(0.9)));
-    let slow = (format!("{:.0} µs", both_p99), "one node", format!("{:.0} µs", found.p99));
+    let slow = (format!("{both_p99:.0} µs"), "one node", format!("{:.0} µs", found.p99));
     section.rows.push(row("its 99th percentile", slow, Some(both_p99 / found.p99), Want::AtMost(1.3)));
     drop(two);
 
