@@ -12,9 +12,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -220,10 +223,14 @@ func (c *Client) byHTTP(ctx context.Context, path string, content []byte, most i
 	// Its presence lets net/http try a POST once more on a connection that was closed while idle; without a value it is
 	// not sent.
 	request.Header["Idempotency-Key"] = nil
-	answer, err := c.http.Do(request)
+	var answered atomic.Bool
+	traced := httptrace.WithClientTrace(request.Context(), &httptrace.ClientTrace{GotFirstResponseByte: func() { answered.Store(true) }})
+	answer, err := c.http.Do(request.WithContext(traced))
 	if err != nil {
-		// What answered is quoted in such an error.
-		if strings.Contains(err.Error(), "malformed") {
+		// What answered, or a proxy before it, is quoted in such an error; in none of an end that comes too soon or too late.
+		var network *net.OpError
+		cut := isTimeout(err) || ctx.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network)
+		if answered.Load() && !cut || strings.Contains(err.Error(), "malformed") {
 			return reply{}, noHTTP(err)
 		}
 		return reply{}, err

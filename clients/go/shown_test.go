@@ -42,7 +42,13 @@ func TestWhatIsShownNamesNoToken(t *testing.T) {
 
 // Whoever only sends back what came is quoted by net/http.
 func TestWhatASomebodyElseSendsBackIsNotQuoted(t *testing.T) {
-	for _, first := range []string{"twd_service twd_x\r\n\r\n", "HTTP/1.1 200 OK\r\ntwd_service twd_x\r\n\r\n"} {
+	for _, first := range []string{
+		"twd_service twd_x\r\n\r\n",
+		"HTTP/1.1 200 OK\r\ntwd_service twd_x\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: twd_x\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: twd_x\r\n\r\n",
+		"HTTP/1.1 307 Elsewhere\r\nLocation: http://[twd_x\r\nContent-Length: 0\r\n\r\n",
+	} {
 		url := listening(t, func(connection net.Conn) {
 			readRequest(connection)
 			_, _ = io.WriteString(connection, first)

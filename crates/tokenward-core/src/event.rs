@@ -249,7 +249,8 @@ kinds! {
 }
 
 impl Kind {
-    /// The kind that says the same of a token of this kind: what happens to policy tokens has names of its own.
+    /// The kind that says the same of a token of this kind: what happens to policy tokens most has names of its own,
+    /// and the rest is told as of any token.
     #[must_use]
     pub fn of(self, token: crate::secret::Kind) -> Self {
         match (token, self) {

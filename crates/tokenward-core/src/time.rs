@@ -93,6 +93,23 @@ pub fn length_text(length: Micros) -> String {
     fits.map_or_else(|| format!("{}s", length / SECOND), |(unit, letter)| format!("{}{letter}", length / unit))
 }
 
+/// What a date stands for that somebody has written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Day {
+    /// Its first moment: it is the first day.
+    Begins,
+    /// The first moment after it: it is the last day.
+    Ends,
+}
+
+impl Day {
+    /// The moment that the date stands for which begins then.
+    #[must_use]
+    pub fn moment(self, begin: Time) -> Time {
+        if self == Self::Ends { begin.plus(DAY) } else { begin }
+    }
+}
+
 impl Time {
     /// This moment plus `micros`; saturates at the ends of the range.
     #[must_use]

@@ -31,6 +31,9 @@ pub enum End {
     At(Time),
 }
 
+/// How long a token lives where neither whoever makes it nor the organization says it: in the console, and on the command line.
+pub const OFFERED_LIFE: Micros = 90 * DAY;
+
 /// What is asked of tokens: of all of an organization, or of those with one role.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Rules {
@@ -105,6 +108,14 @@ impl Rules {
     pub fn usual_life(&self) -> Option<Micros> {
         let usual = self.default_lifetime?;
         Some(self.max_lifetime.map_or(usual, |most| usual.min(most)))
+    }
+
+    /// How long one lives that a console or a command line makes, where nobody says it: the usual life, else [`OFFERED_LIFE`] as far as
+    /// the longest allows it.
+    #[must_use]
+    pub fn offered_life(&self) -> Micros {
+        let most = self.max_lifetime.unwrap_or(OFFERED_LIFE);
+        self.usual_life().unwrap_or(OFFERED_LIFE.min(most))
     }
 
     /// When a new token ends that is accepted from `begin` on.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tokenward_core::time::{HOUR, MINUTE};
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Error, Result, Uuid};
 
 use crate::db::{Conn, Many, count, execute, hex_bytes, hex_id, many, row, run};
 use crate::tx::{Tx, UnloggedTx};
@@ -142,30 +142,6 @@ pub async fn keep(tx: &mut UnloggedTx, claim: &Claim, answer: &[u8]) -> Result<(
             .bind(answer)
     )?;
     Ok(())
-}
-
-/// What a kept answer told of a token.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AnsweredVersion {
-    /// How it was at a time.
-    At(Time),
-    /// That this is its newest secret.
-    Secret(i64),
-}
-
-/// Is a token still what was told of it? One that was taken back is not.
-pub async fn is_still(conn: Conn<'_>, token: Uuid, told: AnsweredVersion) -> Result<bool> {
-    let found = match told {
-        AnsweredVersion::At(at) => {
-            let query = "SELECT count(*) FROM token WHERE id = $1 AND updated_at = $2 AND revoked_at IS NULL";
-            count!(conn, query, token, at.0)?
-        }
-        AnsweredVersion::Secret(version) => {
-            let query = "SELECT count(*) FROM token WHERE id = $1 AND version = $2 AND revoked_at IS NULL";
-            count!(conn, query, token, version)?
-        }
-    };
-    Ok(found > 0)
 }
 
 /// Drops the answer of a claim, so that its key can be claimed again.

@@ -33,6 +33,8 @@ row! {
         pub id: Uuid,
         /// Its organization.
         pub organization_id: Uuid,
+        /// Which kind of token it is.
+        pub kind: Kind,
         /// Its name.
         pub name: String,
         /// When it ends.
@@ -47,7 +49,7 @@ row! {
 /// At most `limit` tokens of both kinds that are in use, live longer than so many days, end within them, and of which that was not told.
 pub async fn due(conn: Conn<'_>, days: i64, now: Time, limit: i64) -> Result<Vec<Ending>> {
     run!(conn, c => sqlx::query_as(concat!(
-        "SELECT t.id, t.organization_id, t.name, t.expires_at, t.owner_id, a.email AS owner FROM token t ",
+        "SELECT t.id, t.organization_id, t.kind, t.name, t.expires_at, t.owner_id, a.email AS owner FROM token t ",
         "JOIN organization o ON o.id = t.organization_id LEFT JOIN account a ON a.id = t.owner_id ",
         "WHERE t.kind IN ($1, $8) AND t.revoked_at IS NULL AND t.disabled_at IS NULL AND o.deleted_at IS NULL ",
         "AND t.expires_at > $2 AND t.expires_at <= $3 AND t.expires_at - t.created_at > $4 ",
@@ -62,7 +64,7 @@ pub async fn due(conn: Conn<'_>, days: i64, now: Time, limit: i64) -> Result<Vec
 /// At most `limit` API tokens of an organization that end within 30 days and were not used for 90: of these no end is told by itself.
 pub async fn unused(conn: Conn<'_>, organization: Uuid, now: Time, limit: i64) -> Result<Vec<Ending>> {
     run!(conn, c => sqlx::query_as(concat!(
-        "SELECT t.id, t.organization_id, t.name, t.expires_at, t.owner_id, a.email AS owner FROM token t ",
+        "SELECT t.id, t.organization_id, t.kind, t.name, t.expires_at, t.owner_id, a.email AS owner FROM token t ",
         "LEFT JOIN account a ON a.id = t.owner_id WHERE t.organization_id = $1 AND ", unused!(), "ORDER BY t.id LIMIT $6"
     ))
     .bind(organization).bind(Kind::Token.as_str()).bind(now.0).bind(now.plus(MONTH).0).bind(now.plus(-UNUSED).0)

@@ -72,7 +72,7 @@ func (r *policyTokenResource) Schema(_ context.Context, _ resource.SchemaRequest
 			"role":        schema.StringAttribute{Required: true, MarkdownDescription: "The role that bounds it beside its policy, by name or id."},
 			"policy":      schema.StringAttribute{Required: true, MarkdownDescription: "The policy, in Rego v1: `file(\"reader.rego\")`. Changed in place."},
 			"expires_at":  schema.StringAttribute{Optional: true, Computed: true, PlanModifiers: kept, MarkdownDescription: "From when on it is refused (RFC 3339). Where nothing is said, the usual life of the organization's policy."},
-			"state":       schema.StringAttribute{Computed: true, MarkdownDescription: "`active`; or `expired` or `disabled`, which both are final: then it is replaced."},
+			"state":       schema.StringAttribute{Computed: true, MarkdownDescription: "`active`; `disabled`, which is left as it is; or `expired`, which is final: then it is replaced."},
 		},
 	}
 	maps.Copy(response.Schema.Attributes, secretAttributes())
@@ -112,11 +112,14 @@ func (r *policyTokenResource) ModifyPlan(ctx context.Context, request resource.M
 		return
 	}
 	plan.LastFour, plan.Version, plan.Token, plan.State = state.LastFour, state.Version, state.Token, state.State
-	// What has ended, or was switched off, is never accepted again.
-	over := !state.State.IsNull() && state.State.ValueString() != "active"
-	if over {
+	if state.State.ValueString() == "disabled" {
+		response.Diagnostics.AddAttributeWarning(path.Root("state"), "The policy token is switched off",
+			fmt.Sprintf("`%s` is refused until `tokenward policy-token enable` switches it on again. It is left as it is.", state.Name.ValueString()))
+	}
+	// What has ended is never accepted again.
+	if state.State.ValueString() == "expired" {
 		response.Diagnostics.AddAttributeWarning(path.Root("state"), "The policy token is over",
-			fmt.Sprintf("`%s` is %s, which is final. It is replaced by another one.", state.Name.ValueString(), state.State.ValueString()))
+			fmt.Sprintf("`%s` is expired, which is final. It is replaced by another one.", state.Name.ValueString()))
 		plan.State = types.StringUnknown()
 		response.RequiresReplace = append(response.RequiresReplace, path.Root("state"))
 	} else if rotated, why := rotates(state.secret(), plan.secret()); rotated {

@@ -22,7 +22,8 @@ use sha2::{Digest as _, Sha256};
 use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::secret::mac;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
-use tokenward_store::idempotency::{self, AnsweredVersion, Claim, Claimed, KeptAnswer};
+use tokenward_store::idempotency::{self, Claim, Claimed, KeptAnswer};
+use tokenward_store::tokens;
 
 use super::error::ApiError;
 use super::extract::read;
@@ -212,18 +213,19 @@ async fn forget(app: &App, holder: Uuid, claim: &Claim) -> Result<()> {
 
 /// Is the token of an answer still as it was made, or its secret the newest? Of everything else the answer counts.
 async fn still_counts(app: &App, path: &str, answer: &SealedAnswer) -> Result<bool> {
-    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let told = match path.split('/').collect::<Vec<_>>().as_slice() {
-        ["", "organization", _, "apiToken" | "policyApiToken"] => version(answer).map(AnsweredVersion::At),
-        ["", "organization", _, "apiToken" | "policyApiToken", _, "rotate"] => {
-            body["versions"][0]["version"].as_i64().map(AnsweredVersion::Secret)
-        }
-        _ => None,
+    let rotated = match path.split('/').collect::<Vec<_>>().as_slice() {
+        ["", "organization", _, "apiToken" | "policyApiToken"] => false,
+        ["", "organization", _, "apiToken" | "policyApiToken", _, "rotate"] => true,
+        _ => return Ok(true),
     };
-    let id = body["id"].as_str().and_then(|id| Uuid::try_parse(id).ok());
-    let Some((id, told)) = id.zip(told) else { return Ok(true) };
+    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let Some(id) = body["id"].as_str().and_then(|id| Uuid::try_parse(id).ok()) else { return Ok(true) };
     let mut reader = app.store.read().await?;
-    idempotency::is_still(reader.conn(), id, told).await
+    let token = tokens::kept(reader.conn(), &[id]).await?.pop();
+    Ok(token.is_some_and(|it| match rotated {
+        true => body["versions"][0]["version"].as_u64().is_none_or(|told| told == u64::from(it.version)),
+        false => version(answer).is_none_or(|told| told == it.updated_at),
+    }))
 }
 
 /// The version that an answer told.

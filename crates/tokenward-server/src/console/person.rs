@@ -186,9 +186,12 @@ impl SignedIn {
         let refused_from = organization
             .and_then(|id| self.caller.refused_from(directory.organization(id)?))
             .map(|from| self.moment(from));
-        // Where nothing is asked of sign-ins, the operator's link is one as any other.
+        // Where no provider and no second factor is asked for, the operator's link is a way in as any other.
         let asked = !self.app.sign_in.takes_passwords()
-            || self.caller.memberships(&directory).any(|organization| !organization.sign_in().is_empty());
+            || self.caller.memberships(&directory).any(|organization| {
+                let asked = organization.sign_in();
+                !asked.providers.is_empty() || asked.two_factors.is_some()
+            });
         let passes_by = asked && self.caller.is_by_link();
         let (organization, entries, warning) = match organization {
             Some(id) => {

@@ -9,7 +9,7 @@ use tokenward_core::{Code, Error, Uuid};
 use super::cookie;
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
-use super::page::{ANEW, At, PageResult, next_to, own_path, page, see_other};
+use super::page::{ANEW, At, PageResult, next_to, own_path, page, see_other, sign_in_with};
 use super::person::{SignedIn, SignedOut};
 use super::proof;
 use super::sign_in_trial;
@@ -37,13 +37,12 @@ const NEXT_MAX: usize = 1_000;
 /// The ways to sign in besides a password.
 pub(super) fn ways(app: &App, next: &str) -> Vec<ProviderLink> {
     let link = |provider: &crate::issuer::Provider| {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        if !next.is_empty() {
-            query.append_pair("next", next);
-        }
-        let query = query.finish();
-        let mark = if query.is_empty() { "" } else { "?" };
-        ProviderLink { name: provider.name().to_owned(), href: format!("/sign-in/with/{}{mark}{query}", provider.key) }
+        let href = if next.is_empty() {
+            format!("/sign-in/with/{}", provider.key)
+        } else {
+            sign_in_with(&provider.key, next, false)
+        };
+        ProviderLink { name: provider.name().to_owned(), href }
     };
     app.providers.iter().map(link).collect()
 }

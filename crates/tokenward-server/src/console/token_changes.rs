@@ -462,7 +462,12 @@ pub(super) async fn deleted(
     };
     match deleted {
         Ok(position) => {
-            person.done_at(&format!("/console/{organization}/{}", list.path), Flashed::TokenDeleted, position)
+            // The list of policy tokens has the living ones alone, and a deletion can be undone.
+            let page = match list.kind {
+                Kind::PolicyToken => format!("/console/{organization}/{}/{id}", list.path),
+                Kind::Token | Kind::Session => format!("/console/{organization}/{}", list.path),
+            };
+            person.done_at(&page, Flashed::TokenDeleted, position)
         }
         Err(error) => match Problems::of(error) {
             Ok(problems) => delete_page(person, &grant, list, id, typed, problems).await,

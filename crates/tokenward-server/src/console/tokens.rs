@@ -43,8 +43,6 @@ pub(super) const LIST: &str = "tokens";
 pub(super) const SHOWN: usize = 10;
 /// The lengths of life that are offered, in days.
 const PRESETS: [(i64, &str); 3] = [(30, "30 days"), (90, "90 days"), (365, "1 year")];
-/// The one that is chosen until somebody chooses.
-const USUAL: Micros = 90 * DAY;
 
 /// What a token is in, as pages show it.
 pub(super) fn state_of(token: &Token, now: Time) -> TokenState {
@@ -206,7 +204,7 @@ pub(super) async fn token_form(
     let fits = |life: Micros| rules.max_lifetime.is_none_or(|most| life <= most);
     let mut offered: Vec<(Micros, String)> =
         PRESETS.iter().map(|(days, label)| (days * DAY, (*label).to_owned())).filter(|(life, _)| fits(*life)).collect();
-    let own = rules.usual_life().or(rules.max_lifetime).unwrap_or(USUAL);
+    let own = rules.offered_life();
     if offered.iter().all(|(life, _)| *life != own) {
         offered.push((own, length_words(own)));
         offered.sort_unstable();

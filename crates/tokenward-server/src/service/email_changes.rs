@@ -200,7 +200,7 @@ pub async fn undo(app: &Arc<App>, secret: &str, by: By) -> Result<Written<Undone
 
 /// Gives an account an address that its person has just proved to read, if it is free now. What names the person by the address says
 /// the new one.
-async fn set(tx: &mut Tx, before: &Account, address: &str, now: Time) -> Result<Account> {
+pub(super) async fn set(tx: &mut Tx, before: &Account, address: &str, now: Time) -> Result<Account> {
     accounts::set_email(tx, before.id, address, now).await.map_err(|error| match error.code {
         Code::NameTaken => Error::conflict("Another account has this address. Nothing was changed."),
         _ => error,

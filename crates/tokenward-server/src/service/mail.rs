@@ -203,7 +203,7 @@ impl Mailer {
     pub fn tell_of_ends(
         &self,
         organization: Uuid,
-        name: &str,
+        (what, name): (&str, &str),
         recipient: &str,
         tokens: Vec<(&str, Time)>,
         (more, days): (usize, i64),
@@ -212,7 +212,7 @@ impl Mailer {
     ) -> Result<()> {
         let name = unlinked(name);
         let within = if days == 1 { "a day".to_owned() } else { format!("{days} days") };
-        let mut text = format!("These API tokens of {name} are in use and end within {within}:\n\n");
+        let mut text = format!("These {what} of {name} are in use and end within {within}:\n\n");
         for (token, end) in tokens {
             text += &format!("{} on {end}\n", unlinked(token));
         }
@@ -222,7 +222,13 @@ impl Mailer {
         text += &format!(
             "\nGive them another end or a new secret, or let them end: whoever uses them is refused from then on.\n\n{place}\n"
         );
-        self.send(organization, recipient, format!("API tokens of {name} end soon"), text, now)
+        self.send(
+            organization,
+            recipient,
+            format!("{}{} of {name} end soon", what[..1].to_uppercase(), &what[1..]),
+            text,
+            now,
+        )
     }
 
     /// Tells somebody that a member has left by a rule, in a task of its own. From the budgets of the organization and of the

@@ -23,7 +23,7 @@ use super::decisions::KeptDecision;
 use super::holders::{self, WantedName};
 use super::token_list::maker_left;
 use super::token_owners::OwnerChange;
-use super::tokens::{Created, Secret, Why, accepted, check_words, event, policy_token_not_ended, snapshot};
+use super::tokens::{Created, Secret, Why, accepted, check_words, event, not_ended_of, snapshot};
 use super::{App, IfMatch, Written, proof, token_allowance, token_networks, token_owners};
 use crate::heavy;
 use crate::limits::{
@@ -316,7 +316,7 @@ pub async fn update(
         .write(grant, move |tx, grant| {
             Box::pin(async move {
                 let now = tx.now();
-                let old = policy_token_not_ended(tx, grant, id).await?;
+                let old = not_ended_of(tx, grant, (secret::Kind::PolicyToken, id)).await?;
                 roles::assignable(tx, grant, "role_id", old.role_id).await?;
                 let role = roles::assignable(tx, grant, "role_id", change.role_id.unwrap_or(old.role_id)).await?;
                 if_match.check(old.updated_at)?;

@@ -204,9 +204,16 @@ async fn in_parts(app: &Arc<App>, grant: &Grant, all: &[(Uuid, Time)], action: &
         }
         let Some(result) = running.next().await else { break };
         match result {
+            // Either of two may have come first.
             Ok(more) => {
                 let so_far = done.as_ref().map_or(0, |done| done.value);
-                done = Some(Written { value: so_far + more.value, ..more });
+                let last = match done.take() {
+                    Some(before) if before.position.number > more.position.number => {
+                        Written { value: more.value, ..before }
+                    }
+                    _ => more,
+                };
+                done = Some(Written { value: so_far + last.value, ..last });
             }
             // Nothing of this part is to be done; of another one perhaps.
             Err(error) if error.code == Code::Conflict => {}

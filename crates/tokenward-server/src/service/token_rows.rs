@@ -13,7 +13,7 @@ use tokenward_core::name::fold_email;
 use tokenward_core::nearest::known_words;
 use tokenward_core::network::NotedNetwork;
 use tokenward_core::secret::{InnerDigest, Registration};
-use tokenward_core::time::{DAY, length};
+use tokenward_core::time::{Day, length};
 use tokenward_core::token_policy::End;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{environments, members, projects};
@@ -213,21 +213,9 @@ impl TableNames {
     }
 }
 
-/// What a date stands for (UTC).
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Day {
-    /// Its first moment: it is the first day.
-    Begins,
-    /// The first moment after it: it is the last day.
-    Ends,
-}
-
 /// A moment as people write it: a date-time, a date, or a length from now on.
 fn at(text: &str, day: Day, now: Time) -> Option<Time> {
-    let of_day = || {
-        let begin = Time::parse(&format!("{text}T00:00:00Z"))?;
-        Some(if day == Day::Ends { begin.plus(DAY) } else { begin })
-    };
+    let of_day = || Time::parse(&format!("{text}T00:00:00Z")).map(|begin| day.moment(begin));
     Time::parse(text).or_else(of_day).or_else(|| length(text).map(|life| now.plus(life)))
 }
 

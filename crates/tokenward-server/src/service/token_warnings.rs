@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokenward_core::event::{Event, Kind, TokenEndSnapshot, UnusedTokensSnapshot};
 use tokenward_core::right::Keeper;
+use tokenward_core::secret;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::members;
 use tokenward_store::organizations;
@@ -168,6 +169,20 @@ fn event(token: &Ending, days: i64) -> Event {
     Event::new(Kind::TokenEndsSoon, Some(token.organization_id), token.id, &token.name).after(said)
 }
 
+/// What these are called, and the lists that have them, one on a line.
+fn named(url: &str, organization: Uuid, tokens: &[&Ending]) -> (&'static str, String) {
+    let lists = [(secret::Kind::Token, "tokens?filter=soon"), (secret::Kind::PolicyToken, "policy-tokens")];
+    let there = lists.into_iter().filter(|(kind, _)| tokens.iter().any(|it| it.kind == *kind));
+    let (kinds, lists): (Vec<secret::Kind>, Vec<&str>) = there.unzip();
+    let what = match kinds.as_slice() {
+        [secret::Kind::Token] => "API tokens",
+        [secret::Kind::PolicyToken] => "policy tokens",
+        _ => "tokens",
+    };
+    let line = |list: &str| format!("{url}/console/{organization}/{list}");
+    (what, lists.into_iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
 /// Mails those that concern each, where mail is set up. One who is no member any more hears nothing.
 async fn mail(app: &Arc<App>, all: Vec<Ending>, days: i64) -> Result<()> {
     let Some(mailer) = app.live().mailer.clone() else { return Ok(()) };
@@ -176,14 +191,20 @@ async fn mail(app: &Arc<App>, all: Vec<Ending>, days: i64) -> Result<()> {
         by_organization.entry(token.organization_id).or_default().push(token);
     }
     for (organization, tokens) in by_organization {
-        let place = format!("{}/console/{organization}/tokens?filter=soon", app.public_url);
         for (email, (name, tokens)) in concerned(app, organization, &tokens).await? {
+            let (what, places) = named(&app.public_url, organization, &tokens);
             let lines = tokens.iter().take(NAMED).map(|token| (token.name.as_str(), token.expires_at));
             let more = tokens.len().saturating_sub(NAMED);
             // A budget that is spent is no reason to tell others nothing.
-            if let Err(error) =
-                mailer.tell_of_ends(organization, &name, &email, lines.collect(), (more, days), &place, app.now())
-            {
+            if let Err(error) = mailer.tell_of_ends(
+                organization,
+                (what, &name),
+                &email,
+                lines.collect(),
+                (more, days),
+                &places,
+                app.now(),
+            ) {
                 tracing::warn!(%error, "a mail about tokens that end soon was not sent");
             }
         }

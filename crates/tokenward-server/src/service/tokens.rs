@@ -527,7 +527,7 @@ pub async fn rotate(
     let (proof, limits, rotation) = (proof::lifetime(app), app.limits.clone(), Arc::new(rotation));
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
-            let old = policy_token_not_ended(tx, grant, id).await?;
+            let old = not_ended_of(tx, grant, (secret::Kind::PolicyToken, id)).await?;
             let (mut around, mut wanted) = (Around::default(), Lookups::default());
             wanted.add_rotation(grant, &old);
             around.learn(tx.conn(), wanted).await?;
@@ -622,17 +622,6 @@ pub(super) async fn not_ended_of(tx: &mut Tx, grant: &Grant, (kind, id): Of) -> 
         return Err(Error::conflict(format!("The token ended at {ended}, and an end is final. Make a new one.")));
     }
     Ok(token)
-}
-
-/// A policy token whose end has not come, and that was not taken back.
-pub(super) async fn policy_token_not_ended(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<Token> {
-    let token = tokens::policy_token(tx.conn(), grant, id).await?;
-    match token.expires_at.filter(|at| *at <= tx.said()) {
-        Some(ended) => {
-            Err(Error::conflict(format!("The token ended at {ended}, and an end is final. Make a new one.")))
-        }
-        None => Ok(token),
-    }
 }
 
 /// Why a token is taken back, as the caller says.

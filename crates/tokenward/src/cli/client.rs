@@ -529,9 +529,10 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
     if let Some(missing) = body.missing_permission.filter(|missing| !detail.contains(missing)) {
         let _ = write!(detail, " Missing permission: {missing}.");
     }
+    let ways = ways(headers);
     let failure = Failure {
         asks_for_code: body.code == "second_factor_required",
-        asks_for_proof: Some(ways(headers)).filter(|_| body.code == "proof_required").and_then(|ways| typed(&ways)),
+        asks_for_proof: if body.code == "proof_required" { typed(&ways) } else { None },
         undone: status.is_client_error(),
         ..Failure::new(exit, detail)
     };
@@ -540,15 +541,15 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
     }
     match (status, source) {
         // What can be typed is asked for at the terminal; what else a session lacks, another way to sign in gives.
-        (StatusCode::UNAUTHORIZED, CredentialSource::Login) if ways(headers) == ["mfa"] => failure.hint(
+        (StatusCode::UNAUTHORIZED, CredentialSource::Login) if ways == ["mfa"] => failure.hint(
             "Sign in with both factors by `tokenward login`, and repeat the command. Whoever has no second one sets it up in the \
              console, on the account page.",
         ),
         (StatusCode::UNAUTHORIZED, CredentialSource::Login) if failure.asks_for_proof.is_some() => {
             failure.hint("Sign in as it says, with `tokenward login` or in the console, and repeat the command.")
         }
-        (StatusCode::UNAUTHORIZED, CredentialSource::Login) if !ways(headers).is_empty() => {
-            let how = in_browser(&ways(headers));
+        (StatusCode::UNAUTHORIZED, CredentialSource::Login) if !ways.is_empty() => {
+            let how = in_browser(&ways);
             failure.hint(format!("Sign in anew with `tokenward login`, in the browser {how}, and repeat the command."))
         }
         (StatusCode::UNAUTHORIZED, CredentialSource::Login) => failure.hint("Sign in again with `tokenward login`."),

@@ -20,7 +20,7 @@ use super::find::find;
 use super::output::{self, Exit, Failure, Result, Table, fields, moment, print, text};
 use super::own_secret::{OwnSecret, print_secret};
 use super::token::{or, secret_line};
-use super::token_filter::reason;
+use super::token_filter::{reason, state};
 use super::{Context, member, prompt, role, token_end, token_life, when};
 use crate::note::note;
 
@@ -143,11 +143,6 @@ pub struct ListArgs {
     /// Only those whose owner is a member no more
     #[arg(long)]
     owner_left: bool,
-}
-
-/// A state as clap reads it.
-fn state(word: &str) -> std::result::Result<TokenFilter, String> {
-    TokenFilter::parse(word).map_err(|problem| format!("it {problem}"))
 }
 
 /// Whether the secret is made here.

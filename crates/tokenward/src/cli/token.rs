@@ -26,7 +26,7 @@ use super::output::{self, Exit, Failure, Result, Table, fields, moment, text};
 use super::own_secret::{OwnSecret, print_secret};
 use super::token_allowance::{quota_argument, rate_argument, sent_quota, sent_rate, shown_quota, shown_rate};
 use super::token_bulk::{self, BulkCommand, RevokeAllArgs};
-use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
+use super::token_filter::{FilterArgs, query_of, reason, state, tokens_of};
 use super::token_import::{self, ImportArgs};
 use super::token_life::{self, BrownoutArgs};
 use super::{Context, member, prompt, role, token_end, token_places, token_questions, when};
@@ -260,11 +260,6 @@ pub struct DeleteArgs {
     yes: bool,
     #[command(flatten)]
     wait: WaitArgs,
-}
-
-/// A state as clap reads it.
-fn state(word: &str) -> std::result::Result<TokenFilter, String> {
-    TokenFilter::parse(word).map_err(|problem| format!("it {problem}"))
 }
 
 /// `tokenward token rotate`.

@@ -1,16 +1,14 @@
 //! When a new token ends of which nobody has said it.
 
 use tokenward_api::token_policy::TokenPolicyBody;
-use tokenward_core::time::{DAY, Micros, length};
+use tokenward_core::time::{Micros, length};
+use tokenward_core::token_policy::OFFERED_LIFE;
 use tokenward_core::{Clock, Time, Uuid};
 use tokenward_verify::server::clock::SystemClock;
 
 use super::client::ChosenOrganization;
 use super::output::{Exit, Result};
 use super::{Context, when};
-
-/// As the console has it: who wants a token without an end says `never`.
-const USUAL: Micros = 90 * DAY;
 
 /// The end to send for a token with this role. Nothing where the token policy has a usual life: then the server says it.
 pub async fn usual(
@@ -22,8 +20,8 @@ pub async fn usual(
     let path = format!("/organization/{}/tokenPolicy", organization.id);
     let policy = match context.client.get::<TokenPolicyBody>(&path).await {
         Ok(policy) => policy.into_read(),
-        // Whoever may not read it gets what the server says.
-        Err(failure) if failure.exit == Exit::Refused => return Ok(None),
+        // Whoever may not read it is told by the server where that allows less.
+        Err(failure) if failure.exit == Exit::Refused => TokenPolicyBody::default(),
         Err(failure) => return Err(failure),
     };
     let begin = not_before.unwrap_or_else(|| SystemClock::default().now());
@@ -37,12 +35,13 @@ fn life(policy: &TokenPolicyBody, role: Uuid) -> Option<Micros> {
         return None;
     }
     let longest = [policy.max_lifetime.as_deref(), of_role.and_then(|it| it.max_lifetime.as_deref())];
-    Some(longest.into_iter().flatten().filter_map(length).fold(USUAL, |life, most| life.min(most)))
+    Some(longest.into_iter().flatten().filter_map(length).fold(OFFERED_LIFE, |life, most| life.min(most)))
 }
 
 #[cfg(test)]
 mod tests {
     use tokenward_api::token_policy::RoleTokenPolicy;
+    use tokenward_core::time::DAY;
 
     use super::*;
 

@@ -4,7 +4,7 @@ use clap::Args;
 use tokenward_core::Clock;
 use tokenward_core::life::Attestation;
 use tokenward_core::time::Micros;
-use tokenward_core::token::RevokeReason;
+use tokenward_core::token::{RevokeReason, TokenFilter};
 use tokenward_verify::server::clock::SystemClock;
 
 use super::find::find;
@@ -64,6 +64,11 @@ pub async fn tokens_of(context: &Context<'_>) -> Result<String> {
 /// A reason as clap reads it.
 pub fn reason(word: &str) -> std::result::Result<RevokeReason, String> {
     RevokeReason::parse(word).map_err(|problem| format!("it {problem}"))
+}
+
+/// A state as clap reads it.
+pub fn state(word: &str) -> std::result::Result<TokenFilter, String> {
+    TokenFilter::parse(word).map_err(|problem| format!("it {problem}"))
 }
 
 /// The filters as the API takes them.

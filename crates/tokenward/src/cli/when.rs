@@ -1,7 +1,7 @@
 //! Moments as people type them. An error completes what clap begins: the value, and the option it was given to.
 
 use chrono::NaiveDate;
-use tokenward_core::time::{self, DAY, Micros};
+use tokenward_core::time::{self, Day, Micros};
 use tokenward_core::{Clock, Time};
 
 use tokenward_verify::server::clock::SystemClock;
@@ -84,15 +84,6 @@ impl Until {
     }
 }
 
-/// What a date stands for (UTC).
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Day {
-    /// Its first moment: it is the first day.
-    Begins,
-    /// The first moment after it: it is the last day.
-    Ends,
-}
-
 /// A moment that lies ahead: `90d` from now, a date, or a date-time.
 fn ahead(text: &str, day: Day, clock: &dyn Clock) -> Result<Time, String> {
     let now = clock.now();
@@ -134,7 +125,7 @@ fn length(text: &str) -> Option<Result<Micros, String>> {
 fn absolute(text: &str, day: Day) -> Option<Time> {
     if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         let begin = Time(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros());
-        return Some(if day == Day::Ends { begin.plus(DAY) } else { begin });
+        return Some(day.moment(begin));
     }
     Time::parse(text)
 }

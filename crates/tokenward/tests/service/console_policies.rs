@@ -97,7 +97,7 @@ async fn a_policy_token_is_looked_at_edited_by_what_it_did_and_deleted() {
     owner.get(&one).await.says(200, "It is switched off");
     owner.get(&format!("{one}/delete")).await.says(200, "Why?");
     let why = [("reason", "cessation".to_owned()), ("note", "the old pipeline".to_owned())];
-    send(&mut owner, &format!("{one}/delete"), &why).await.leads_to(&format!("{base}/policy-tokens"));
+    send(&mut owner, &format!("{one}/delete"), &why).await.leads_to(&one);
     owner.get(&one).await.says(200, "the old pipeline");
     owner.get(&format!("{one}/undo")).await.says(200, "Take back the deletion");
 }

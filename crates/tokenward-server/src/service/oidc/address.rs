@@ -8,11 +8,11 @@ use tokenward_core::name::fold_email;
 use tokenward_core::right::Visitor;
 use tokenward_core::{Code, Error, Result};
 use tokenward_store::accounts::{self, Account};
-use tokenward_store::{account_links, identities, invitations};
+use tokenward_store::{account_links, identities, sessions};
 use tokenward_verify::server::Client;
 
 use super::Pending;
-use crate::service::{App, accounts as people, person_mail};
+use crate::service::{App, accounts as people, email_changes, person_mail};
 
 fn same(one: &str, other: &str) -> bool {
     fold_email(one) == fold_email(other)
@@ -28,7 +28,7 @@ pub(super) async fn follow(app: &Arc<App>, account: Account, pending: &Pending, 
         return Ok(account);
     }
     let (issuer, subject, proven) = (pending.issuer.clone(), pending.subject.clone(), pending.email_proven);
-    let (id, old) = (account.id, account.email.clone());
+    let (id, old, methods) = (account.id, account.email.clone(), pending.methods());
     let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
     let followed = app.write(visitor, move |tx, _| {
         Box::pin(async move {
@@ -42,14 +42,16 @@ pub(super) async fn follow(app: &Arc<App>, account: Account, pending: &Pending, 
             let event = event.before(snapshot(identity.email.clone())).after(snapshot(Some(said.clone())));
             identities::say(tx, identity.id, &said).await?;
             let mut events = vec![event];
-            // What was chosen by hand stays, and so does what somebody else has.
-            let was_its = identity.email.as_deref().is_some_and(|it| same(it, &account.email));
-            if proven && was_its && !same(&said, &account.email) && accounts::is_free(tx, &said, id).await? {
+            // What was chosen by hand stays, and so does what somebody else has; and where nobody has proved the present one, whoever came by
+            // a link that was passed on takes what it was invited to nowhere else.
+            let was_its = account.email_proven_at.is_some()
+                && identity.email.as_deref().is_some_and(|it| same(it, &account.email));
+            // One factor changes nothing of an account that has two.
+            let met = sessions::factors_in(tx, id).await?.are_met_by(&methods);
+            if proven && met && was_its && !same(&said, &account.email) && accounts::is_free(tx, &said, id).await? {
                 let (before, now) = (people::snapshot(&account, false), tx.now());
-                accounts::set_email(tx, id, &said, now).await?;
-                invitations::rename_inviter(tx, id, &said).await?;
+                account = email_changes::set(tx, &account, &said, now).await?;
                 account_links::end_all(tx, id).await?;
-                account = Account { email: said, email_proven_at: Some(now), updated_at: now, ..account };
                 events.push(people::changed(&account, false).before(before));
             }
             Ok((account, events))

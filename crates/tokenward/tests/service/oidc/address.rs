@@ -8,6 +8,7 @@ use tokenward_server::service::ways::SignIn;
 use super::{Issuer, claims, config, served};
 use crate::console::Person;
 use crate::mailbox::Mailbox;
+use crate::second_factor::set_up;
 use crate::support::{OWNER, Organization, PASSWORD, Server};
 
 const WITH: &str = "/sign-in/with/corp";
@@ -91,4 +92,44 @@ async fn the_admins_hear_of_the_operators_link_where_providers_alone_are_let() {
     let mail = mailbox.mail_with("A sign-in link was used").await;
     assert!(mail.contains(&format!("To: {OWNER}")) && mail.contains("ada"), "{mail}");
     assert_eq!(mailbox.count("A sign-in link was used"), 1);
+}
+
+#[tokio::test]
+async fn no_provider_carries_away_an_address_that_nobody_proved_or_by_one_factor_that_of_an_account_with_two() {
+    let (server, acme, issuer) = served(&[]).await;
+    let links = async |person: &mut Person, subject: &str, email: &str| {
+        issuer.wants(claims(subject, email, false)).await;
+        let link = "/console/account/identities/link";
+        person.by(&issuer, "/console/account/identities/with/corp").await.leads_to(link);
+        person.get(link).await;
+        person.post(link, &[]).await.leads_to("/console/account");
+    };
+    // By a link that was passed on: whose the address is nobody knows.
+    server.member(&acme, "ada@acme.example", "viewer").await;
+    let mut ada = Person::at(&server);
+    ada.sign_in("ada@acme.example", PASSWORD).await.leads_to("/");
+    links(&mut ada, "ada", "ada@acme.example").await;
+    issuer.wants(claims("ada", "ada.b@acme.example", true)).await;
+    Person::at(&server).by(&issuer, WITH).await.leads_to("/");
+    assert_eq!(others(&server, &acme).await, ["ada@acme.example"]);
+
+    let mut owner = Person::owner(&server).await;
+    links(&mut owner, "owner", OWNER).await;
+    let (_, _, session) = set_up(&server, &acme.owner).await;
+    let mut said = claims("owner", "owner.b@acme.example", true);
+    issuer.wants(said.clone()).await;
+    Person::at(&server).by(&issuer, WITH).await.leads_to("/sign-in/code");
+    let addresses = async || server.get(&acme.path("member"), &session).await.each("results", "email");
+    assert!(addresses().await.iter().any(|email| email == OWNER));
+    // It is shown from then on, and does not follow later either: the account has not the one that the identity had.
+    let mut said_again = claims("owner", OWNER, true);
+    issuer.wants(said_again.clone()).await;
+    Person::at(&server).by(&issuer, WITH).await.leads_to("/sign-in/code");
+    // Where the provider says that it asked two, it does.
+    for it in [&mut said, &mut said_again] {
+        it["claims"]["amr"] = json!(["mfa"]);
+    }
+    issuer.wants(said).await;
+    Person::at(&server).by(&issuer, WITH).await.leads_to("/");
+    assert!(addresses().await.iter().any(|email| email == "owner.b@acme.example"));
 }
