@@ -193,7 +193,7 @@ impl Store {
                 }
                 self.wrote(after);
                 let at = self.clock().shared(at.unwrap_or(estimate));
-                Ok(Some(Written { appended: Appended { position, events: rows }, at }))
+                Ok(Some(Written { appended: Appended { position, events: rows, goes_on: true }, at }))
             }
             Ok(Came::Moved) => Ok(None),
             Err(Uncommitted::Aborted(error)) => Err(NotCommitted::Nothing(error)),
@@ -201,7 +201,7 @@ impl Store {
                 self.forget_end();
                 log::look_up(self, rows.last().map_or_else(Uuid::nil, |row| row.id)).await?;
                 let at = self.clock().shared(estimate);
-                Ok(Some(Written { appended: Appended { position, events: Vec::new() }, at }))
+                Ok(Some(Written { appended: Appended { position, events: rows, goes_on: false }, at }))
             }
         }
     }

@@ -25,15 +25,14 @@ pub struct BroughtBack {
     pub repaired: usize,
 }
 
-/// Makes the log know what these entries say, which stood behind `common` and are not in it. Whoever comes second with the
-/// same finds nothing to do.
-pub async fn bring_back(store: &Store, keeper: &Keeper, entries: &[Entry], common: i64) -> Result<BroughtBack> {
-    let lost: Vec<&Entry> = journal::lost(entries, common).collect();
+/// Makes the log know what these entries say, which are not in it, in their order; `common` is up to where it is the one in which
+/// they stood. Whoever comes second with the same finds nothing to do.
+pub async fn bring_back(store: &Store, keeper: &Keeper, lost: &[Entry], common: i64) -> Result<BroughtBack> {
     let Some(last) = lost.last() else { return Ok(BroughtBack::default()) };
     let mut tx = store.begin_knowing(keeper).await?;
     let mut events = Vec::new();
     let mut repaired = HashSet::new();
-    for ((organization, target, _), entry) in journal::net(lost.iter().copied()) {
+    for ((organization, target, _), entry) in journal::net(lost) {
         let Some(after) = &entry.after else { continue };
         let before = events.len();
         take_away(&mut tx, organization, target, after, entry, &mut events).await?;
@@ -42,7 +41,7 @@ pub async fn bring_back(store: &Store, keeper: &Keeper, entries: &[Entry], commo
         }
     }
     let mut new = 0;
-    for entry in &lost {
+    for entry in lost {
         new += note(&mut tx, entry, repaired.contains(&entry.position)).await?;
     }
     if events.is_empty() && new == 0 {

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenward_core::journal::Entry;
+use tokenward_core::journal::{self, Entry};
 use tokenward_core::right::Keeper;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::lineage::{self, LogPart, RESTORED};
 use tokenward_store::rewind::{self, BroughtBack};
 use tokenward_store::{Feed, Store, log};
 
+use crate::ahead::is_same;
 use crate::journal::{Journal, aside};
 
 /// How long one step may take for a command.
@@ -25,7 +26,7 @@ pub async fn bring_back(store: &Store, path: &Path, node: &str) -> Result<Brough
     let journal = Journal::open(path, store.now()).map_err(|error| Error::conflict(error.to_string()))?;
     let journal = Arc::new(journal);
     let mut feed = store.feed(PATIENCE);
-    bring_back_from(&journal, store, &mut feed, node).await
+    bring_back_from(&journal, store, &mut feed, node).await.map(|(brought, _)| brought)
 }
 
 /// Is the log one that this journal is about? An error where it is not.
@@ -51,35 +52,43 @@ pub(crate) async fn related(journal: &Arc<Journal>, feed: &mut Feed) -> Result<V
     Ok(line)
 }
 
+/// Brings back what the journal knows and the log does not. Answers that, and what was noted ahead and is compared now.
 pub(crate) async fn bring_back_from(
     journal: &Arc<Journal>,
     store: &Store,
     feed: &mut Feed,
     node: &str,
-) -> Result<BroughtBack> {
+) -> Result<(BroughtBack, Vec<Entry>)> {
     let line = related(journal, feed).await?;
     let kept = Arc::clone(journal);
-    let entries = aside(move || kept.entries()).await?;
+    let (entries, ahead) = aside(move || Ok((kept.entries()?, kept.ahead()))).await?;
     if let Some(newest) = entries.last() {
         // An older copy says of an end that had come that it is to come: by a clock that was set back as well it would.
         store.clock().not_before(newest.time);
     }
     let common = common(feed, &entries).await?;
-    let Some(last) = entries.last().filter(|last| last.position > common) else { return Ok(BroughtBack::default()) };
-    let brought = if is_wanted(&line, last.log) {
-        BroughtBack::default()
-    } else {
-        rewind::bring_back(store, &Keeper::new(node), &entries, common).await?
+    let mut lost: Vec<Entry> = journal::lost(&entries, common).cloned().collect();
+    for entry in &ahead {
+        let stands = log::at(feed.alone().await?, entry.position).await?.is_some_and(|row| row.hash == entry.hash);
+        if !stands && !lost.iter().any(|it| is_same(it, entry)) {
+            lost.push(entry.clone());
+        }
+    }
+    lost.sort_by_key(|entry| entry.position);
+    let brought = match lost.last() {
+        None => return Ok((BroughtBack::default(), ahead)),
+        Some(last) if is_wanted(&line, last.log) => BroughtBack::default(),
+        Some(_) => rewind::bring_back(store, &Keeper::new(node), &lost, common).await?,
     };
-    let kept = Arc::clone(journal);
-    aside(move || kept.cut(common)).await?;
+    let (kept, compared) = (Arc::clone(journal), ahead.clone());
+    aside(move || kept.cut(common, &compared)).await?;
     tracing::warn!(
         common,
         lost = brought.lost,
         taken_away_again = brought.repaired,
         "the log has gone back: it lacks events that this node knows"
     );
-    Ok(brought)
+    Ok((brought, ahead))
 }
 
 /// Has somebody said, after the log was written under this name, that an older state is wanted as it is?

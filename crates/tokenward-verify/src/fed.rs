@@ -6,27 +6,30 @@ use tokenward_store::log::Skeleton;
 
 use crate::feeding::Fed;
 use crate::follow::{self, Followed};
+use crate::noted::Noted;
 
 impl Fed {
     /// What is to be noted of it.
     pub(crate) fn entries(&self, followed: &Followed) -> Vec<Entry> {
         let entry = |row: &Skeleton| {
-            let rows = self.rows.iter().filter(|it| it.token_id == row.target_id);
-            let used = self.used.iter().filter(|(token, _)| *token == row.target_id).map(|(_, used)| used.clone());
-            let is_kept = Keeps::of(&row.kind) == Keeps::Token;
-            let after = if is_kept { follow::after_token(rows, used.collect()) } else { None };
-            followed.entry(row, row.target_id, after)
+            let noted = if Keeps::of(&row.kind) == Keeps::Token {
+                Noted::of_token(row.target_id, &self.rows, &self.used)
+            } else {
+                Noted { target: row.target_id, after: None }
+            };
+            noted.at(followed.name_at(row.position), row)
         };
         self.events.iter().map(entry).collect()
     }
 
-    /// Puts it into memory.
-    pub(crate) fn put(self, followed: &Followed, now: Time) {
+    /// Puts it into memory. Answers its events.
+    pub(crate) fn put(self, followed: &Followed, now: Time) -> Vec<Skeleton> {
         let ids: Vec<Uuid> = self.events.iter().map(|row| row.target_id).collect();
         followed.descriptions.put(&ids, self.described);
         let directory = followed.index.directory();
         for row in &self.rows {
             follow::put_token(&followed.index, &directory, row, now);
         }
+        self.events
     }
 }

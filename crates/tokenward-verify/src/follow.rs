@@ -13,7 +13,7 @@ use tokenward_core::directory::{Directory, Environment};
 use tokenward_core::ended::{EndedSecret, Why};
 use tokenward_core::event::Kind as Event;
 use tokenward_core::index::{Entry as IndexEntry, Index, Session};
-use tokenward_core::journal::{After, Entry, Keeps};
+use tokenward_core::journal::Entry;
 use tokenward_core::meter::Meter;
 use tokenward_core::method::Method;
 use tokenward_core::reach::Reach;
@@ -29,8 +29,8 @@ use tokenward_store::log::{self, Skeleton};
 use tokenward_store::tokens::ended::{self, EndedRow};
 use tokenward_store::tokens::{IndexRow, PolicyRow};
 use tokenward_store::{
-    Feed, Places, Position, accounts, apis, clusters, cuts, environments, identities, members, organizations, passkeys,
-    projects, quotas, restrictions, roles, second_factor, sessions, sign_in_rules, tokens,
+    Feed, Places, Position, apis, clusters, cuts, environments, members, organizations, projects, quotas, restrictions,
+    roles, sessions, sign_in_rules, tokens,
 };
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
@@ -70,6 +70,8 @@ pub(crate) struct Followed {
     line: Mutex<Vec<LogPart>>,
     /// What this node has noted of it.
     pub(crate) journal: Arc<Journal>,
+    /// Of that, what was noted ahead of the follower, which has not come so far.
+    pub(crate) ahead: Mutex<Vec<Entry>>,
     /// Tells the follower to look now.
     pub(crate) nudge: Notify,
     /// What this process has committed itself.
@@ -105,6 +107,7 @@ impl Default for Followed {
             position: watch::Sender::default(),
             line: Mutex::default(),
             journal: Arc::new(Journal::in_memory()),
+            ahead: Mutex::default(),
             nudge: Notify::new(),
             feeding: Feeding::default(),
             sought: Mutex::default(),
@@ -226,22 +229,8 @@ impl Followed {
         lock(&self.line).last().map(|part| part.incarnation).unwrap_or_default()
     }
 
-    /// What is noted of an event, with the state of what it is about.
-    pub(crate) fn entry(&self, row: &Skeleton, target: Uuid, after: Option<After>) -> Entry {
-        Entry {
-            log: self.name_at(row.position),
-            position: row.position,
-            hash: row.hash.clone(),
-            time: row.time,
-            kind: row.kind.clone(),
-            organization: row.organization_id,
-            target,
-            after,
-        }
-    }
-
     /// The name under which an event at this position is written.
-    fn name_at(&self, position: i64) -> Uuid {
+    pub(crate) fn name_at(&self, position: i64) -> Uuid {
         let line = lock(&self.line);
         let part = line.iter().rev().find(|part| part.after_position < position).or(line.first());
         part.map(|part| part.incarnation).unwrap_or_default()
@@ -461,117 +450,6 @@ impl Touched {
 /// Does an event of this kind say that the log goes on under another name?
 pub(super) fn moves(kind: &str) -> bool {
     matches!(Event::parse(kind), Some(Event::LogMoved | Event::LogRewound | Event::LogRestored))
-}
-
-/// What is to be noted of these events: of what takes away, and of what gives back, with the state after it as the rows say
-/// it.
-pub(super) async fn entries(followed: &Followed, feed: &mut Feed, rows: &[Skeleton]) -> Result<Vec<Entry>> {
-    let mut entries = Vec::with_capacity(rows.len());
-    // Of each thing the last event has the state: the rows are those of one moment.
-    let mut seen = HashSet::new();
-    let tokens = NotedTokens::read(feed, rows).await?;
-    for row in rows.iter().rev() {
-        let keeps = Keeps::of(&row.kind);
-        let target = match keeps {
-            Keeps::Sessions | Keeps::SecondFactor | Keeps::Identities | Keeps::Passkeys => {
-                row.related_id.unwrap_or(row.target_id)
-            }
-            Keeps::Member if row.kind == Event::InvitationAccepted.as_str() => row.related_id.unwrap_or(row.target_id),
-            _ => row.target_id,
-        };
-        let new = keeps != Keeps::Nothing && seen.insert((row.organization_id, target, std::mem::discriminant(&keeps)));
-        let after = match keeps {
-            _ if !new => None,
-            Keeps::Token => tokens.after(target),
-            _ => after(feed, keeps, row.organization_id, target).await?,
-        };
-        entries.push(followed.entry(row, target, after));
-    }
-    entries.reverse();
-    Ok(entries)
-}
-
-/// The tokens that events name, as far as it is noted what they are like. A copy from before one was made would not know that its
-/// digests were used.
-#[derive(Default)]
-struct NotedTokens {
-    rows: HashMap<Uuid, Vec<IndexRow>>,
-    used: HashMap<Uuid, Vec<String>>,
-}
-
-impl NotedTokens {
-    async fn read(feed: &mut Feed, events: &[Skeleton]) -> Result<Self> {
-        let named = events.iter().filter(|row| Keeps::of(&row.kind) == Keeps::Token).map(|row| row.target_id);
-        let ids: Vec<Uuid> = named.collect::<BTreeSet<_>>().into_iter().collect();
-        let mut noted = Self::default();
-        if ids.is_empty() {
-            return Ok(noted);
-        }
-        for row in tokens::index_rows(feed.conn()?, &ids).await? {
-            noted.rows.entry(row.token_id).or_default().push(row);
-        }
-        for (token, used) in ended::used_of_all(feed.conn()?, &ids).await? {
-            noted.used.entry(token).or_default().push(used);
-        }
-        Ok(noted)
-    }
-
-    fn after(&self, token: Uuid) -> Option<After> {
-        let used = self.used.get(&token).cloned().unwrap_or_default();
-        after_token(self.rows.get(&token)?.iter(), used)
-    }
-}
-
-async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target: Uuid) -> Result<Option<After>> {
-    Ok(match keeps {
-        Keeps::Sessions => {
-            let living = sessions::of_accounts(feed.conn()?, &[target]).await?;
-            let anew = living.iter().filter(|it| it.proven_at > it.created_at);
-            let proven = anew.map(|it| (it.id, it.proven_at)).collect();
-            let links = accounts::links_of(feed.conn()?, target).await?;
-            let living = living.iter().map(|it| it.id).collect();
-            Some(After::Sessions { living, proven, links: Some(links) })
-        }
-        Keeps::SecondFactor => {
-            let authenticator = second_factor::authenticator(feed.conn()?, target).await?.map(|it| it.id);
-            let codes = second_factor::recovery_codes(feed.conn()?, target).await?;
-            Some(After::SecondFactor { authenticator, codes: codes.into_iter().map(|it| it.id).collect() })
-        }
-        Keeps::Identities => {
-            let living = identities::of_account(feed.conn()?, target).await?;
-            Some(After::Identities { living: living.into_iter().map(|it| it.id).collect() })
-        }
-        Keeps::Passkeys => {
-            let living = passkeys::of_account(feed.conn()?, target).await?;
-            Some(After::Passkeys { living: living.into_iter().map(|it| it.id).collect() })
-        }
-        Keeps::SignIn => {
-            let asked = sign_in_rules::asked_by(feed.conn()?, target).await?;
-            let providers = asked.providers.iter().map(|key| key.to_string()).collect();
-            let SignInPolicy { two_factors, session_lifetime, session_idle, .. } = asked;
-            Some(After::SignIn { providers, two_factors, session_lifetime, session_idle })
-        }
-        Keeps::Member => match organization {
-            Some(organization) => {
-                Some(After::Member { role: members::role_of(feed.conn()?, organization, target).await? })
-            }
-            None => None,
-        },
-        Keeps::Gone => Some(After::Gone),
-        Keeps::Cut => {
-            let cuts = cuts::of(feed.conn()?, Some(&[target])).await?;
-            cuts.first().map(|(_, cut)| After::Cut { through: cut.through, at: cut.at })
-        }
-        // Those are read all at once.
-        Keeps::Token | Keeps::Nothing => None,
-    })
-}
-
-/// The state of a token whose secrets these are, and what is kept of their digests.
-pub(super) fn after_token<'r>(rows: impl Iterator<Item = &'r IndexRow> + Clone, used: Vec<String>) -> Option<After> {
-    let ends = rows.clone().filter_map(|row| Some((row.version, row.secret_expires_at?))).collect();
-    let mut rows = rows;
-    rows.next().map(|row| After::Token { revoked_at: row.revoked_at, disabled_at: row.disabled_at, ends, used })
 }
 
 /// Puts what these events are about into the index, as the rows say it.

@@ -20,6 +20,8 @@ use tokenward_core::sync::lock;
 use tokenward_core::time::DAY;
 use tokenward_core::{Error, Result, Time, Uuid};
 
+use crate::ahead::is_same;
+
 /// Events that are remembered where there is no file, and that are kept of a file which is made shorter.
 const RECENT: usize = 20_000;
 /// How long what took away is kept.
@@ -38,6 +40,8 @@ enum JournalLine {
     Root(Uuid),
     /// An event.
     Event(Entry),
+    /// An event that the node has committed and not learned from the log yet. It may stand before others of lower positions.
+    Ahead(Entry),
     /// What stands before counts up to here.
     Until(i64),
 }
@@ -85,6 +89,8 @@ struct JournalState {
     root: Option<Uuid>,
     /// Where there is no file.
     recent: VecDeque<Entry>,
+    /// What was noted ahead, and is not among the others.
+    ahead: Vec<Entry>,
     /// What could not be written yet.
     owed: Vec<Entry>,
     last: Option<i64>,
@@ -95,6 +101,7 @@ struct JournalState {
 struct Contents {
     root: Option<Uuid>,
     entries: Vec<Entry>,
+    ahead: Vec<Entry>,
     /// Up to where it is whole.
     whole: u64,
 }
@@ -134,7 +141,8 @@ impl Journal {
         }
         let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
         let last = contents.entries.last().map(|entry| entry.position);
-        let state = JournalState { file: Some(file), root: contents.root, last, length, ..JournalState::default() };
+        let (root, ahead) = (contents.root, contents.ahead);
+        let state = JournalState { file: Some(file), root, last, ahead, length, ..JournalState::default() };
         Ok(Self { path: Some(path.to_owned()), state: Mutex::new(state), room: AtomicU64::new(0) })
     }
 
@@ -155,7 +163,12 @@ impl Journal {
         self.write(&mut state, &[JournalLine::Root(root)], true)
     }
 
-    /// All events in it, the oldest first.
+    /// What was noted ahead, and is not among the others.
+    pub(crate) fn ahead(&self) -> Vec<Entry> {
+        lock(&self.state).ahead.clone()
+    }
+
+    /// All other events in it, the oldest first.
     pub(crate) fn entries(&self) -> Result<Vec<Entry>> {
         let mut state = lock(&self.state);
         let Some(file) = &mut state.file else { return Ok(state.recent.iter().cloned().collect()) };
@@ -165,13 +178,25 @@ impl Journal {
         read.map(|contents| contents.entries).map_err(|error| Error::unavailable(error.to_string()))
     }
 
-    /// What stands behind this position is another log's: it has been brought back there.
-    pub(crate) fn cut(&self, common: i64) -> Result<()> {
+    /// What stands behind this position is another log's: it has been brought back there, and so were these that were noted
+    /// ahead, or they stand there.
+    pub(crate) fn cut(&self, common: i64, ahead: &[Entry]) -> Result<()> {
         let mut state = lock(&self.state);
         state.recent.retain(|entry| entry.position <= common);
         state.owed.clear();
         state.last = (common > 0).then_some(common);
-        self.write(&mut state, &[JournalLine::Until(common)], true)
+        state.ahead.retain(|entry| !ahead.iter().any(|it| is_same(it, entry)));
+        let left = state.ahead.iter().cloned().map(JournalLine::Ahead);
+        let lines: Vec<JournalLine> = std::iter::once(JournalLine::Until(common)).chain(left).collect();
+        self.write(&mut state, &lines, true)
+    }
+
+    /// Notes events ahead of others that come before them. They are on the disk when it returns without an error.
+    pub(crate) fn keep_ahead(&self, entries: Vec<Entry>) -> Result<()> {
+        let mut state = lock(&self.state);
+        let lines: Vec<JournalLine> = entries.iter().cloned().map(JournalLine::Ahead).collect();
+        state.ahead.extend(entries);
+        self.write(&mut state, &lines, true)
     }
 
     /// Notes events. With `lasting`, they are on the disk when it returns without an error; what cannot be written is noted
@@ -179,6 +204,9 @@ impl Journal {
     pub(crate) fn keep(&self, entries: Vec<Entry>, lasting: bool) -> Result<()> {
         let mut state = lock(&self.state);
         state.last = entries.last().map(|entry| entry.position).or(state.last);
+        if !state.ahead.is_empty() {
+            state.ahead.retain(|entry| !entries.iter().any(|it| is_same(it, entry)));
+        }
         if state.file.is_none() {
             state.recent.extend(entries);
             while state.recent.len() > RECENT {
@@ -266,13 +294,20 @@ fn read(file: &mut File, path: &Path) -> Result<Contents, JournalError> {
     let failed = |cause| JournalError::Io { path: path.to_owned(), cause };
     let mut text = Vec::new();
     file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut text)).map_err(failed)?;
-    let mut contents = Contents { root: None, entries: Vec::new(), whole: 0 };
+    let mut contents = Contents { root: None, entries: Vec::new(), ahead: Vec::new(), whole: 0 };
     for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let Some(whole) = line.strip_suffix(b"\n") else { break };
         match parse(whole) {
             Some(JournalLine::Root(root)) if number == 0 => contents.root = Some(root),
-            Some(JournalLine::Event(entry)) if number > 0 => contents.entries.push(entry),
-            Some(JournalLine::Until(common)) if number > 0 => contents.entries.retain(|entry| entry.position <= common),
+            Some(JournalLine::Event(entry)) if number > 0 => {
+                contents.ahead.retain(|it| !is_same(it, &entry));
+                contents.entries.push(entry);
+            }
+            Some(JournalLine::Ahead(entry)) if number > 0 => contents.ahead.push(entry),
+            Some(JournalLine::Until(common)) if number > 0 => {
+                contents.entries.retain(|entry| entry.position <= common);
+                contents.ahead.clear();
+            }
             _ => return Err(JournalError::Damaged { path: path.to_owned(), line: number + 1 }),
         }
         contents.whole += line.len() as u64;
@@ -302,7 +337,8 @@ fn rewrite(path: &Path, contents: &Contents) -> io::Result<File> {
     let part = path.with_extension("part");
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&part)?;
     let root = contents.root.map(JournalLine::Root);
-    let lines = root.into_iter().chain(contents.entries.iter().cloned().map(JournalLine::Event));
+    let ahead = contents.ahead.iter().cloned().map(JournalLine::Ahead);
+    let lines = root.into_iter().chain(contents.entries.iter().cloned().map(JournalLine::Event)).chain(ahead);
     let mut text = io::BufWriter::new(&mut file);
     for line in lines {
         let json = serde_json::to_string(&line)?;
@@ -354,7 +390,7 @@ mod tests {
         let journal = begun(&path);
         journal.make_room().unwrap();
         assert_eq!(journal.entries().unwrap(), [entry(1), entry(2), entry(3)]);
-        journal.cut(2).unwrap();
+        journal.cut(2, &[]).unwrap();
         journal.keep(vec![entry(3), entry(4)], false).unwrap();
         drop(journal);
         let whole = std::fs::read(&path).unwrap();
@@ -365,6 +401,27 @@ mod tests {
         drop(journal);
         let again = Journal::open(&path, Time(0)).unwrap().entries().unwrap();
         assert_eq!(again.iter().map(|it| it.position).collect::<Vec<_>>(), [1, 2, 3, 5]);
+    }
+
+    #[test]
+    fn what_was_noted_ahead_stays_until_it_stands_among_the_others_or_was_brought_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let journal = begun(&path);
+        journal.keep_ahead(vec![entry(5), entry(7), entry(9)]).unwrap();
+        journal.keep(vec![entry(4), entry(5)], false).unwrap();
+        let other = Entry { hash: vec![9; 32], ..entry(7) };
+        journal.keep(vec![entry(6), other], false).unwrap();
+        assert_eq!(journal.ahead(), [entry(7), entry(9)], "what stands at 7 is something else");
+        assert_eq!(journal.last(), Some(7));
+        drop(journal);
+        let journal = Journal::open(&path, Time(0)).unwrap();
+        assert_eq!(journal.ahead(), [entry(7), entry(9)]);
+        journal.cut(6, &[entry(7)]).unwrap();
+        assert_eq!(journal.ahead(), [entry(9)], "that came meanwhile");
+        drop(journal);
+        let journal = Journal::open(&path, Time(0)).unwrap();
+        assert_eq!((journal.ahead(), journal.last()), (vec![entry(9)], Some(6)));
     }
 
     #[test]
@@ -391,7 +448,7 @@ mod tests {
         second.keep(vec![entry(9)], true).unwrap();
         assert_eq!(second.entries().unwrap(), [entry(9)]);
         assert_eq!(journal.entries().unwrap().len(), 3);
-        let mut contents = Contents { root: Some(Uuid::nil()), entries: Vec::new(), whole: 0 };
+        let mut contents = Contents { root: Some(Uuid::nil()), entries: Vec::new(), ahead: Vec::new(), whole: 0 };
         contents.entries.extend((1..30_000).map(entry));
         contents.entries[0].after = None;
         shorten(&mut contents, Time(KEPT));

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod ahead;
 mod clock;
 mod compare;
 pub mod credential;
@@ -13,6 +14,7 @@ mod guard;
 mod hints;
 mod journal;
 mod node;
+mod noted;
 mod pending;
 mod pepper;
 mod policy;

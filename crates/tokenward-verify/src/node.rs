@@ -26,6 +26,7 @@ use tokenward_store::{Feed, Look, Store, lineage, log_time, nodes_applied};
 use crate::compare;
 use crate::follow::{self, Followed, Turned};
 use crate::journal::aside;
+use crate::noted::{self, Subject};
 
 /// Events read at once. A batch is applied as a whole, so it also bounds how long the newest one waits.
 const BATCH: i64 = 1_000;
@@ -49,6 +50,9 @@ const LOOKS: u32 = 30;
 /// So many times as often a node looks that hears no hints, and how often at most.
 const UNTOLD: u32 = 4;
 const LEAST_PAUSE: Duration = Duration::from_millis(50);
+
+/// What is wrong with a log that lacks a change which it confirmed.
+const NOT_THERE: &str = "lacks a change that this node has committed";
 
 /// What kind of node it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -167,6 +171,8 @@ pub(crate) struct Follower {
     renewed: Micros,
     /// After this turn of the log everybody has told what the log lacks, or was waited for.
     settled: Option<Turned>,
+    /// After this one it was compared with what was noted ahead.
+    compared: Option<Turned>,
     pruned: Micros,
     swept: Micros,
     /// Were tokens taken back all at once since that was looked for last?
@@ -193,6 +199,7 @@ impl Follower {
             marks: Marks::default(),
             renewed: lease::NEVER,
             settled: None,
+            compared: None,
             pruned: clock.steady(),
             swept: clock.steady(),
             cut: false,
@@ -347,12 +354,13 @@ impl Follower {
                 NodeKind::Server => note(followed, fed.entries(followed)).await,
                 NodeKind::Embedded => Ok(()),
             };
-            let (position, hash) = fed.end();
             if let Some(last) = fed.events.last() {
                 self.clock.not_before(last.time);
             }
-            fed.put(followed, self.store.now());
-            self.goes_on(followed, (position, hash), noted);
+            let events = fed.put(followed, self.store.now());
+            if self.goes_on(followed, &events, noted).is_err() {
+                return false;
+            }
         }
         was_there
     }
@@ -403,6 +411,7 @@ impl Follower {
         followed.stop_deciding();
         self.feed.begin(Look::Everything).await?;
         followed.found_at(self.store.places(self.feed.conn()?).await?, self.clock.steady());
+        self.compared = followed.turned();
         if let Some(time) = log_time::newest(self.feed.conn()?).await? {
             // By a clock that was set back since, nothing lives again that had ended.
             self.clock.not_before(time);
@@ -410,6 +419,11 @@ impl Follower {
         (self.position, self.hash) = follow::load(followed, &mut self.feed, self.store.now()).await?;
         if self.terms.kind == NodeKind::Server {
             self.catch_up(followed).await?;
+        }
+        for entry in followed.ahead_until(self.position) {
+            if log::at(self.feed.conn()?, entry.position).await?.is_none_or(|row| row.hash != entry.hash) {
+                return Err(self.lost(followed, NOT_THERE));
+            }
         }
         let began = followed.last_turn().filter(|_| self.store.is_shared());
         if let Some(began) = began
@@ -436,7 +450,7 @@ impl Follower {
             self.may_mark(forgotten)?;
         }
         self.loaded = true;
-        followed.position.send_replace(self.position);
+        followed.moves_to(self.position, &[]);
         // A first part at once: where little has ended there is none left, and nobody ever hears less than there is to say.
         self.read_ended(followed).await
     }
@@ -457,7 +471,8 @@ impl Follower {
         let journal = &followed.journal;
         let compared = match self.terms.kind {
             NodeKind::Server => {
-                compare::bring_back_from(journal, &self.store, &mut self.feed, &self.terms.name).await.map(|_| ())
+                let compared = compare::bring_back_from(journal, &self.store, &mut self.feed, &self.terms.name).await;
+                compared.map(|(_, ahead)| followed.forget_ahead(&ahead))
             }
             NodeKind::Embedded => compare::related(journal, &mut self.feed).await.map(|_| ()),
         };
@@ -487,7 +502,7 @@ impl Follower {
         while last < self.position {
             let rows = log::after(self.feed.conn()?, last, BATCH).await?;
             let Some(newest) = rows.last().map(|row| row.position) else { return Ok(()) };
-            let entries = follow::entries(followed, &mut self.feed, &rows).await?;
+            let entries = self.entries(followed, &rows).await?;
             note(followed, entries).await?;
             last = newest;
         }
@@ -503,6 +518,12 @@ impl Follower {
             if renew || is_new {
                 // First: of a server that others have gone on from nothing is learned, and nothing is written there.
                 followed.found_at(self.store.places(self.feed.conn()?).await?, asked);
+            }
+            if self.compared != followed.turned() {
+                if followed.has_ahead() {
+                    return Err(self.lost(followed, "was found at another place, or goes on under another name"));
+                }
+                self.compared = followed.turned();
             }
             if renew
                 && let Some(own) = self.own
@@ -585,6 +606,9 @@ impl Follower {
             }
             before = &row.hash;
         }
+        if !followed.is_among(new) {
+            return Err(self.lost(followed, NOT_THERE));
+        }
         if let Some(row) = new.iter().find(|row| event::outgrows(&row.kind)) {
             followed.outgrow();
             return Err(Error::internal(format!(
@@ -593,8 +617,7 @@ impl Follower {
                 row.kind, row.position
             )));
         }
-        let Some(Skeleton { position, hash, time, .. }) = new.last() else { return Ok(0) };
-        let (position, hash, time) = (*position, hash.clone(), *time);
+        let Some(time) = new.last().map(|last| last.time) else { return Ok(0) };
         if new.iter().any(|row| follow::moves(&row.kind)) {
             followed.turns(followed.incarnation(), self.clock.steady());
             followed.put_line(lineage::all(self.feed.conn()?).await?);
@@ -602,7 +625,7 @@ impl Follower {
         // What was taken away is on the disk before anybody is told; what cannot be written is refused here all the same.
         let noted = match self.terms.kind {
             NodeKind::Server => {
-                let entries = follow::entries(followed, &mut self.feed, new).await?;
+                let entries = self.entries(followed, new).await?;
                 note(followed, entries).await
             }
             NodeKind::Embedded => Ok(()),
@@ -611,19 +634,28 @@ impl Follower {
         self.clock.not_before(time);
         self.cut |= new.iter().any(|row| Event::parse(&row.kind) == Some(Event::TokensRevoked));
         follow::apply(followed, &mut self.feed, new, self.store.now()).await?;
-        self.goes_on(followed, (position, hash), noted);
-        Ok(i64::try_from(new.len()).unwrap_or(BATCH))
+        let count = i64::try_from(new.len()).unwrap_or(BATCH);
+        self.goes_on(followed, new, noted)?;
+        Ok(count)
     }
 
-    /// All up to this position and its hash is applied, and noted, unless that failed.
-    fn goes_on(&mut self, followed: &Followed, end: (i64, Vec<u8>), noted: Result<()>) {
-        (self.position, self.hash) = end;
+    /// All of these events is applied, and noted, unless that failed.
+    fn goes_on(&mut self, followed: &Followed, events: &[Skeleton], noted: Result<()>) -> Result<()> {
+        let Some(last) = events.last() else { return Ok(()) };
+        (self.position, self.hash) = (last.position, last.hash.clone());
         self.store.is_known_to(self.position);
         match noted {
             Ok(()) => self.kept = (self.position, self.hash.clone()),
             Err(error) => tracing::error!(%error, "what was taken away is refused here, and not noted yet"),
         }
-        followed.position.send_replace(self.position);
+        if followed.moves_to(self.position, events) { Ok(()) } else { Err(self.lost(followed, NOT_THERE)) }
+    }
+
+    /// What is to be noted of these events, as the rows say it now.
+    async fn entries(&mut self, followed: &Followed, rows: &[Skeleton]) -> Result<Vec<Entry>> {
+        let events: Vec<Subject<'_>> = rows.iter().map(Subject::from).collect();
+        let noted = noted::noted(self.feed.conn()?, &events).await?;
+        Ok(noted.into_iter().zip(rows).map(|(noted, row)| noted.at(followed.name_at(row.position), row)).collect())
     }
 
     /// The log is not the one that was followed. Nothing is decided until everything has been read anew; what is known to

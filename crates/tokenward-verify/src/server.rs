@@ -3,6 +3,7 @@
 
 pub use crate::described::Description;
 pub use crate::feeding::Fed;
+pub use crate::noted::{Noted, entries, of_change};
 pub use crate::pending::{DenialTerms, Lost};
 pub use crate::policy::{AskedRequest, PolicyDenied, PolicyPass};
 pub use crate::question::{SPANS, TraceId};

@@ -112,11 +112,11 @@ use tokenward_core::right::Right;
 use tokenward_core::time::Micros;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::idempotency::{self, Claim};
-use tokenward_store::{Position, Store, Tx, gave_way};
+use tokenward_store::{Appended, Position, Store, Tx, gave_way};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
-use tokenward_verify::server::{SPANS, Verifier, gateway};
+use tokenward_verify::server::{SPANS, Verifier, entries, gateway, of_change};
 
 use crate::issuer::Providers;
 use crate::limits::{Limits, RECEIPT_WAIT};
@@ -315,15 +315,19 @@ impl App {
                         // Before it is done: what is taken away must be noted where no restored database brings it back.
                         app.verifier.make_room().await?;
                     }
+                    // Where the database can be lost to a server that lacks it, it is noted by whoever answers for it.
+                    let noted = if app.store.is_shared() { of_change(tx.conn(), events.iter()).await? } else { Vec::new() };
                     let appends = app.store.clock().steady();
-                    let position = tx.commit(&events).await?;
+                    let told: Vec<_> = events.iter().map(|event| (right.by(), event)).collect();
+                    let Appended { position, events: rows, .. } = tx.commit_shared(&told).await?;
+                    let noted = entries(noted, position.incarnation, &rows);
                     let ends = app.store.clock().steady();
                     app.metrics.wrote(&events, elapsed(begun, ends), elapsed(appends, ends));
                     let committed = Committed::within(position, begun, at, ends);
-                    Ok::<_, Error>((value, events, position, committed))
+                    Ok::<_, Error>((value, events, noted, committed))
                 };
                 let mut tries = TRIES;
-                let (value, events, position, committed) = loop {
+                let (value, events, noted, committed) = loop {
                     tries -= 1;
                     match attempt(work.clone()).await {
                         // All of it was taken back, and what it was in the way of is done.
@@ -340,8 +344,8 @@ impl App {
                 app.security.told(&events, right.by());
                 let takes_away = events.iter().any(|event| event.kind.takes_away());
                 let wait = terms.wait.or(takes_away.then(|| app.limits.time(&RECEIPT_WAIT)));
-                let effect = receipts::effect(&app, committed, wait).await;
-                Ok(Written { value, position, effect })
+                let effect = receipts::effect(&app, committed, noted, wait).await?;
+                Ok(Written { value, position: committed.position(), effect })
             };
             // Who asked may have gone away.
             let _ = done.send(write.await);

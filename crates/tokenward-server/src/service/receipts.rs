@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenward_core::caller::Caller;
+use tokenward_core::journal::Entry;
 use tokenward_core::time::Micros;
 use tokenward_core::{Code, Error, Result, Time, Uuid, lease};
 use tokenward_store::log::{self, Skeleton};
@@ -58,18 +59,24 @@ impl Committed {
     }
 }
 
-/// Waits until the change counts here, and where `wait` says how long, until it counts everywhere.
-pub(super) async fn effect(app: &App, committed: Committed, wait: Option<Duration>) -> Effect {
+/// Waits until the change counts here, and where `wait` says how long, until it counts everywhere. What it takes away, which is
+/// `noted`, is known outside of the database by then. An error where it was lost with a database meanwhile.
+pub(super) async fn effect(
+    app: &App,
+    committed: Committed,
+    noted: Vec<Entry>,
+    wait: Option<Duration>,
+) -> Result<Effect> {
     let Committed { position, at, steady } = committed;
-    if !app.verifier.reached(position).await {
+    if !app.verifier.reached(position).await && !app.verifier.answer_for(position, noted).await? {
         let own = app.verifier.terms();
-        return Effect::Pending { by: at.plus(own.bound()), missing: vec![own.name.clone()] };
+        return Ok(Effect::Pending { by: at.plus(own.bound()), missing: vec![own.name.clone()] });
     }
-    let Some(wait) = wait else { return Effect::Here };
-    match app.verifier.everywhere(position, steady, wait).await {
+    let Some(wait) = wait else { return Ok(Effect::Here) };
+    Ok(match app.verifier.everywhere(position, steady, wait).await {
         Reached::Everywhere { nodes } => Effect::Everywhere { nodes },
         Reached::Missing { nodes, within } => Effect::Pending { by: at.plus(within), missing: nodes },
-    }
+    })
 }
 
 /// What is known of a change afterwards.

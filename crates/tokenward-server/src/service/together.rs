@@ -17,12 +17,13 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{By, Event};
+use tokenward_core::journal::Entry;
 use tokenward_core::right::Right;
 use tokenward_core::sync::lock;
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::idempotency::{self, Claim};
 use tokenward_store::{Appended, NotCommitted, Position, gave_way};
-use tokenward_verify::server::{Fed, SPANS};
+use tokenward_verify::server::{self, Fed, SPANS, of_change};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
@@ -70,6 +71,8 @@ struct Request {
 struct Committing {
     done: Done,
     committed: Committed,
+    /// What is to be noted of it, where it takes away and nodes share the database.
+    noted: Vec<Entry>,
 }
 
 /// What came of one in a batch.
@@ -153,9 +156,9 @@ impl App {
         if self.together.push(request) {
             tokio::spawn(carry_out(Arc::clone(self)));
         }
-        let Committing { done, committed } =
+        let Committing { done, committed, noted } =
             answered.await.unwrap_or_else(|_| Err(Error::internal("a write broke off")))?;
-        let effect = receipts::effect(self, committed, wait).instrument(span).await;
+        let effect = receipts::effect(self, committed, noted, wait).instrument(span).await?;
         Ok(Written { value: done, position: committed.position(), effect })
     }
 }
@@ -259,13 +262,21 @@ async fn write(app: &Arc<App>, batch: &[Request]) -> Result<Vec<WriteOutcome>, N
         return Err(Error::internal("one of several claims was lost").into());
     }
     let after = batches::rows(&mut tx, &made).await?;
+    let mut noted = Vec::new();
+    if app.store.is_shared() {
+        noted = of_change(tx.conn(), told.iter().map(|(_, event)| *event)).await?;
+    }
     let appends = app.store.clock().steady();
+    let mut entries = Vec::new();
     let last = match told.len() {
         // Nothing to commit: what they were refused for was committed before.
         0 => None,
         _ => {
-            let Appended { position, events } = tx.commit_shared(&told).await?;
-            if let Some((rows, described, used)) = after {
+            let Appended { position, events, goes_on } = tx.commit_shared(&told).await?;
+            entries = server::entries(noted, position.incarnation, &events);
+            if let Some((rows, described, used)) = after
+                && goes_on
+            {
                 app.verifier.feed(Fed { events, rows, described, used });
             }
             Some(position)
@@ -280,7 +291,9 @@ async fn write(app: &Arc<App>, batch: &[Request]) -> Result<Vec<WriteOutcome>, N
             let Some(last) = last else { return WriteOutcome::Alone };
             let position = Position { number: last.number - left, ..last };
             app.metrics.wrote(std::slice::from_ref(&event), elapsed(begun, ends), elapsed(appends, ends));
-            WriteOutcome::Done(Box::new(Committing { done, committed: Committed::within(position, begun, at, ends) }))
+            let noted = entries.extract_if(.., |entry| entry.position == position.number).collect();
+            let committed = Committed::within(position, begun, at, ends);
+            WriteOutcome::Done(Box::new(Committing { done, committed, noted }))
         }
         Err(Refused::ForOthers(_)) if !alone => WriteOutcome::Alone,
         Err(Refused::Itself(error) | Refused::ForOthers(error)) => WriteOutcome::Refused(error),

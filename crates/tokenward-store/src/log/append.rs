@@ -127,9 +127,10 @@ impl From<Error> for NotCommitted {
 pub struct Appended {
     /// The position of the last event.
     pub position: Position,
-    /// The events, behind one another; none where nobody confirmed the commit, or where the log begins another part of its line
-    /// with them: then they are to be read.
+    /// The events, behind one another.
     pub events: Vec<Skeleton>,
+    /// Was the commit confirmed, and do they go on from what was there before? Otherwise the log is to be read.
+    pub goes_on: bool,
 }
 
 impl Tx {
@@ -150,7 +151,7 @@ impl Tx {
             return Err(Error::internal("a change without an event").into());
         }
         let (mut told, mut rows) = (Vec::with_capacity(events.len() + 1), Vec::with_capacity(events.len() + 1));
-        let mut certain = self.begins.is_none();
+        let mut goes_on = self.begins.is_none();
         if let Some(why) = self.begins {
             let begun = lineage::begin(&mut self, why).await?;
             let by = self.by.clone();
@@ -171,11 +172,12 @@ impl Tx {
             Err(Uncommitted::Unknown) => {
                 store.forget_end();
                 look_up(&store, rows.last().map_or_else(Uuid::nil, |row: &Skeleton| row.id)).await?;
-                certain = false;
+                goes_on = false;
             }
         }
-        let events = if certain { rows } else { Vec::new() };
-        Ok(Appended { position: Position { incarnation, number: position }, events })
+        // Before them may stand that the log begins another part.
+        let events = rows.split_off(rows.len().saturating_sub(events.len()));
+        Ok(Appended { position: Position { incarnation, number: position }, events, goes_on })
     }
 
     /// Writes the events that have their places.

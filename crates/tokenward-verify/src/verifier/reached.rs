@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokenward_core::Result;
+use tokenward_core::journal::Entry;
 use tokenward_store::Position;
 use tokio::time::timeout;
 
@@ -15,6 +17,12 @@ impl Verifier {
     /// Has the follower apply what this process has committed, where it has applied all before it; otherwise it reads it.
     pub fn feed(&self, fed: Fed) {
         self.0.followed.feeding.put(fed);
+    }
+
+    /// Answers for a change of this process at `position` that did not come to count here in time, and takes that away. Does it by
+    /// now? Otherwise it is noted where no lost database brings it back. An error where it was lost, or cannot be noted.
+    pub async fn answer_for(&self, position: Position, entries: Vec<Entry>) -> Result<bool> {
+        self.0.followed.answer_for(position, entries).await
     }
 
     /// Waits a while until the change at `position` counts here. Does it?

@@ -5,9 +5,18 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
+use tokenward_core::caller::Grant;
+use tokenward_core::event::{Event, Kind};
+use tokenward_core::permission::Management;
+use tokenward_core::right::{Operator, Right as _};
+use tokenward_core::token::{Revocation, RevokeReason};
+use tokenward_core::{Code, Error};
+use tokenward_store::tokens;
+use tokenward_verify::server::{entries, of_change};
 
 use crate::nodes::{BOUND, PATIENCE, asking, node, node_config, says};
 use crate::postgres::Postgres;
+use crate::process::store;
 use crate::proxy::{Flow, Proxy};
 use crate::support::{Organization, Server};
 
@@ -140,6 +149,43 @@ async fn what_was_revoked_stays_so_when_a_standby_takes_over_that_did_not_hear_o
     cluster.both_say(&next_text, "valid").await;
     cluster.revoke(&cluster.b, &next, LONG).await;
     cluster.both_say(&next_text, "revoked").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_committed_and_nobody_had_read_is_brought_back_by_who_answered_for_it() {
+    let cluster = Cluster::start().await;
+    let (revoked, text) = cluster.made("revoked").await;
+    let (_, living) = cluster.made("living").await;
+    cluster.both_say(&living, "valid").await;
+    let standby = cluster.lagging_standby().await;
+    cluster.proxies.iter().for_each(|proxy| proxy.set(Flow::Stall));
+    // As a write of `a` does that is confirmed when no node can look any more.
+    let store = store(&format!("postgres://postgres@{}/test_0", cluster.primary.address())).await;
+    let organization = cluster.acme.id.parse().unwrap();
+    let (mut tx, operator) = store.begin(&Operator::at_this_machine()).await.unwrap();
+    let grant = Grant::operator(&operator, organization, Management::TokenManage);
+    let reason = RevokeReason::Unspecified;
+    let why = Revocation { at: tx.now(), reason, note: None, by_name: None, by_kind: None, by_id: None };
+    let id = revoked.parse().unwrap();
+    assert_eq!(tokens::revoke_all(&mut tx, &[(&grant, id, &why)]).await.unwrap().len(), 1);
+    let event = Event::new(Kind::TokenDeleted, Some(organization), id, "revoked");
+    let noted = of_change(tx.conn(), std::iter::once(&event)).await.unwrap();
+    let by = operator.by().clone();
+    let appended = tx.commit_shared(&[(&by, &event)]).await.map_err(Error::from).unwrap();
+    store.close().await;
+    let noted = entries(noted, appended.position.incarnation, &appended.events);
+    let verifier = &cluster.a.running.app.verifier;
+    assert!(!verifier.answer_for(appended.position, noted).await.unwrap(), "it does not count there");
+    assert_eq!(says(&cluster.a, &cluster.asking, &text).await.1, "valid");
+
+    let _new = cluster.take_over(standby).await;
+    cluster.both_say(&text, "revoked").await;
+    cluster.both_say(&living, "valid").await;
+    let status = cluster.a.get(&cluster.acme.path("log"), &cluster.acme.owner).await.expect(200);
+    assert_eq!((&status["warning"], &status["turns"][0]["why"]), (&json!(true), &json!("rewound")));
+    // Now it is lost for certain, and nobody answers for it as done.
+    let again = verifier.answer_for(appended.position, Vec::new()).await.unwrap_err();
+    assert_eq!(again.code, Code::Unavailable);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

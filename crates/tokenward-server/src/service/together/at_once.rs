@@ -10,14 +10,16 @@ use std::sync::atomic::Ordering;
 use tokenward_core::caller::Grant;
 use tokenward_core::decision::Subject;
 use tokenward_core::event::{Event, Kind};
+use tokenward_core::journal::Entry;
 use tokenward_core::right::{Basis, RestsOn, Right};
 use tokenward_core::secret;
 use tokenward_core::token::{Token, TokenVersion};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::at_once::{Changes, HeldEnd, KnownEnd, Written};
+use tokenward_store::log::Skeleton;
 use tokenward_store::tokens::{self, DescriptionRow, IndexRow};
 use tokenward_store::{Appended, NotCommitted, Position};
-use tokenward_verify::server::Fed;
+use tokenward_verify::server::{self, Fed, Noted};
 
 use super::super::receipts::Committed;
 use super::super::tokens::batches::{self, Around, Change, Done, Lookups};
@@ -191,8 +193,16 @@ async fn attempt(app: &Arc<App>, batch: Vec<Request>, memory: &mut Memory) -> Ve
         }
     };
     let ends = app.store.clock().steady();
-    let Appended { position, events } = appended;
-    match events.last() {
+    let Appended { position, events, goes_on } = appended;
+    rows.extend(changed(read.rows, &judged));
+    let used: Vec<(Uuid, String)> =
+        read.used.into_iter().chain(judged.iter().filter_map(|it| it.done.used())).collect();
+    let mut noted = if app.store.is_shared() {
+        taken_away(&judged, position.incarnation, &events, &rows, &used)
+    } else {
+        Vec::new()
+    };
+    match events.last().filter(|_| goes_on) {
         Some(last) => {
             memory.place = Some((position, last.hash.clone()));
             for it in &judged {
@@ -201,9 +211,7 @@ async fn attempt(app: &Arc<App>, batch: Vec<Request>, memory: &mut Memory) -> Ve
                     memory.bases.retain(|on, _| on.credential != it.done.token().id);
                 }
             }
-            rows.extend(changed(read.rows, &judged));
             described.extend(read.described);
-            let used = read.used.into_iter().chain(judged.iter().filter_map(|it| it.done.used())).collect();
             app.verifier.feed(Fed { events, rows, described, used });
         }
         None => memory.forget(),
@@ -213,10 +221,27 @@ async fn attempt(app: &Arc<App>, batch: Vec<Request>, memory: &mut Memory) -> Ve
     for (number, JudgedAtOnce { request, done, event, .. }) in (first + 1..).zip(judged) {
         app.metrics.wrote(std::slice::from_ref(&event), elapsed(begun, ends), elapsed(appends, ends));
         let committed = Committed::within(Position { number, ..position }, begun, at, ends);
+        let noted = noted.extract_if(.., |entry| entry.position == number).collect();
         // Who asked may have gone away.
-        let _ = request.answer.send(Ok(Committing { done, committed }));
+        let _ = request.answer.send(Ok(Committing { done, committed, noted }));
     }
     left
+}
+
+/// What is to be noted of those that take something away, whose events these are.
+fn taken_away(
+    judged: &[JudgedAtOnce],
+    log: Uuid,
+    events: &[Skeleton],
+    rows: &[IndexRow],
+    used: &[(Uuid, String)],
+) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for (it, row) in judged.iter().zip(events).filter(|(it, _)| !matches!(it.done, Done::Created { .. })) {
+        let noted = Noted::of_token(it.done.token().id, rows, used);
+        entries.extend(server::entries([noted], log, std::slice::from_ref(row)));
+    }
+    entries
 }
 
 /// Looks up what is not remembered, and what is never remembered.
