@@ -119,8 +119,13 @@ async fn everything(w: &World) -> Vec<Edited> {
             (acme.id.clone(), "event_retention"),
         )
         .said(&json!({}), ["30d", "40d", "50d"]),
-        Edited::new("account", put("/account".to_owned()), "/account".to_owned(), (String::new(), "communication_email"))
-            .said(&json!({}), ["one@acme.example", "two@acme.example", "three@acme.example"]),
+        Edited::new(
+            "account",
+            put("/account".to_owned()),
+            "/account".to_owned(),
+            (String::new(), "communication_email"),
+        )
+        .said(&json!({}), ["one@acme.example", "two@acme.example", "three@acme.example"]),
         Edited::new("policy token", patch(one_policy.clone()), one_policy, (policy, "description"))
             .said(&json!({}), WORDS),
     ]
