@@ -8,7 +8,7 @@ import { tooSlow, type Post, type Reply, type Terms } from './wire.js';
 /** Idle connections to one server that are kept for the next question, and for how long in milliseconds. */
 const KEPT = 64;
 const KEPT_FOR = 60_000;
-/** What one reading of a connection takes at most: an answer about one token with its head, of which the rest comes in a next one. */
+/** What is read of a connection at once: nearly always a whole answer about one token. What is longer comes in pieces. */
 const READ_BYTES = 16_384;
 
 type Modules = { readonly net: typeof import('node:net'); readonly tls: typeof import('node:tls') };
