@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -112,14 +111,18 @@ func Ask(token, permission string) Question {
 	return Question{Token: token, Permission: &permission}
 }
 
-var concrete = regexp.MustCompile(`^[^:*\s]+:[^:*\s]+$`)
+// isConcrete says whether a text is one permission: two words with a colon between them.
+func isConcrete(text string) bool {
+	colon := strings.IndexByte(text, ':')
+	return colon > 0 && colon < len(text)-1 && strings.LastIndexByte(text, ':') == colon && !strings.ContainsAny(text, "* \t\n\f\r")
+}
 
 func (q Question) check() error {
 	bad := func(what string) error {
 		return &Error{Kind: BadQuestion, Message: "The question about a token cannot be asked: " + what + "."}
 	}
 	switch {
-	case q.Permission != nil && !concrete.MatchString(*q.Permission):
+	case q.Permission != nil && !isConcrete(*q.Permission):
 		return bad("the permission must be one permission, such as invoices:read")
 	case q.Resource != nil && q.Permission == nil:
 		return bad("a resource needs a permission beside it")

@@ -2,7 +2,7 @@ import { byFetch } from './fetching.js';
 import { bySockets, isLedElsewhere } from './sockets.js';
 import {
   BATCH, MALFORMED, TokenwardError, isPresentable, readAnswer, readBase, readBatch, readVerdict, writeQuestion,
-  type Post, type Question, type Reply, type Said, type Verdict,
+  type Post, type Question, type Verdict,
 } from './wire.js';
 
 export interface TokenwardOptions {
@@ -32,7 +32,6 @@ const REMEMBERED = 10_000;
 /** Asks one server. Make one for the whole process: its connections are shared. */
 export class Tokenward {
   readonly base: string;
-  readonly #timeout: number;
   readonly #byFetch: Post;
   readonly #bySockets: Post | undefined;
   readonly #remember: number;
@@ -43,12 +42,13 @@ export class Tokenward {
     this.base = readBase(options.url);
     if (!isPresentable(options.credential)) throw bad("`credential`, this service's own token, is empty or holds what no token does.");
     const authorization = `Token ${options.credential}`;
-    this.#timeout = options.timeoutMs ?? 1_000;
-    if (!(this.#timeout >= 1 && this.#timeout <= 60_000)) throw bad('`timeoutMs` must be 1 to 60000.');
+    const timeoutMs = options.timeoutMs ?? 1_000;
+    if (!(timeoutMs >= 1 && timeoutMs <= 60_000)) throw bad('`timeoutMs` must be 1 to 60000.');
     this.#remember = options.revokedTokensLiveForMs ?? 0;
     if (!(this.#remember >= 0 && this.#remember <= 1_000)) throw bad('`revokedTokensLiveForMs` must be at most 1000.');
-    this.#byFetch = byFetch(this.base, authorization, options.fetch ?? globalThis.fetch);
-    this.#bySockets = options.fetch === undefined ? bySockets(this.base, authorization) : undefined;
+    const terms = { timeoutMs, failed: (cause: unknown) => unreachable(this.base, cause) };
+    this.#byFetch = byFetch(this.base, authorization, options.fetch ?? globalThis.fetch, terms);
+    this.#bySockets = options.fetch === undefined ? bySockets(this.base, authorization, terms) : undefined;
   }
 
   /** Whose token is this, and may it do that? Throws a {@link TokenwardError} where there is no verdict. */
@@ -58,7 +58,7 @@ export class Tokenward {
     const key = this.#remember > 0 ? await digest(asked) : '';
     const known = key && this.#yeses.get(key);
     if (known && performance.now() < known.until) return known.verdict;
-    const answer = await this.#post('/verify', asked, ANSWER_BYTES);
+    const answer = readAnswer(await this.#post('/verify', asked, ANSWER_BYTES));
     const verdict = 'throttled' in answer ? answer.throttled : readVerdict(answer.json, this.base);
     if (key) this.#note(key, verdict);
     return verdict;
@@ -76,7 +76,7 @@ export class Tokenward {
     let verdicts: Verdict[] = [];
     if (asked.length > 0) {
       const body = { tokens: asked, ...(options.atLeast !== undefined && { at_least: options.atLeast }) };
-      const answer = await this.#post('/verify/batch', JSON.stringify(body), ANSWER_BYTES * asked.length);
+      const answer = readAnswer(await this.#post('/verify/batch', JSON.stringify(body), ANSWER_BYTES * asked.length));
       verdicts = 'throttled' in answer ? asked.map(() => answer.throttled) : readBatch(answer.json, this.base, asked.length);
     }
     const next = verdicts[Symbol.iterator]();
@@ -91,20 +91,14 @@ export class Tokenward {
     this.#yeses.set(key, { until: performance.now() + this.#remember, verdict });
   }
 
-  async #post(path: string, body: string, most: number): Promise<Said> {
-    const post = this.#bySockets !== undefined && !isLedElsewhere() ? this.#bySockets : this.#byFetch;
-    let reply: Reply;
-    try {
-      reply = await post(path, body, most, this.#timeout, () => this.#unreachable(`it did not answer within ${this.#timeout} ms`));
-    } catch (cause) {
-      throw cause instanceof TokenwardError ? cause : this.#unreachable(innermost(cause), { cause });
-    }
-    return readAnswer(reply);
+  get #post(): Post {
+    return this.#bySockets !== undefined && !isLedElsewhere() ? this.#bySockets : this.#byFetch;
   }
+}
 
-  #unreachable(why: string, options?: ErrorOptions): TokenwardError {
-    return new TokenwardError('unavailable', `The Tokenward server at ${this.base} cannot be reached: ${why}`, undefined, undefined, options);
-  }
+function unreachable(base: string, cause: unknown): TokenwardError {
+  if (cause instanceof TokenwardError) return cause;
+  return new TokenwardError('unavailable', `The Tokenward server at ${base} cannot be reached: ${innermost(cause)}`, undefined, undefined, { cause });
 }
 
 /** What is below all errors that tell of another one. */

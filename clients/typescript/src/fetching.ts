@@ -1,13 +1,13 @@
 // Questions by `fetch`, for where there are no sockets of Node.js, and for who brings one.
 
-import { answerTooLong, type Post, type Reply } from './wire.js';
+import { answerTooLong, textOf, tooSlow, type Post, type Terms } from './wire.js';
 
 /** How to ask a server by `fetch`. */
-export function byFetch(base: string, authorization: string, ask: typeof fetch): Post {
+export function byFetch(base: string, authorization: string, ask: typeof fetch, { timeoutMs, failed }: Terms): Post {
   const headers = { authorization, 'content-type': 'application/json' };
   /** Has a connection brought an answer since one broke? Then the next one that breaks was idle. */
   let answered = false;
-  return async (path, body, most, timeoutMs, tooSlow) => {
+  return async (path, body, most) => {
     const signal = AbortSignal.timeout(timeoutMs);
     // A redirect would carry the tokens elsewhere; it means that the address is wrong.
     const once = () => ask(`${base}${path}`, { method: 'POST', headers, body, signal, redirect: 'manual' });
@@ -19,20 +19,17 @@ export function byFetch(base: string, authorization: string, ask: typeof fetch):
         return once();
       });
       answered = true;
-      return await read(answer, most);
+      return { status: answer.status, retryAfter: answer.headers.get('retry-after'), text: textOf(await read(answer, most)) };
     } catch (cause) {
-      throw signal.aborted ? tooSlow() : cause;
+      throw failed(signal.aborted ? tooSlow(timeoutMs) : cause);
     }
   };
 }
 
-/** The answer, unless its body is longer than any. */
-async function read(answer: Response, most: number): Promise<Reply> {
-  const reply = (bytes: Uint8Array) => ({ status: answer.status, retryAfter: answer.headers.get('retry-after'), bytes });
+/** The body of an answer, unless it is longer than any. */
+async function read(answer: Response, most: number): Promise<Uint8Array> {
   const length = answer.headers.get('content-length');
-  if (length !== null && Number(length) <= most && !answer.headers.has('content-encoding')) {
-    return reply(new Uint8Array(await answer.arrayBuffer()));
-  }
+  if (length !== null && Number(length) <= most && !answer.headers.has('content-encoding')) return new Uint8Array(await answer.arrayBuffer());
   const parts: Uint8Array[] = [];
   let held = 0;
   const reader = answer.body?.getReader();
@@ -50,7 +47,7 @@ async function read(answer: Response, most: number): Promise<Reply> {
     whole.set(part, at);
     at += part.length;
   }
-  return reply(whole);
+  return whole;
 }
 
 /** What a connection answers that its other end has closed meanwhile. */

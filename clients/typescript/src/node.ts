@@ -5,7 +5,8 @@ export function valuesOf(request: Pick<IncomingMessage, 'rawHeaders'>, name: str
   const values: string[] = [];
   const { rawHeaders } = request;
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
-    if (rawHeaders[at]?.toLowerCase() === name) values.push(rawHeaders[at + 1] ?? '');
+    const sent = rawHeaders[at];
+    if (sent?.length === name.length && sent.toLowerCase() === name) values.push(rawHeaders[at + 1] ?? '');
   }
   return values;
 }

@@ -1,13 +1,15 @@
 // Connections of Node.js's own sockets. Nothing of Node.js is imported by name, so that this loads wherever `fetch` is.
 
-import type { Socket } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
 
 import { Answer, Route } from './http.js';
-import type { Post, Reply } from './wire.js';
+import { tooSlow, type Post, type Reply, type Terms } from './wire.js';
 
 /** Idle connections to one server that are kept for the next question, and for how long in milliseconds. */
 const KEPT = 64;
 const KEPT_FOR = 60_000;
+/** What is read of a connection at once: nearly always a whole answer about one token. What is longer comes in pieces. */
+const READ_BYTES = 16_384;
 
 type Modules = { readonly net: typeof import('node:net'); readonly tls: typeof import('node:tls') };
 
@@ -21,29 +23,99 @@ function modules(): Modules | undefined {
   return net && tls && { net, tls };
 }
 
+const DISPATCHER = Symbol.for('undici.globalDispatcher.1');
+
 /**
  * Does somebody lead what `fetch` asks another way? So do a proxy of the environment (`NODE_USE_ENV_PROXY`) and one that was
  * set with `setGlobalDispatcher` of undici.
  */
 export function isLedElsewhere(): boolean {
-  const dispatcher = (globalThis as Record<symbol, unknown>)[Symbol.for('undici.globalDispatcher.1')];
+  const dispatcher = (globalThis as Record<symbol, unknown>)[DISPATCHER];
   return typeof dispatcher === 'object' && dispatcher !== null && dispatcher.constructor.name !== 'Agent';
 }
 
 /** A question on its way. */
-interface Asked {
-  readonly text: string;
-  readonly encoding: 'latin1' | 'utf8';
-  readonly most: number;
-  readonly resolve: (reply: Reply) => void;
-  readonly reject: (cause: unknown) => void;
+class Asked {
+  /** When its time began. */
+  readonly begun = performance.now();
   connection: Connection | undefined;
+  readonly #waiting: Waiting;
+  readonly #done: (reply: Reply) => void;
+  readonly #failed: (error: Error) => void;
+
+  constructor(
+    readonly text: string,
+    readonly encoding: 'latin1' | 'utf8',
+    readonly most: number,
+    waiting: Waiting,
+    done: (reply: Reply) => void,
+    failed: (error: Error) => void,
+  ) {
+    this.#waiting = waiting;
+    this.#done = done;
+    this.#failed = failed;
+    waiting.add(this);
+  }
+
+  resolve(reply: Reply): void {
+    this.#waiting.delete(this);
+    this.#done(reply);
+  }
+
+  reject(cause: unknown): void {
+    this.#waiting.delete(this);
+    this.#failed(this.#waiting.terms.failed(cause));
+  }
+}
+
+/**
+ * The questions of one client that wait, the oldest first. Each may take equally long, so that one timer is enough for all of them; it
+ * alone keeps the process alive for them, whatever their connections are.
+ */
+class Waiting {
+  readonly terms: Terms;
+  readonly #asked = new Set<Asked>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(terms: Terms) {
+    this.terms = terms;
+  }
+
+  add(asked: Asked): void {
+    this.#asked.add(asked);
+    if (this.#timer === undefined) this.#arm(this.terms.timeoutMs);
+    else if (this.#asked.size === 1) this.#timer.ref();
+  }
+
+  delete(asked: Asked): void {
+    this.#asked.delete(asked);
+    if (this.#asked.size === 0) this.#timer?.unref();
+  }
+
+  #arm(ms: number): void {
+    this.#timer = setTimeout(() => {
+      const now = performance.now();
+      // What has come while this process did something else is in time.
+      setImmediate(() => this.#end(now));
+    }, Math.max(1, Math.ceil(ms)));
+  }
+
+  /** Ends what should have been answered by then. */
+  #end(now: number): void {
+    this.#timer = undefined;
+    const { timeoutMs } = this.terms;
+    for (const asked of this.#asked) {
+      if (asked.begun + timeoutMs > now) return this.#arm(asked.begun + timeoutMs - performance.now());
+      asked.connection?.leave();
+      asked.reject(tooSlow(timeoutMs));
+    }
+  }
 }
 
 /** The connections to one place. They carry nothing of who asks, so that all clients of a process share them. */
 class Pool {
   readonly idle: Connection[] = [];
-  readonly #connect: () => Socket;
+  readonly #connect: (onread: OnReadOpts) => Socket;
   readonly #ready: 'connect' | 'secureConnect';
 
   constructor({ net, tls }: Modules, { protocol, hostname, port }: URL) {
@@ -52,7 +124,10 @@ class Pool {
     // A small request must not wait for the acknowledgement of the one before.
     const place = { host, port: port === '' ? (secure ? 443 : 80) : Number(port), noDelay: true };
     const name = net.isIP(host) ? {} : { servername: host };
-    this.#connect = secure ? () => tls.connect({ ...place, ...name, ALPNProtocols: ['http/1.1'] }) : () => net.connect(place);
+    // Of `onread` with TLS only the documentation speaks, and not the types.
+    this.#connect = secure
+      ? (onread) => tls.connect({ ...place, ...name, ...{ onread }, ALPNProtocols: ['http/1.1'] })
+      : (onread) => net.connect({ ...place, onread });
     // What is secret goes to whom the certificate names, and to nobody before that is known.
     this.#ready = secure ? 'secureConnect' : 'connect';
   }
@@ -66,7 +141,11 @@ class Pool {
 
   /** By a connection that nobody has used. */
   askAnew(asked: Asked): void {
-    new Connection(this, this.#connect(), this.#ready, asked);
+    try {
+      new Connection(this, this.#connect, this.#ready, asked);
+    } catch (cause) {
+      asked.reject(cause);
+    }
   }
 }
 
@@ -78,14 +157,22 @@ class Connection {
   /** Since when nobody has used it; undefined for one that has answered nothing yet. */
   #idleSince: number | undefined;
 
-  constructor(pool: Pool, socket: Socket, ready: string, asked: Asked) {
+  constructor(pool: Pool, connect: (onread: OnReadOpts) => Socket, ready: string, asked: Asked) {
     this.#pool = pool;
-    this.#socket = socket;
     this.#asked = asked;
     this.#answer = new Answer(asked.most);
     asked.connection = this;
-    socket.once(ready, () => this.#asked && socket.write(asked.text, asked.encoding));
-    socket.on('data', (part) => this.#came(part));
+    // Into the same bytes each time: a stream makes room for each reading anew, which takes longer than the reading does.
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    const socket = connect({
+      buffer,
+      callback: (bytes) => {
+        this.#came(buffer.subarray(0, bytes));
+        return true;
+      },
+    });
+    this.#socket = socket;
+    socket.once(ready, () => this.#asked && socket.write(this.#asked.text, this.#asked.encoding));
     socket.on('end', () => this.#ended());
     socket.on('error', (cause) => this.#broke(cause));
     socket.on('close', () => this.#ended());
@@ -93,14 +180,13 @@ class Connection {
 
   /** Sends the next question, where the connection still looks good. */
   take(asked: Asked): boolean {
-    if (this.#socket.destroyed || performance.now() - (this.#idleSince ?? 0) > KEPT_FOR) {
+    if (this.#socket.destroyed || asked.begun - (this.#idleSince ?? 0) > KEPT_FOR) {
       this.#socket.destroy();
       return false;
     }
     this.#asked = asked;
     this.#answer = new Answer(asked.most);
     asked.connection = this;
-    this.#socket.ref();
     this.#socket.write(asked.text, asked.encoding);
     return true;
   }
@@ -127,10 +213,10 @@ class Connection {
     this.#asked = undefined;
     // What was answered before all of it was sent is no order in which a next one could be asked.
     if (this.#answer.reusable && this.#socket.writableLength === 0 && this.#pool.idle.length < KEPT) {
+      // From now on it keeps no process alive. Who asks by it does.
+      if (this.#idleSince === undefined) this.#socket.unref();
       this.#idleSince = performance.now();
       this.#pool.idle.push(this);
-      // An idle connection keeps no process alive.
-      this.#socket.unref();
     } else {
       this.#socket.destroy();
     }
@@ -138,11 +224,11 @@ class Connection {
   }
 
   #ended(): void {
-    const reply = this.#asked && this.#answer.closed();
-    if (!this.#asked || !reply) return this.#broke(undefined);
-    const { resolve } = this.#asked;
+    const asked = this.#asked;
+    const reply = asked && this.#answer.closed();
+    if (!asked || !reply) return this.#broke(undefined);
     this.leave();
-    resolve(reply);
+    asked.resolve(reply);
   }
 
   #broke(cause: unknown): void {
@@ -166,34 +252,15 @@ class Connection {
 const pools = new Map<string, Pool>();
 
 /** How to ask a server over sockets of Node.js; undefined where there are none. */
-export function bySockets(base: string, authorization: string): Post | undefined {
+export function bySockets(base: string, authorization: string, terms: Terms): Post | undefined {
   const node = modules();
   if (node === undefined) return undefined;
   const url = new URL(base);
   const pool = pools.get(url.origin) ?? new Pool(node, url);
   pools.set(url.origin, pool);
-  const route = new Route(base, authorization);
-  return (path, body, most, timeoutMs, tooSlow) => new Promise<Reply>((done, failed) => {
-    const late = () => {
-      asked.connection?.leave();
-      failed(tooSlow());
-    };
-    // What has come while this process did something else is in time.
-    const timer = setTimeout(() => { last = setImmediate(late); }, timeoutMs);
-    let last: NodeJS.Immediate | undefined;
-    const settled = () => {
-      clearTimeout(timer);
-      if (last !== undefined) clearImmediate(last);
-    };
+  const [route, waiting] = [new Route(base, authorization), new Waiting(terms)];
+  return (path, body, most) => new Promise<Reply>((done, failed) => {
     const bytes = Buffer.byteLength(body);
-    const asked: Asked = {
-      text: route.request(path, body, bytes),
-      encoding: bytes === body.length ? 'latin1' : 'utf8',
-      most,
-      resolve: (reply) => { settled(); done(reply); },
-      reject: (cause) => { settled(); failed(cause); },
-      connection: undefined,
-    };
-    pool.ask(asked);
+    pool.ask(new Asked(route.request(path, body, bytes), bytes === body.length ? 'latin1' : 'utf8', most, waiting, done, failed));
   });
 }

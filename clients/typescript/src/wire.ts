@@ -124,9 +124,12 @@ export const PRESENTED_BYTES = 65_536;
 /** Most questions in one batch. */
 export const BATCH = 1_000;
 
+const VISIBLE = /^[\x21-\x7e]+$/;
+const PERMISSION = /^[^:*\s]+:[^:*\s]+$/;
+
 /** Can a header have carried this? What none can have carried is `malformed`, and nobody is asked. */
 export function isPresentable(token: string): boolean {
-  return token.length <= PRESENTED_BYTES && /^[\x21-\x7e]+$/.test(token);
+  return token.length <= PRESENTED_BYTES && VISIBLE.test(token);
 }
 
 export const MALFORMED: Verdict = { valid: false, code: 'malformed', reason: 'malformed' };
@@ -150,7 +153,7 @@ export function readBase(text: string): string {
 export function writeQuestion(token: string, question: Question): Record<string, unknown> {
   const bad = (what: string) => new TokenwardError('question', `The question about a token cannot be asked: ${what}.`);
   const { permission, resource, api, request, remoteIp, userAgent, atLeast, include } = question;
-  if (permission !== undefined && !/^[^:*\s]+:[^:*\s]+$/.test(permission)) {
+  if (permission !== undefined && !PERMISSION.test(permission)) {
     throw bad('`permission` must be one permission, such as invoices:read');
   }
   if (resource && permission === undefined) throw bad('`resource` needs a `permission` beside it');
@@ -180,6 +183,9 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 
 const isText = (value: unknown): value is string => typeof value === 'string';
 
+/** What is still being made. */
+type Mutable<Made> = { -readonly [Name in keyof Made]: Made[Name] };
+
 function notTokenward(status: number, what: string): TokenwardError {
   return new TokenwardError(
     'answer',
@@ -189,34 +195,46 @@ function notTokenward(status: number, what: string): TokenwardError {
 
 function readHolder(value: unknown): Holder | undefined {
   if (!isObject(value)) return undefined;
-  const { id, name, kind, organization_id, role_id, role_name, expires_at, labels, metadata } = value;
-  if (![id, name, kind, organization_id, role_id, role_name].every(isText)) return undefined;
-  const own = { id, name, kind, organizationId: organization_id, roleId: role_id, roleName: role_name };
-  if ([labels, metadata].some((it) => it !== undefined && !isObject(it))) return undefined;
-  const holder = { ...own, ...(isObject(labels) && { labels }), ...(isObject(metadata) && { metadata }) } as Holder;
-  if (expires_at === undefined) return holder;
-  if (expires_at === null) return { ...holder, expiresAt: null };
-  const expiresAt = new Date(isText(expires_at) ? expires_at : Number.NaN);
-  return Number.isNaN(expiresAt.getTime()) ? undefined : { ...holder, expiresAt };
+  // One by one, here and below: to go through their names, or to spread parts, takes several times as long.
+  const { id, name, kind, organization_id: organizationId, role_id: roleId, role_name: roleName, expires_at: end, labels, metadata } = value;
+  if (!isText(id) || !isText(name) || !isText(kind)) return undefined;
+  if (!isText(organizationId) || !isText(roleId) || !isText(roleName)) return undefined;
+  const holder: Mutable<Holder> = { id, name, kind, organizationId, roleId, roleName };
+  if (labels !== undefined) {
+    if (!isObject(labels)) return undefined;
+    holder.labels = labels as Record<string, string>;
+  }
+  if (metadata !== undefined) {
+    if (!isObject(metadata)) return undefined;
+    holder.metadata = metadata;
+  }
+  if (end === null) {
+    holder.expiresAt = null;
+  } else if (end !== undefined) {
+    const expiresAt = new Date(isText(end) ? end : Number.NaN);
+    if (Number.isNaN(expiresAt.getTime())) return undefined;
+    holder.expiresAt = expiresAt;
+  }
+  return holder;
 }
 
 /** One verdict out of a body. */
 export function readVerdict(value: unknown, base: string): Verdict {
-  const bad = (what: string) => notTokenward(200, what);
-  if (!isObject(value)) throw bad('its body is no verdict');
-  const { valid, code, token, missing_permission, decision_id, retry_after } = value;
-  if (typeof valid !== 'boolean' || !isText(code) || valid !== (code === 'valid')) throw bad('its verdict contradicts itself');
+  if (!isObject(value)) throw notTokenward(200, 'its body is no verdict');
+  const { valid, code, token, missing_permission: missingPermission, decision_id: decisionId, retry_after: retryAfter } = value;
+  if (typeof valid !== 'boolean' || !isText(code) || valid !== (code === 'valid')) throw notTokenward(200, 'its verdict contradicts itself');
   const holder = readHolder(token);
-  if (!holder && (valid || (token !== undefined && token !== null))) throw bad('its verdict does not say whose token it is');
-  return {
-    valid,
-    code,
-    ...(!valid && { reason: code === 'throttled' || Object.hasOwn(REASONS, code) ? (code as Reason) : 'unrecognized' }),
-    ...(holder && { token: holder }),
-    ...(isText(missing_permission) && { missingPermission: missing_permission }),
-    ...(typeof retry_after === 'number' && Number.isInteger(retry_after) && retry_after >= 0 && { retryAfter: retry_after }),
-    ...(isText(decision_id) && { decisionId: decision_id, explain: `${base}/decision/${encodeURIComponent(decision_id)}` }),
-  };
+  if (!holder && (valid || (token !== undefined && token !== null))) throw notTokenward(200, 'its verdict does not say whose token it is');
+  const verdict: Mutable<Verdict> = { valid, code };
+  if (!valid) verdict.reason = code === 'throttled' || Object.hasOwn(REASONS, code) ? (code as Reason) : 'unrecognized';
+  if (holder) verdict.token = holder;
+  if (isText(missingPermission)) verdict.missingPermission = missingPermission;
+  if (typeof retryAfter === 'number' && Number.isInteger(retryAfter) && retryAfter >= 0) verdict.retryAfter = retryAfter;
+  if (isText(decisionId)) {
+    verdict.decisionId = decisionId;
+    verdict.explain = `${base}/decision/${encodeURIComponent(decisionId)}`;
+  }
+  return verdict;
 }
 
 /** The verdicts of a batch, in the order of its questions. */
@@ -230,25 +248,44 @@ export function readBatch(value: unknown, base: string, expected: number): Verdi
 export interface Reply {
   readonly status: number;
   readonly retryAfter: string | null;
-  readonly bytes: Uint8Array;
+  /** Its body; undefined where that is no text. */
+  readonly text: string | undefined;
 }
 
-/** Sends a question, and reads at most so many bytes of its answer in so many milliseconds; `tooSlow` is the error then. */
-export type Post = (path: string, body: string, most: number, timeoutMs: number, tooSlow: () => TokenwardError) => Promise<Reply>;
+/** Sends a question, and reads at most so many bytes of its answer. Whatever goes wrong is a {@link TokenwardError}. */
+export type Post = (path: string, body: string, most: number) => Promise<Reply>;
+
+/** What holds for all questions of a client. */
+export interface Terms {
+  readonly timeoutMs: number;
+  /** What is said where there is no answer, because of this. */
+  readonly failed: (cause: unknown) => TokenwardError;
+}
+
+export const tooSlow = (timeoutMs: number) => new Error(`it did not answer within ${timeoutMs} ms`);
 
 export const answerTooLong = (most: number) =>
   new TokenwardError('answer', `What answered is no Tokenward server: its body is longer than ${most} bytes.`);
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
+/** The text that these bytes are, if they are one. */
+export function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
 /** What an answer holds: JSON to read on, or the verdict that whoever presented the token has guessed too often. */
 export type Said = { readonly json: unknown } | { readonly throttled: Verdict };
 
 /** Reads an answer by its status. One that is an error of this service throws. */
-export function readAnswer({ status, retryAfter, bytes }: Reply): Said {
+export function readAnswer({ status, retryAfter, text }: Reply): Said {
   let value: unknown;
   try {
-    value = JSON.parse(utf8.decode(bytes));
+    value = text === undefined ? undefined : JSON.parse(text);
   } catch {
     value = undefined;
   }

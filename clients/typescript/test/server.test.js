@@ -106,6 +106,41 @@ test('a slow server costs no more than the time limit', async () => {
   }
 });
 
+test('of many questions each ends in its own time, and those that are answered are', { timeout: 60_000 }, async () => {
+  // Answers whoever asks about `yes`, and nobody else.
+  const some = (socket) => socket.on('data', (part) => String(part).includes('"yes"') && answer(socket, YES));
+  await listening(some, async (place) => {
+    const client = new Tokenward({ url: place, credential, timeoutMs: 2_000 });
+    const refused = (asked) => assert.rejects(asked, { kind: 'unavailable', message: /did not answer within 2000 ms/ });
+    const first = refused(client.verify('no'));
+    assert.ok((await client.verify('yes')).valid);
+    await new Promise((done) => setTimeout(done, 500));
+    // Its time ends after the first one's.
+    const second = refused(client.verify('no'));
+    await first;
+    assert.ok((await client.verify('yes')).valid, 'while another waits');
+    await second;
+    await refused(client.verify('no'));
+    assert.ok((await client.verify('yes')).valid, 'after all have ended');
+  });
+});
+
+test('a long answer comes whole, in however many pieces', async () => {
+  const verdict = { ...JSON.parse(YES), token: { ...JSON.parse(YES).token, name: 'ü€'.repeat(2_000) } };
+  const text = Buffer.from(JSON.stringify({ results: Array.from({ length: 100 }, (_, at) => ({ ...verdict, decision_id: `d${at}` })) }));
+  assert.ok(text.length > 1_000_000);
+  const listener = (request, response) => { request.resume(); response.writeHead(200, { 'content-length': text.length }).end(text); };
+  const inChunks = (request, response) => { request.resume(); response.write(text.subarray(0, 500_001)); response.end(text.subarray(500_001)); };
+  for (const it of [listener, inChunks]) {
+    await serving(it, async (place) => {
+      const asked = Array(100).fill({ token: 'x' });
+      const verdicts = await new Tokenward({ url: place, credential, timeoutMs: 30_000 }).verifyBatch(asked);
+      assert.deepEqual(verdicts.map((one) => one.decisionId), asked.map((_, at) => `d${at}`));
+      assert.ok(verdicts.every((one) => one.token.name === verdict.token.name));
+    });
+  }
+});
+
 test('a server that is gone is an error at once', async () => {
   const gone = await listening(() => {}, (place) => place);
   await assert.rejects(new Tokenward({ url: gone, credential }).verify('x'), { kind: 'unavailable' });
@@ -300,6 +335,15 @@ test('a process ends although connections of it are idle', async () => {
   const code = `const client = new Tokenward({ url, credential, timeoutMs: 30_000 });
     await Promise.all([client.verify('x'), client.verify('y')]); console.log('done');`;
   await listening((socket) => socket.on('data', () => answer(socket, YES)), async (place) => {
+    assert.deepEqual(await elsewhere(code, place), [0, 'done']);
+  });
+});
+
+test('a process lives while it waits for an answer, by a connection that was idle too', async () => {
+  const code = `const client = new Tokenward({ url, credential, timeoutMs: 30_000 });
+    for (const token of ['a', 'b', 'c']) await client.verify(token); console.log('done');`;
+  const slowly = (socket) => socket.on('data', () => setTimeout(() => answer(socket, YES), 200));
+  await listening(slowly, async (place) => {
     assert.deepEqual(await elsewhere(code, place), [0, 'done']);
   });
 });

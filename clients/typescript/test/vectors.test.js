@@ -10,7 +10,7 @@ import { content, listening, serving, world } from './world.js';
 
 const { vectors } = world;
 // A busy machine is not what is tested here.
-const client = (url) => new Tokenward({ url, credential: 'twd_service', timeoutMs: 10_000 });
+const client = (url, more = {}) => new Tokenward({ url, credential: 'twd_service', timeoutMs: 10_000, ...more });
 const compact = (it) => JSON.parse(JSON.stringify(it));
 
 /** A question by the names of this client. */
@@ -78,8 +78,11 @@ test('a question is sent as it is, or never', async () => {
   });
 });
 
-for (const row of vectors.answers) {
-  test(`an answer: ${row.name}`, async () => {
+// Over sockets, and as Deno, Bun and workers ask.
+const ways = [['', {}], [', by fetch', { fetch }]];
+
+for (const [row, [way, more]] of vectors.answers.flatMap((row) => ways.map((way) => [row, way]))) {
+  test(`an answer: ${row.name}${way}`, async () => {
     const listener = (request, response) => {
       request.resume();
       response.writeHead(row.status, row.headers).end(content(row));
@@ -87,13 +90,13 @@ for (const row of vectors.answers) {
     await serving(listener, async (url) => {
       const errors = [];
       if (row.error) {
-        await assert.rejects(client(url).verify('twd_x'), (error) => error instanceof TokenwardError && error.kind === row.error);
+        await assert.rejects(client(url, more).verify('twd_x'), (error) => error instanceof TokenwardError && error.kind === row.error);
       } else {
-        const verdict = await client(url).verify('twd_x');
+        const verdict = await client(url, more).verify('twd_x');
         assert.deepEqual(told(verdict), inMillis(row.verdict));
         if (verdict.decisionId) assert.equal(verdict.explain, `${url}/decision/${verdict.decisionId}`);
       }
-      const guard = new Guard(client(url), { permission: 'invoices:write' }, { onError: (error) => errors.push(error) });
+      const guard = new Guard(client(url, more), { permission: 'invoices:write' }, { onError: (error) => errors.push(error) });
       const outcome = await guard.check({ authorization: ['Token twd_x'], apiKey: [], method: 'GET', path: '/' });
       assert.equal(errors.length, row.error ? 1 : 0);
       const { status, code, detail, www_authenticate: challenge, missing_permission: missing, retry_after: wait } = row.respond;

@@ -186,6 +186,12 @@ func Coded(err error, code string) bool {
 	return errors.As(err, &ours) && ours.Code == code
 }
 
+// Refused says whether a server has said no for good: it would say the same again.
+func Refused(err error) bool {
+	var ours *Error
+	return errors.As(err, &ours) && ours.Status < http.StatusInternalServerError && ours.Status != http.StatusTooManyRequests
+}
+
 // Changed says whether an object has another version than the one that was to be changed.
 func Changed(err error) bool {
 	var ours *Error

@@ -170,6 +170,10 @@ func (e *ephemeralToken) Renew(ctx context.Context, request ephemeral.RenewReque
 	}
 	if _, err := e.of.EditToken(ctx, it.ID, "", api.Fields{"expires_at": end.UTC().Format(time.RFC3339)}); err != nil {
 		response.Diagnostics.AddWarning(notRenewed, err.Error())
+		if !api.Refused(err) {
+			// A server that is away for a moment is asked again while the token still lives.
+			response.RenewAt = time.Now().Add(it.Life / 8)
+		}
 		return
 	}
 	if end.Before(it.Until) {

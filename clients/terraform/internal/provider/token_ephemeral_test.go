@@ -77,11 +77,36 @@ func TestTheTokenOfARunIsRenewedWhileItGoesOnAndClosedAtItsEnd(t *testing.T) {
 			t.Errorf("closed %d times it is %s: %v", time+1, code, closed.Diagnostics)
 		}
 	}
-	// One that cannot be renewed is a warning, and the run goes on.
+	// One that is no more cannot be renewed, now or later: a warning, and the run goes on.
 	renewed, err = server.RenewEphemeralResource(ctx, &tfprotov6.RenewEphemeralResourceRequest{TypeName: ofRun, Private: opened.Private})
 	must(t, err)
-	if len(renewed.Diagnostics) != 1 || renewed.Diagnostics[0].Severity != tfprotov6.DiagnosticSeverityWarning {
-		t.Errorf("of a renewal that fails is told: %v", renewed.Diagnostics)
+	if len(renewed.Diagnostics) != 1 || renewed.Diagnostics[0].Severity != tfprotov6.DiagnosticSeverityWarning || !renewed.RenewAt.IsZero() {
+		t.Errorf("of a renewal that fails is told: %v, and it is tried again at %s", renewed.Diagnostics, renewed.RenewAt)
+	}
+}
+
+func TestATokenOfARunWhoseServerIsAwayForAMomentIsRenewedAfterIt(t *testing.T) {
+	s := newServer(t)
+	ctx := t.Context()
+	server, all := asked(t, s.world)
+	opened, run := openRun(t, server, all, map[string]string{"role": "viewer", "expires_in": "10m"})
+	noErrors(t, opened.Diagnostics)
+	s.kill()
+	renewed, err := server.RenewEphemeralResource(ctx, &tfprotov6.RenewEphemeralResourceRequest{TypeName: ofRun, Private: opened.Private})
+	must(t, err)
+	if until := time.Until(renewed.RenewAt); len(renewed.Diagnostics) != 1 || renewed.Diagnostics[0].Severity != tfprotov6.DiagnosticSeverityWarning || until <= 0 || until > 5*time.Minute {
+		t.Errorf("without a server it is told: %v, and tried again in %s", renewed.Diagnostics, until)
+	}
+	s.start()
+	renewed, err = server.RenewEphemeralResource(ctx, &tfprotov6.RenewEphemeralResourceRequest{TypeName: ofRun, Private: opened.Private})
+	must(t, err)
+	if len(renewed.Diagnostics) > 0 || renewed.RenewAt.IsZero() {
+		t.Errorf("with it: %v", renewed.Diagnostics)
+	}
+	closed, err := server.CloseEphemeralResource(ctx, &tfprotov6.CloseEphemeralResourceRequest{TypeName: ofRun, Private: opened.Private})
+	must(t, err)
+	if code := verify(t, s.world, run["token"]); len(closed.Diagnostics) > 0 || code != "revoked" {
+		t.Errorf("closed it is %s: %v", code, closed.Diagnostics)
 	}
 }
 

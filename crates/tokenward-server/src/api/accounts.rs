@@ -12,7 +12,7 @@ use tokenward_store::accounts::Account as Row;
 
 use super::endpoint::{Endpoint, get, put};
 use super::error::ApiError;
-use super::extract::{Body, written};
+use super::extract::{Body, Precondition, tagged, written};
 use crate::service::{App, accounts};
 
 fn account(row: Row) -> Account {
@@ -37,19 +37,23 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .user()
             .about("Account", "Change your own account.")
             .takes::<AccountEdit>()
-            .answers::<Account>(200),
+            .answers::<Account>(200)
+            .errors(&[412]),
     ]
 }
 
-async fn show(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Result<Json<Account>, ApiError> {
-    Ok(Json(account(accounts::get(&app, &caller).await?)))
+async fn show(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Result<Response, ApiError> {
+    let row = accounts::get(&app, &caller).await?;
+    Ok(tagged(row.updated_at, Json(account(row))))
 }
 
 async fn edit(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
+    Precondition(if_match): Precondition,
     Body(change): Body<AccountEdit>,
 ) -> Result<Response, ApiError> {
-    let changed = accounts::update(&app, &caller, change.name, change.communication_email).await?;
-    Ok(written(StatusCode::OK, changed, account))
+    let changed = accounts::update(&app, &caller, change.name, change.communication_email, if_match).await?;
+    let version = changed.value.updated_at;
+    Ok(tagged(version, written(StatusCode::OK, changed, account)))
 }

@@ -19,12 +19,12 @@ use tokenward_store::lineage::Turn;
 
 use super::endpoint::{Endpoint, get, post, put};
 use super::error::ApiError;
-use super::extract::{Body, Params, id, written, written_empty};
+use super::extract::{Body, Params, Precondition, id, tagged, written, written_empty};
 use super::right::On;
 use super::understood::QueryKind;
 use crate::limits::PROOF_PAGE;
 use crate::service::events::{self, Proven};
-use crate::service::retention::{self, Retention};
+use crate::service::retention::{self, Dated, Retention};
 use crate::service::{App, log};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -55,7 +55,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .takes::<EventRetentionRequest>()
             .answers::<EventRetention>(200)
-            .errors(&[400]),
+            .errors(&[400, 412]),
         get("/organization/{organizationId}/events/{eventId}/proof", proof)
             .needs(Management::EventRead, On::Organization)
             .about("Events", "What is needed to check one event against what the server has signed of its log.")
@@ -107,22 +107,22 @@ fn retention_body(retention: &Retention) -> EventRetention {
     EventRetention { event_retention: text(own), server: text(server), effective: text(retention.effective()) }
 }
 
-async fn retained(
-    State(app): State<Arc<App>>,
-    Extension(grant): Extension<Grant>,
-) -> Result<Json<EventRetention>, ApiError> {
-    Ok(Json(retention_body(&retention::get(&app, &grant).await?)))
+async fn retained(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
+    let Dated { retention, updated_at } = retention::get(&app, &grant).await?;
+    Ok(tagged(updated_at, Json(retention_body(&retention))))
 }
 
 async fn retain(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
+    Precondition(if_match): Precondition,
     Body(sent): Body<EventRetentionRequest>,
 ) -> Result<Response, ApiError> {
     let read = sent.event_retention.as_deref().map(retention::read).transpose();
     let own = read.map_err(|problem| Error::invalid(retention::FIELD, problem))?;
-    let set = retention::set(&app, grant, own).await?;
-    Ok(written(StatusCode::OK, set, |retention| retention_body(&retention)))
+    let set = retention::set(&app, grant, own, if_match).await?;
+    let version = set.value.updated_at;
+    Ok(tagged(version, written(StatusCode::OK, set, |dated| retention_body(&dated.retention))))
 }
 
 async fn proof(

@@ -19,7 +19,7 @@ use super::view::{
 use super::words::{agent, proven_how};
 use crate::issuer::Provider;
 use crate::service::sessions::Listed;
-use crate::service::{accounts, email_changes, identities, own_passwords, sessions};
+use crate::service::{IfMatch, accounts, email_changes, identities, own_passwords, sessions};
 use tokenward_store::identities::Identity;
 
 /// Where the page is.
@@ -104,7 +104,7 @@ async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Pr
 
 /// `POST /console/account/name`.
 pub(super) async fn save_name(Extension(person): Extension<SignedIn>, Extension(form): Extension<Pairs>) -> PageResult {
-    match accounts::update(&person.app, &person.caller, Some(form.line("name")), None).await {
+    match accounts::update(&person.app, &person.caller, Some(form.line("name")), None, IfMatch(None)).await {
         Ok(_) => person.done(ACCOUNT, Flashed::NameSaved),
         Err(error) => account_page(&person, Some(&form), Problems::of(error)?).await,
     }

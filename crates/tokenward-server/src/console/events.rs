@@ -147,7 +147,7 @@ pub(super) async fn list(
             newer: places.newer.map(|position| go("after", position)),
             older: places.older.map(|position| go("before", position)),
         },
-        retention: retention::get(&person.app, &grant).await?.sentence(),
+        retention: retention::get(&person.app, &grant).await?.retention.sentence(),
         shell,
     };
     page(StatusCode::OK, &shown)

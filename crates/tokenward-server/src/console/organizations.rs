@@ -56,7 +56,7 @@ async fn settings_page(person: &SignedIn, saved: Organization, typed: &Pairs, mu
     };
     let retention = match person.may(saved.id, Management::EventRead) {
         Ok(grant) => {
-            let kept = retention::get(&person.app, &grant).await?;
+            let kept = retention::get(&person.app, &grant).await?.retention;
             let own = kept.own.map(length_text).unwrap_or_default();
             let typed = typed.all(retention::FIELD).next().map(str::to_owned);
             let server = kept.server.map_or_else(
@@ -136,7 +136,7 @@ pub(super) async fn save_retention(
     let grant = person.may(organization, Management::OrganizationEdit)?;
     let own = Some(form.line(retention::FIELD)).filter(|text| !text.is_empty());
     let set = match own.map(|text| retention::read(&text)).transpose() {
-        Ok(own) => retention::set(&person.app, grant.clone(), own).await.map(|_| ()),
+        Ok(own) => retention::set(&person.app, grant.clone(), own, IfMatch(None)).await.map(|_| ()),
         Err(problem) => Err(Error::invalid(retention::FIELD, problem)),
     };
     match set {

@@ -20,7 +20,7 @@ use super::mail_link;
 use super::passkey_use;
 use super::takeover::end_what_it_made;
 use super::turns::Lane;
-use super::{App, Written};
+use super::{App, IfMatch, Written};
 
 /// The caller's own account. Tokens have none: `user_required`.
 pub async fn get(app: &Arc<App>, caller: &Caller) -> Result<Account> {
@@ -42,6 +42,7 @@ pub async fn update(
     caller: &Caller,
     name: Option<String>,
     communication_email: Option<Option<String>>,
+    if_match: IfMatch,
 ) -> Result<Written<Account>> {
     let communication_email = communication_email.map(|it| it.map(|email| email::ascii(&email).into_owned()));
     let mut faults = Faults::default();
@@ -55,14 +56,15 @@ pub async fn update(
     app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
             let old = own_account(tx, person).await?;
+            if_match.check(old.updated_at)?;
             // What the request leaves out is as it is now, not as it was when the request came.
             let new = Account {
                 name: name.unwrap_or_else(|| old.name.clone()),
                 communication_email: communication_email.unwrap_or_else(|| old.communication_email.clone()),
+                updated_at: tx.next_version(old.updated_at),
                 ..old.clone()
             };
-            let now = tx.now();
-            accounts::update(tx, new.id, &new.name, new.communication_email.as_deref(), now).await?;
+            accounts::update(tx, new.id, &new.name, new.communication_email.as_deref(), new.updated_at).await?;
             let event = changed(&new, false).before(snapshot(&old, false));
             Ok((new, vec![event]))
         })

@@ -9,10 +9,10 @@ use tokenward_core::event::{ErasureSnapshot, Event, Kind, RetentionSnapshot};
 use tokenward_core::permission::Management;
 use tokenward_core::right::Keeper;
 use tokenward_core::time::{DAY, Micros, length, length_text};
-use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{log_time, organizations, retention};
 
-use super::{App, Written, token_cut};
+use super::{App, IfMatch, Written, token_cut};
 
 /// How often to look.
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -37,6 +37,15 @@ pub struct Retention {
     pub server: Option<Micros>,
 }
 
+/// What counts, and since when the organization's row is as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Dated {
+    /// What counts.
+    pub retention: Retention,
+    /// The version for `If-Match`: that of the organization.
+    pub updated_at: Time,
+}
+
 impl Retention {
     /// The shorter of the two; `None` keeps everything.
     #[must_use]
@@ -59,14 +68,17 @@ pub fn read(text: &str) -> Result<Micros, String> {
 }
 
 /// For those who may read the log.
-pub async fn get(app: &App, grant: &Grant) -> Result<Retention> {
-    let own = retention::get(app.read(grant.organization()).await?.conn(), grant).await?;
-    Ok(Retention { own, server: app.event_retention })
+pub async fn get(app: &App, grant: &Grant) -> Result<Dated> {
+    let mut reader = app.read(grant.organization()).await?;
+    // First, so that it is never newer than what is told beside it.
+    let updated_at = organizations::get(reader.conn(), grant).await?.updated_at;
+    let own = retention::get(reader.conn(), grant).await?;
+    Ok(Dated { retention: Retention { own, server: app.event_retention }, updated_at })
 }
 
 /// Says how long the organization keeps what its events say; `None` leaves it to the server. It cannot be longer than the
 /// server says: somebody would rely on what is not there any more.
-pub async fn set(app: &Arc<App>, grant: Grant, own: Option<Micros>) -> Result<Written<Retention>> {
+pub async fn set(app: &Arc<App>, grant: Grant, own: Option<Micros>, if_match: IfMatch) -> Result<Written<Dated>> {
     let server = app.event_retention;
     if let (Some(own), Some(server)) = (own, server)
         && own > server
@@ -79,12 +91,14 @@ pub async fn set(app: &Arc<App>, grant: Grant, own: Option<Micros>) -> Result<Wr
             grant.permits(Management::OrganizationEdit)?;
             let before = retention::get(tx.conn(), grant).await?;
             let organization = organizations::get(tx.conn(), grant).await?;
+            if_match.check(organization.updated_at)?;
             let updated_at = tx.next_version(organization.updated_at);
             retention::set(tx, grant, own, updated_at).await?;
             let said = |it: Option<Micros>| RetentionSnapshot { event_retention: it.map(length_text) };
             let event =
                 Event::new(Kind::OrganizationUpdated, Some(organization.id), organization.id, &organization.name);
-            Ok((Retention { own, server }, vec![event.before(said(before)).after(said(own))]))
+            let set = Dated { retention: Retention { own, server }, updated_at };
+            Ok((set, vec![event.before(said(before)).after(said(own))]))
         })
     })
     .await
