@@ -337,8 +337,8 @@ async fn tell_of_passkeys(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Everything that answers HTTP.
-fn router(app: &Arc<App>) -> Router {
+/// Everything that answers HTTP, behind [`api::front`].
+pub fn router(app: &Arc<App>) -> Router {
     Router::new()
         .merge(api::router(app))
         .merge(console::router(app))
