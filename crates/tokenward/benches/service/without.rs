@@ -50,8 +50,10 @@ impl Ways {
 
 /// The program of another benchmark of this package.
 fn built(name: &str) -> PathBuf {
-    let words = ["bench", "--package", "tokenward", "--bench", name, "--no-run", "--locked", "--message-format", "json"];
-    let cargo = Command::new(env!("CARGO")).args(words).current_dir(root()).stderr(Stdio::inherit()).output().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["bench", "--package", "tokenward", "--bench", name]);
+    cargo.args(["--no-run", "--locked", "--message-format", "json"]);
+    let cargo = cargo.current_dir(root()).stderr(Stdio::inherit()).output().unwrap();
     assert!(cargo.status.success(), "{name} does not compile");
     let text = String::from_utf8(cargo.stdout).unwrap();
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -85,7 +87,7 @@ pub fn measure() -> Section {
         Contender::new("Tokenward, /verify through the router", &ours.process, &ours.routed, 64, &verify),
         Contender::new("Tokenward, /forward-auth before the router", &ours.process, &ours.direct, 64, &gate),
         Contender::new("Tokenward, /forward-auth through the router", &ours.process, &ours.routed, 64, &gate),
-        Contender::new("Tokenward, /verify, the system's allocator", &system.process, &system.direct, 64, &verify_other),
+        Contender::new("Tokenward, /verify, other allocator", &system.process, &system.direct, 64, &verify_other),
     ];
     let rates = in_turns(&mut all);
     let beside = |what: &str, ours: usize, theirs: usize, want| {
