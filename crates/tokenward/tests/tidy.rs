@@ -487,6 +487,35 @@ fn documents_name_and_link_what_exists() {
     breaks(rule, &[("docs/a.md", "[A](a.md#x), [b](../docs/b.md), [c](https://c.example)")], "no `docs/b.md`");
 }
 
+/// `scripts/test --fast` needs nothing but Rust: it leaves them out by their names.
+#[test]
+fn a_test_that_needs_postgresql_says_so_in_its_name() {
+    let rule: Rule = |files| {
+        const FAST: [&str; 4] = [
+            "crates/tokenward-store/tests/contract/",
+            "crates/tokenward-store/tests/writers.rs",
+            "crates/tokenward/tests/service/http/",
+            "crates/tokenward/tests/service/gateway_http.rs",
+        ];
+        const STARTS: [&str; 3] = ["World::postgres()", "fresh_database", "Postgres::start"];
+        // What makes two tests of one fact stands there.
+        let fast = |path: &str| FAST.iter().any(|of| path.starts_with(of)) && !path.ends_with("contract/main.rs");
+        let mut complaints = Vec::new();
+        for file in files.iter().filter(|it| fast(&it.path)) {
+            for function in file.text.split("fn ").skip(1) {
+                let name = function.split(['(', '<']).next().unwrap_or_default();
+                if STARTS.iter().any(|it| function.contains(it)) && !name.contains("on_postgres") {
+                    complaints.push(format!("{}: `{name}` needs PostgreSQL, and its name does not say so", file.path));
+                }
+            }
+        }
+        complaints
+    };
+    holds(rule);
+    let text = "#[tokio::test]\nasync fn it_listens() {\n    let world = World::postgres().await;\n}";
+    breaks(rule, &[("crates/tokenward-store/tests/contract/hints.rs", text)], "`it_listens` needs PostgreSQL");
+}
+
 /// The published Terraform provider takes a 400 whose text holds this word for "the object is gone", and forgets it.
 #[test]
 fn no_answer_says_exist() {
