@@ -64,7 +64,7 @@ const UNLOGGED: &[(&str, &[&str], &str)] = &[
     ("tokenward-store/src/device_sign_ins", &["decide", "guessed", "not_guessed"], TRIED),
     ("tokenward-store/src/cuts", &["follow"], FOLLOWS),
     ("tokenward-store/src/tokens/ended", &["mark", "remove"], FOLLOWS),
-    ("tokenward-store/src/limits_told", &["seen", "forget", "forget_with_fewer_tokens"], FOLLOWS),
+    ("tokenward-store/src/limits_told", &["mark_near", "forget", "forget_with_fewer_tokens"], FOLLOWS),
     ("tokenward-store/src/checkpoints", &["keep"], "what is signed of the log itself"),
     ("tokenward-store/src/public_url", &["keep"], SETTING),
     ("tokenward-store/src/tokens/ended", &["set_retention"], SETTING),

@@ -7,7 +7,7 @@ use super::App;
 use super::mail::unlinked;
 
 /// Tells whose session has just begun with a device that is not known, where mail is sent.
-pub(crate) fn tell_of_new_device(app: &App, email: &str, client: &Client) {
+pub(crate) fn notify_of_new_device(app: &App, email: &str, client: &Client) {
     let at = app.now();
     let from = client.address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_string());
     let with = client.user_agent.as_deref().map_or_else(|| "an unknown client".to_owned(), said);
@@ -17,21 +17,21 @@ pub(crate) fn tell_of_new_device(app: &App, email: &str, client: &Client) {
          {}/console/account\n",
         app.public_url
     );
-    tell(app, email, "A sign-in with a new device", text);
+    notify(app, email, "A sign-in with a new device", text);
 }
 
 /// Tells a person that the account has another password.
-pub(super) fn tell_of_password(app: &App, address: &str) {
+pub(super) fn notify_of_password(app: &App, address: &str) {
     let text = format!(
         "Your account has another password. All other sessions were signed out.\n\nIf that was not you, ask for a new one \
          at once:\n\n{}/sign-in/forgot\n",
         app.public_url
     );
-    tell(app, address, "Your password was changed", text);
+    notify(app, address, "Your password was changed", text);
 }
 
 /// Sends a notice, where mail is sent. The log says where none could be.
-pub(super) fn tell(app: &App, recipient: &str, subject: &str, text: String) {
+pub(super) fn notify(app: &App, recipient: &str, subject: &str, text: String) {
     let Some(mailer) = app.live().mailer.clone() else { return };
     if let Err(error) = mailer.notice(recipient, subject, text, app.now()) {
         tracing::warn!(%error, subject, "a person was not told of the own account");
