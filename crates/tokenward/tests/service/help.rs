@@ -10,7 +10,8 @@ const COMMANDS: [&[&str]; 7] =
 fn the_help_that_was_read_whole_is_still_the_same() {
     for words in COMMANDS {
         // Without any variable, of which the help tells; and as wide as it is where nobody looks.
-        let said = Command::new(env!("CARGO_BIN_EXE_tokenward")).args(words).arg("--help").env_clear().output().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenward"));
+        let said = command.args(words).arg("--help").env_clear().output().unwrap();
         assert!(said.status.success(), "{words:?}: {said:?}");
         let name = [&["tokenward"][..], words].concat().join("-");
         insta::assert_snapshot!(name.as_str(), String::from_utf8(said.stdout).unwrap());
