@@ -53,7 +53,7 @@ impl Reload {
     }
 
     /// Takes up what can be taken up of a configuration that was read again, and says what changed.
-    pub fn again(&mut self, read: Result<Config, ConfigError>, app: &App, door: &Door) {
+    pub fn apply(&mut self, read: Result<Config, ConfigError>, app: &App, door: &Door) {
         let newer = match read {
             Ok(newer) => newer,
             Err(ConfigError(faults)) => {

@@ -337,8 +337,8 @@ async fn tell_of_passkeys(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Everything that answers HTTP.
-fn router(app: &Arc<App>) -> Router {
+/// Everything that answers HTTP, behind [`api::front`].
+pub fn router(app: &Arc<App>) -> Router {
     Router::new()
         .merge(api::router(app))
         .merge(console::router(app))
@@ -482,7 +482,7 @@ pub async fn run(
         offer(link);
     }
     supervisor.ready();
-    let watchdog = supervisor.watchdog().map(|every| tokio::spawn(Arc::clone(&supervisor).pat(every)));
+    let watchdog = supervisor.watchdog().map(|every| tokio::spawn(Arc::clone(&supervisor).keep_alive(every)));
     loop {
         let told = tokio::select! {
             biased;
@@ -499,7 +499,7 @@ pub async fn run(
             ServiceSignal::Reload => {
                 supervisor.reloading();
                 running.renew_certificates();
-                reload.again(read(), &running.app, &running.door);
+                reload.apply(read(), &running.app, &running.door);
                 traces.as_ref().inspect(|traces| traces.flush());
                 supervisor.ready();
             }

@@ -30,18 +30,18 @@ impl Supervisor {
 
     /// It serves.
     pub fn ready(&self) {
-        self.tell("READY=1");
+        self.notify("READY=1");
     }
 
     /// It reads its settings again; `ready` follows.
     pub fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1_000));
+        self.notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1_000));
     }
 
     /// It was told to stop.
     pub fn stopping(&self) {
-        self.tell("STOPPING=1");
+        self.notify("STOPPING=1");
     }
 
     /// How often it wants to know that the process is alive, if at all.
@@ -51,14 +51,14 @@ impl Supervisor {
     }
 
     /// Says so again and again: as long as the runtime runs tasks.
-    pub async fn pat(self: Arc<Self>, every: Duration) {
+    pub async fn keep_alive(self: Arc<Self>, every: Duration) {
         loop {
-            self.tell("WATCHDOG=1");
+            self.notify("WATCHDOG=1");
             tokio::time::sleep(every).await;
         }
     }
 
-    fn tell(&self, state: &str) {
+    fn notify(&self, state: &str) {
         let Some(socket) = &self.socket else { return };
         if let Err(error) = socket.send(state.as_bytes()) {
             tracing::warn!(%error, state, "systemd cannot be told");

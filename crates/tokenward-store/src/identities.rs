@@ -82,7 +82,7 @@ pub async fn used(tx: &mut Tx, id: Uuid, now: Time) -> Result<()> {
 }
 
 /// Notes which address the provider gives now.
-pub async fn say(tx: &mut Tx, id: Uuid, email: &str) -> Result<()> {
+pub async fn set_email(tx: &mut Tx, id: Uuid, email: &str) -> Result<()> {
     execute!(tx.conn(), sqlx::query("UPDATE identity SET email = $2 WHERE id = $1").bind(id).bind(email))?;
     Ok(())
 }

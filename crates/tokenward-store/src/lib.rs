@@ -1,9 +1,9 @@
 //! What Tokenward keeps: one body of query code over SQLite and PostgreSQL, and the event log.
 //!
 //! A [`Store`] hands out connections for reading and transactions for writing. A transaction begins with a right, which is
-//! asked again inside it, and ends in [`Tx::commit`], which takes the events of the change: there is no way to change a
-//! row that others rely on without having the right now, nor without saying so in the log. `db` is the only folder that
-//! knows the dialects; every other file is about one resource.
+//! asked again inside it, and ends in [`Tx::commit`], which takes the events of the change: nobody changes a row that
+//! others rely on without having the right now, nor without saying so in the log. [`UnloggedTx`] is for what there is
+//! nothing to say of. `db` is the only folder that knows the dialects; every other file is about one resource.
 
 pub mod account_links;
 pub mod accounts;

@@ -59,7 +59,7 @@ pub async fn all(conn: Conn<'_>, organization: Option<Uuid>) -> Result<Vec<Limit
 }
 
 /// Notes that it is told now. Was it not before? Of two nodes one hears yes.
-pub async fn tell(tx: &mut Tx, organization: Uuid, limit: &str, about: (Uuid, &str)) -> Result<bool> {
+pub async fn mark_told(tx: &mut Tx, organization: Uuid, limit: &str, about: (Uuid, &str)) -> Result<bool> {
     let now = tx.now();
     let told = execute!(
         tx.conn(),
@@ -77,7 +77,7 @@ pub async fn tell(tx: &mut Tx, organization: Uuid, limit: &str, about: (Uuid, &s
 }
 
 /// It is near it still.
-pub async fn seen(tx: &mut UnloggedTx, organization: Uuid, limit: &str, about: Uuid) -> Result<()> {
+pub async fn mark_near(tx: &mut UnloggedTx, organization: Uuid, limit: &str, about: Uuid) -> Result<()> {
     let now = tx.now().await?;
     execute!(
         tx.conn(),

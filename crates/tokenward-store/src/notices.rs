@@ -111,7 +111,7 @@ pub async fn untold(conn: Conn<'_>, before: Time, limit: i64) -> Result<Vec<Unto
 }
 
 /// An event tells of these now.
-pub async fn told(tx: &mut Tx, account: Uuid, now: Time) -> Result<()> {
+pub async fn mark_told(tx: &mut Tx, account: Uuid, now: Time) -> Result<()> {
     execute!(
         tx.conn(),
         sqlx::query("UPDATE sign_in_failure SET untold = 0, told_at = $2 WHERE account_id = $1")

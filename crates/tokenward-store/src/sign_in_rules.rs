@@ -51,8 +51,9 @@ pub async fn replace(tx: &mut Tx, grant: &Grant, rules: &[SignInRule]) -> Result
     write(tx, grant.organization(), rules).await
 }
 
-/// Gives the organization of the grant another version, after something was written that is a part of it.
+/// Gives the organization of the grant another version, after its rules were written.
 pub async fn touch(tx: &mut Tx, grant: &Grant, now: Time) -> Result<()> {
+    grant.permits(Management::MemberManage)?;
     execute!(
         tx.conn(),
         sqlx::query("UPDATE organization SET updated_at = $2 WHERE id = $1 AND deleted_at IS NULL")

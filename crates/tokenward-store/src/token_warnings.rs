@@ -92,7 +92,7 @@ pub async fn told_of_unused(tx: &mut Tx, organization: Uuid) -> Result<bool> {
 }
 
 /// Notes that it was told of a token's end, so many days before.
-pub async fn told(tx: &mut Tx, token: &Ending, days: i64) -> Result<()> {
+pub async fn mark_told(tx: &mut Tx, token: &Ending, days: i64) -> Result<()> {
     execute!(
         tx.conn(),
         sqlx::query("UPDATE token SET warned_end = $2, warned_days = $3 WHERE id = $1")

@@ -107,8 +107,8 @@ impl Store {
         right.renewed(basis, now).map(|_| ())
     }
 
-    /// A transaction for what is no change of state: how tokens were used, kept answers, key checks of peppers. Their
-    /// functions, and no others, take it.
+    /// A transaction for what the log has nothing to tell of: uses, kept answers, keys, attempts of strangers, and what follows
+    /// from an event or from the time. Which functions take it, and why, stands in `tidy.rs`; another one has to be added there.
     pub async fn begin_unlogged(&self) -> Result<UnloggedTx> {
         Ok(UnloggedTx { inner: self.transaction().await?, store: self.clone() })
     }

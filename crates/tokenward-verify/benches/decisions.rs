@@ -184,6 +184,16 @@ impl World {
                 })
             });
         });
+        // What the memory that is fetched while the text is hashed gains: here it is fetched when it is needed.
+        group.bench_function("look-up, fetched late", |b| {
+            b.iter_custom(|times| {
+                on_cpu(times, || {
+                    let text = text();
+                    let digest = pepper.digest(&InnerDigest::of(text));
+                    assert!(self.verifier.index().place(&text[LENGTH - 4..]).find(&digest).is_some());
+                })
+            });
+        });
         let ask = Ask::permission("invoices:read").unwrap();
         let question = Question::new(Asking::Organization(self.organization), ask)
             .from(Presenter { address: Some([203, 0, 113, 7].into()), agent: Some("curl/8.14.1") });

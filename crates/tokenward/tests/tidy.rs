@@ -44,6 +44,36 @@ const NETWORK: &[&str] = &["axum", "axum-server", "hyper", "hyper-util", "reqwes
 const SURFACES: &[&str] = &["api", "console", "envoy"];
 /// About what one reads in a sitting. Split a file when it stops being about one thing, and at the latest here.
 const LONGEST_FILE: usize = 900;
+/// What may be written without an event, by module and function, and why nothing has to be told. `ARCHITECTURE.md` says it in
+/// words.
+const UNLOGGED: &[(&str, &[&str], &str)] = &[
+    ("tokenward-store/src/usage", &["add", "note"], USED),
+    ("tokenward-store/src/usage_days", &["add", "add_nobody", "used", "prune"], USED),
+    ("tokenward-store/src/quotas", &["add"], USED),
+    ("tokenward-store/src/session_uses", &["note", "note_activity", "forget"], USED),
+    ("tokenward-store/src/denials", &["insert", "keep_last", "prune"], USED),
+    ("tokenward-verify/src/pending", &["write_denials"], USED),
+    ("tokenward-store/src/idempotency", &["claim", "keep", "forget", "release"], "answers for repetitions"),
+    ("tokenward-store/src/peppers", &["list_for_change", "insert", "retire", "keep_registration_key"], KEYS),
+    ("tokenward-store/src/peppers", &["keep_used", "rekey", "reseal"], KEYS),
+    ("tokenward-store/src/second_factor", &["reseal"], KEYS),
+    ("tokenward-store/src/second_factor", &["attempt"], TRIED),
+    ("tokenward-store/src/notices", &["add", "add_untold"], TRIED),
+    ("tokenward-store/src/identities", &["spend_attempt"], TRIED),
+    ("tokenward-store/src/device_sign_ins", &["waiting_alone", "insert", "waits", "asked"], TRIED),
+    ("tokenward-store/src/device_sign_ins", &["decide", "guessed", "not_guessed"], TRIED),
+    ("tokenward-store/src/cuts", &["follow"], FOLLOWS),
+    ("tokenward-store/src/tokens/ended", &["mark", "remove"], FOLLOWS),
+    ("tokenward-store/src/limits_told", &["mark_near", "forget", "forget_with_fewer_tokens"], FOLLOWS),
+    ("tokenward-store/src/checkpoints", &["keep"], "what is signed of the log itself"),
+    ("tokenward-store/src/public_url", &["keep"], SETTING),
+    ("tokenward-store/src/tokens/ended", &["set_retention"], SETTING),
+];
+const USED: &str = "how something was used, and what of it is kept no longer";
+const KEYS: &str = "under which key the same is kept";
+const TRIED: &str = "what somebody tries who is nobody yet; what comes of it is told";
+const FOLLOWS: &str = "what follows from an event that has told it, or from the time";
+const SETTING: &str = "what the configuration of a server says";
 /// Where the files are that documents speak of.
 const DOCUMENTED: &[&str] = &["crates/", "docs/", "scripts/", "deploy/", "tests/", ".ci/"];
 /// Folders that hold no source: what was built, installed or written by a run.
@@ -336,6 +366,44 @@ fn nothing_is_written_but_through_the_one_door() {
     breaks(rule, &[("crates/tokenward-server/src/console/tokens.rs", operator)], "acts as the operator");
 }
 
+/// What is written without an event is in no log, is asked for no right and reaches no other node.
+#[test]
+fn what_is_written_without_an_event_is_named_here() {
+    let rule: Rule = |files| {
+        let mut complaints = Vec::new();
+        for file in files.iter().filter(|it| it.path.ends_with(".rs") && it.path.contains("/src/")) {
+            if file.path == "crates/tokenward-store/src/tx.rs" {
+                let own = file.text.split("impl UnloggedTx").nth(1).unwrap_or_default();
+                // With it, anybody could write anything.
+                if own.contains("pub fn conn") {
+                    complaints.push(format!("{}: its connection is public", file.path));
+                }
+                continue;
+            }
+            let heads = file.text.split("fn ").skip(1).filter_map(|function| function.split('{').next());
+            let taking = heads.filter(|head| has_word(head, "UnloggedTx"));
+            let taking: BTreeSet<&str> = taking.filter_map(|head| head.split(['(', '<']).next()).collect();
+            for name in taking.iter().filter(|name| !unlogged(&file.path).any(|it| it == **name)) {
+                complaints.push(format!("{}: `{name}` writes without an event: list it, and say why", file.path));
+            }
+            for name in unlogged(&file.path).filter(|name| !taking.contains(name)) {
+                complaints.push(format!("{}: `{name}` does not write without an event any more", file.path));
+            }
+        }
+        complaints
+    };
+    holds(rule);
+    let quotas = |text| [("crates/tokenward-store/src/quotas.rs", text)];
+    let add = "pub async fn add(\n    tx: &mut UnloggedTx,\n) -> Result<()> {}\n";
+    let with_another = format!("{add}pub async fn set(tx: &mut UnloggedTx) -> Result<()> {{}}");
+    breaks(rule, &quotas(&with_another), "`set` writes without");
+    breaks(rule, &quotas("pub async fn add(tx: &mut Tx) -> Result<()> {}"), "`add` does not write without an event");
+    let tokens = "pub async fn rename(tx: &mut UnloggedTx, id: Uuid) -> Result<()> {}";
+    breaks(rule, &[("crates/tokenward-store/src/tokens.rs", tokens)], "`rename` writes without");
+    let open = "impl UnloggedTx {\n    pub fn conn(&mut self) -> Conn<'_> {}\n}";
+    breaks(rule, &[("crates/tokenward-store/src/tx.rs", open)], "its connection is public");
+}
+
 /// A session that was begun in another way would carry no proof, or another one than its door asks for.
 #[test]
 fn one_function_begins_sessions_and_these_are_its_doors() {
@@ -417,6 +485,35 @@ fn documents_name_and_link_what_exists() {
     breaks(rule, &[("README.md", "Run `./scripts/gone --fast`.")], "no `scripts/gone`");
     breaks(rule, &[("docs/a.md", "See\n`crates/x` and `docs/a.md`.")], "docs/a.md:2: there is no `crates/x`");
     breaks(rule, &[("docs/a.md", "[A](a.md#x), [b](../docs/b.md), [c](https://c.example)")], "no `docs/b.md`");
+}
+
+/// `scripts/test --fast` needs nothing but Rust: it leaves them out by their names.
+#[test]
+fn a_test_that_needs_postgresql_says_so_in_its_name() {
+    let rule: Rule = |files| {
+        const FAST: [&str; 4] = [
+            "crates/tokenward-store/tests/contract/",
+            "crates/tokenward-store/tests/writers.rs",
+            "crates/tokenward/tests/service/http/",
+            "crates/tokenward/tests/service/gateway_http.rs",
+        ];
+        const STARTS: [&str; 3] = ["World::postgres()", "fresh_database", "Postgres::start"];
+        // What makes two tests of one fact stands there.
+        let fast = |path: &str| FAST.iter().any(|of| path.starts_with(of)) && !path.ends_with("contract/main.rs");
+        let mut complaints = Vec::new();
+        for file in files.iter().filter(|it| fast(&it.path)) {
+            for function in file.text.split("fn ").skip(1) {
+                let name = function.split(['(', '<']).next().unwrap_or_default();
+                if STARTS.iter().any(|it| function.contains(it)) && !name.contains("on_postgres") {
+                    complaints.push(format!("{}: `{name}` needs PostgreSQL, and its name does not say so", file.path));
+                }
+            }
+        }
+        complaints
+    };
+    holds(rule);
+    let text = "#[tokio::test]\nasync fn it_listens() {\n    let world = World::postgres().await;\n}";
+    breaks(rule, &[("crates/tokenward-store/tests/contract/hints.rs", text)], "`it_listens` needs PostgreSQL");
 }
 
 /// The published Terraform provider takes a 400 whose text holds this word for "the object is gone", and forgets it.
@@ -595,6 +692,13 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<File>) {
             files.push(File { path, text });
         }
     }
+}
+
+/// The functions of a file that may write without an event.
+fn unlogged(path: &str) -> impl Iterator<Item = &'static str> {
+    let module = path.strip_prefix("crates/").and_then(|it| it.strip_suffix(".rs")).unwrap_or(path);
+    let of = UNLOGGED.iter().filter(move |(of, ..)| *of == module);
+    of.flat_map(|(_, functions, _)| functions.iter().copied())
 }
 
 fn manifest(files: &[File], path: &str) -> toml::Table {

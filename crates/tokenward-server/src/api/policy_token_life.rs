@@ -15,7 +15,7 @@ use tokenward_core::{Error, Uuid};
 use super::endpoint::{Endpoint, delete, post};
 use super::error::ApiError;
 use super::extract::{id, tagged, written, written_empty};
-use super::policy_tokens::{found, policy_token};
+use super::policy_tokens::{policy_token, read_with_usage};
 use super::right::On;
 use crate::service::policy_tokens::PolicyToken;
 use crate::service::tokens;
@@ -66,7 +66,7 @@ async fn disable(
     Path((_, token)): Path<(Uuid, String)>,
 ) -> Result<Response, ApiError> {
     let token = id("policyApiTokenId", &token)?;
-    let before = found(&app, &grant, token).await?;
+    let before = read_with_usage(&app, &grant, token).await?;
     Ok(changed(&app, before, tokens::disable(&app, grant, (Kind::PolicyToken, token)).await?))
 }
 
@@ -76,7 +76,7 @@ async fn enable(
     Path((_, token)): Path<(Uuid, String)>,
 ) -> Result<Response, ApiError> {
     let token = id("policyApiTokenId", &token)?;
-    let before = found(&app, &grant, token).await?;
+    let before = read_with_usage(&app, &grant, token).await?;
     Ok(changed(&app, before, tokens::enable(&app, grant, (Kind::PolicyToken, token)).await?))
 }
 
@@ -86,7 +86,7 @@ async fn undo(
     Path((_, token)): Path<(Uuid, String)>,
 ) -> Result<Response, ApiError> {
     let token = id("policyApiTokenId", &token)?;
-    let before = found(&app, &grant, token).await?;
+    let before = read_with_usage(&app, &grant, token).await?;
     Ok(changed(&app, before, tokens::undo(&app, grant, (Kind::PolicyToken, token)).await?))
 }
 

@@ -79,7 +79,11 @@ fn with_use(versions: Vec<TokenVersion>, usage: &TokenUsage) -> Vec<ApiTokenVers
 }
 
 /// A policy token and its use, read before a change, so that nothing that could fail comes after it.
-pub(super) async fn found(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<(PolicyToken, TokenUsage), Error> {
+pub(super) async fn read_with_usage(
+    app: &Arc<App>,
+    grant: &Grant,
+    id: Uuid,
+) -> Result<(PolicyToken, TokenUsage), Error> {
     let found = policy_tokens::get(app, grant, id).await?;
     let usage = usage::of(app, grant, std::slice::from_ref(&found.token)).await?.remove(&id).unwrap_or_default();
     Ok((found, usage))
@@ -273,7 +277,7 @@ async fn rotate(
     let mut faults = Faults::default();
     let registration = registration(request.sha256.as_deref(), request.last_four.as_deref(), &mut faults);
     faults.finish()?;
-    let (PolicyToken { token, versions, .. }, usage) = found(&app, &grant, token).await?;
+    let (PolicyToken { token, versions, .. }, usage) = read_with_usage(&app, &grant, token).await?;
     if let Some(registration) = &registration
         && tokens::has_newest(&app, &grant, token.id, registration).await?
     {
@@ -297,7 +301,7 @@ async fn show(
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
 ) -> Result<Response, ApiError> {
-    let (found, usage) = found(&app, &grant, id("policyApiTokenId", &token)?).await?;
+    let (found, usage) = read_with_usage(&app, &grant, id("policyApiTokenId", &token)?).await?;
     let version = found.token.updated_at;
     Ok(tagged(version, Json(policy_token(&app, found, &usage))))
 }
@@ -321,7 +325,7 @@ async fn update(
         successor_id: sent.successor_id,
     };
     faults.finish()?;
-    let (_, usage) = found(&app, &grant, token).await?;
+    let (_, usage) = read_with_usage(&app, &grant, token).await?;
     let changed = policy_tokens::update(&app, grant, token, change, if_match).await?;
     let version = changed.value.token.updated_at;
     Ok(tagged(version, written(StatusCode::OK, changed, |changed| policy_token(&app, changed, &usage))))

@@ -143,7 +143,7 @@ async fn revoke_all(
     faults.check("note", DESCRIPTION.check_text(sent.note.as_deref().unwrap_or_default()));
     faults.finish()?;
     let answer = |it: Reach, done| ApiTokenRevokeAll { count: it.count, includes_caller: it.own, done };
-    let found = token_cut::look(&app, &grant, sent.created_before).await?;
+    let found = token_cut::preview(&app, &grant, sent.created_before).await?;
     if sent.dry_run || found.count == 0 {
         return Ok(Json(answer(found, false)).into_response());
     }

@@ -18,7 +18,7 @@ use crate::service::security::{self, Happened, What};
 const SHOWN: usize = 20;
 
 /// What happened to the person's own account lately.
-pub(super) async fn own(person: &SignedIn) -> Result<Vec<AccountEventRow>> {
+pub(super) async fn recent(person: &SignedIn) -> Result<Vec<AccountEventRow>> {
     let all = security::of_caller(&person.app, &person.caller, None).await?;
     Ok(all.into_iter().take(SHOWN).map(|happened| row(person, person.user, happened)).collect())
 }

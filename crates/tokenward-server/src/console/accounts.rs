@@ -92,7 +92,7 @@ async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Pr
         sessions,
         code: second_factor.since.is_some().then(|| problems.field(OTP, "")),
         second_factor,
-        events: account_events::own(person).await?,
+        events: account_events::recent(person).await?,
     };
     let mut shown = shown;
     // What belongs to no field is said at the top.

@@ -47,7 +47,7 @@ pub(super) async fn list(
     let reason = query.one_of("reason", Reason::ALL.iter().map(|it| it.as_str()))?;
     let since = query.one_of("since", SPANS.iter().map(|(word, ..)| *word))?;
     let address = query.read("address", "an address, such as 203.0.113.7", |text| text.parse::<IpAddr>().ok())?;
-    let again = live::again(&query, person.app.now());
+    let again = live::refresh_value(&query, person.app.now());
     let valid = match only {
         "denied" => Some(false),
         "allowed" => Some(true),

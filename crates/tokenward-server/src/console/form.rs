@@ -351,7 +351,7 @@ impl Problems {
     }
 
     /// Says something about the whole.
-    pub(super) fn say(&mut self, text: &str) {
+    pub(super) fn add_general(&mut self, text: &str) {
         self.whole = Some(text.to_owned());
     }
 

@@ -63,7 +63,7 @@ pub(super) async fn organization(Extension(person): Extension<SignedIn>, At(orga
 }
 
 /// Every other path below `/console`.
-pub(super) async fn nothing() -> PageResult {
+pub(super) async fn not_found() -> PageResult {
     Err(Error::new(Code::NotFound, "There is no such page. Was the address copied completely?").into())
 }
 

@@ -14,7 +14,7 @@ const LONGEST: i64 = 300;
 const AHEAD: i64 = 60;
 
 /// The value of `live` with which a page asks for itself again; `None` where it does not, or does not any more.
-pub(super) fn again(query: &Pairs, now: Time) -> Option<String> {
+pub(super) fn refresh_value(query: &Pairs, now: Time) -> Option<String> {
     let begun = match query.get(LIVE) {
         "1" => now.seconds(),
         text => text.parse::<i64>().ok()?,
@@ -34,7 +34,7 @@ mod tests {
         let begun = Time::parse("2026-11-30T12:00:00Z").unwrap();
         let asked = |value: &str, minutes: i64| {
             let query = Pairs::from_iter([(LIVE, value.to_owned())]);
-            again(&query, begun.plus(minutes * MINUTE))
+            refresh_value(&query, begun.plus(minutes * MINUTE))
         };
         let value = asked("1", 0).unwrap();
         assert_eq!(asked(&value, 4).as_ref(), Some(&value), "it does not begin anew");

@@ -185,7 +185,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
             get(organization_sign_in::show).post(organization_sign_in::save),
         )
         .route("/console/{organization}/settings/delete", get(organizations::ask_delete).post(organizations::delete))
-        .route("/console/{organization}/{*rest}", any(home::nothing))
+        .route("/console/{organization}/{*rest}", any(home::not_found))
         .layer(from_fn_with_state(Arc::clone(app), guard::session));
     for_visitors
         .merge(for_members)

@@ -333,7 +333,7 @@ impl SignedOut {
         cookie::set(response.headers_mut(), cookie::SESSION, begun.text.expose(), Some(seconds))?;
         let known = app.devices.guesser(&begun.email, self.device.as_deref(), None, now);
         if begun.is_told && !matches!(known, Guesser::Known(_)) {
-            person_mail::tell_of_new_device(app, &begun.email, &self.client);
+            person_mail::notify_of_new_device(app, &begun.email, &self.client);
         }
         let device = app.devices.marked(&begun.email, self.device.as_deref(), now, app.store.random());
         cookie::set(response.headers_mut(), cookie::DEVICE, &device, Some(app.devices.seconds()))?;

@@ -68,7 +68,9 @@ pub(super) async fn fields(person: &SignedIn, problems: &mut Problems) -> Result
     if !has_second && proof::takes_passkey(&person.app, &person.caller).await? {
         // A password is not enough beside a passkey: it is not asked.
         if problems.take(PASSWORD).is_some() {
-            problems.say("For this, use your passkey first: a password alone is not enough, as your account has one.");
+            problems.add_general(
+                "For this, use your passkey first: a password alone is not enough, as your account has one.",
+            );
         }
         return Ok(ProofFields { password: None, code: None });
     }

@@ -125,7 +125,7 @@ pub(super) async fn turn_on(Extension(person): Extension<SignedIn>, Extension(fo
         }
         Err(error) => {
             // The seed is the same: it may be in the authenticator already.
-            let begun = match second_factor::again(app, caller, sealed).await? {
+            let begun = match second_factor::reopen(app, caller, sealed).await? {
                 Some(begun) => begun,
                 None => second_factor::begin(app, caller).await?,
             };

@@ -65,7 +65,7 @@ fn before(typed: &Pairs) -> Result<Option<Time>> {
 }
 
 async fn question(person: &SignedIn, grant: &Grant, typed: &Pairs, mut problems: Problems) -> PageResult {
-    let all = token_cut::look(&person.app, grant, None).await?;
+    let all = token_cut::preview(&person.app, grant, None).await?;
     let chosen = match typed.get("reason") {
         "" => RevokeReason::KeyCompromise.as_str(),
         reason => reason,

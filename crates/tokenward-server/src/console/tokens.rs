@@ -425,7 +425,7 @@ pub(super) async fn show(
             granted,
             ..counts(&used.map(|it| it.total).unwrap_or_default(), decisions)
         }),
-        live: live::again(&query, person.app.now()).map(|begun| live_address(&path, query.get("days"), &begun)),
+        live: live::refresh_value(&query, person.app.now()).map(|begun| live_address(&path, query.get("days"), &begun)),
         attest: token.life.asked.filter(|_| token.disabled_at.is_none()).map(|asked| attest_words(&person, asked)),
         may_attest: token.owner_id == Some(person.user) || person.can(organization, Management::TokenManage),
         may_manage: person.can(organization, Management::TokenManage),

@@ -145,7 +145,7 @@ pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> 
     if reset {
         tell::removed(app, account.id).await;
     }
-    if let Err(error) = mail_link::tell(app, account.id, &account.email).await {
+    if let Err(error) = mail_link::notify(app, account.id, &account.email).await {
         tracing::warn!(%error, "a mail about a sign-in link was not sent");
     }
     Ok(Written { value: account, position, effect })

@@ -138,7 +138,7 @@ pub fn wanted(it: &KeptDecision) -> String {
 /// The last decisions that are remembered of the organization, the newest first: what is in memory here, and the denials that
 /// are kept.
 pub async fn list(app: &Arc<App>, grant: &Grant, filter: &DecisionQuery, limit: usize) -> Result<Vec<Explained>> {
-    let all = found(app, grant, filter, limit).await?;
+    let all = matching(app, grant, filter, limit).await?;
     explained(app, grant, all).await
 }
 
@@ -175,12 +175,13 @@ pub async fn page(
     after: Option<&DecisionCursor>,
 ) -> Result<(Vec<Explained>, Option<DecisionCursor>)> {
     let mut all = match after {
-        None => found(app, grant, filter, limit + 1).await?,
+        None => matching(app, grant, filter, limit + 1).await?,
         Some(place) => {
             // Many are of the same moment: the clock of decisions ticks a hundred times a second.
             let end = place.at.plus(1);
             let to = Some(filter.to.map_or(end, |to| to.min(end)));
-            let all = found(app, grant, &DecisionQuery { to, ..filter.clone() }, DENIALS_LOOKED_THROUGH.size()).await?;
+            let all =
+                matching(app, grant, &DecisionQuery { to, ..filter.clone() }, DENIALS_LOOKED_THROUGH.size()).await?;
             // One that is not remembered any more was among the first of its moment.
             let seen = all.iter().position(|it| it.id == place.id).map_or(0, |at| at + 1);
             all.into_iter().skip(seen).take(limit + 1).collect()
@@ -193,7 +194,7 @@ pub async fn page(
 }
 
 /// The same without what is to be said of them.
-pub(super) async fn found(
+pub(super) async fn matching(
     app: &Arc<App>,
     grant: &Grant,
     filter: &DecisionQuery,

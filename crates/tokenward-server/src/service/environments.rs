@@ -102,7 +102,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, project: Uuid, new: NewEnviron
             })
         })
         .await;
-    holders::told(app, &asked, WantedName::Environment(project, &wanted), written).await
+    holders::naming_holder(app, &asked, WantedName::Environment(project, &wanted), written).await
 }
 
 /// Changes an environment: needs MANAGER on the old mode and on the new one.
@@ -154,7 +154,7 @@ pub async fn update(
             })
         })
         .await;
-    holders::told(app, &asked, WantedName::Environment(project.unwrap_or_default(), &wanted), written).await
+    holders::naming_holder(app, &asked, WantedName::Environment(project.unwrap_or_default(), &wanted), written).await
 }
 
 /// Deletes an environment with its variables.

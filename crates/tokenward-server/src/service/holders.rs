@@ -28,7 +28,7 @@ pub(super) enum WantedName<'a> {
 }
 
 /// The same result. Where it is that the name is taken, it says by what, if the caller may see that.
-pub(super) async fn told<T>(
+pub(super) async fn naming_holder<T>(
     app: &Arc<App>,
     grant: &Grant,
     wanted: WantedName<'_>,

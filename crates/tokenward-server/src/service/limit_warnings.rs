@@ -24,7 +24,7 @@ const AWAY: Micros = 2 * MINUTE;
 pub async fn run(app: Arc<App>) {
     loop {
         tokio::time::sleep(EVERY).await;
-        if let Err(error) = tell(&app).await {
+        if let Err(error) = write_events(&app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot tell of limits that are near; trying again in a while");
         }
     }
@@ -36,7 +36,7 @@ fn least(most: u64) -> i64 {
 }
 
 /// Tells of what is near and was not told, and forgets what is away again. Answers how often it was told.
-pub async fn tell(app: &Arc<App>) -> Result<usize> {
+pub async fn write_events(app: &Arc<App>) -> Result<usize> {
     let (most, fast) = (app.limits.get(&TOKENS), app.creates.take_near());
     let mut reader = app.store.read().await?;
     let many = limits_told::with_tokens(reader.conn(), least(most)).await?;
@@ -70,7 +70,7 @@ pub async fn tell(app: &Arc<App>) -> Result<usize> {
     if !told.is_empty() {
         let mut tx = app.store.begin_unlogged().await?;
         for it in known {
-            limits_told::seen(&mut tx, it.organization, TOKEN_CREATES.name, it.credential).await?;
+            limits_told::mark_near(&mut tx, it.organization, TOKEN_CREATES.name, it.credential).await?;
         }
         limits_told::forget(&mut tx, TOKEN_CREATES.name, AWAY).await?;
         limits_told::forget_with_fewer_tokens(&mut tx, TOKENS.name, least(most)).await?;
@@ -85,7 +85,7 @@ async fn tell_once(app: &Arc<App>, organization: Uuid, about: (Uuid, String), sa
     let written = app.write(right, move |tx, _| {
         Box::pin(async move {
             let (id, name) = about;
-            if !limits_told::tell(tx, organization, &said.limit, (id, &name)).await? {
+            if !limits_told::mark_told(tx, organization, &said.limit, (id, &name)).await? {
                 return Err(Error::conflict("It was told."));
             }
             let event = Event::new(Kind::LimitNear, Some(organization), id, name).after(said);

@@ -182,7 +182,7 @@ pub struct Letter<'a> {
 
 impl Mailer {
     /// Tells somebody about tokens, in a task of its own. From the budgets of the organization and of the recipient.
-    pub fn tell(&self, letter: &Letter<'_>, recipient: &str, now: Time) -> Result<()> {
+    pub fn send_letter(&self, letter: &Letter<'_>, recipient: &str, now: Time) -> Result<()> {
         let Letter { organization, subject, lead, more, what, place, .. } = *letter;
         let name = unlinked(letter.organization_name);
         let mut text = format!("{name}: {lead}\n\n");

@@ -8,7 +8,7 @@ use tokenward_store::{members, organizations};
 use super::App;
 
 /// Tells them, where mail is set up. Each in a task of its own; a budget that is spent is no reason to tell the others nothing.
-pub(super) async fn tell(app: &Arc<App>, organization: Uuid, email: &str) -> Result<()> {
+pub(super) async fn notify(app: &Arc<App>, organization: Uuid, email: &str) -> Result<()> {
     let Some(mailer) = app.live().mailer.clone() else { return Ok(()) };
     let mut reader = app.store.read().await?;
     let name = organizations::names(reader.conn(), Some(&[organization])).await?.pop().map(|(_, name)| name);

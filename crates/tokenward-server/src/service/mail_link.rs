@@ -11,7 +11,7 @@ use super::mail::unlinked;
 use super::person_mail;
 
 /// Tells them that the link of this account was used, where mail is set up. Each is told once.
-pub(super) async fn tell(app: &Arc<App>, account: Uuid, email: &str) -> Result<()> {
+pub(super) async fn notify(app: &Arc<App>, account: Uuid, email: &str) -> Result<()> {
     if app.live().mailer.is_none() {
         return Ok(());
     }
@@ -34,7 +34,7 @@ pub(super) async fn tell(app: &Arc<App>, account: Uuid, email: &str) -> Result<(
         app.public_url
     );
     for admin in admins {
-        person_mail::tell(app, &admin, "A sign-in link was used", text.clone());
+        person_mail::notify(app, &admin, "A sign-in link was used", text.clone());
     }
     Ok(())
 }

@@ -61,7 +61,7 @@ fn shape(asked: &str) -> String {
 
 /// What was decided, equal ones together, the newest first: at most `limit` kinds.
 pub async fn folded(app: &Arc<App>, grant: &Grant, filter: &DecisionQuery, limit: usize) -> Result<Vec<Folded>> {
-    let all = decisions::found(app, grant, filter, DENIALS_LOOKED_THROUGH.size()).await?;
+    let all = decisions::matching(app, grant, filter, DENIALS_LOOKED_THROUGH.size()).await?;
     let mut places: HashMap<_, usize> = HashMap::new();
     let mut kinds: Vec<(KeptDecision, String, usize, Time)> = Vec::new();
     for it in all {

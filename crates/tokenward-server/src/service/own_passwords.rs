@@ -55,7 +55,7 @@ pub async fn change_password(
         })
     });
     let written = written.await?;
-    person_mail::tell_of_password(app, &account.email);
+    person_mail::notify_of_password(app, &account.email);
     Ok(written)
 }
 
@@ -80,7 +80,7 @@ pub async fn set_first_password(app: &Arc<App>, caller: &Caller, new: Zeroizing<
         })
     });
     let written = written.await?;
-    person_mail::tell_of_password(app, &account.email);
+    person_mail::notify_of_password(app, &account.email);
     Ok(written)
 }
 

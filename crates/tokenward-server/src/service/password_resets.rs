@@ -202,7 +202,7 @@ pub async fn take(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> Resul
         })
     });
     let written = written.await?;
-    person_mail::tell_of_password(app, &written.value.email);
+    person_mail::notify_of_password(app, &written.value.email);
     Ok(written)
 }
 

@@ -269,7 +269,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
             })
         })
         .await;
-    holders::told(app, &asked, WantedName::PolicyToken(&wanted), written).await
+    holders::naming_holder(app, &asked, WantedName::PolicyToken(&wanted), written).await
 }
 
 /// What is to be different about a policy token; what is `None` stays as it is.
@@ -363,7 +363,7 @@ pub async fn update(
             })
         })
         .await;
-    holders::told(app, &asked, WantedName::PolicyToken(wanted.as_deref().unwrap_or_default()), written).await
+    holders::naming_holder(app, &asked, WantedName::PolicyToken(wanted.as_deref().unwrap_or_default()), written).await
 }
 
 /// Takes a policy token back. It is refused from the moment this answers; its name is free at once.

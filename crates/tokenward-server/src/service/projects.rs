@@ -88,7 +88,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, name: String, description: Opt
             })
         })
         .await;
-    holders::told(app, &asked, WantedName::Project(&wanted), written).await
+    holders::naming_holder(app, &asked, WantedName::Project(&wanted), written).await
 }
 
 /// Changes a project. An absent description stays.
@@ -119,7 +119,7 @@ pub async fn update(
             })
         })
         .await;
-    holders::told(app, &asked, WantedName::Project(&wanted), written).await
+    holders::naming_holder(app, &asked, WantedName::Project(&wanted), written).await
 }
 
 /// Deletes a project with its environments and variables. The log tells of each environment, and of the project last.

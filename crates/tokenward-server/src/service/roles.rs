@@ -146,7 +146,7 @@ pub async fn create_whole(app: &Arc<App>, grant: Grant, body: RoleBody) -> Resul
             })
         })
         .await;
-    holders::told(app, &asked, WantedName::Role(&wanted), written).await
+    holders::naming_holder(app, &asked, WantedName::Role(&wanted), written).await
 }
 
 /// Checks a custom role as it would be saved, by what is in memory. Nothing is written.
@@ -189,7 +189,7 @@ pub async fn update(
             })
         })
         .await;
-    holders::told(app, &asked, WantedName::Role(&wanted), written).await
+    holders::naming_holder(app, &asked, WantedName::Role(&wanted), written).await
 }
 
 /// Deletes a custom role. Its holders get the role `move_to`, where that is said; otherwise it stays while there are any, and

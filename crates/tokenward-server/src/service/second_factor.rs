@@ -103,7 +103,7 @@ pub async fn begin(app: &App, caller: &Caller) -> Result<SetUp> {
 }
 
 /// The same seed once more, for a form that comes back. `None` where it is over, or another account's.
-pub async fn again(app: &App, caller: &Caller, sealed: &str) -> Result<Option<SetUp>> {
+pub async fn reopen(app: &App, caller: &Caller, sealed: &str) -> Result<Option<SetUp>> {
     let account = own_account(app, caller).await?;
     match open(app, sealed, account.id) {
         Some(begun) => shown(app, &account.email, &begun, sealed.to_owned()).map(Some),

@@ -98,7 +98,7 @@ pub async fn run(app: Arc<App>) {
         if let Err(error) = flush(&app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write what was tried at accounts; trying again");
         }
-        if let Err(error) = sign_in_failures::tell(&app).await {
+        if let Err(error) = sign_in_failures::write_events(&app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot tell of failed sign-ins; trying again");
         }
     }

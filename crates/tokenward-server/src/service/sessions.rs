@@ -398,7 +398,7 @@ pub async fn begin(
         app.devices.remember(&value.email, address, app.now());
     }
     if let Some(from) = told.filter(|_| value.is_told) {
-        person_mail::tell_of_new_device(app, &value.email, &from);
+        person_mail::notify_of_new_device(app, &value.email, &from);
     }
     if let Some(left) = left {
         tell::used(app, who, left).await;

@@ -17,7 +17,7 @@ const EVERY: Micros = 10 * MINUTE;
 const AT_ONCE: i64 = 200;
 
 /// Tells of all that are due, whichever node counted them. Answers of how many accounts.
-pub async fn tell(app: &Arc<App>) -> Result<usize> {
+pub async fn write_events(app: &Arc<App>) -> Result<usize> {
     let mut told = 0;
     loop {
         let now = app.now();
@@ -36,7 +36,7 @@ pub async fn tell(app: &Arc<App>) -> Result<usize> {
                 }
                 let mut events = Vec::with_capacity(due.len());
                 for Untold { account_id, email, untold } in due {
-                    notices::told(tx, account_id, now).await?;
+                    notices::mark_told(tx, account_id, now).await?;
                     let said = SignInFailuresSnapshot { count: untold };
                     events.push(Event::new(Kind::SignInFailuresTold, None, account_id, email).after(said));
                 }

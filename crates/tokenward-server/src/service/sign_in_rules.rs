@@ -463,7 +463,7 @@ pub async fn first(
 /// Tells the admins of the organizations that somebody has left them, where mail is set up.
 async fn tell(app: &Arc<App>, email: &str, left: &[Uuid]) {
     for organization in left {
-        if let Err(error) = super::mail_left::tell(app, *organization, email).await {
+        if let Err(error) = super::mail_left::notify(app, *organization, email).await {
             tracing::warn!(%organization, %error, "a mail about a member who left was not sent");
         }
     }

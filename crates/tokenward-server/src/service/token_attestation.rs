@@ -167,7 +167,7 @@ async fn mail(app: &Arc<App>, organization: Uuid, all: &[Token], step: Step, ter
             place: &place,
         };
         // A budget that is spent is no reason to tell others nothing.
-        if let Err(error) = mailer.tell(&letter, email, now) {
+        if let Err(error) = mailer.send_letter(&letter, email, now) {
             tracing::warn!(%error, "a mail about tokens that may not be needed any more was not sent");
         }
     }

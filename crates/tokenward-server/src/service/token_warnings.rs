@@ -90,7 +90,7 @@ pub async fn tell_of_unused(app: &Arc<App>) -> Result<usize> {
                 what: "Nothing need be done where nobody misses them. This is told once a month.",
                 place: &place,
             };
-            if let Err(error) = mailer.tell(&letter, &email, app.now()) {
+            if let Err(error) = mailer.send_letter(&letter, &email, app.now()) {
                 tracing::warn!(%error, "a mail about unused tokens that end soon was not sent");
             }
         }
@@ -140,7 +140,7 @@ pub async fn warn(app: &Arc<App>) -> Result<usize> {
                     }
                     let mut events = Vec::with_capacity(due.len());
                     for token in &due {
-                        token_warnings::told(tx, token, days).await?;
+                        token_warnings::mark_told(tx, token, days).await?;
                         events.push(event(token, days));
                     }
                     Ok((due, events))

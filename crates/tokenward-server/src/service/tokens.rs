@@ -331,7 +331,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
         }
         _ => Err(Error::internal("a token was to be made")),
     });
-    holders::told(app, &asked, Named::Token(&wanted), written).await
+    holders::naming_holder(app, &asked, Named::Token(&wanted), written).await
 }
 
 /// What is to be different about a token; what is `None` stays as it is.
@@ -463,7 +463,7 @@ pub async fn update(
             })
         })
         .await;
-    holders::told(app, &asked, Named::Token(wanted.as_deref().unwrap_or_default()), written).await
+    holders::naming_holder(app, &asked, Named::Token(wanted.as_deref().unwrap_or_default()), written).await
 }
 
 /// How long the secrets before a new one are accepted beside it.

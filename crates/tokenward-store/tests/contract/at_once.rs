@@ -221,7 +221,7 @@ async fn a_full_disk_refuses_a_batch_and_no_later_one() {
 }
 
 #[tokio::test]
-async fn a_batch_whose_answer_is_lost_is_looked_up() {
+async fn a_batch_whose_answer_is_lost_is_looked_up_on_postgres() {
     let world = World::postgres().await;
     let (acme, grant) = acme(&world).await;
     let (proxy, url) = Proxy::before_postgres(&world.url).await;
@@ -246,7 +246,7 @@ async fn a_batch_whose_answer_is_lost_is_looked_up() {
 }
 
 #[tokio::test]
-async fn a_batch_that_never_came_there_is_answered_as_not_made() {
+async fn a_batch_that_never_came_there_is_answered_as_not_made_on_postgres() {
     let world = World::postgres().await;
     let (acme, grant) = acme(&world).await;
     let (proxy, url) = Proxy::before_postgres(&world.url).await;
@@ -265,7 +265,7 @@ async fn a_batch_that_never_came_there_is_answered_as_not_made() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_at_another_place_is_not_written() {
+async fn a_log_that_is_at_another_place_is_not_written_on_postgres() {
     let world = World::postgres().await;
     let (acme, grant) = acme(&world).await;
     create(&world.store, &acme, &grant, "here").await.unwrap().unwrap();
@@ -277,7 +277,7 @@ async fn a_log_that_is_at_another_place_is_not_written() {
 }
 
 #[tokio::test]
-async fn who_holds_the_end_writes_there_whatever_others_wrote_before() {
+async fn who_holds_the_end_writes_there_whatever_others_wrote_before_on_postgres() {
     let world = World::postgres().await;
     let (acme, grant) = acme(&world).await;
     let last = world.store.last_end().unwrap().0.number;

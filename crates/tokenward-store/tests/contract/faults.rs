@@ -79,7 +79,7 @@ async fn a_dropped_transaction_gives_its_locks_back(world: World) {
 }
 
 #[tokio::test]
-async fn a_commit_whose_answer_is_lost_is_looked_up() {
+async fn a_commit_whose_answer_is_lost_is_looked_up_on_postgres() {
     let world = World::postgres().await;
     let (proxy, store) = behind_a_proxy(&world).await;
     write(&store).await.0.unwrap();
@@ -96,7 +96,7 @@ async fn a_commit_whose_answer_is_lost_is_looked_up() {
 }
 
 #[tokio::test]
-async fn a_change_that_never_reached_the_server_is_answered_as_not_made() {
+async fn a_change_that_never_reached_the_server_is_answered_as_not_made_on_postgres() {
     let world = World::postgres().await;
     let (proxy, store) = behind_a_proxy(&world).await;
     let tx = begin(&store).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_change_that_never_reached_the_server_is_answered_as_not_made() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_cut_off_in_the_middle_of_a_write_holds_up_the_others_for_seconds() {
+async fn a_node_that_is_cut_off_in_the_middle_of_a_write_holds_up_the_others_for_seconds_on_postgres() {
     let world = World::postgres().await;
     let (proxy, cut_off) = behind_a_proxy(&world).await;
     let tx = begin(&cut_off).await.unwrap();
@@ -128,7 +128,7 @@ async fn a_node_that_is_cut_off_in_the_middle_of_a_write_holds_up_the_others_for
 }
 
 #[tokio::test]
-async fn requests_through_a_dead_line_end_and_leave_no_place_taken() {
+async fn requests_through_a_dead_line_end_and_leave_no_place_taken_on_postgres() {
     let world = World::postgres().await;
     let (proxy, store) = behind_a_proxy(&world).await;
     let mut readers = Vec::new();
@@ -151,7 +151,7 @@ async fn requests_through_a_dead_line_end_and_leave_no_place_taken() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_given_up_gives_its_connection_back_or_closes_it() {
+async fn a_request_that_is_given_up_gives_its_connection_back_or_closes_it_on_postgres() {
     let world = World::postgres().await;
     for _ in 0..60 {
         let mut reader = world.reader().await;
@@ -167,7 +167,7 @@ async fn a_request_that_is_given_up_gives_its_connection_back_or_closes_it() {
 }
 
 #[tokio::test]
-async fn a_lost_database_is_unavailable_and_never_a_fault_of_ours() {
+async fn a_lost_database_is_unavailable_and_never_a_fault_of_ours_on_postgres() {
     let world = World::postgres().await;
     let (proxy, store) = behind_a_proxy(&world).await;
     write(&store).await.0.unwrap();
@@ -199,7 +199,7 @@ async fn a_lost_database_is_unavailable_and_never_a_fault_of_ours() {
 }
 
 #[tokio::test]
-async fn a_server_that_may_not_be_written_is_refused_and_left() {
+async fn a_server_that_may_not_be_written_is_refused_and_left_on_postgres() {
     // A database of its own: the setting is the database's.
     let url = tokio::task::spawn_blocking(crate::world::postgres::fresh_database).await.unwrap();
     let world = World::postgres().await;
@@ -225,7 +225,7 @@ async fn a_server_that_may_not_be_written_is_refused_and_left() {
 }
 
 #[tokio::test]
-async fn who_follows_reads_at_one_moment_and_not_through_the_connections_of_requests() {
+async fn who_follows_reads_at_one_moment_and_not_through_the_connections_of_requests_on_postgres() {
     let world = World::postgres().await;
     let mut feed = world.store.feed(Duration::from_secs(1));
     let mut held = Vec::new();
@@ -243,7 +243,7 @@ async fn who_follows_reads_at_one_moment_and_not_through_the_connections_of_requ
 }
 
 #[tokio::test]
-async fn who_follows_through_a_dead_line_connects_anew() {
+async fn who_follows_through_a_dead_line_connects_anew_on_postgres() {
     let world = World::postgres().await;
     let (proxy, store) = behind_a_proxy(&world).await;
     let mut feed = store.feed(Duration::from_secs(1));
@@ -258,7 +258,7 @@ async fn who_follows_through_a_dead_line_connects_anew() {
 }
 
 #[tokio::test]
-async fn writers_go_by_the_time_of_the_database() {
+async fn writers_go_by_the_time_of_the_database_on_postgres() {
     let world = World::postgres().await;
     // What was written before shows whose clock is wrong.
     world.organization("Acme").await;

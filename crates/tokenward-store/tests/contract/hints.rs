@@ -20,7 +20,7 @@ async fn hears(listener: &mut Listener, wanted: Heard) -> bool {
 }
 
 #[tokio::test]
-async fn what_was_written_is_heard_when_it_is_committed() {
+async fn what_was_written_is_heard_when_it_is_committed_on_postgres() {
     let world = World::postgres().await;
     // A position that no other test reaches.
     let far = 1_000_000_007;
@@ -33,7 +33,7 @@ async fn what_was_written_is_heard_when_it_is_committed() {
 }
 
 #[tokio::test]
-async fn a_node_hears_that_another_one_has_come_further_and_what_it_says_to_itself() {
+async fn a_node_hears_that_another_one_has_come_further_and_what_it_says_to_itself_on_postgres() {
     let world = World::postgres().await;
     let id = world.store.new_id();
     let mut listener = listens(&world.store, id).await;
@@ -65,7 +65,7 @@ async fn a_node_hears_that_another_one_has_come_further_and_what_it_says_to_itse
 }
 
 #[tokio::test]
-async fn where_nothing_is_carried_nothing_is_heard() {
+async fn where_nothing_is_carried_nothing_is_heard_on_postgres() {
     let world = World::postgres().await;
     let (_proxy, url) = Proxy::without_notifications(&world.url).await;
     let store = open(&url, &world.clock).await;
@@ -77,7 +77,7 @@ async fn where_nothing_is_carried_nothing_is_heard() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_connection_that_listens_is_noticed() {
+async fn the_end_of_the_connection_that_listens_is_noticed_on_postgres() {
     let world = World::postgres().await;
     let id = world.store.new_id();
     let mut listener = listens(&world.store, id).await;

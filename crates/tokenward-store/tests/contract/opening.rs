@@ -290,7 +290,7 @@ async fn an_address_of_nothing_we_know_is_refused_without_its_password() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_is_named_without_its_password() {
+async fn a_server_that_refuses_is_named_without_its_password_on_postgres() {
     let url = crate::world::postgres::fresh_database();
     let host = url.split(['@', '/']).nth(3).unwrap();
     for (url, named) in [

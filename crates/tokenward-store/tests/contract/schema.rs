@@ -15,7 +15,7 @@ type Index = (String, bool, bool, String, Option<String>);
 type Reference = (String, String, String, String, String);
 
 #[tokio::test]
-async fn both_engines_have_the_same_schema() {
+async fn both_engines_have_the_same_schema_on_postgres() {
     let (sqlite, postgres) = (World::sqlite().await, World::postgres().await);
     let sqlite = match sqlite.reader().await.conn() {
         Conn::Sqlite(c) => of_sqlite(c).await,

@@ -102,7 +102,7 @@ async fn failed_sign_ins_are_told_once_and_not_too_often(world: World) {
     let due = notices::untold(world.reader().await.conn(), now, 9).await.unwrap();
     assert_eq!((due.len(), due[0].account_id, due[0].untold), (1, ada, 6));
     let mut tx = world.begin().await;
-    notices::told(&mut tx, ada, now).await.unwrap();
+    notices::mark_told(&mut tx, ada, now).await.unwrap();
     crate::world::end(tx).await.unwrap();
     let mut tx = world.store.begin_unlogged().await.unwrap();
     notices::add_untold(&mut tx, ada, 1).await.unwrap();

@@ -15,7 +15,7 @@ const SECONDS: usize = 3;
 /// Requests that are sent in turn: as many tokens are in use.
 const REQUESTS: usize = 1_000;
 /// As many as the hand-written peer holds.
-const TOKENS: usize = 100_000;
+pub const TOKENS: usize = 100_000;
 const BATCH: usize = 100;
 /// Policies that are asked in turn.
 const POLICIES: usize = 100;
@@ -24,7 +24,7 @@ const POLICIES: usize = 100;
 const TIMEOUT: &str = "30s";
 
 /// A server that is asked the same again and again, or why it cannot be: then its rows are marked, and the others stand.
-struct Contender<'a> {
+pub struct Contender<'a> {
     name: &'static str,
     connections: usize,
     runs: Result<Runs<'a>, String>,
@@ -40,7 +40,7 @@ struct Runs<'a> {
 }
 
 /// What wrk sends.
-struct Asked<'a> {
+pub struct Asked<'a> {
     method: &'a str,
     path: String,
     headers: Vec<(&'a str, String)>,
@@ -51,7 +51,7 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     /// The Lua script: every request is made before the measuring begins.
-    fn script(&self) -> tempfile::NamedTempFile {
+    pub fn script(&self) -> tempfile::NamedTempFile {
         let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
         let mut lua = String::from("local requests = {}\nlocal function add(headers, body)\n");
         let (method, path) = (quoted(self.method), quoted(&self.path));
@@ -101,7 +101,7 @@ impl Asked<'_> {
 }
 
 impl<'a> Contender<'a> {
-    fn new(name: &'static str, process: &'a Process, url: &str, connections: usize, asked: &Asked<'_>) -> Self {
+    pub fn new(name: &'static str, process: &'a Process, url: &str, connections: usize, asked: &Asked<'_>) -> Self {
         let (rates, cpu) = (Vec::new(), Vec::new());
         let runs = asked.try_out(url);
         let runs = runs.map(|()| Runs { process, url: url.to_owned(), script: asked.script(), rates, cpu });
@@ -145,7 +145,7 @@ impl<'a> Contender<'a> {
 }
 
 /// Requests a second, or what wrk complains of.
-fn wrk(url: &str, script: &Path, connections: usize) -> Result<f64, String> {
+pub fn wrk(url: &str, script: &Path, connections: usize) -> Result<f64, String> {
     let output = Command::new("wrk")
         .args(["-t1", &format!("-c{connections}"), &format!("-d{SECONDS}s"), "--timeout", TIMEOUT, "-s"])
         .arg(script)
@@ -212,9 +212,14 @@ pub fn serve(which: &str) -> (Process, String) {
     (process, url)
 }
 
+/// The tokens of a world that are in use.
+fn used_of(world: &World) -> Vec<&String> {
+    world.tokens.iter().step_by(TOKENS / REQUESTS).collect()
+}
+
 /// Whether tokens of a world hold a permission.
-fn asked_of(world: &World, permission: &str) -> Asked<'static> {
-    let used = world.tokens.iter().step_by(TOKENS / REQUESTS);
+pub fn asked_of(world: &World, permission: &str) -> Asked<'static> {
+    let used = used_of(world);
     Asked {
         method: "POST",
         path: "/verify".to_owned(),
@@ -222,9 +227,81 @@ fn asked_of(world: &World, permission: &str) -> Asked<'static> {
             ("Authorization", format!("Token {}", world.gateway)),
             ("Content-Type", "application/json".to_owned()),
         ],
-        bodies: used.map(|token| json!({ "token": token, "permission": permission }).to_string()).collect(),
+        bodies: used.iter().map(|token| json!({ "token": token, "permission": permission }).to_string()).collect(),
         check: r#""valid":true"#,
     }
+}
+
+/// The same as a gateway asks.
+pub fn gate_of(world: &World, permission: &str) -> Asked<'static> {
+    Asked {
+        method: "GET",
+        path: format!("/forward-auth?organization={}&permission={permission}", world.organization),
+        headers: vec![
+            ("Authorization", used_of(world).iter().map(|token| format!("Token {token}\n")).collect()),
+            ("X-Forwarded-Method", "GET".to_owned()),
+            ("X-Forwarded-Uri", "/invoices/42".to_owned()),
+            ("User-Agent", "curl/8.14.1".to_owned()),
+        ],
+        bodies: vec![String::new(); REQUESTS],
+        check: "x-tokenward-permissions",
+    }
+}
+
+/// The same, many tokens at once.
+pub fn batches_of(world: &World, permission: &str) -> Asked<'static> {
+    let one = |token: &&String| json!({ "token": token, "permission": permission });
+    let questions: Vec<_> = used_of(world).iter().map(one).collect();
+    Asked {
+        path: "/verify/batch".to_owned(),
+        bodies: questions.chunks(BATCH).map(|some| json!({ "tokens": some }).to_string()).collect(),
+        ..asked_of(world, permission)
+    }
+}
+
+/// Asks all of them round by round. Answers the rate of each, where it could be measured.
+pub fn in_turns(all: &mut [Contender<'_>]) -> Vec<Option<Rate>> {
+    let bar = indicatif::ProgressBar::new((all.len() * (ROUNDS + 1)) as u64);
+    for round in 0..=ROUNDS {
+        // Every other round from the end: who comes after whom is nobody's advantage.
+        let count = all.len();
+        for at in 0..count {
+            all[if round % 2 == 0 { at } else { count - 1 - at }].round();
+            bar.inc(1);
+        }
+        if round == 0 {
+            // To warm up.
+            all.iter_mut().for_each(Contender::warmed_up);
+        }
+    }
+    bar.finish_and_clear();
+    all.iter().map(Contender::rate).collect()
+}
+
+/// One of them beside another, by their places; of the first each request counts `times`.
+pub fn compared(
+    (all, rates): (&[Contender<'_>], &[Option<Rate>]),
+    what: &str,
+    (ours, theirs): (usize, usize),
+    times: f64,
+    want: Want,
+) -> Row {
+    let rate = |at: usize, times: f64| rates[at].as_ref().map(|rate| rate.a_second * times);
+    let shown = |rate: Option<f64>| rate.map_or_else(|| "–".to_owned(), |rate| format!("{rate:.0}/s"));
+    let (measured, other) = (rate(ours, times), rate(theirs, 1.0));
+    Row {
+        what: what.to_owned(),
+        ours: shown(measured),
+        against: all[theirs].name.to_owned(),
+        theirs: shown(other),
+        ratio: measured.zip(other).map(|(ours, theirs)| ours / theirs),
+        want,
+    }
+}
+
+/// Why some could not be measured.
+pub fn failed(all: &[Contender<'_>]) -> Vec<String> {
+    all.iter().filter_map(|it| Some(format!("{}: not measured. {}", it.name, it.runs.as_ref().err()?))).collect()
 }
 
 /// A body of some 600 bytes, as it is sent.
@@ -272,22 +349,11 @@ pub fn measure() -> Section {
     let (hello, hello_url) = serve("hello");
     let (node, better) = (Peer::start("node-sqlite.mjs"), Peer::start("better-auth.mjs"));
 
-    let used: Vec<&String> = world.tokens.iter().step_by(TOKENS / REQUESTS).collect();
+    let used = used_of(&world);
     let permission = "invoices:read";
     let of_gateway = ("Authorization", format!("Token {}", world.gateway));
     let json = ("Content-Type", "application/json".to_owned());
-    let gate = Asked {
-        method: "GET",
-        path: format!("/forward-auth?organization={}&permission={permission}", world.organization),
-        headers: vec![
-            ("Authorization", used.iter().map(|token| format!("Token {token}\n")).collect()),
-            ("X-Forwarded-Method", "GET".to_owned()),
-            ("X-Forwarded-Uri", "/invoices/42".to_owned()),
-            ("User-Agent", "curl/8.14.1".to_owned()),
-        ],
-        bodies: vec![String::new(); REQUESTS],
-        check: "x-tokenward-permissions",
-    };
+    let gate = gate_of(&world, permission);
     let verify = asked_of(&world, permission);
     let verify_counted = asked_of(&counted, permission);
     let verify_silent = asked_of(&uncounted, permission);
@@ -308,18 +374,11 @@ pub fn measure() -> Section {
     let verify_request = Asked {
         method: "POST",
         path: "/verify".to_owned(),
-        headers: vec![of_gateway.clone(), json.clone()],
+        headers: vec![of_gateway, json],
         bodies: used.iter().take(POLICIES).map(|token| about(token)).collect(),
         check: r#""valid":true"#,
     };
-    let questions: Vec<_> = used.iter().map(|token| json!({ "token": token, "permission": permission })).collect();
-    let batch = Asked {
-        method: "POST",
-        path: "/verify/batch".to_owned(),
-        headers: vec![of_gateway, json.clone()],
-        bodies: questions.chunks(BATCH).map(|some| json!({ "tokens": some }).to_string()).collect(),
-        check: r#""valid":true"#,
-    };
+    let batch = batches_of(&world, permission);
     let greeting =
         Asked { method: "GET", path: "/".to_owned(), headers: Vec::new(), bodies: vec![String::new()], check: "hello" };
 
@@ -340,34 +399,9 @@ pub fn measure() -> Section {
         Contender::new("Tokenward, /verify of a request, with a policy", &tokenward, &url, 64, &verify_policy),
         Contender::new("Tokenward, /verify of a request, without one", &tokenward, &url, 64, &verify_request),
     ];
-    let bar = indicatif::ProgressBar::new((all.len() * (ROUNDS + 1)) as u64);
-    for round in 0..=ROUNDS {
-        // Every other round from the end: who comes after whom is nobody's advantage.
-        let count = all.len();
-        for at in 0..count {
-            all[if round % 2 == 0 { at } else { count - 1 - at }].round();
-            bar.inc(1);
-        }
-        if round == 0 {
-            // To warm up.
-            all.iter_mut().for_each(Contender::warmed_up);
-        }
-    }
-    bar.finish_and_clear();
-
-    let rates: Vec<Option<Rate>> = all.iter().map(Contender::rate).collect();
+    let rates = in_turns(&mut all);
     let row = |what: &str, ours: usize, theirs: usize, times: f64, want| {
-        let rate = |at: usize, times: f64| rates[at].as_ref().map(|rate| rate.a_second * times);
-        let shown = |rate: Option<f64>| rate.map_or_else(|| "–".to_owned(), |rate| format!("{rate:.0}/s"));
-        let (measured, other) = (rate(ours, times), rate(theirs, 1.0));
-        Row {
-            what: what.to_owned(),
-            ours: shown(measured),
-            against: all[theirs].name.to_owned(),
-            theirs: shown(other),
-            ratio: measured.zip(other).map(|(ours, theirs)| ours / theirs),
-            want,
-        }
+        compared((&all, &rates), what, (ours, theirs), times, want)
     };
     let rows = vec![
         row("`/forward-auth`, 64 connections", 0, 2, 1.0, Want::AtLeast(0.95)),
@@ -383,8 +417,7 @@ pub fn measure() -> Section {
     let peers = [("Node.js with one SELECT", &node), ("Better Auth", &better)];
     let settings =
         peers.iter().filter_map(|(name, peer)| Some(format!("{name}: {}.", peer.as_ref().ok()?.said.settings)));
-    let failed = all.iter().filter_map(|it| Some(format!("{}: not measured. {}", it.name, it.runs.as_ref().err()?)));
     let held = format!("Tokenward holds {TOKENS} tokens, of which {REQUESTS} are in use; last use is recorded.");
-    let notes = settings.chain([held]).chain(failed).collect();
+    let notes = settings.chain([held]).chain(failed(&all)).collect();
     Section { rows, rates: rates.into_iter().flatten().collect(), notes, ..Section::default() }
 }

@@ -1,6 +1,6 @@
 //! Tokenward over HTTP and gRPC, beside servers that decide nothing and beside its peers; changes while it decides; the
-//! time to start; the proof of a long log; many tokens, and several nodes. Started by `./scripts/bench`, which installs
-//! what it needs.
+//! time to start; the proof of a long log; what was built to be fast, and the same without it; many tokens, and several
+//! nodes. Started by `./scripts/bench`, which installs what it needs.
 //!
 //! Each section measures both sides of a ratio in the same run, in turns, and takes medians. What it finds goes into
 //! `target/bench`, and from there into `docs/performance.md`.
@@ -23,6 +23,8 @@ mod site;
 mod slow;
 mod start;
 mod volume;
+mod ways;
+mod without;
 mod world;
 
 // As in the binary, for the servers that decide nothing.
@@ -32,12 +34,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// How a section is measured.
 type Measure = fn() -> result::Section;
 
-const SECTIONS: [(&str, Measure); 8] = [
+const SECTIONS: [(&str, Measure); 9] = [
     ("http", http::measure),
     ("envoy", envoy::measure),
     ("changes", changes::measure),
     ("start", start::measure),
     ("log", log::measure),
+    ("without", without::measure),
     ("large", start::measure_large),
     ("volume", volume::measure),
     ("nodes", nodes::measure),
@@ -48,6 +51,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", which] => baseline::serve(which),
+        ["ways", directory] => ways::serve(directory.as_ref()),
         [] => println!("This one takes a while and needs other programs. Run ./scripts/bench"),
         ["page"] => page::write(),
         ref chosen => {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Deserialize;
 
 use crate::result::{Row, Section, Want, grouped, root};
+use crate::without::LESS;
 
 const BEGIN: &str = "<!-- measured: written by ./scripts/bench -->";
 const END: &str = "<!-- end of what was measured -->";
@@ -15,6 +16,8 @@ struct InProcess {
     /// Always the same token; random ones of all.
     same: [f64; 3],
     random: [f64; 3],
+    /// The look-up of random ones, where memory is fetched only when it is needed.
+    late: Option<f64>,
     memory: Memory,
 }
 
@@ -25,13 +28,15 @@ struct Memory {
     resident: f64,
 }
 
+/// The median that criterion has found.
+fn median(group: &str, name: &str) -> Option<f64> {
+    let path = root().join("target/criterion").join(group).join(name).join("new/estimates.json");
+    let found: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
+    found["median"]["point_estimate"].as_f64()
+}
+
 impl InProcess {
     fn load(tokens: u64) -> Option<Self> {
-        let median = |group: &str, name: &str| -> Option<f64> {
-            let path = root().join("target/criterion").join(group).join(name).join("new/estimates.json");
-            let found: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
-            found["median"]["point_estimate"].as_f64()
-        };
         let all = |group: String| -> Option<[f64; 3]> {
             Some([median(&group, "two hashes")?, median(&group, "look-up")?, median(&group, "decision")?])
         };
@@ -40,6 +45,7 @@ impl InProcess {
             tokens,
             same: all(format!("the same of {tokens}"))?,
             random: all(format!("random of {tokens}"))?,
+            late: median(&format!("random of {tokens}"), "look-up, fetched late"),
             memory: serde_json::from_str(&memory).ok()?,
         })
     }
@@ -72,15 +78,36 @@ impl InProcess {
         let mut rows = vec![self.row("a random token", self.random, random), memory];
         if self.tokens == 1_000_000 {
             rows.insert(0, self.row("always the same token", self.same, 1.5));
+            rows.extend(self.without());
         }
         rows
+    }
+
+    /// A decision beside the same without what makes it faster, of which one part is measured by itself.
+    fn without(&self) -> Vec<Row> {
+        let [_, look_up, decision] = self.random;
+        let kept = |how| median("a decision is kept", how);
+        let row = |what: &str, with: Option<f64>, against: &str, without: Option<f64>| {
+            let theirs = decision - with? + without?;
+            Some(Row {
+                what: format!("a random token of {}, {what}", grouped(self.tokens)),
+                ours: format!("{decision:.0} ns"),
+                against: against.to_owned(),
+                theirs: format!("{theirs:.0} ns"),
+                ratio: Some(decision / theirs),
+                want: LESS,
+            })
+        };
+        let fetched = row("memory fetched before it is needed", Some(look_up), "when it is needed", self.late);
+        let bytes = row("decisions kept as bytes", kept("as bytes"), "as values", kept("as values"));
+        fetched.into_iter().chain(bytes).collect()
     }
 }
 
 pub fn write() {
     let found: Vec<InProcess> =
         [1_000, 100_000, 1_000_000, 10_000_000].into_iter().filter_map(InProcess::load).collect();
-    let names = ["http", "envoy", "changes", "start", "log", "large", "volume", "nodes"];
+    let names = ["http", "envoy", "changes", "start", "log", "without", "large", "volume", "nodes"];
     let sections: Vec<Section> = names.iter().filter_map(|name| Section::load(name)).collect();
     let missing: Vec<&str> = names.into_iter().filter(|name| Section::load(name).is_none()).collect();
 

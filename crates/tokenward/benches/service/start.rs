@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use futures_util::TryStreamExt;
 use sqlx::Executor;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tempfile::TempDir;
@@ -104,6 +105,59 @@ pub fn beside_ended(living: u64, ended: u64) -> (f64, f64) {
         forget(&world.directory).await;
         (with, ready().await)
     })
+}
+
+/// What the store reads of each secret that lives, a row at a time.
+const ALONE: &str =
+    "SELECT t.id AS token_id, t.organization_id, t.kind, t.role_id, t.name, t.not_before, t.expires_at, t.networks, \
+     t.permissions, t.allowance, t.brownout, s.version, s.expires_at AS secret_expires_at, t.revoked_at, t.disabled_at, \
+     s.digest, s.last_four, s.registered FROM token_secret s JOIN token t ON t.id = s.token_id \
+     WHERE t.revoked_at IS NULL AND t.name_freed_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $1) \
+     AND (s.expires_at IS NULL OR s.expires_at > $1)";
+
+/// Seconds to read the rows of so many tokens: as the store does, and one by one. Both on connections of the same settings.
+pub fn rows_packed_and_alone(tokens: u64) -> (f64, f64) {
+    let world = World::empty();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let found: Vec<(f64, f64)> = runtime.block_on(async {
+        fill(&world.directory, tokens).await;
+        let (store, _) = open(&world.directory).await;
+        let mut found = Vec::new();
+        // The first round brings the file into the system's cache.
+        for _ in 0..=ROUNDS {
+            let mut packed = 0_u64;
+            let begun = Instant::now();
+            let mut reader = store.read().await.unwrap();
+            let each = |row| {
+                black_box(&row);
+                packed += 1;
+            };
+            tokens::each_index_row(reader.conn(), store.now(), each).await.unwrap();
+            let together = begun.elapsed().as_secs_f64();
+            drop(reader);
+            let (alone, seconds) = one_by_one(&world.directory, store.now().0).await;
+            assert_eq!(alone, packed);
+            found.push((together, seconds));
+        }
+        store.close().await;
+        found.split_off(1)
+    });
+    (median(found.iter().map(|it| it.0).collect()), median(found.iter().map(|it| it.1).collect()))
+}
+
+/// How many rows there are, and seconds to read them.
+async fn one_by_one(directory: &TempDir, now: i64) -> (u64, f64) {
+    use sqlx::ConnectOptions;
+    let file = directory.path().join("tokenward.db");
+    let options = SqliteConnectOptions::new().filename(file).pragma("cache_size", "-8192").row_buffer_size(512);
+    let mut database: SqliteConnection = options.connect().await.unwrap();
+    let (mut rows, begun) = (0, Instant::now());
+    let mut all = sqlx::query_as::<_, tokens::IndexRow>(ALONE).bind(now).fetch(&mut database);
+    while let Some(row) = all.try_next().await.unwrap() {
+        black_box(&row);
+        rows += 1;
+    }
+    (rows, begun.elapsed().as_secs_f64())
 }
 
 async fn database(directory: &TempDir) -> SqliteConnection {

@@ -58,6 +58,13 @@ impl Process {
         // A tick is 10 ms on every Linux that matters (USER_HZ).
         (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
     }
+
+    /// Bytes of its memory that are there.
+    pub fn resident(&self) -> f64 {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
+        let pages: f64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4_096.0
+    }
 }
 
 impl Drop for Process {

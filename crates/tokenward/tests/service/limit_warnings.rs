@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokenward_core::Time;
 use tokenward_core::time::MINUTE;
 use tokenward_server::limits::{TOKEN_CREATES, TOKENS};
-use tokenward_server::service::limit_warnings::tell;
+use tokenward_server::service::limit_warnings::write_events;
 
 use crate::console::Person;
 use crate::nodes::{PEPPER, database};
@@ -37,7 +37,7 @@ async fn four_fifths_of_the_tokens_are_told_once_until_there_are_fewer_and_by_on
     let b = start().await;
     // However often it is looked, also beside this: what was told is what stands in the log.
     let tell_both = async || {
-        let (one, other) = tokio::join!(tell(&a.running.app), tell(&b.running.app));
+        let (one, other) = tokio::join!(write_events(&a.running.app), write_events(&b.running.app));
         one.and(other).unwrap();
         told(&a, &acme).await.len()
     };
@@ -84,7 +84,7 @@ async fn a_credential_that_makes_tokens_fast_is_told_once_until_it_is_slower() {
             made += 1;
             last = self::make(&server, &acme, &admin, &format!("t{made}")).await;
         }
-        tell(&server.running.app).await.unwrap();
+        write_events(&server.running.app).await.unwrap();
         (last, told(&server, &acme).await.len())
     };
     assert_eq!(make(3).await, (201, 0));

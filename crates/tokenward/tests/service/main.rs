@@ -46,6 +46,7 @@ mod failover;
 mod fields;
 mod gateway_http;
 mod held_back;
+mod help;
 mod http;
 mod journal_disk;
 mod journals;

@@ -129,7 +129,7 @@ async fn failed_sign_ins_are_one_event_in_ten_minutes_with_their_number() {
     };
     let told = async || {
         security::flush(app).await.unwrap();
-        sign_in_failures::tell(app).await.unwrap()
+        sign_in_failures::write_events(app).await.unwrap()
     };
     for email in [OWNER, OWNER, OWNER, "nobody@acme.example"] {
         guess(email).await;

@@ -44,7 +44,7 @@ async fn tell(app: &App, account: Uuid, subject: &str, what: &str) {
                 "{what}\n\nIf you did not do this, change your password and look at your sessions:\n\n{}/console/account\n",
                 app.public_url
             );
-            person_mail::tell(app, &account.email, subject, text);
+            person_mail::notify(app, &account.email, subject, text);
         }
         Ok(None) => {}
         Err(error) => tracing::warn!(%error, subject, "a mail about a second factor was not sent"),

@@ -40,7 +40,7 @@ pub(super) async fn follow(app: &Arc<App>, account: Account, pending: &Pending, 
                 |email| IdentitySnapshot { issuer: identity.issuer.clone(), subject: identity.subject.clone(), email };
             let event = Event::new(Kind::IdentityMoved, None, identity.id, &identity.subject).related(id);
             let event = event.before(snapshot(identity.email.clone())).after(snapshot(Some(said.clone())));
-            identities::say(tx, identity.id, &said).await?;
+            identities::set_email(tx, identity.id, &said).await?;
             let mut events = vec![event];
             // What was chosen by hand stays, and so does what somebody else has; and where nobody has proved the present one, whoever came by
             // a link that was passed on takes what it was invited to nowhere else.
@@ -63,7 +63,7 @@ pub(super) async fn follow(app: &Arc<App>, account: Account, pending: &Pending, 
             "Your account signs in with {} from now on, as your provider says.\n\nIf that is not you, ask whoever runs the server:\n\n{}/\n",
             account.email, app.public_url
         );
-        person_mail::tell(app, &old, "Your account has another address", text);
+        person_mail::notify(app, &old, "Your account has another address", text);
     }
     Ok(account)
 }

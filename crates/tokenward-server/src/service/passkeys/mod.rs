@@ -369,7 +369,7 @@ async fn tell(app: &App, passkey: &Passkey, what: &str, follows: &str) {
                  whoever runs the server.\n\n{}/console/account\n",
                 app.public_url
             );
-            person_mail::tell(app, &account.email, &format!("A passkey {what}"), text);
+            person_mail::notify(app, &account.email, &format!("A passkey {what}"), text);
         }
         Ok(None) => {}
         Err(error) => tracing::warn!(%error, "a mail about a passkey was not sent"),

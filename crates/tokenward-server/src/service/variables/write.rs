@@ -252,7 +252,8 @@ pub async fn update(
             })
         })
         .await;
-    holders::told(app, &asked, WantedName::Variable(owner, wanted.as_deref().unwrap_or_default()), written).await
+    holders::naming_holder(app, &asked, WantedName::Variable(owner, wanted.as_deref().unwrap_or_default()), written)
+        .await
 }
 
 /// An override has the key of what it covers, or it would cover nothing.
