@@ -72,17 +72,17 @@ fn health_is_asked_by_a_socket_where_there_is_nothing_else() {
     assert!(gone.err.contains(&format!("{url} cannot be reached")), "{}", gone.err);
     let service = Service::spawn(tokenward(&["serve", "--config", text(&settings)]));
     let listen = ("TOKENWARD_LISTEN", place.as_str());
-    let file = ["--config", text(&settings)];
-    for (arguments, variables) in [
-        (&["--url", url.as_str()][..], &[][..]),
-        (&["--url", &place], &[]),
+    let ways: [(&[&str], &[(&str, &str)]); 5] = [
+        (&["--url", url.as_str()], &[]),
+        (&["--url", place.as_str()], &[]),
         (&[], &[("TOKENWARD_URL", url.as_str())]),
         (&[], &[listen]),
-        (&file, &[]),
-    ] {
-        let said = run_with(&[&["health"], arguments].concat(), variables);
+        (&["--config", text(&settings)], &[]),
+    ];
+    for (arguments, variables) in ways {
+        let said = run_with(&[&["health"][..], arguments].concat(), variables);
         assert_eq!((said.code, said.out.as_str()), (Some(0), "ready to verify\n"), "{arguments:?}: {}", said.err);
-        let said = run_with(&[&["health", "--for", "write"], arguments].concat(), variables);
+        let said = run_with(&[&["health", "--for", "write"][..], arguments].concat(), variables);
         assert_eq!((said.code, said.out.as_str()), (Some(0), "ready to verify and to write\n"), "{}", said.err);
     }
     for wrong in ["unix:t.sock", "unix:"] {
