@@ -133,11 +133,12 @@ const KEEP_USED_SECRETS: Many = many!(
     "ON s.token_id = r.id AND s.version = r.version WHERE true ON CONFLICT DO NOTHING"
 );
 /// What goes with a token, and in the end its row. What is counted by day, and denials, have an end of their own.
-const REMOVE: [Many; 6] = [
+const REMOVE: [Many; 7] = [
     many!("DELETE FROM token_secret WHERE token_id IN (SELECT r.id FROM", [id id], ")"),
     many!("DELETE FROM rego_policy WHERE token_id IN (SELECT r.id FROM", [id id], ")"),
     many!("DELETE FROM token_quota WHERE token_id IN (SELECT r.id FROM", [id id], ")"),
     many!("DELETE FROM token_usage WHERE token_id IN (SELECT r.id FROM", [id id], ")"),
+    many!("DELETE FROM token_denied WHERE token_id IN (SELECT r.id FROM", [id id], ")"),
     many!("DELETE FROM permission_used WHERE token_id IN (SELECT r.id FROM", [id id], ")"),
     many!("DELETE FROM token WHERE id IN (SELECT r.id FROM", [id id], ")"),
 ];

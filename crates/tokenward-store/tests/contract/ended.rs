@@ -8,6 +8,7 @@ use tokenward_core::secret::Digest;
 use tokenward_core::time::{DAY, HOUR, MINUTE};
 use tokenward_core::{Clock, Code, Time, Uuid};
 use tokenward_store::tokens::{self, ended};
+use tokenward_store::usage;
 
 use crate::world::{HandClock, Organization, World, new_token, unique};
 
@@ -71,6 +72,16 @@ async fn a_token_whose_time_is_over_is_counted_no_more_and_its_row_stays_until_n
     assert_eq!(count(&world, &acme).await, 2);
     world.revoke(&acme, taken).await;
     assert_eq!(count(&world, &acme).await, 2, "it had ended before");
+    let denied = |count| usage::Usage {
+        last_used_at: Some(world.now()),
+        denied: vec![("expired".to_owned(), count)],
+        ..usage::Usage::default()
+    };
+    let mut tx = world.store.begin_unlogged().await.unwrap();
+    for id in [short, living] {
+        usage::add(&mut tx, id, 1, &denied(2)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
     world.clock.pass(RETENTION - HOUR);
     assert_eq!(remove(&world).await, 0);
     assert!(found(&world, &acme, short).await);
@@ -80,6 +91,9 @@ async fn a_token_whose_time_is_over_is_counted_no_more_and_its_row_stays_until_n
     assert_eq!(world.number("SELECT count(*) FROM token").await, 2);
     assert_eq!(world.number("SELECT count(*) FROM token_secret").await, 2);
     assert_eq!(world.number("SELECT count(*) FROM used_digest").await, 2);
+    for counts in ["SELECT count(*) FROM token_usage", "SELECT count(*) FROM token_denied"] {
+        assert_eq!(world.number(counts).await, 1, "{counts}: what is counted of a token goes with it");
+    }
     assert!(found(&world, &acme, living).await && found(&world, &acme, again).await);
 }
 
