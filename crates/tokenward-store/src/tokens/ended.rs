@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use tokenward_core::caller::Grant;
 use tokenward_core::ended::{RETENTION, SHORTEST_RETENTION};
 use tokenward_core::time::Micros;
 use tokenward_core::{Result, Time, Uuid};
@@ -68,6 +69,22 @@ pub(crate) async fn keep_used(tx: &mut Tx, used: &[String]) -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// When the earlier secrets of a token of the organization have ended, by their numbers: of those that have by `now`, at most so
+/// many, the latest.
+pub async fn earlier_ends(
+    conn: Conn<'_>,
+    grant: &Grant,
+    token: Uuid,
+    now: Time,
+    limit: i64,
+) -> Result<BTreeMap<u16, Time>> {
+    let rows: Vec<(i32, i64)> = run!(conn, c => sqlx::query_as(concat!(
+        "SELECT s.version, s.expires_at FROM token_secret s JOIN token t ON t.id = s.token_id WHERE s.token_id = $1 ",
+        "AND t.organization_id = $2 AND s.version < t.version AND s.expires_at <= $3 ORDER BY s.version DESC LIMIT $4"
+    )).bind(token).bind(grant.organization()).bind(now.0).bind(limit).fetch_all(&mut *c))?;
+    Ok(rows.into_iter().filter_map(|(version, at)| Some((version.try_into().ok()?, Time(at)))).collect())
 }
 
 /// For how long it is told of a token that it has ended.
