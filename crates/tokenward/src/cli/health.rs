@@ -40,7 +40,7 @@ pub async fn run(args: &HealthArgs, global: &Global) -> Result {
         Need::Verify => "/readyz",
         Need::Write => "/readyz?for=write",
     };
-    let asked = async { client(args, global)?.get::<Health>(path).await };
+    let asked = async { server(args, global)?.get::<Health>(path).await };
     let health = match tokio::time::timeout(WITHIN, asked).await {
         Ok(answered) => answered.map_err(in_a_line)?,
         Err(_) => return Err(Failure::error(format!("There is no answer within {} s.", WITHIN.as_secs()))),
@@ -60,7 +60,7 @@ fn in_a_line(failure: Failure) -> Failure {
 }
 
 /// The server that is named, or the one that listens on this machine by the same settings.
-fn client(args: &HealthArgs, global: &Global) -> Result<Client> {
+fn server(args: &HealthArgs, global: &Global) -> Result<Client> {
     let named = global.url.as_deref().filter(|url| !url.is_empty());
     let socket = named.and_then(socket).transpose()?;
     if named.is_some() && socket.is_none() {
