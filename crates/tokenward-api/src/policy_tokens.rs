@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 #[cfg(feature = "openapi")]
 use crate::field;
 use crate::present;
-use crate::tokens::{ApiTokenRevocation, ApiTokenVersion};
+use crate::tokens::{ApiTokenRefused, ApiTokenRevocation, ApiTokenVersion};
 
 #[cfg(feature = "openapi")]
 field::list_of!(PolicyTrials, "policy_requests", PolicyTrial);
@@ -71,6 +71,12 @@ pub struct PolicyApiToken {
     /// Its secrets that are accepted, the newest first; none where it is over.
     #[serde(default)]
     pub versions: Vec<ApiTokenVersion>,
+    /// How often it was presented since it has ended or was switched off. Absent while it is accepted, and in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<ApiTokenRefused>,
+    /// How often earlier secrets of it were presented since they have ended. Absent where none was, and in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_earlier: Option<ApiTokenRefused>,
 }
 
 /// A policy token with a new secret. Its text is in `token`, here and never again.

@@ -142,6 +142,33 @@ pub struct ApiToken {
     /// The latter by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub denied_reasons: BTreeMap<String, i64>,
+    /// How often it was presented since it has ended or was switched off. Absent while it is accepted, and in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<ApiTokenRefused>,
+    /// How often earlier secrets of it were presented since they have ended. Absent where none was, and in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_earlier: Option<ApiTokenRefused>,
+}
+
+/// How often something was presented that is refused, as far as it is counted by day: what was refused for the same reason earlier
+/// on the day of `since` is among it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiTokenRefused {
+    /// From when on it is counted: since it is refused, at most as long as counts are kept.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub since: Time,
+    pub count: i64,
+    /// When last, as far as that is known.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_at: Option<Time>,
+    /// From which address, as far as it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_from: Option<String>,
+    /// By which client, in its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_agent: Option<String>,
 }
 
 /// In which minutes a token is refused.

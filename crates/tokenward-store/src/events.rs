@@ -1,5 +1,7 @@
 //! Events as the organization reads them: skeleton and payload together, newest first.
 
+use std::net::IpAddr;
+
 use serde::Deserialize;
 use serde_json::Value;
 use sqlx::QueryBuilder;
@@ -63,6 +65,10 @@ pub struct EventFilter {
     pub target: Option<Uuid>,
     /// Done by the actor of this name.
     pub actor: Option<String>,
+    /// Done by an actor with this in the name, in small letters.
+    pub actor_part: Option<String>,
+    /// From this address.
+    pub address: Option<IpAddr>,
     /// By this kind of client.
     pub origin: Option<Origin>,
     /// In this project.
@@ -285,6 +291,14 @@ where
     }
     if let Some(actor) = &filter.actor {
         query.push(" AND p.actor = ").push_bind(actor.clone());
+    }
+    if let Some(part) = &filter.actor_part {
+        let part = part.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+        query.push(" AND lower(p.actor) LIKE ").push_bind(format!("%{part}%")).push(" ESCAPE '!'");
+    }
+    if let Some(address) = filter.address {
+        // As it stands in the bytes of the payload, which are JSON without blanks.
+        query.push(" AND p.payload LIKE ").push_bind(format!("%\"address\":\"{address}\"%"));
     }
     if let Some(origin) = filter.origin {
         query.push(" AND p.origin = ").push_bind(origin.as_str());

@@ -281,6 +281,15 @@ pub async fn of_tokens(mut conn: Conn<'_>, grant: &Grant, tokens: &[Uuid], from:
     Ok(all)
 }
 
+/// How often a token of the organization was refused for this reason from a day on.
+pub async fn denied_since(conn: Conn<'_>, grant: &Grant, token: Uuid, reason: &str, from: i64) -> Result<i64> {
+    let (count,): (i64,) = run!(conn, c => sqlx::query_as(concat!(
+        "SELECT CAST(coalesce(sum(denied), 0) AS bigint) FROM usage_denied ",
+        "WHERE organization_id = $1 AND token_id = $2 AND day >= $3 AND reason = $4"
+    )).bind(grant.organization()).bind(token).bind(from).bind(reason).fetch_one(&mut *c))?;
+    Ok(count)
+}
+
 /// The first day of which anything is counted in the organization.
 pub async fn first_day(conn: Conn<'_>, grant: &Grant) -> Result<Option<i64>> {
     let (day,): (Option<i64>,) = run!(conn, c => sqlx::query_as(

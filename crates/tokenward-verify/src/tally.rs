@@ -247,6 +247,12 @@ impl Sums {
         Time(self.at)
     }
 
+    /// How often it was refused for this reason.
+    pub(super) fn denied_for(&self, reason: Reason) -> i64 {
+        // The order of `Reason::ALL` is that of the variants.
+        self.denied.as_ref().map_or(0, |counts| i64::from(counts[reason as usize % Reason::ALL.len()]))
+    }
+
     /// Adds them to those of a day.
     pub(super) fn add_to(&self, day: &mut DayUse) {
         day.allowed += i64::from(self.allowed);
@@ -300,6 +306,8 @@ mod tests {
         for n in 0..1_000 {
             let usage = tally.get(id(n)).map(Sums::usage).unwrap_or_else(|| panic!("{n} is missing"));
             assert_eq!((usage.allowed, &usage.denied[..]), (14, &[("expired".to_owned(), 7)][..]), "{n}");
+            let sums = |reason| tally.get(id(n)).map(|it| it.denied_for(reason));
+            assert_eq!((sums(Reason::Expired), sums(Reason::Revoked)), (Some(7), Some(0)), "{n}");
             assert_eq!(usage.last_used_at, Some(Time(6)));
             assert_eq!(usage.last_used_from, at(n as u8).map(|it| it.to_string()));
             assert_eq!(usage.last_used_agent, Some(format!("agent {}", n % 40)));

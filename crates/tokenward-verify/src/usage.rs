@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use tokenward_core::caller::Grant;
 use tokenward_core::decision::Decision;
+use tokenward_core::reason::Reason;
 use tokenward_core::sync::lock;
 use tokenward_core::{Random, Result, Time, Uuid};
 use tokenward_store::usage::{self, TokenUsage};
@@ -155,6 +157,22 @@ impl Uses {
             }
         }
         Ok(all)
+    }
+
+    /// How often a token was refused for this reason from a day on: what the database says, and what is to come.
+    pub(super) async fn denied_since(
+        &self,
+        reader: &mut Reader,
+        grant: &Grant,
+        token: Uuid,
+        (reason, from): (Reason, i64),
+    ) -> Result<i64> {
+        let _moving = self.moving.lock().await;
+        let kept = usage_days::denied_since(reader.conn(), grant, token, reason.as_str(), from).await?;
+        let mut part = self.part(place(token));
+        part.tally.settle();
+        let to_come = part.tally.of_token(token).filter(|sums| from <= day(sums.last()));
+        Ok(to_come.map(|sums| sums.denied_for(reason)).fold(kept, i64::saturating_add))
     }
 
     /// Waits until the sums are to be carried to the database.

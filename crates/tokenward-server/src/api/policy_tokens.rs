@@ -26,13 +26,14 @@ use super::extract::{Body, OptionalBody, Params, Precondition, id, tagged, writt
 use super::paging::{self, Paging};
 use super::pieces::{self, Piece};
 use super::right::On;
-use super::tokens::{self as of_tokens, DELETE, DeleteQuery, api_version, given, overlap, registration};
+use super::tokens::{self as of_tokens, DELETE, DeleteQuery, api_refused, api_version, given, overlap, registration};
 use super::understood::QueryKind;
 use crate::limits::POLICY_CHARACTERS;
 use crate::service::policy_tokens::{
     self, NewPolicyToken, PolicyToken, PolicyTokenChange, PolicyTokenFilter, Replayed, Trial, TrialAnswer, TrialTexts,
 };
 use crate::service::role_trial::{self, RoleTrial};
+use crate::service::token_refused::{self, RefusedToken};
 use crate::service::tokens::{self, Created};
 use crate::service::usage::{self, TokenUsage};
 use crate::service::{App, policy_denials, token_policy};
@@ -69,6 +70,8 @@ pub(super) fn policy_token(
         creator_name: token.creator_name,
         expires_at: token.expires_at,
         last_four: token.last_four,
+        refused: None,
+        refused_earlier: None,
     }
 }
 
@@ -303,7 +306,10 @@ async fn show(
 ) -> Result<Response, ApiError> {
     let (found, usage) = read_with_usage(&app, &grant, id("policyApiTokenId", &token)?).await?;
     let version = found.token.updated_at;
-    Ok(tagged(version, Json(policy_token(&app, found, &usage))))
+    let RefusedToken { all, earlier } = token_refused::of(&app, &grant, &found.token, &usage).await?;
+    let (refused, refused_earlier) = (all.map(api_refused), earlier.map(api_refused));
+    let told = PolicyApiToken { refused, refused_earlier, ..policy_token(&app, found, &usage) };
+    Ok(tagged(version, Json(told)))
 }
 
 async fn update(

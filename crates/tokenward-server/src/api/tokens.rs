@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokenward_api::tokens::{
     ApiToken, ApiTokenBrownout, ApiTokenCreate, ApiTokenDeleteRequest, ApiTokenEditRequest, ApiTokenList,
-    ApiTokenNetwork, ApiTokenQuota, ApiTokenRate, ApiTokenRequest, ApiTokenRevocation, ApiTokenRotateRequest,
-    ApiTokenVersion,
+    ApiTokenNetwork, ApiTokenQuota, ApiTokenRate, ApiTokenRefused, ApiTokenRequest, ApiTokenRevocation,
+    ApiTokenRotateRequest, ApiTokenVersion,
 };
 use tokenward_core::brownout::Brownout;
 use tokenward_core::caller::Grant;
@@ -38,6 +38,7 @@ use crate::service::token_allowance::{QUOTA, RATE};
 use crate::service::token_list::{self, Filter, PIECE};
 use crate::service::token_order::{Order, Place};
 use crate::service::token_places::{self, ENVIRONMENTS, PROJECTS, PlacesChange, PlacesWanted};
+use crate::service::token_refused::{self, Refused, RefusedToken};
 use crate::service::token_scope::{self, FIELD};
 use crate::service::tokens::Overlap;
 use crate::service::usage::{TokenUsage, VersionUsage};
@@ -106,7 +107,18 @@ fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVers
         last_used_from: usage.last_used_from,
         last_used_agent: usage.last_used_agent,
         denied_reasons: usage.denied.into_iter().collect(),
+        refused: None,
+        refused_earlier: None,
     }
+}
+
+/// How often something was presented that is refused, as answers tell it.
+pub(super) fn api_refused(it: Refused) -> ApiTokenRefused {
+    let (last_at, last_from, last_agent) = match it.last {
+        Some(last) => (Some(last.at), last.from, last.agent),
+        None => (None, None, None),
+    };
+    ApiTokenRefused { since: it.since, count: it.count, last_at, last_from, last_agent }
 }
 
 /// That a token was taken back, as answers tell it.
@@ -645,7 +657,11 @@ async fn show(
     Path((_, token)): Path<(Uuid, String)>,
 ) -> Result<Response, ApiError> {
     let Beside { token, usage, versions } = Beside::of(&app, &grant, id("apiTokenId", &token)?).await?;
-    Ok(tagged(token.updated_at, Json(api_token(&app, token, usage, versions))))
+    let RefusedToken { all, earlier } = token_refused::of(&app, &grant, &token, &usage).await?;
+    let (refused, refused_earlier) = (all.map(api_refused), earlier.map(api_refused));
+    let version = token.updated_at;
+    let told = ApiToken { refused, refused_earlier, ..api_token(&app, token, usage, versions) };
+    Ok(tagged(version, Json(told)))
 }
 
 /// The networks that were sent.

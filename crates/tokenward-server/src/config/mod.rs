@@ -5,6 +5,7 @@
 
 mod fault;
 mod layers;
+mod served;
 mod values;
 
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use crate::transport::ListenAddress;
 pub use fault::ConfigError;
 use layers::Layers;
 pub use layers::{Flags, unknown_variables};
+pub use served::Served;
 
 /// Documentation and defaults in one.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");

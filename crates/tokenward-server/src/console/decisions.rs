@@ -226,6 +226,12 @@ fn mend_rows(person: &SignedIn, organization: Uuid, holders: &Holders, mend: &Me
             effect,
             href: may_manage.then(|| format!("{base}/tokens/{token}/edit")),
         });
+        let role = other.to_string();
+        rows.push(MendRow {
+            text: format!("Make another token for this, with the role “{}”", name(*other)),
+            effect: "this one stays as it is".to_owned(),
+            href: may_manage.then(|| format!("{base}/tokens/new?{}", query(&[("role", &role)]))),
+        });
     }
     rows
 }

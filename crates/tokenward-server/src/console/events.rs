@@ -82,7 +82,7 @@ pub(super) fn days(query: &Pairs) -> Result<(Option<Time>, Option<Time>)> {
 
 /// What a query asks for.
 fn filter(query: &Pairs) -> Result<EventFilter> {
-    query.understood(&["what", "target", "target_id", "who", "origin", "from", "to", "before", "after"])?;
+    query.understood(&["what", "target", "target_id", "who", "address", "origin", "from", "to", "before", "after"])?;
     let what = query.one_of("what", WHAT.iter().map(|(word, _)| *word))?;
     let target = query.one_of("target", TARGETS.iter().map(|(word, _)| *word))?;
     let narrowed = !what.is_empty() || !target.is_empty();
@@ -95,7 +95,8 @@ fn filter(query: &Pairs) -> Result<EventFilter> {
         to,
         kinds: narrowed.then(|| kinds.collect()),
         target: query.read("target_id", "an id", |text| Uuid::try_parse(text).ok())?,
-        actor: Some(query.line("who")).filter(|who| !who.is_empty()),
+        actor_part: Some(query.line("who").to_lowercase()).filter(|who| !who.is_empty()),
+        address: query.read("address", "an address such as 203.0.113.7", |text| text.parse().ok())?,
         origin: query.read("origin", "a way in that we know", |text| Origin::parse(text).ok())?,
         before: position("before")?,
         after: position("after")?,
@@ -136,10 +137,11 @@ pub(super) async fn list(
             target: choices(&TARGETS, "target"),
             origin: choices(&origins, "origin"),
             who: query.line("who"),
+            address: query.line("address"),
             from: query.get("from").to_owned(),
             to: query.get("to").to_owned(),
             target_id: query.get("target_id").to_owned(),
-            active: ["what", "target", "origin", "who", "from", "to", "target_id"]
+            active: ["what", "target", "origin", "who", "address", "from", "to", "target_id"]
                 .iter()
                 .any(|k| !query.get(k).is_empty()),
         },

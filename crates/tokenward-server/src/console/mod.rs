@@ -64,6 +64,7 @@ mod token_life;
 mod token_link;
 mod token_list;
 mod token_policy;
+mod token_refused;
 mod token_typed;
 mod tokens;
 mod two_factors;

@@ -17,6 +17,7 @@ use super::person::SignedIn;
 use super::policy_recipes::RECIPES;
 use super::proof;
 use super::token_changes::{self, Listed, Switch};
+use super::token_refused::refused_view;
 use super::token_typed::{About, typed_basics};
 use super::tokens::{
     NewSecret, SHOWN, counts, meaning, off_because, revocation, row, secret_page, shown_page, token_form, version_rows,
@@ -31,7 +32,7 @@ use crate::service::policy_tokens::{
     self, NewPolicyToken, PolicyToken, PolicyTokenChange, PolicyTokenFilter, Replayed, Trial,
 };
 use crate::service::tokens::{Created, check_words};
-use crate::service::{IfMatch, policy_denials, usage};
+use crate::service::{IfMatch, policy_denials, token_refused, usage};
 
 /// The path of the list below the organization.
 const LIST: &str = "policy-tokens";
@@ -246,6 +247,7 @@ pub(super) async fn show(
     query.understood(&[])?;
     let PolicyToken { token, policy, versions } = policy_tokens::get(&person.app, &grant, id).await?;
     let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
+    let refused = token_refused::of(&person.app, &grant, &token, &used.clone().unwrap_or_default()).await?;
     let of_token = crate::service::decisions::DecisionQuery { token: Some(id), ..Default::default() };
     let verify = person.may(organization, Management::TokenVerify)?;
     let decisions = decisions::rows(&person, &verify, &of_token, SHOWN).await?;
@@ -255,6 +257,8 @@ pub(super) async fn show(
         policy,
         versions: version_rows(&token, versions, used.as_ref(), person.app.now()),
         revocation: token.revocation.as_ref().map(|it| revocation(&person, &token, it)),
+        refused: refused.all.map(|it| refused_view(&person, it)),
+        refused_earlier: refused.earlier.map(|it| refused_view(&person, it)),
         disabled_because: token.life.disabled_because.map(off_because),
         usage: counts(&used.map(|it| it.total).unwrap_or_default(), Some(decisions)),
         meaning: meaning(&person, organization, token.role_id).0,

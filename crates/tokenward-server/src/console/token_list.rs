@@ -19,16 +19,20 @@ use super::paging::{PAGE, place};
 use super::person::SignedIn;
 use super::tokens::{row, state_of};
 use super::view::{Chip, Choice, Nav, Pager, SortHead, TokenState, TokensPage};
-use super::words::{SOON, token_state};
+use super::words::{SOON, grouped, token_state};
 use crate::limits::QUERY;
 use crate::service::token_list::{self, Filter};
-use crate::service::token_order::By;
+use crate::service::token_order::{By, Order};
 use crate::service::token_overview::{self, Facts, Shelf, Spans, Which};
 use crate::service::usage::{self, TokenUsage as TokenUse};
 use crate::service::{limit_warnings, token_owners, tokens};
 
 /// Tokens that are looked at together.
 const PART: usize = 500;
+/// Of what has ended so many are counted.
+const ENDED_COUNTED: usize = 1_000;
+/// Parts of what has ended that are looked through for a search among the others, the newest first.
+const ENDED_PARTS: usize = 4;
 /// From when on a token counts as unused.
 const UNUSED: i64 = 90 * DAY;
 /// A token that was used within this time is in use.
@@ -49,7 +53,7 @@ const FILTERS: [(&str, &str); Which::ALL.len()] = [
     ("admin", "Admin"),
     ("disabled", "Disabled"),
 ];
-/// The filters for what has ended, which the others leave out. They are not counted: nothing else gets slower by them.
+/// The filters for what has ended, which the others leave out. They are counted within bounds: nothing else gets slower by them.
 const ENDED: [(&str, &str); 3] = [("expired", "Expired"), ("revoked", "Deleted"), ("ended", "Ended")];
 
 /// Which of these a filter is.
@@ -235,7 +239,7 @@ async fn show(
     chips.extend(ENDED.into_iter().map(|(name, label)| Chip {
         label: label.into(),
         href: asked.address(&base, name, &sort),
-        count: None,
+        count: Some(survey.ended.told(name)),
         current: name == asked.filter,
     }));
     let ids = &survey.page;
@@ -288,6 +292,36 @@ enum SortKey {
     Moment(i64),
 }
 
+/// How many have ended.
+#[derive(Clone, Copy, Default, Debug)]
+struct EndedCounts {
+    expired: usize,
+    revoked: usize,
+    /// Was not all of it looked through?
+    more: bool,
+}
+
+impl EndedCounts {
+    /// How many fit a filter, as people read it.
+    fn told(self, filter: &str) -> String {
+        let count = match filter {
+            "expired" => self.expired,
+            "revoked" => self.revoked,
+            _ => self.expired + self.revoked,
+        };
+        match (count > ENDED_COUNTED, self.more) {
+            (true, _) => format!("{}+", grouped(i64::try_from(ENDED_COUNTED).unwrap_or(i64::MAX))),
+            (false, true) => format!("{count}+"),
+            (false, false) => count.to_string(),
+        }
+    }
+
+    fn note(&mut self, token: &Token) {
+        let count = if token.revocation.is_some() { &mut self.revoked } else { &mut self.expired };
+        *count += 1;
+    }
+}
+
 /// What is to be known of all tokens for a page of some. The database counts them and finds the page, but for a search: then they
 /// are looked through part by part, and never kept as a whole.
 #[derive(Default)]
@@ -296,6 +330,8 @@ struct ListSurvey {
     total: usize,
     /// How many that fit the search fit each filter.
     counts: [usize; FILTERS.len()],
+    /// The same of those that have ended.
+    ended: EndedCounts,
     /// Those that are wanted, in order: the key, the id.
     found: Vec<(SortKey, Uuid)>,
     /// How many are wanted.
@@ -332,7 +368,10 @@ impl ListSurvey {
             (end, name, left)
         });
         let ending = usize::try_from(counted.ending).unwrap_or(0);
-        Ok(Self { total: counts[0], counts, matching, page, pager, ending, first_ending, ..Self::default() })
+        // One more says that there are more.
+        let (expired, revoked) = token_overview::count_ended(&person.app, grant, ENDED_COUNTED + 1).await?;
+        let ended = EndedCounts { expired, revoked, more: false };
+        Ok(Self { total: counts[0], counts, ended, matching, page, pager, ending, first_ending, ..Self::default() })
     }
 
     /// Of those that have ended only a page is read.
@@ -357,6 +396,8 @@ impl ListSurvey {
         if of_ended(&asked.filter).is_some() {
             let ended = Filter { state: TokenFilter::Ended, ..Filter::default() };
             survey.look_through(person, grant, &ended, asked, &words).await?;
+        } else {
+            survey.ended = ended_matching(person, grant, &words).await?;
         }
         let by = |a: &(SortKey, Uuid), b: &(SortKey, Uuid)| -> Ordering {
             let order = a.cmp(b);
@@ -388,6 +429,9 @@ impl ListSurvey {
             for token in &part {
                 let used = used.get(&token.id);
                 let matching = words.iter().all(|word| matches(token, word));
+                if ended && matching {
+                    self.ended.note(token);
+                }
                 if !ended {
                     self.total += 1;
                     self.note_end(token, used, now);
@@ -432,6 +476,24 @@ impl ListSurvey {
         };
         Some((href.to_owned(), text))
     }
+}
+
+/// How many of those that have ended fit a search, as far as they are looked through: the newest.
+async fn ended_matching(person: &SignedIn, grant: &Grant, words: &[String]) -> Result<EndedCounts> {
+    let ended = Filter { state: TokenFilter::Ended, ..Filter::default() };
+    let newest = Order { by: By::Created, descending: true };
+    let (mut counts, mut after) = (EndedCounts::default(), None);
+    for _ in 0..ENDED_PARTS {
+        let (part, last) = token_list::part_in(&person.app, grant, &ended, newest, after.as_ref(), PART).await?;
+        for token in part.iter().filter(|token| words.iter().all(|word| matches(token, word))) {
+            counts.note(token);
+        }
+        after = last;
+        if after.is_none() {
+            return Ok(counts);
+        }
+    }
+    Ok(EndedCounts { more: true, ..counts })
 }
 
 fn sort_key(by: &str, token: &Token, used: Option<&TokenUse>) -> SortKey {
@@ -489,6 +551,18 @@ mod tests {
         let all = asked("q=a+b&filter=soon&sort=-ends");
         assert_eq!(all.address("/t", &all.filter, &all.sort_word()), "/t?q=a+b&filter=soon&sort=-ends");
         assert_eq!(asked("sort=name").sort_word(), "", "the usual order needs no word");
+    }
+
+    #[test]
+    fn what_has_ended_is_counted_within_bounds() {
+        let counts = |expired, revoked, more| {
+            let all = EndedCounts { expired, revoked, more };
+            ENDED.map(|(name, _)| all.told(name))
+        };
+        assert_eq!(counts(2, 3, false), ["2", "3", "5"]);
+        assert_eq!(counts(ENDED_COUNTED, 1, false), ["1000", "1", "1,000+"]);
+        assert_eq!(counts(ENDED_COUNTED + 1, 0, false), ["1,000+", "0", "1,000+"]);
+        assert_eq!(counts(0, 2, true), ["0+", "2+", "2+"]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
 use super::token_link;
+use super::token_refused::refused_view;
 use super::token_typed::{About, KEEP, TokenTyped};
 use super::view::{
     Choice, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, OwnerFields, ReasonCount, RevocationView, Shell,
@@ -35,7 +36,9 @@ use super::view::{
 use super::words::{agent, grouped, length_words, points, role_tag, token_state};
 use crate::service::tokens::{self, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
-use crate::service::{App, members, policy_tokens, token_labels, token_owners, token_places, token_policy, token_use};
+use crate::service::{
+    App, members, policy_tokens, token_labels, token_owners, token_places, token_policy, token_refused, token_use,
+};
 
 /// The path of the list below the organization.
 pub(super) const LIST: &str = "tokens";
@@ -94,7 +97,8 @@ fn actor(name: &str, kind: Option<ActorKind>) -> String {
     if kind == Some(ActorKind::Token) { format!("{name} (token)") } else { name.to_owned() }
 }
 
-fn last_used(at: Time, from: Option<&str>, by: Option<&str>, now: Time) -> Option<LastUsed> {
+/// The last use of something.
+pub(super) fn last_used(at: Time, from: Option<&str>, by: Option<&str>, now: Time) -> Option<LastUsed> {
     let agent = by.map(|words| agent(Some(words)));
     Some(LastUsed { at: super::view::Moment::new(at, now), from: from.map(str::to_owned), agent })
 }
@@ -377,6 +381,7 @@ pub(super) async fn show(
     let days = overview::span(&query)?;
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
+    let refused = token_refused::of(&person.app, &grant, &token, &used.clone().unwrap_or_default()).await?;
     let row = row(&person.app, &token, used.as_ref());
     let versions = tokens::versions(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
     let versions = version_rows(&token, versions.unwrap_or_default(), used.as_ref(), person.app.now());
@@ -397,6 +402,8 @@ pub(super) async fn show(
     let shown = TokenPage {
         token: row,
         revocation: token.revocation.as_ref().map(|it| revocation(&person, &token, it)),
+        refused: refused.all.map(|it| refused_view(&person, it)),
+        refused_earlier: refused.earlier.map(|it| refused_view(&person, it)),
         brownout: token.life.brownout.filter(|it| !it.is_over(person.app.now())).map(|it| brownout_words(&person, it)),
         disabled_because: token.life.disabled_because.map(off_because),
         meaning,

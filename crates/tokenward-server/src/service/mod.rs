@@ -89,6 +89,7 @@ pub mod token_overview;
 pub mod token_owners;
 pub mod token_places;
 pub mod token_policy;
+pub mod token_refused;
 pub mod token_rows;
 pub mod token_scope;
 pub mod token_use;

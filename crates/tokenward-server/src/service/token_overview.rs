@@ -41,6 +41,14 @@ pub async fn count(app: &Arc<App>, grant: &Grant, spans: Spans) -> Result<(Facts
     Ok((facts, counts))
 }
 
+/// How many have expired, and how many were taken back: of either at most so many are counted.
+pub async fn count_ended(app: &Arc<App>, grant: &Grant, most: usize) -> Result<(usize, usize)> {
+    let mut reader = app.read(grant.organization()).await?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let (expired, taken_back) = overview::count_ended(reader.conn(), grant, app.now(), most).await?;
+    Ok((usize::try_from(expired).unwrap_or(0), usize::try_from(taken_back).unwrap_or(0)))
+}
+
 /// A page of those that have ended, and how many they are.
 pub async fn ended(
     app: &Arc<App>,

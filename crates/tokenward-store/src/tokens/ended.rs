@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use tokenward_core::caller::Grant;
 use tokenward_core::ended::{RETENTION, SHORTEST_RETENTION};
 use tokenward_core::time::Micros;
 use tokenward_core::{Result, Time, Uuid};
@@ -68,6 +69,22 @@ pub(crate) async fn keep_used(tx: &mut Tx, used: &[String]) -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// When the earlier secrets of a token of the organization have ended, by their numbers: of those that have by `now`, at most so
+/// many, the latest.
+pub async fn earlier_ends(
+    conn: Conn<'_>,
+    grant: &Grant,
+    token: Uuid,
+    now: Time,
+    limit: i64,
+) -> Result<BTreeMap<u16, Time>> {
+    let rows: Vec<(i32, i64)> = run!(conn, c => sqlx::query_as(concat!(
+        "SELECT s.version, s.expires_at FROM token_secret s JOIN token t ON t.id = s.token_id WHERE s.token_id = $1 ",
+        "AND t.organization_id = $2 AND s.version < t.version AND s.expires_at <= $3 ORDER BY s.version DESC LIMIT $4"
+    )).bind(token).bind(grant.organization()).bind(now.0).bind(limit).fetch_all(&mut *c))?;
+    Ok(rows.into_iter().filter_map(|(version, at)| Some((version.try_into().ok()?, Time(at)))).collect())
 }
 
 /// For how long it is told of a token that it has ended.
@@ -133,11 +150,12 @@ const KEEP_USED_SECRETS: Many = many!(
     "ON s.token_id = r.id AND s.version = r.version WHERE true ON CONFLICT DO NOTHING"
 );
 /// What goes with a token, and in the end its row. What is counted by day, and denials, have an end of their own.
-const REMOVE: [Many; 6] = [
+const REMOVE: [Many; 7] = [
     many!("DELETE FROM token_secret WHERE token_id IN (SELECT r.id FROM", [id id], ")"),
     many!("DELETE FROM rego_policy WHERE token_id IN (SELECT r.id FROM", [id id], ")"),
     many!("DELETE FROM token_quota WHERE token_id IN (SELECT r.id FROM", [id id], ")"),
     many!("DELETE FROM token_usage WHERE token_id IN (SELECT r.id FROM", [id id], ")"),
+    many!("DELETE FROM token_denied WHERE token_id IN (SELECT r.id FROM", [id id], ")"),
     many!("DELETE FROM permission_used WHERE token_id IN (SELECT r.id FROM", [id id], ")"),
     many!("DELETE FROM token WHERE id IN (SELECT r.id FROM", [id id], ")"),
 ];

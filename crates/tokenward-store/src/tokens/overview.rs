@@ -266,3 +266,18 @@ pub async fn ended(
         .fetch_all(&mut *c))?;
     Ok((count.unsigned_abs(), rows.into_iter().map(|(id,)| id).collect()))
 }
+
+/// How many tokens of the organization have expired, and how many were taken back, of which that is still told. Of either at most so
+/// many are counted, from an index that has only them.
+pub async fn count_ended(mut conn: Conn<'_>, grant: &Grant, now: Time, most: i64) -> Result<(i64, i64)> {
+    const EXPIRED: &str = "SELECT count(*) FROM (SELECT t.id FROM token t WHERE t.organization_id = $1 AND t.kind = $2 \
+         AND t.revoked_at IS NULL AND t.end_key > $3 AND t.end_key <= $4 LIMIT $5) AS counted";
+    const TAKEN_BACK: &str = "SELECT count(*) FROM (SELECT t.id FROM token t WHERE t.organization_id = $1 AND t.kind = $2 \
+         AND t.revoked_at IS NOT NULL AND t.revoked_at > $3 LIMIT $4) AS counted";
+    let oldest = now.plus(-super::ended::retention(conn.reborrow()).await?);
+    let (expired,): (i64,) = run!(conn.reborrow(), c => sqlx::query_as(EXPIRED).bind(grant.organization()).bind(API_TOKEN)
+        .bind(oldest.0).bind(now.0).bind(most).fetch_one(&mut *c))?;
+    let (taken_back,): (i64,) = run!(conn, c => sqlx::query_as(TAKEN_BACK).bind(grant.organization()).bind(API_TOKEN)
+        .bind(oldest.0).bind(most).fetch_one(&mut *c))?;
+    Ok((expired, taken_back))
+}

@@ -1,5 +1,6 @@
 //! What has ended: how its rows are marked, kept and removed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokenward_core::ended::{RETENTION, SHORTEST_RETENTION};
@@ -8,6 +9,7 @@ use tokenward_core::secret::Digest;
 use tokenward_core::time::{DAY, HOUR, MINUTE};
 use tokenward_core::{Clock, Code, Time, Uuid};
 use tokenward_store::tokens::{self, ended};
+use tokenward_store::{usage, usage_days};
 
 use crate::world::{HandClock, Organization, World, new_token, unique};
 
@@ -16,6 +18,7 @@ on_both_engines![
     retention_is_of_the_database_and_what_was_removed_does_not_come_back_with_a_longer_one,
     an_earlier_secret_is_removed_and_its_token_lives_on,
     what_ended_is_read_page_by_page,
+    refusals_are_counted_by_reason_from_a_day_on_and_earlier_secrets_have_their_end,
     a_clock_that_was_set_back_writes_no_earlier_time,
     a_clock_far_ahead_of_the_log_and_of_the_node_ends_nothing_for_good,
 ];
@@ -71,6 +74,16 @@ async fn a_token_whose_time_is_over_is_counted_no_more_and_its_row_stays_until_n
     assert_eq!(count(&world, &acme).await, 2);
     world.revoke(&acme, taken).await;
     assert_eq!(count(&world, &acme).await, 2, "it had ended before");
+    let denied = |count| usage::Usage {
+        last_used_at: Some(world.now()),
+        denied: vec![("expired".to_owned(), count)],
+        ..usage::Usage::default()
+    };
+    let mut tx = world.store.begin_unlogged().await.unwrap();
+    for id in [short, living] {
+        usage::add(&mut tx, id, 1, &denied(2)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
     world.clock.pass(RETENTION - HOUR);
     assert_eq!(remove(&world).await, 0);
     assert!(found(&world, &acme, short).await);
@@ -80,7 +93,32 @@ async fn a_token_whose_time_is_over_is_counted_no_more_and_its_row_stays_until_n
     assert_eq!(world.number("SELECT count(*) FROM token").await, 2);
     assert_eq!(world.number("SELECT count(*) FROM token_secret").await, 2);
     assert_eq!(world.number("SELECT count(*) FROM used_digest").await, 2);
+    for counts in ["SELECT count(*) FROM token_usage", "SELECT count(*) FROM token_denied"] {
+        assert_eq!(world.number(counts).await, 1, "{counts}: what is counted of a token goes with it");
+    }
     assert!(found(&world, &acme, living).await && found(&world, &acme, again).await);
+}
+
+async fn refusals_are_counted_by_reason_from_a_day_on_and_earlier_secrets_have_their_end(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let other = world.organization("Other").await;
+    let id = world.token(&acme, "ci").await.id;
+    let mut more = BTreeMap::new();
+    for (day, reason, denied) in [(5, "revoked", 2), (6, "revoked", 3), (7, "expired", 4)] {
+        more.insert((id, day), usage_days::DayUse { allowed: 1, denied: [(reason, denied)].into() });
+    }
+    let mut tx = world.store.begin_unlogged().await.unwrap();
+    usage_days::add(&mut tx, &more).await.unwrap();
+    tx.commit().await.unwrap();
+    let counted = async |of: &Organization, reason: &str, from| {
+        usage_days::denied_since(world.reader().await.conn(), &of.grant, id, reason, from).await.unwrap()
+    };
+    assert_eq!(counted(&acme, "revoked", 5).await, 5);
+    assert_eq!(counted(&acme, "revoked", 6).await, 3);
+    assert_eq!((counted(&acme, "revoked", 7).await, counted(&acme, "expired", 5).await), (0, 4));
+    assert_eq!(counted(&other, "revoked", 5).await, 0, "it is no token of theirs");
+    let ends = ended::earlier_ends(world.reader().await.conn(), &acme.grant, id, world.now(), 9).await.unwrap();
+    assert!(ends.is_empty(), "it has one secret");
 }
 
 async fn retention_is_of_the_database_and_what_was_removed_does_not_come_back_with_a_longer_one(world: World) {

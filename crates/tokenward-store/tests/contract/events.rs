@@ -191,6 +191,19 @@ async fn events_are_found_by_target_actor_and_origin(world: World) {
     assert_eq!(positions(&world, &acme, actor("ada@acme.example")).await, [9, 6, 3]);
     assert_eq!(positions(&world, &acme, actor("operator")).await, [2, 1]);
     assert!(positions(&world, &acme, actor("' OR 1=1 --")).await.is_empty());
+    let part = |part: &str| EventFilter { actor_part: Some(part.to_owned()), ..EventFilter::default() };
+    assert_eq!(positions(&world, &acme, part("da@acme")).await, [9, 6, 3]);
+    assert_eq!(positions(&world, &acme, part("operat")).await, [2, 1]);
+    for none in ["d_@acme", "%", "!"] {
+        assert!(positions(&world, &acme, part(none)).await.is_empty(), "{none}");
+    }
+    let address = |text: &str| EventFilter { address: Some(text.parse().unwrap()), ..EventFilter::default() };
+    assert!(positions(&world, &acme, address("198.51.100.200")).await.is_empty());
+    let by = By { address: Some("198.51.100.20".parse().unwrap()), ..user("eve@acme.example") };
+    say(&world, &by, Event::new(Kind::TokenCreated, Some(acme.id), target(1), "from there")).await;
+    let from_there = positions(&world, &acme, address("198.51.100.20")).await;
+    assert_eq!(from_there.len(), 1, "and not those of an address that only begins so");
+    assert!(positions(&world, &acme, address("198.51.100.2")).await.is_empty());
     let origin = |origin| EventFilter { origin: Some(origin), ..EventFilter::default() };
     assert_eq!(positions(&world, &acme, origin(Origin::Console)).await, [5, 4, 3]);
     assert_eq!(positions(&world, &acme, origin(Origin::Cli)).await, [2, 1]);

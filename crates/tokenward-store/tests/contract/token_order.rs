@@ -17,6 +17,7 @@ on_both_engines![
     what_a_sieve_leaves_is_what_its_words_say,
     a_place_is_where_it_was_when_its_token_has_moved,
     tokens_are_counted_as_they_are_listed,
+    what_has_ended_is_counted_up_to_a_bound_and_for_as_long_as_it_is_told,
     an_order_is_read_from_its_index,
 ];
 
@@ -231,6 +232,25 @@ async fn tokens_are_counted_as_they_are_listed(world: World) {
     used(&world, made[0].0, Time(900)).await;
     let counts = overview::count(world.reader().await.conn(), &acme.grant, &facts).await.unwrap();
     assert_eq!((counts.ending, counts.first.map(|(name, _)| name)), (2, Some("m".to_owned())));
+}
+
+async fn what_has_ended_is_counted_up_to_a_bound_and_for_as_long_as_it_is_told(world: World) {
+    let (acme, made) = some(&world).await;
+    let counted = async |most| {
+        let mut reader = world.reader().await;
+        overview::count_ended(reader.conn(), &acme.grant, world.now(), most).await.unwrap()
+    };
+    assert_eq!(counted(9).await, (1, 0), "one had ended when it was made, and that of the other organization lives");
+    for (id, _) in &made[..3] {
+        world.revoke(&acme, *id).await;
+    }
+    world.clock.pass(2 * HOUR);
+    assert_eq!(counted(9).await, (3, 3), "`a` and `日本` had an hour");
+    assert_eq!(counted(2).await, (2, 2), "of either so many and no more");
+    world.clock.pass(2 * DAY);
+    assert_eq!(counted(9).await, (5, 3), "`n2` and `0` had a day, and what was taken back has not expired");
+    world.clock.pass(100 * DAY);
+    assert_eq!(counted(9).await, (0, 0), "after ninety days nobody is told any more");
 }
 
 /// PostgreSQL chooses by how many rows there are; what it chooses for these few says nothing.

@@ -1,5 +1,6 @@
 //! What is answered about secrets that have ended: why, to their own organization, and nothing to others.
 
+use tokenward_core::caller::Grant;
 use tokenward_core::decision::Decision;
 use tokenward_core::directory::{Directory, Organization};
 use tokenward_core::ended::{EndedSecret, Why};
@@ -7,6 +8,7 @@ use tokenward_core::index::FoundRecord;
 use tokenward_core::reason::Reason;
 use tokenward_core::role::Target;
 use tokenward_core::{Error, Result, Uuid};
+use tokenward_store::Reader;
 
 use super::{Answer, Verifier};
 use crate::pending::Exercised;
@@ -87,6 +89,17 @@ impl Verifier {
         let question = Question::new(Asking::Any, tokenward_core::decision::Ask::Identity).from(*from);
         self.record_ended(&ended, organization.id, &question, true);
         self.refused(ended.why.reason(), from.address)
+    }
+
+    /// How often a token of the organization was refused for this reason from a day on, up to now.
+    pub async fn denied_since(
+        &self,
+        reader: &mut Reader,
+        grant: &Grant,
+        token: Uuid,
+        of: (Reason, i64),
+    ) -> Result<i64> {
+        self.0.uses.denied_since(reader, grant, token, of).await
     }
 
     /// Notes that it was presented.

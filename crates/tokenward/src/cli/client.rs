@@ -19,6 +19,7 @@ use tokenward_api::organizations;
 use tokenward_api::sessions::{Proof, Proven};
 use tokenward_core::secret::Kind;
 use tokenward_core::sync::lock;
+use tokenward_server::config::ListenAddress;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -46,10 +47,22 @@ enum CredentialSource {
     None,
 }
 
+/// How a server on this machine is asked.
+#[derive(PartialEq, Eq, Debug)]
+pub struct LocalWay {
+    /// Its address as requests name it: with the name that its certificate has, where it has one.
+    pub root: String,
+    /// Where it listens.
+    pub place: ListenAddress,
+}
+
 /// One server and one credential.
 pub struct Client {
     http: reqwest::Client,
+    /// The server, as people know it.
     base: String,
+    /// What addresses of requests begin with: the same, but for a server that is asked by a socket.
+    root: String,
     /// A proof gives the session another one.
     authorization: Mutex<Option<HeaderValue>>,
     source: CredentialSource,
@@ -128,35 +141,35 @@ impl Client {
         authorization: Option<HeaderValue>,
         source: CredentialSource,
     ) -> Result<Self> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("tokenward/", env!("CARGO_PKG_VERSION")))
-            .timeout(TIMEOUT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            // A redirect would turn a POST into a GET; it means that the URL is wrong, and is said.
-            .redirect(reqwest::redirect::Policy::none());
-        if is_loopback(&base) {
-            // A proxy for the outside world has no business here.
-            builder = builder.no_proxy();
-        }
-        if let Some(file) = global.ca_cert.as_ref().filter(|file| !file.is_empty()) {
-            let failed = |cause: &dyn std::fmt::Display| {
-                Failure::error(format!("The certificate {file} cannot be used: {cause}"))
-            };
-            let pem = std::fs::read(file).map_err(|cause| failed(&cause))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|cause| failed(&cause))?;
-            if certificates.is_empty() {
-                return Err(failed(&"it holds no PEM certificate"));
-            }
-            builder = builder.tls_certs_only(certificates);
-        } else if base.starts_with("http://") {
-            // Nothing to trust, and small containers have no list of authorities to load.
-            builder = builder.tls_certs_only([]);
-        }
-        let http = builder.build().map_err(|cause| {
-            Failure::error(format!("No secure connection can be made: {}", innermost(&cause)))
-                .hint("Install the system's ca-certificates, or name the server's authority with --ca-cert.")
-        })?;
-        Ok(Self { http, base, authorization: Mutex::new(authorization), source, may_ask: true, used: None })
+        let builder = reqwest::Client::builder().timeout(TIMEOUT).connect_timeout(CONNECT_TIMEOUT);
+        let http = http(global, &base, builder)?;
+        let authorization = Mutex::new(authorization);
+        Ok(Self { http, root: base.clone(), base, authorization, source, may_ask: true, used: None })
+    }
+
+    /// A client that acts for nobody and asks a server on this machine where it listens, within this time.
+    pub fn on_this_machine(global: &Global, way: &LocalWay, within: Duration) -> Result<Self> {
+        let builder = reqwest::Client::builder().timeout(within).no_proxy();
+        let builder = match &way.place {
+            ListenAddress::Socket { path, .. } => builder.unix_socket(path.as_path()),
+            ListenAddress::Address(address) => match Url::parse(&way.root).ok().as_ref().and_then(Url::domain) {
+                Some(name) => builder.resolve(name, *address),
+                None => builder,
+            },
+        };
+        let base = match &way.place {
+            ListenAddress::Socket { .. } => way.place.to_string(),
+            ListenAddress::Address(_) => way.root.clone(),
+        };
+        Ok(Self {
+            http: http(global, &way.root, builder)?,
+            root: way.root.clone(),
+            base,
+            authorization: Mutex::default(),
+            source: CredentialSource::None,
+            may_ask: false,
+            used: None,
+        })
     }
 
     /// The same, which asks nobody for anything: whoever types a command wants an answer or none.
@@ -288,7 +301,7 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.base));
+        let request = self.http.request(method, format!("{}{path}", self.root));
         match lock(&self.authorization).clone() {
             Some(value) => request.header(AUTHORIZATION, value),
             None => request,
@@ -480,6 +493,35 @@ fn waiting(request: RequestBuilder, wait: WaitArgs) -> RequestBuilder {
     }
 }
 
+/// The connections to a server whose addresses begin with `root`.
+fn http(global: &Global, root: &str, builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
+    let mut builder = builder
+        .user_agent(concat!("tokenward/", env!("CARGO_PKG_VERSION")))
+        // A redirect would turn a POST into a GET; it means that the URL is wrong, and is said.
+        .redirect(reqwest::redirect::Policy::none());
+    if is_loopback(root) {
+        // A proxy for the outside world has no business here.
+        builder = builder.no_proxy();
+    }
+    if let Some(file) = global.ca_cert.as_ref().filter(|file| !file.is_empty()) {
+        let failed =
+            |cause: &dyn std::fmt::Display| Failure::error(format!("The certificate {file} cannot be used: {cause}"));
+        let pem = std::fs::read(file).map_err(|cause| failed(&cause))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|cause| failed(&cause))?;
+        if certificates.is_empty() {
+            return Err(failed(&"it holds no PEM certificate"));
+        }
+        builder = builder.tls_certs_only(certificates);
+    } else if root.starts_with("http://") {
+        // Nothing to trust, and small containers have no list of authorities to load.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|cause| {
+        Failure::error(format!("No secure connection can be made: {}", innermost(&cause)))
+            .hint("Install the system's ca-certificates, or name the server's authority with --ca-cert.")
+    })
+}
+
 /// The server to ask: the one named, else the one of the login, else the one on this machine.
 pub fn base(named: Option<&str>, login: Option<&str>) -> Result<String> {
     let text = named.filter(|url| !url.is_empty()).or(login).unwrap_or(DEFAULT_URL);
@@ -487,6 +529,9 @@ pub fn base(named: Option<&str>, login: Option<&str>) -> Result<String> {
     let url = Url::parse(text).map_err(|_| bad("write it as http://127.0.0.1:8080 or https://tokens.example.com"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Failure::usage("The address of the server must hold no user name and no password."));
+    }
+    if url.scheme() == "unix" {
+        return Err(bad("by a socket only `tokenward health` asks; others need its http:// or https:// address"));
     }
     if !matches!(url.scheme(), "http" | "https") {
         return Err(bad("it must begin with http:// or https://"));
@@ -707,7 +752,7 @@ mod tests {
             base(Some("HTTPS://Tokens.Example.com/sub/"), Some("x")),
             Ok("https://tokens.example.com/sub".to_owned())
         );
-        for bad in ["127.0.0.1:8080", "ftp://a", "http://a/?q=1", "http://u:secret@a"] {
+        for bad in ["127.0.0.1:8080", "ftp://a", "http://a/?q=1", "http://u:secret@a", "unix:/run/t.sock"] {
             let failure = base(Some(bad), None).unwrap_err();
             assert_eq!(failure.exit, Exit::Usage, "{bad}");
             assert!(!failure.lines.concat().contains("secret"));

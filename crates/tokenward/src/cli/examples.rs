@@ -429,7 +429,7 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
         ],
     ),
     ("node list", ["tokenward node list", "tokenward node list --json name,behind"]),
-    ("health", ["tokenward health", "tokenward health --for write --url http://127.0.0.1:8080"]),
+    ("health", ["tokenward health", "tokenward health --for write --url unix:/run/tokenward/tokenward.sock"]),
     ("status", ["tokenward status", "tokenward status --size"]),
     ("limits", ["tokenward limits", "tokenward limits --jq '.limits[] | select(.setting).name'"]),
     ("completions", ["tokenward completions bash", "tokenward completions zsh > _tokenward"]),

@@ -359,7 +359,9 @@ fn owner(token: &PolicyApiToken) -> String {
 }
 
 async fn show(wanted: &str, policy: bool, context: &Context<'_>) -> Result {
-    let (_, token) = resolve(wanted, context).await?;
+    let (path, _) = resolve(wanted, context).await?;
+    // A list does not tell all of it.
+    let token: ApiAnswer<PolicyApiToken> = context.client.get(&path).await?;
     if context.global.json {
         return output::json(&token.raw);
     }
@@ -374,7 +376,9 @@ async fn show(wanted: &str, policy: bool, context: &Context<'_>) -> Result {
         ("Ends in", token.last_four.clone()),
         ("State", explained(&token)),
         ("Switched off", moment(token.disabled_at)),
+        ("Presented", token_life::refused_line(token.refused.as_ref())),
         ("Old secret used again", moment(token.reused_at)),
+        ("Old secrets presented", token_life::refused_line(token.refused_earlier.as_ref())),
         ("Expires", or(moment(token.expires_at), "never")),
         ("Created", moment(token.created_at)),
         ("Creator", text(token.creator_name.as_deref())),

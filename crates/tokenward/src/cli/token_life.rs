@@ -2,7 +2,9 @@
 
 use clap::Args;
 use reqwest::Method;
-use tokenward_api::tokens::{ApiToken, ApiTokenBrownout, ApiTokenBrownoutRequest, ApiTokenVersion};
+use tokenward_api::tokens::{
+    ApiToken, ApiTokenBrownout, ApiTokenBrownoutRequest, ApiTokenRefused, ApiTokenVersion,
+};
 use tokenward_core::Time;
 use tokenward_core::life::{Attestation, DisabledBecause};
 use tokenward_core::time::{Micros, length_text};
@@ -13,6 +15,27 @@ use super::effect::WaitArgs;
 use super::output::{self, Failure, Result, moment};
 use super::{Context, when};
 use crate::note::note;
+
+/// How often something was presented that is refused: `3 times since 2026-11-24 23:20Z, last 2026-11-25 02:00Z from 203.0.113.77
+/// with curl/8`. Nothing where it is not refused.
+pub(super) fn refused_line(refused: Option<&ApiTokenRefused>) -> String {
+    let Some(it) = refused else { return String::new() };
+    let often = match it.count {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
+    };
+    let mut line = format!("{often} since {}", moment(it.since));
+    if let Some(at) = it.last_at {
+        line += &format!(", last {}", moment(at));
+        for (word, what) in [("from", &it.last_from), ("with", &it.last_agent)] {
+            if let Some(what) = what {
+                line += &format!(" {word} {what}");
+            }
+        }
+    }
+    line
+}
 
 /// `tokenward token brownout`.
 #[derive(Args, Debug)]

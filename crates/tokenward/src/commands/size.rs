@@ -72,7 +72,7 @@ pub const OWNERS: &[(&str, &str)] = &[
     ("sign_in_link", "one a person"),
     ("sign_in_rule", "a few an organization"),
     ("token", "limit `max_tokens` for living ones, ended_token_retention for ended ones"),
-    ("token_denied", "nobody writes it any more"),
+    ("token_denied", "as token"),
     ("token_quota", "as token"),
     ("token_secret", "as token; earlier secrets for ended_token_retention"),
     ("token_usage", "as token"),

@@ -53,6 +53,25 @@ fn those_that_were_deleted_or_are_over_are_found_by_a_word_of_their_own() {
 }
 
 #[test]
+fn how_often_a_deleted_token_was_presented_since_is_shown() {
+    let world = World::new();
+    let made = world.json(&["token", "create", "goes", "--role", "viewer"]);
+    let (id, text) = (made["id"].as_str().unwrap(), made["token"].as_str().unwrap());
+    let living = world.run(&["token", "show", id]);
+    assert!(living.code == 0 && !living.out.contains("Presented"), "{}", living.out);
+    assert_eq!(world.run(&["token", "delete", "goes", "--yes"]).code, 0);
+    let gone = world.run(&["token", "show", id]);
+    assert!(gone.code == 0 && gone.out.contains("never since"), "{}", gone.out);
+    for _ in 0..3 {
+        assert_eq!(world.verify(text, &[]).code, 3);
+    }
+    let gone = world.run(&["token", "show", id]);
+    assert!(gone.code == 0 && gone.out.contains("3 times since"), "{}", gone.out);
+    let told = world.json(&["token", "show", id]);
+    assert_eq!(told["refused"]["count"], 3, "{told}");
+}
+
+#[test]
 fn a_token_is_narrowed_to_places_and_freed_without_another_change() {
     let world = World::new();
     assert_eq!(world.run(&["project", "create", "shop"]).code, 0);

@@ -45,6 +45,8 @@ async fn equal_denials_are_one_line_with_what_would_mend_them() {
     assert!(page.html.contains("1 token gain"), "{}", page.html);
     assert!(page.html.contains(&format!("{base}/roles/{role}/edit?add=orders%3Awrite")), "{}", page.html);
     assert!(page.html.contains("The role “DevOps” would do") && page.html.contains("but it may also"), "{}", page.html);
+    assert!(page.html.contains("Make another token for this, with the role “DevOps”"), "{}", page.html);
+    assert!(page.html.contains(&format!("{base}/tokens/new?role=")), "{}", page.html);
     for (query, found) in [
         ("token=dashboard", true),
         ("token=gateway", false),

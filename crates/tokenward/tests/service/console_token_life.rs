@@ -96,5 +96,19 @@ async fn what_is_expired_and_what_was_deleted_are_two_filters() {
             assert!(!page.html.contains(&format!(">{name}</a>")), "{filter}: {name}");
         }
     }
+    // Each is counted, as the others are, among what the search finds.
+    for (query, expired, deleted, ended) in [
+        ("", 1, 1, 2),
+        ("?q=s", 1, 1, 2),
+        ("?q=ends", 1, 0, 1),
+        ("?q=GOES", 0, 1, 1),
+        ("?q=goes&filter=expired", 0, 1, 1),
+    ] {
+        let page = owner.get(&format!("{base}/tokens{query}")).await.says(200, "Deleted");
+        for (pill, count) in [("Expired", expired), ("Deleted", deleted), ("Ended", ended)] {
+            let shown = format!(">{pill} <span class=\"count\">{count}</span></a>");
+            assert!(page.html.contains(&shown), "{query} {pill}: {}", page.html);
+        }
+    }
     server.stop().await;
 }

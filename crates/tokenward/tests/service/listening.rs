@@ -8,7 +8,7 @@ use tokenward_server::config::ListenAddress;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::process::text;
+use crate::process::{Service, bootstrap, run_with, text, tokenward};
 use crate::support::{self, Server};
 
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
@@ -55,6 +55,54 @@ async fn it_listens_at_several_addresses_and_a_socket_which_goes_with_it() {
     assert!(answer.starts_with(ok) && answer.contains("x-tokenward-path: /invoices/7"), "{answer}");
     server.stop().await;
     assert!(!socket.exists());
+}
+
+#[test]
+fn health_is_asked_by_a_socket_where_there_is_nothing_else() {
+    let files = tempfile::tempdir().unwrap();
+    let (data, socket) = (files.path().join("data"), files.path().join("t.sock"));
+    bootstrap(&["--data-dir", text(&data)]);
+    let place = format!("unix:{}?mode=600", socket.display());
+    let url = format!("unix:{}", socket.display());
+    let settings = files.path().join("tokenward.toml");
+    let lines = format!("data_dir = \"{}\"\nlisten = \"{place}\"\npublic_url = \"http://t.example\"\n", data.display());
+    std::fs::write(&settings, lines).unwrap();
+    let gone = run_with(&["health", "--url", &url], &[]);
+    assert_eq!((gone.code, gone.out.as_str(), gone.err.lines().count()), (Some(1), "", 1), "{}", gone.err);
+    assert!(gone.err.contains(&format!("{url} cannot be reached")), "{}", gone.err);
+    let service = Service::spawn(tokenward(&["serve", "--config", text(&settings)]));
+    let listen = ("TOKENWARD_LISTEN", place.as_str());
+    let ways: [(&[&str], &[(&str, &str)]); 5] = [
+        (&["--url", url.as_str()], &[]),
+        (&["--url", place.as_str()], &[]),
+        (&[], &[("TOKENWARD_URL", url.as_str())]),
+        (&[], &[listen]),
+        (&["--config", text(&settings)], &[]),
+    ];
+    for (arguments, variables) in ways {
+        let said = run_with(&[&["health"][..], arguments].concat(), variables);
+        assert_eq!((said.code, said.out.as_str()), (Some(0), "ready to verify\n"), "{arguments:?}: {}", said.err);
+        let said = run_with(&[&["health", "--for", "write"][..], arguments].concat(), variables);
+        assert_eq!((said.code, said.out.as_str()), (Some(0), "ready to verify and to write\n"), "{}", said.err);
+    }
+    for wrong in ["unix:t.sock", "unix:"] {
+        let said = run_with(&["health", "--url", wrong], &[]);
+        assert_eq!((said.code, said.err.lines().count()), (Some(2), 1), "{}", said.err);
+    }
+    let said = run_with(&["limits", "--url", &url], &[]);
+    assert!(said.code == Some(2) && said.err.contains("tokenward health"), "{}", said.err);
+    service.terminate();
+    assert!(service.wait().0.success());
+}
+
+#[test]
+fn health_waits_for_nobody_who_says_nothing() {
+    let files = tempfile::tempdir().unwrap();
+    let socket = files.path().join("t.sock");
+    // It takes the connection, and never answers.
+    let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let said = run_with(&["health", "--url", &format!("unix:{}", socket.display())], &[]);
+    assert_eq!((said.code, said.err.lines().count()), (Some(1), 1), "{}", said.err);
 }
 
 /// Runs openssl.

@@ -92,6 +92,7 @@ mod support;
 mod together;
 mod token_bulk;
 mod token_cut;
+mod token_refused;
 mod token_use;
 mod token_warnings;
 mod two_factors;

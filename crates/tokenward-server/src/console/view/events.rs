@@ -166,8 +166,10 @@ pub struct EventFilters {
     pub target: Vec<Choice>,
     /// Clients; the first stands for all.
     pub origin: Vec<Choice>,
-    /// Who, exactly.
+    /// Who: a part of the name.
     pub who: String,
+    /// From which address.
+    pub address: String,
     /// The first day, `YYYY-MM-DD`.
     pub from: String,
     /// The last day, `YYYY-MM-DD`.

@@ -3,8 +3,8 @@
 use askama::Template;
 
 use super::{
-    AskedFor, Choice, DecisionOutcome, FormField, Pager, ProofFields, RevocationView, Shell, TokenForm, TokenRow,
-    TokenState, TokenUsage, VersionRow,
+    AskedFor, Choice, DecisionOutcome, FormField, Pager, ProofFields, RefusedView, RevocationView, Shell, TokenForm,
+    TokenRow, TokenState, TokenUsage, VersionRow,
 };
 
 /// `…/policy-tokens`.
@@ -144,6 +144,10 @@ pub struct PolicyTokenPage {
     pub versions: Vec<VersionRow>,
     /// That it was taken back.
     pub revocation: Option<RevocationView>,
+    /// How often it was presented since it is refused; `None` while it is not.
+    pub refused: Option<RefusedView>,
+    /// The same of earlier secrets of it, where any came back.
+    pub refused_earlier: Option<RefusedView>,
     /// Why it is switched off, where nobody did it by hand.
     pub disabled_because: Option<&'static str>,
     /// How it was used.

@@ -357,6 +357,8 @@ fn token_page() -> TokenPage {
         shell: shell(Nav::Tokens),
         token: tokens().remove(4),
         revocation: None,
+        refused: None,
+        refused_earlier: None,
         attest: Some("Its owner is asked to say so by 8 Dec 2026.".into()),
         may_attest: true,
         brownout: Some("It is refused for 5 minutes every hour, next 24 Nov 2026, 23:00 UTC.".into()),

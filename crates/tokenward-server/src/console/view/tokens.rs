@@ -466,6 +466,21 @@ pub struct TokenUsage {
     pub decisions: Option<Vec<DecisionRow>>,
 }
 
+/// How often something was presented that is refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RefusedView {
+    /// How often, as people read it: `once`, `3 times`.
+    pub often: String,
+    /// Was it at all?
+    pub any: bool,
+    /// Is that since it is refused? Otherwise in the last days of which it is known.
+    pub whole: bool,
+    /// The moment from which on it is counted.
+    pub since: Moment,
+    /// The last time.
+    pub last: Option<LastUsed>,
+}
+
 /// A secret of a token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VersionRow {
@@ -545,6 +560,10 @@ pub struct TokenPage {
     pub token: TokenRow,
     /// That it was taken back; `None` while it lives.
     pub revocation: Option<RevocationView>,
+    /// How often it was presented since it is refused; `None` while it is not.
+    pub refused: Option<RefusedView>,
+    /// The same of earlier secrets of it, where any came back.
+    pub refused_earlier: Option<RefusedView>,
     /// It is asked whether it is still needed: until when, in a sentence.
     pub attest: Option<String>,
     /// May the person say so?

@@ -113,6 +113,8 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
             policy: POLICY.into(),
             versions: Vec::new(),
             revocation: None,
+            refused: None,
+            refused_earlier: None,
             disabled_because: None,
             usage: TokenUsage {
                 allowed: "1,204".into(),
@@ -415,7 +417,24 @@ pub fn pages() -> Vec<(String, String)> {
     };
     let mut deleted = tokens().remove(4);
     deleted.state = TokenState::Revoked;
-    page!("token-deleted", TokenPage { revocation: Some(gone), token: deleted, versions: Vec::new(), ..token_page() });
+    let refused = |often: &str, whole| RefusedView {
+        often: often.into(),
+        any: true,
+        whole,
+        since: moment(-HOUR / 2),
+        last: Some(LastUsed { at: moment(-MINUTE), from: Some("203.0.113.77".into()), agent: Some(NASTY.into()) }),
+    };
+    page!(
+        "token-deleted",
+        TokenPage {
+            revocation: Some(gone),
+            refused: Some(refused("3 times", true)),
+            refused_earlier: Some(refused("once", false)),
+            token: deleted,
+            versions: Vec::new(),
+            ..token_page()
+        }
+    );
 
     page!("events", events_page());
     page!("events-none", events_with_a_filter());
