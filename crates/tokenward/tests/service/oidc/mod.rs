@@ -14,6 +14,7 @@ mod policy;
 mod provider;
 mod rules;
 mod rules_for;
+mod through_proxy;
 mod times;
 mod trial;
 
