@@ -472,19 +472,23 @@ pub(super) async fn entries(followed: &Followed, feed: &mut Feed, rows: &[Skelet
     let tokens = NotedTokens::read(feed, rows).await?;
     for row in rows.iter().rev() {
         let keeps = Keeps::of(&row.kind);
+        let accepted = row.kind == Event::InvitationAccepted.as_str();
         let target = match keeps {
             Keeps::Sessions | Keeps::SecondFactor | Keeps::Identities | Keeps::Passkeys => {
                 row.related_id.unwrap_or(row.target_id)
             }
-            Keeps::Member if row.kind == Event::InvitationAccepted.as_str() => row.related_id.unwrap_or(row.target_id),
+            Keeps::Member if accepted => row.related_id.unwrap_or(row.target_id),
             _ => row.target_id,
         };
         let new = keeps != Keeps::Nothing && seen.insert((row.organization_id, target, std::mem::discriminant(&keeps)));
-        let after = match keeps {
-            _ if !new => None,
+        let mut after = match keeps {
+            _ if !new && !accepted => None,
             Keeps::Token => tokens.after(target),
             _ => after(feed, keeps, row.organization_id, target).await?,
         };
+        if accepted && let Some(After::Member { invitation, .. }) = &mut after {
+            *invitation = Some(row.target_id);
+        }
         entries.push(followed.entry(row, target, after));
     }
     entries.reverse();
@@ -549,14 +553,17 @@ async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target
             let asked = sign_in_rules::asked_by(feed.conn()?, target).await?;
             let providers = asked.providers.iter().map(|key| key.to_string()).collect();
             let SignInPolicy { two_factors, session_lifetime, session_idle, .. } = asked;
-            Some(After::SignIn { providers, two_factors, session_lifetime, session_idle })
+            let forbids_device = !organizations::forbidding_devices(feed.conn()?, Some(&[target])).await?.is_empty();
+            Some(After::SignIn { providers, two_factors, session_lifetime, session_idle, forbids_device })
         }
         Keeps::Member => match organization {
             Some(organization) => {
-                Some(After::Member { role: members::role_of(feed.conn()?, organization, target).await? })
+                let role = members::role_of(feed.conn()?, organization, target).await?;
+                Some(After::Member { role, invitation: None })
             }
             None => None,
         },
+        Keeps::Invitation => Some(After::Invitation),
         Keeps::Gone => Some(After::Gone),
         Keeps::Cut => {
             let cuts = cuts::of(feed.conn()?, Some(&[target])).await?;

@@ -8,7 +8,7 @@ use tokenward_core::{Result, Uuid};
 use crate::db::{execute, run};
 use crate::second_factor as factor;
 use crate::tx::Tx;
-use crate::{accounts, identities as kept, passkeys as passkey, sign_in_rules};
+use crate::{accounts, identities as kept, invitations, passkeys as passkey, sign_in_rules};
 
 /// Ends the sign-in links of an account that are none of these.
 pub(super) async fn links(tx: &mut Tx, account: Uuid, living: &[Uuid], events: &mut Vec<Event>) -> Result<()> {
@@ -66,6 +66,39 @@ pub(super) async fn passkeys(tx: &mut Tx, account: Uuid, living: &[Uuid], events
     for passkey in passkey::of_account(tx.conn(), account).await?.into_iter().filter(|it| !living.contains(&it.id)) {
         passkey::delete(tx, account, passkey.id).await?;
         events.push(Event::new(Kind::PasskeyRemoved, None, passkey.id, passkey.name).related(account));
+    }
+    Ok(())
+}
+
+/// Takes an invitation away whose links were spent, replaced or withdrawn since.
+pub(super) async fn invitation(
+    tx: &mut Tx,
+    organization: Option<Uuid>,
+    id: Uuid,
+    events: &mut Vec<Event>,
+) -> Result<()> {
+    let Some(organization) = organization else { return Ok(()) };
+    if invitations::delete(tx, organization, id).await? {
+        events.push(Event::new(Kind::InvitationDeleted, Some(organization), id, ""));
+    }
+    Ok(())
+}
+
+/// Refuses again sessions that were given to another machine by a typed code.
+pub(super) async fn forbid_device(tx: &mut Tx, organization: Uuid, events: &mut Vec<Event>) -> Result<()> {
+    let now = tx.now();
+    let changed = execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "UPDATE organization SET forbids_device = $2, updated_at = $3 ",
+            "WHERE id = $1 AND deleted_at IS NULL AND NOT forbids_device"
+        ))
+        .bind(organization)
+        .bind(true)
+        .bind(now.0)
+    )?;
+    if changed > 0 {
+        events.push(Event::new(Kind::SignInPolicyUpdated, Some(organization), organization, ""));
     }
     Ok(())
 }
