@@ -3,6 +3,7 @@
 mod address;
 mod as_code;
 mod attacks;
+mod button;
 mod first;
 mod glewlwyd;
 mod identities;
