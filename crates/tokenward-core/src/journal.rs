@@ -109,6 +109,11 @@ pub enum After {
         #[serde(default)]
         forbids_device: bool,
     },
+    /// An organization in which these rules make a provider's people members, in this order, and no others.
+    Rules {
+        /// Provider, value and role of each.
+        rules: Vec<(String, String, Uuid)>,
+    },
     /// Members of an organization: somebody and the role, or none any more.
     Member {
         /// The role.
@@ -145,6 +150,8 @@ pub enum Keeps {
     Passkeys,
     /// What the organization asks of sessions.
     SignIn,
+    /// By which rules a provider's people are members.
+    Rules,
     /// That of the member.
     Member,
     /// That the links of the invitation are none any more.
@@ -190,6 +197,7 @@ impl Keeps {
             Some(Kind::IdentityLinked | Kind::IdentityRemoved) => Self::Identities,
             Some(Kind::PasskeyAdded | Kind::PasskeyRemoved) => Self::Passkeys,
             Some(Kind::SignInPolicyUpdated) => Self::SignIn,
+            Some(Kind::SignInRulesUpdated) => Self::Rules,
             Some(Kind::MemberUpdated | Kind::MemberRemoved | Kind::OwnershipTransferred | Kind::InvitationAccepted) => {
                 Self::Member
             }
@@ -222,6 +230,7 @@ pub fn net<'e>(lost: impl IntoIterator<Item = &'e Entry>) -> BTreeMap<(Option<Uu
             Some(After::SignIn { .. }) => 7,
             Some(After::Passkeys { .. }) => 8,
             Some(After::Invitation) => 9,
+            Some(After::Rules { .. }) => 10,
             None => continue,
         };
         last.insert((entry.organization, entry.target, what), entry);

@@ -169,6 +169,7 @@ async fn take_away(
                 credentials::forbid_device(tx, target, events).await?;
             }
         }
+        After::Rules { rules } => credentials::rules(tx, target, rules, events).await?,
         After::Invitation => credentials::invitation(tx, organization, target, events).await?,
         After::Member { role, .. } => {
             let Some(organization) = organization else { return Ok(()) };

@@ -556,6 +556,10 @@ async fn after(feed: &mut Feed, keeps: Keeps, organization: Option<Uuid>, target
             let forbids_device = !organizations::forbidding_devices(feed.conn()?, Some(&[target])).await?.is_empty();
             Some(After::SignIn { providers, two_factors, session_lifetime, session_idle, forbids_device })
         }
+        Keeps::Rules => {
+            let all = sign_in_rules::list(feed.conn()?, target).await?;
+            Some(After::Rules { rules: all.into_iter().map(|it| (it.provider, it.value, it.role_id)).collect() })
+        }
         Keeps::Member => match organization {
             Some(organization) => {
                 let role = members::role_of(feed.conn()?, organization, target).await?;

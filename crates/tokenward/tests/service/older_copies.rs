@@ -1,6 +1,7 @@
-//! What an older copy of the database gives nobody back: links of invitations that were spent, replaced or withdrawn since, and
-//! sessions by a typed code in an organization that refuses them since.
+//! What an older copy of the database gives nobody back: links of invitations that were spent, replaced or withdrawn since, rules of
+//! a provider that were taken out, and sessions by a typed code in an organization that refuses them since.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -8,9 +9,11 @@ use serde_json::json;
 use tokenward_server::config::Config;
 
 use crate::nodes::{PATIENCE, database, node_config};
+use crate::oidc;
+use crate::oidc::rules::ruled;
 use crate::other_log::{copy_database, postgres, run_in_background};
 use crate::process::text;
-use crate::support::{Organization, PASSWORD, Server, config};
+use crate::support::{Organization, PASSWORD, Server};
 
 /// The path of an invitation, and the secret of its link.
 type Link = (String, String);
@@ -26,9 +29,15 @@ async fn accepted(server: &Server, (path, secret): &Link) -> u16 {
     server.post(path, "", json!({ "secret": secret, "password": PASSWORD })).await.status.as_u16()
 }
 
+/// A configuration with a provider that says groups. Nobody asks it anything.
+fn config(directory: &Path) -> Config {
+    oidc::config(directory, "http://127.0.0.1:9", &[("GROUPS_CLAIM", "groups")])
+}
+
 /// Four invitations: of one that will be withdrawn, of one that will be sent again, of somebody who will have come and gone, and of
 /// one that waits.
 async fn before_the_copy(server: &Server, acme: &Organization) -> [Link; 4] {
+    ruled(server, acme, &[("staff", "admin"), ("all", "viewer")]).await.expect(200);
     [
         invited(server, acme, "withdrawn").await,
         invited(server, acme, "resent").await,
@@ -47,6 +56,7 @@ async fn after_the_copy(server: &Server, acme: &Organization, [withdrawn, resent
     let removed =
         server.call(Method::DELETE, &acme.path("member"), &acme.owner, Some(json!({ "user_id": user }))).await;
     assert!(removed.status.is_success(), "{}", removed.text);
+    ruled(server, acme, &[("all", "viewer")]).await.expect(200);
     let body = json!({ "name": "Acme", "forbids_device": true });
     server.put(&acme.path(""), &acme.owner, body).await.expect(200);
 }
@@ -57,11 +67,16 @@ async fn in_the_older_copy(server: &Server, acme: &Organization, [withdrawn, res
     }
     assert_eq!(accepted(server, waits).await, 201, "nobody took this one back");
     assert_eq!(server.get(&acme.path(""), &acme.owner).await.expect(200)["forbids_device"], json!(true));
+    let rules = server.get(&acme.path("signInRules"), &acme.owner).await.expect(200);
+    let rules = rules["rules"].as_array().unwrap();
+    assert!(rules.len() == 1 && rules[0]["value"] == "all", "{rules:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_link_of_an_invitation_comes_back_and_no_session_by_a_code() {
-    let (server, acme) = Server::with_owner().await;
+    let directory = tempfile::tempdir().unwrap();
+    let with = config(directory.path());
+    let (server, acme) = Server::with_owner_and(directory, with).await;
     let links = before_the_copy(&server, &acme).await;
     let directory = server.stop().await;
     let copy = tempfile::tempdir().unwrap();
@@ -80,7 +95,8 @@ async fn no_link_of_an_invitation_comes_back_and_no_session_by_a_code() {
 async fn no_link_of_an_invitation_comes_back_and_no_session_by_a_code_on_postgres() {
     let url = database().await;
     let kept = tempfile::tempdir().unwrap();
-    let with = || Config { pepper: None, ..node_config(kept.path(), "a", &url) };
+    let provider = config(kept.path()).oidc;
+    let with = || Config { pepper: None, oidc: provider.clone(), ..node_config(kept.path(), "a", &url) };
     let (server, acme) = Server::with_owner_and(tempfile::tempdir().unwrap(), with()).await;
     let links = before_the_copy(&server, &acme).await;
     let dumps = tempfile::tempdir().unwrap();

@@ -13,7 +13,7 @@ mod only;
 mod pages;
 mod policy;
 mod provider;
-mod rules;
+pub mod rules;
 mod rules_for;
 mod through_proxy;
 mod times;
