@@ -335,12 +335,9 @@ pub async fn begin(
                 identities::used(tx, identity.ok_or_else(gone)?.id, now).await?;
             }
             // It was given just now, beside a provider's word that may be older.
-            let proves_anew = match (&second, &proof.by_provider) {
-                (Some(_), Some(_)) => {
-                    let hash = accounts::password_hash(tx.conn(), account.id).await?;
-                    own.sign_in.takes_code_alone(hash.as_deref())
-                }
-                _ => false,
+            let proves_anew = second.is_some() && proof.by_provider.is_some() && {
+                let hash = accounts::password_hash(tx.conn(), account.id).await?;
+                own.sign_in.takes_code_alone(hash.as_deref())
             };
             let terms = match &proof.handed {
                 Some(handed) => handed.take(tx, account.id).await?,
