@@ -1,6 +1,12 @@
 // A provider of identities that says what a test wants, and signs it: for what no real provider would send.
 import { createHash, createHmac, generateKeyPairSync, randomBytes, sign } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createServerOverTls } from "node:https";
+
+// Where to listen; over TLS where a certificate and its key are named, by what both files begin with.
+const [port = "0", certificate] = process.argv.slice(2);
+const scheme = certificate ? "https" : "http";
 
 const pair = (type, options) => generateKeyPairSync(type, options);
 const keys = {
@@ -40,8 +46,8 @@ function idToken(issuer, code) {
   return signed(algorithm, { alg: algorithm, kid: algorithm, ...wants.header }, claims);
 }
 
-const server = createServer(async (request, response) => {
-  const issuer = `http://${request.headers.host}`;
+async function answer(request, response) {
+  const issuer = `${scheme}://${request.headers.host}`;
   const url = new URL(request.url, issuer);
   let text = "";
   for await (const chunk of request) text += chunk;
@@ -111,5 +117,9 @@ const server = createServer(async (request, response) => {
     default:
       return json({}, 404);
   }
-});
-server.listen(Number(process.argv[2] ?? 0), "127.0.0.1", () => console.log(`listens on http://127.0.0.1:${server.address().port}`));
+}
+
+const server = certificate
+  ? createServerOverTls({ cert: readFileSync(`${certificate}.pem`), key: readFileSync(`${certificate}.key`) }, answer)
+  : createServer(answer);
+server.listen(Number(port), "127.0.0.1", () => console.log(`listens on ${scheme}://127.0.0.1:${server.address().port}`));

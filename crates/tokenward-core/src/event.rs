@@ -271,6 +271,10 @@ impl Kind {
             | Self::MemberUpdated
             | Self::MemberRemoved
             | Self::SignInPolicyUpdated
+            | Self::SignInRulesUpdated
+            // Its link opens nothing any more.
+            | Self::InvitationDeleted
+            | Self::InvitationResent
             | Self::RoleUpdated
             | Self::RoleDeleted
             | Self::TokenUpdated

@@ -105,12 +105,25 @@ pub enum After {
         /// For how long a session could lie unused.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session_idle: Option<Micros>,
+        /// That it refused sessions which were given to another machine by a typed code.
+        #[serde(default)]
+        forbids_device: bool,
+    },
+    /// An organization in which these rules make a provider's people members, in this order, and no others.
+    Rules {
+        /// Provider, value and role of each.
+        rules: Vec<(String, String, Uuid)>,
     },
     /// Members of an organization: somebody and the role, or none any more.
     Member {
         /// The role.
         role: Option<Uuid>,
+        /// The invitation that was accepted then: its links are spent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invitation: Option<Uuid>,
     },
+    /// An invitation that was withdrawn or has other links: those of before open nothing.
+    Invitation,
     /// An organization that is gone.
     Gone,
     /// An organization all of whose tokens were taken back that had been made up to a moment.
@@ -137,8 +150,12 @@ pub enum Keeps {
     Passkeys,
     /// What the organization asks of sessions.
     SignIn,
+    /// By which rules a provider's people are members.
+    Rules,
     /// That of the member.
     Member,
+    /// That the links of the invitation are none any more.
+    Invitation,
     /// That the organization is gone.
     Gone,
     /// Which of its tokens were taken back at once.
@@ -180,9 +197,11 @@ impl Keeps {
             Some(Kind::IdentityLinked | Kind::IdentityRemoved) => Self::Identities,
             Some(Kind::PasskeyAdded | Kind::PasskeyRemoved) => Self::Passkeys,
             Some(Kind::SignInPolicyUpdated) => Self::SignIn,
+            Some(Kind::SignInRulesUpdated) => Self::Rules,
             Some(Kind::MemberUpdated | Kind::MemberRemoved | Kind::OwnershipTransferred | Kind::InvitationAccepted) => {
                 Self::Member
             }
+            Some(Kind::InvitationDeleted | Kind::InvitationResent) => Self::Invitation,
             Some(Kind::OrganizationDeleted) => Self::Gone,
             Some(Kind::TokensRevoked) => Self::Cut,
             _ => Self::Nothing,
@@ -210,6 +229,8 @@ pub fn net<'e>(lost: impl IntoIterator<Item = &'e Entry>) -> BTreeMap<(Option<Uu
             Some(After::Identities { .. }) => 6,
             Some(After::SignIn { .. }) => 7,
             Some(After::Passkeys { .. }) => 8,
+            Some(After::Invitation) => 9,
+            Some(After::Rules { .. }) => 10,
             None => continue,
         };
         last.insert((entry.organization, entry.target, what), entry);

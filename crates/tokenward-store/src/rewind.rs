@@ -40,6 +40,16 @@ pub async fn bring_back(store: &Store, keeper: &Keeper, lost: &[Entry], common: 
             repaired.insert(entry.position);
         }
     }
+    // Whatever became of the membership since.
+    for entry in &lost {
+        if let Some(After::Member { invitation: Some(id), .. }) = &entry.after {
+            let before = events.len();
+            credentials::invitation(&mut tx, entry.organization, *id, &mut events).await?;
+            if events.len() > before {
+                repaired.insert(entry.position);
+            }
+        }
+    }
     let mut new = 0;
     for entry in lost {
         new += note(&mut tx, entry, repaired.contains(&entry.position)).await?;
@@ -146,7 +156,7 @@ async fn take_away(
         }
         After::Identities { living } => credentials::identities(tx, target, living, events).await?,
         After::Passkeys { living } => credentials::passkeys(tx, target, living, events).await?,
-        After::SignIn { providers, two_factors, session_lifetime, session_idle } => {
+        After::SignIn { providers, two_factors, session_lifetime, session_idle, forbids_device } => {
             let asked = SignInPolicy {
                 providers: providers.iter().map(|key| key.as_str().into()).collect(),
                 two_factors: *two_factors,
@@ -154,8 +164,13 @@ async fn take_away(
                 session_idle: *session_idle,
             };
             credentials::sign_in(tx, target, asked, events).await?;
+            if *forbids_device {
+                credentials::forbid_device(tx, target, events).await?;
+            }
         }
-        After::Member { role } => {
+        After::Rules { rules } => credentials::rules(tx, target, rules, events).await?,
+        After::Invitation => credentials::invitation(tx, organization, target, events).await?,
+        After::Member { role, .. } => {
             let Some(organization) = organization else { return Ok(()) };
             member(tx, organization, target, *role, events).await?;
         }

@@ -63,7 +63,8 @@ pub async fn touch(tx: &mut Tx, grant: &Grant, now: Time) -> Result<()> {
     Ok(())
 }
 
-async fn write(tx: &mut Tx, organization: Uuid, rules: &[SignInRule]) -> Result<()> {
+/// Writes the rules of this organization in the place of those before.
+pub(crate) async fn write(tx: &mut Tx, organization: Uuid, rules: &[SignInRule]) -> Result<()> {
     execute!(tx.conn(), sqlx::query("DELETE FROM sign_in_rule WHERE organization_id = $1").bind(organization))?;
     for (position, rule) in rules.iter().enumerate() {
         execute!(

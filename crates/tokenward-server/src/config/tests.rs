@@ -750,7 +750,8 @@ fn all_that_is_wrong_with_providers_is_told_at_once() {
          [oidc.google]\nissuer = \"https://accounts.google.com\"\nclient_id = \"t\"\nemail_verified = \"assumed\"\n\
          email_domains = [\"gmail.com\"]\nscopes = [\"email\"]\nissuerr = \"\"\n\
          [oidc.plain]\nissuer = \"http://login.acme.example\"\nclient_id = \"t\"\nemail_verified = \"assumed\"\n\
-         auth_method = \"client_secret_post\"\nca_file = \"/nowhere/ca.pem\"\nrequired_claims = [\"hd\"]\nrules_for = [\"Acme\"]\n\
+         auth_method = \"client_secret_post\"\nca_file = \"/nowhere/ca.pem\"\nicon = \"/nowhere/i.svg\"\n\
+         required_claims = [\"hd\"]\nrules_for = [\"Acme\"]\n\
          [oidc.Twin]\nissuer = \"\"\n\
          [oidc.one]\nissuer = \"https://a.example\"\nclient_id = \"t\"\n[oidc.two]\nissuer = \"https://a.example\"\nclient_id = \"t\"\n",
     )
@@ -769,6 +770,7 @@ fn all_that_is_wrong_with_providers_is_told_at_once() {
         "without email_domains",
         "needs a client_secret",
         "ca_file",
+        "oidc.plain.icon cannot be used",
         "`hd` is no claim and value",
         "`Acme` is no id of an organization",
         "`Twin` is no key of a provider",

@@ -67,8 +67,11 @@ async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Pr
         used: identity.last_used_at.map(|at| person.moment(at)),
     };
     let providers = |to: &str| -> Vec<ProviderLink> {
-        let link =
-            |it: &Provider| ProviderLink { name: it.name().to_owned(), href: format!("{ACCOUNT}/{to}/{}", it.key) };
+        let link = |it: &Provider| ProviderLink {
+            name: it.name().to_owned(),
+            href: format!("{ACCOUNT}/{to}/{}", it.key),
+            icon: it.icon().to_owned(),
+        };
         person.app.providers.iter().map(link).collect()
     };
     let name = typed.map_or(account.name, |typed| typed.line("name"));

@@ -103,7 +103,7 @@ async fn asking(
     let provable = fields.password.is_some() || fields.code.is_some() || by_passkey;
     let prover = |it: &crate::issuer::Provider| {
         let href = format!("/console/account/prove/{}?{}", it.key, next_to(next));
-        ProviderLink { name: it.name().to_owned(), href }
+        ProviderLink { name: it.name().to_owned(), href, icon: it.icon().to_owned() }
     };
     let waiting = machine.map(|it| WaitingMachine {
         address: it.address.clone().unwrap_or_else(|| "unknown".into()),

@@ -148,6 +148,7 @@ fn providers(app: &App, id: Uuid, secret: &str) -> Vec<ProviderLink> {
     let link = |provider: &Provider| ProviderLink {
         name: provider.name().to_owned(),
         href: format!("/invitation/{id}/{secret}/with/{}", provider.key),
+        icon: provider.icon().to_owned(),
     };
     app.providers.iter().map(link).collect()
 }

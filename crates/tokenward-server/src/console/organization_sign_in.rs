@@ -21,6 +21,7 @@ use super::view::{Choice, KeptOutRow, Nav, OrganizationSignInPage, RuleFields, S
 use super::words::{role_name, role_tag};
 use crate::limits::SIGN_IN_RULES;
 use crate::service::IfMatch;
+use crate::service::oidc;
 use crate::service::sign_in_policy::{self, SignInPolicyChange};
 use crate::service::sign_in_rules::{self, Dated};
 
@@ -76,7 +77,8 @@ async fn sign_in_page(
         rules,
         may_rule: person.can(organization, Management::MemberManage),
         trials: if person.can(organization, Management::MemberManage) {
-            person.app.providers.iter().map(|it| (it.key.clone(), it.name().to_owned())).collect()
+            let back = |key: &str| oidc::redirect_uri(&person.app, key);
+            person.app.providers.iter().map(|it| (it.key.clone(), it.name().to_owned(), back(&it.key))).collect()
         } else {
             Vec::new()
         },

@@ -42,7 +42,7 @@ pub(super) fn ways(app: &App, next: &str) -> Vec<ProviderLink> {
         } else {
             sign_in_with(&provider.key, next, false)
         };
-        ProviderLink { name: provider.name().to_owned(), href }
+        ProviderLink { name: provider.name().to_owned(), href, icon: provider.icon().to_owned() }
     };
     app.providers.iter().map(link).collect()
 }
@@ -363,5 +363,5 @@ pub(super) async fn way_out(app: &App, key: &str) -> Option<ProviderLink> {
         .end_session_endpoint
         .clone()
         .filter(|url| url.starts_with("https://") || url.starts_with("http://"))?;
-    Some(ProviderLink { name: provider.name().to_owned(), href })
+    Some(ProviderLink { name: provider.name().to_owned(), href, icon: String::new() })
 }

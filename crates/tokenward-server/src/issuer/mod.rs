@@ -43,6 +43,8 @@ pub struct Provider {
     /// Its key in the settings.
     pub key: String,
     settings: Settings,
+    /// The picture on the button, as a page holds it.
+    icon: String,
     fetcher: Fetcher,
     known: ProviderCache,
 }
@@ -129,13 +131,21 @@ struct Refusal {
 impl Provider {
     /// With these settings. The error says what cannot be used of them.
     pub fn new(key: &str, settings: Settings) -> Result<Self, Trouble> {
-        Ok(Self { key: key.to_owned(), fetcher: Fetcher::new(&settings)?, settings, known: ProviderCache::default() })
+        let icon = settings.picture().map_err(|problem| Trouble(format!("icon {problem}")))?;
+        let (fetcher, known) = (Fetcher::new(&settings)?, ProviderCache::default());
+        Ok(Self { key: key.to_owned(), settings, icon, fetcher, known })
     }
 
     /// What people read on the button.
     #[must_use]
     pub fn name(&self) -> &str {
         self.settings.shown_name(&self.key)
+    }
+
+    /// The picture that stands before it, as a page holds it; empty where there is none.
+    #[must_use]
+    pub fn icon(&self) -> &str {
+        &self.icon
     }
 
     /// Its issuer.

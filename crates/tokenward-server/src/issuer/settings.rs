@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use tokenward_core::nearest::known_words;
 use tokenward_core::{Uuid, email};
 
 use super::address::checked;
+use crate::limits::PROVIDER_ICON;
 
 /// Issuers in which anybody can have an account: what they say of an address proves it only where they say that it does.
 const OPEN_TO_ALL: [&str; 5] = [
@@ -34,6 +37,8 @@ pub struct Settings {
     pub client_secret: String,
     /// What people read on the button; the key where it is empty.
     pub name: String,
+    /// The file of a picture that stands before it.
+    pub icon: String,
     /// What is asked for.
     pub scopes: Vec<String>,
     /// The domains whose addresses it proves, in the form in which they are kept.
@@ -113,6 +118,24 @@ impl Settings {
         if self.name.is_empty() { key } else { &self.name }
     }
 
+    /// The picture on the button, as a page holds it (`data:`); empty where there is none. The error says what cannot be used of it.
+    pub fn picture(&self) -> Result<String, String> {
+        if self.icon.is_empty() {
+            return Ok(String::new());
+        }
+        let bytes = std::fs::read(&self.icon).map_err(|error| format!("cannot be used: {error}"))?;
+        if bytes.len() > PROVIDER_ICON.size() {
+            return Err(format!("holds more than {} KiB", PROVIDER_ICON.default / 1024));
+        }
+        let kind = match bytes.as_slice() {
+            [0x89, b'P', b'N', b'G', ..] => "png",
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "webp",
+            text if text.windows(4).any(|it| it == b"<svg") => "svg+xml",
+            _ => return Err("is no PNG, WebP or SVG".to_owned()),
+        };
+        Ok(format!("data:image/{kind};base64,{}", STANDARD.encode(&bytes)))
+    }
+
     /// The file of authorities, where there is one.
     #[must_use]
     pub fn ca_file(&self) -> Option<PathBuf> {
@@ -158,6 +181,9 @@ impl Settings {
             } else if self.email_domains.is_empty() {
                 fault("email_verified", "is `assumed` without email_domains: say which addresses are meant");
             }
+        }
+        if let Err(problem) = self.picture() {
+            fault("icon", &problem);
         }
         if let Some(path) = self.ca_file() {
             let read = std::fs::read(&path).map_err(|error| error.to_string());

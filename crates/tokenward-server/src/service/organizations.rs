@@ -83,7 +83,12 @@ pub async fn update(
             let event = Event::new(Kind::OrganizationUpdated, Some(new.id), new.id, &new.name)
                 .before(snapshot(&old))
                 .after(snapshot(&new));
-            Ok((new, vec![event]))
+            let mut events = vec![event];
+            if new.forbids_device != old.forbids_device {
+                // It takes sessions away, or lets them in: that is waited for, and noted where no older copy undoes it.
+                events.push(Event::new(Kind::SignInPolicyUpdated, Some(new.id), new.id, &new.name));
+            }
+            Ok((new, events))
         })
     })
     .await

@@ -143,7 +143,7 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, given: Given) -> Result<Writ
             }
             true
         }
-        None if has_second && !(app.sign_in.takes_passwords() && hash.is_some()) => false,
+        None if has_second && app.sign_in.takes_code_alone(hash.as_deref()) => false,
         None => return Err(Error::invalid("password", "is missing")),
     };
     if has_second {

@@ -334,13 +334,21 @@ pub async fn begin(
                 let gone = || Error::new(Code::SignInFailed, "This identity opens no account any more.");
                 identities::used(tx, identity.ok_or_else(gone)?.id, now).await?;
             }
+            // It was given just now, beside a provider's word that may be older.
+            let proves_anew = second.is_some() && proof.by_provider.is_some() && {
+                let hash = accounts::password_hash(tx.conn(), account.id).await?;
+                own.sign_in.takes_code_alone(hash.as_deref())
+            };
             let terms = match &proof.handed {
                 Some(handed) => handed.take(tx, account.id).await?,
                 None => Terms {
                     methods: proof.methods,
                     proven_at: now,
                     // The word of a provider is as old as it says, and no fresh proof where it does not.
-                    auth_time: proof.by_provider.as_ref().map_or(Some(now), |it| it.asked_at(now)),
+                    auth_time: match &proof.by_provider {
+                        Some(it) if !proves_anew => it.asked_at(now),
+                        _ => Some(now),
+                    },
                     provider_proofs: proof.by_provider.as_ref().map(|it| it.proofs(now)).unwrap_or_default(),
                     there: proof.there,
                     absent_claim: proof.absent_claim,

@@ -26,6 +26,12 @@ impl SignIn {
         self == Self::Any
     }
 
+    /// Does a code alone prove anew who somebody is, beside what came first some time ago? Where the account has a password that counts,
+    /// of which this is the hash, that is asked too.
+    pub(super) fn takes_code_alone(self, hash: Option<&str>) -> bool {
+        !self.takes_passwords() || hash.is_none()
+    }
+
     /// An error where passkeys do not count: where providers alone do, that holds for every door.
     pub fn require_passkeys(self) -> Result<()> {
         match self {

@@ -1,14 +1,14 @@
 //! What people sign in with, and what an organization asks of that: what was spent, removed or tightened is so again.
 
 use tokenward_core::event::{Event, Kind};
-use tokenward_core::sign_in::SignInPolicy;
+use tokenward_core::sign_in::{SignInPolicy, SignInRule};
 use tokenward_core::time::Micros;
 use tokenward_core::{Result, Uuid};
 
 use crate::db::{execute, run};
 use crate::second_factor as factor;
 use crate::tx::Tx;
-use crate::{accounts, identities as kept, passkeys as passkey, sign_in_rules};
+use crate::{accounts, identities as kept, invitations, passkeys as passkey, role_rows, sign_in_rules};
 
 /// Ends the sign-in links of an account that are none of these.
 pub(super) async fn links(tx: &mut Tx, account: Uuid, living: &[Uuid], events: &mut Vec<Event>) -> Result<()> {
@@ -70,6 +70,79 @@ pub(super) async fn passkeys(tx: &mut Tx, account: Uuid, living: &[Uuid], events
     Ok(())
 }
 
+/// Takes an invitation away whose links were spent, replaced or withdrawn since.
+pub(super) async fn invitation(
+    tx: &mut Tx,
+    organization: Option<Uuid>,
+    id: Uuid,
+    events: &mut Vec<Event>,
+) -> Result<()> {
+    let Some(organization) = organization else { return Ok(()) };
+    if invitations::delete(tx, organization, id).await? {
+        events.push(Event::new(Kind::InvitationDeleted, Some(organization), id, ""));
+    }
+    Ok(())
+}
+
+/// Refuses again sessions that were given to another machine by a typed code.
+pub(super) async fn forbid_device(tx: &mut Tx, organization: Uuid, events: &mut Vec<Event>) -> Result<()> {
+    let now = tx.now();
+    let changed = execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "UPDATE organization SET forbids_device = $2, updated_at = $3 ",
+            "WHERE id = $1 AND deleted_at IS NULL AND NOT forbids_device"
+        ))
+        .bind(organization)
+        .bind(true)
+        .bind(now.0)
+    )?;
+    if changed > 0 {
+        events.push(Event::new(Kind::SignInPolicyUpdated, Some(organization), organization, ""));
+    }
+    Ok(())
+}
+
+/// Puts the rules back by which a provider's people are members, as far as their roles are there. The first that fits counts: behind one
+/// whose role is lost nobody is given what that one would have kept from them.
+pub(super) async fn rules(
+    tx: &mut Tx,
+    organization: Uuid,
+    rules: &[(String, String, Uuid)],
+    events: &mut Vec<Event>,
+) -> Result<()> {
+    if !lives(tx, organization).await? {
+        return Ok(());
+    }
+    let mut wanted = Vec::new();
+    for (provider, value, role) in rules {
+        if role_rows::now(tx.conn(), organization, *role).await?.is_none() {
+            break;
+        }
+        wanted.push(SignInRule { provider: provider.clone(), value: value.clone(), role_id: *role });
+    }
+    let there: Vec<SignInRule> =
+        sign_in_rules::list(tx.conn(), organization).await?.iter().map(sign_in_rules::RuleRow::rule).collect();
+    if there == wanted {
+        return Ok(());
+    }
+    sign_in_rules::write(tx, organization, &wanted).await?;
+    let now = tx.now();
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE organization SET updated_at = $2 WHERE id = $1").bind(organization).bind(now.0)
+    )?;
+    events.push(Event::new(Kind::SignInRulesUpdated, Some(organization), organization, ""));
+    Ok(())
+}
+
+async fn lives(tx: &mut Tx, organization: Uuid) -> Result<bool> {
+    let living: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(
+        "SELECT id FROM organization WHERE id = $1 AND deleted_at IS NULL"
+    ).bind(organization).fetch_optional(&mut *c))?;
+    Ok(living.is_some())
+}
+
 /// Asks again for one of these providers, for two factors from as early on, and for no longer sessions. Where none was asked for,
 /// what is asked now stays: it is not less.
 pub(super) async fn sign_in(
@@ -78,10 +151,7 @@ pub(super) async fn sign_in(
     before: SignInPolicy,
     events: &mut Vec<Event>,
 ) -> Result<()> {
-    let living: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(
-        "SELECT id FROM organization WHERE id = $1 AND deleted_at IS NULL"
-    ).bind(organization).fetch_optional(&mut *c))?;
-    if living.is_none() {
+    if !lives(tx, organization).await? {
         return Ok(());
     }
     let asked = sign_in_rules::asked_by(tx.conn(), organization).await?;

@@ -55,8 +55,12 @@ impl Page {
 
 impl Person {
     pub fn at(server: &Server) -> Self {
+        Self::at_url(&server.url)
+    }
+
+    pub fn at_url(url: &str) -> Self {
         let http = reqwest::Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
-        let url = server.url.clone();
+        let url = url.to_owned();
         Self { http, origin: url.clone(), url, cookies: HashMap::new(), headers: Vec::new(), csrf: String::new() }
     }
 

@@ -111,8 +111,13 @@ fn openssl(directory: &Path, arguments: &[&str]) {
     assert!(made.status.success(), "{made:?}");
 }
 
-/// An authority, and a certificate of it.
+/// An authority, and a certificate of it for this machine.
 pub fn certified(directory: &Path, authority: &str, name: &str) {
+    certified_for(directory, authority, name, "DNS:localhost,IP:127.0.0.1");
+}
+
+/// The same for these names and addresses.
+pub fn certified_for(directory: &Path, authority: &str, name: &str, names: &str) {
     let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
     let [ca, ca_key, key, request, cert] = [
         format!("{authority}.pem"),
@@ -125,8 +130,8 @@ pub fn certified(directory: &Path, authority: &str, name: &str) {
         let own = ["req", "-x509", "-days", "30", "-subj", "/CN=authority", "-keyout", &ca_key, "-out", &ca];
         openssl(directory, &[&own[..], &curve].concat());
     }
-    let names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
-    let asked = ["req", "-subj", "/CN=envoy", "-addext", names, "-keyout", &key, "-out", &request];
+    let names = format!("subjectAltName={names}");
+    let asked = ["req", "-subj", "/CN=envoy", "-addext", &names, "-keyout", &key, "-out", &request];
     openssl(directory, &[&asked[..], &curve].concat());
     let signed = ["x509", "-req", "-in", &request, "-CA", &ca, "-CAkey", &ca_key, "-CAcreateserial", "-days", "30"];
     openssl(directory, &[&signed[..], &["-copy_extensions", "copy", "-out", &cert]].concat());

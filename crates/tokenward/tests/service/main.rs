@@ -60,6 +60,7 @@ mod metrics;
 mod nodes;
 mod numbers;
 mod oidc;
+mod older_copies;
 mod other_log;
 mod passkeys;
 mod peppers;

@@ -36,6 +36,8 @@ pub struct ProviderLink {
     pub name: String,
     /// Where it leads.
     pub href: String,
+    /// The picture before the name, as `data:`; empty where there is none.
+    pub icon: String,
 }
 
 /// An invitation that is offered.

@@ -71,8 +71,8 @@ pub struct OrganizationSignInPage {
     pub rules: Vec<RuleFields>,
     /// May the person write them?
     pub may_rule: bool,
-    /// The providers that the person can try: key and name.
-    pub trials: Vec<(String, String)>,
+    /// The providers that the person can try: key, name, and the address of return that each must know.
+    pub trials: Vec<(String, String, String)>,
     /// By what people sign in, for those who may say so.
     pub policy: Option<SignInChoice>,
     /// Two factors, for those who may say so.

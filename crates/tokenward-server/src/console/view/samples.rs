@@ -545,7 +545,7 @@ fn organization_sign_in() -> OrganizationSignInPage {
             rule(3, FormField::default()),
         ],
         may_rule: true,
-        trials: vec![("corp".into(), "Corp".into())],
+        trials: vec![("corp".into(), "Corp".into(), "https://tokens.acme.example/sign-in/with/corp/callback".into())],
         policy: Some(SignInChoice {
             only: vec!["Corp".into()],
             providers: vec![("corp".into(), "Corp".into()), ("partner".into(), "Partner".into())],
@@ -885,7 +885,11 @@ fn invitation(step: InvitationStep) -> InvitationPage {
         meaning: BuiltIn::DevOps.meaning().into(),
         step,
         passwords: true,
-        providers: vec![ProviderLink { name: "Acme Login".into(), href: "/invitation/1/2/with/corp".into() }],
+        providers: vec![ProviderLink {
+            name: "Acme Login".into(),
+            href: "/invitation/1/2/with/corp".into(),
+            icon: "data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=".into(),
+        }],
         error: None,
     }
 }

@@ -3,6 +3,7 @@
 mod address;
 mod as_code;
 mod attacks;
+mod button;
 mod first;
 mod glewlwyd;
 mod identities;
@@ -12,8 +13,9 @@ mod only;
 mod pages;
 mod policy;
 mod provider;
-mod rules;
+pub mod rules;
 mod rules_for;
+mod through_proxy;
 mod times;
 mod trial;
 

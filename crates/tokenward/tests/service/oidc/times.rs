@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 use tokenward_core::Clock as _;
-use tokenward_core::time::{HOUR, MINUTE};
+use tokenward_core::time::{HOUR, MINUTE, SECOND};
 
 use super::{Issuer, claims, served};
 use crate::command_line::{code_of, session_of};
 use crate::console::{Person, hidden};
+use crate::second_factor::set_up;
+use crate::support::authenticator::STEP;
 use crate::support::{OWNER, PASSWORD, Server};
 
 const WITH: &str = "/sign-in/with/corp";
@@ -146,4 +148,36 @@ async fn who_has_no_password_is_not_told_to_type_one() {
     let asked =
         "Bearer realm=\"tokenward\", error=\"insufficient_user_authentication\", acr_values=\"oidc:corp\", max_age=300";
     assert_eq!(refused.header("www-authenticate"), Some(asked));
+}
+
+#[tokio::test]
+async fn a_code_at_the_sign_in_is_as_fresh_as_the_same_code_at_the_session() {
+    let (server, acme, issuer) = served(&[]).await;
+    let ada = ("ada", "ada@acme.example");
+    let body = json!({ "email": ada.1, "role_id": server.role(&acme, "admin").await });
+    let link = server.post(&acme.path("inviteMember"), &acme.owner, body).await.str("invitation_link");
+    let path = format!("{}/with/corp", &link[link.find("/invitation/").unwrap()..]);
+    says(&issuer, ada, 0, None).await;
+    let mut person = Person::at(&server);
+    person.by(&issuer, &path).await.leads_to(&format!("/console/{}", acme.id));
+    let given = code_of(&mut person).await;
+    let session = session_of(&server, &given).await;
+    let (authenticator, _, session) = set_up(&server, &session).await;
+    let hour_ago = Some(json!(server.clock.now().seconds() - 3_600));
+    for (auth_time, has_password) in [(Some(Value::Null), false), (hour_ago.clone(), false), (hour_ago, true)] {
+        if has_password {
+            server.put("/account/password", &session, json!({ "password": PASSWORD })).await.expect(204);
+        }
+        server.advance(STEP * SECOND).await;
+        let what = format!("{auth_time:?} {has_password}");
+        says(&issuer, ada, 0, auth_time).await;
+        let mut person = Person::at(&server);
+        person.by(&issuer, WITH).await.leads_to("/sign-in/code");
+        person.get("/sign-in/code").await;
+        person.post("/sign-in/code", &[("otp", &authenticator.code(&server, 0))]).await.leads_to("/");
+        // Where the account has a password, a code alone is no proof anew: not at a session, and not here.
+        let unlink = page_that_unlinks(&mut person).await;
+        let page = person.get(&unlink).await.says(200, "Unlink this identity?");
+        assert_eq!(page.html.contains("name=\"otp\""), has_password, "{what}: {}", page.html);
+    }
 }

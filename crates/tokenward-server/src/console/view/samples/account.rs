@@ -32,7 +32,7 @@ pub fn account() -> Vec<(String, String)> {
             pages.push(($name.into(), $page.render().unwrap()));
         };
     }
-    let corp = || ProviderLink { name: "Acme Login".into(), href: "/sign-in/with/corp".into() };
+    let corp = || ProviderLink { name: "Acme Login".into(), href: "/sign-in/with/corp".into(), icon: String::new() };
     let session = |n, client: &str, current: bool| SessionRow {
         id: id(n),
         client: client.into(),

@@ -15,7 +15,11 @@ pub fn command_line() -> Vec<(String, String)> {
         organizations: vec![choice("", "All of mine", true), choice(&id(1), "Acme", false)],
         hours: vec![choice("1", "1 hour", false), choice("12", "12 hours", true)],
         password: proof_fields(),
-        provers: vec![ProviderLink { name: "Acme Login".into(), href: "/console/account/prove/acme?next=%2F".into() }],
+        provers: vec![ProviderLink {
+            name: "Acme Login".into(),
+            href: "/console/account/prove/acme?next=%2F".into(),
+            icon: String::new(),
+        }],
         account: "owner@acme.example".into(),
         error: None,
     };

@@ -165,7 +165,7 @@ pub fn pages() -> Vec<(String, String)> {
         notice: None,
     };
     page!("sign-in", sign_in);
-    let corp = || ProviderLink { name: "Acme Login".into(), href: "/sign-in/with/corp".into() };
+    let corp = || ProviderLink { name: "Acme Login".into(), href: "/sign-in/with/corp".into(), icon: String::new() };
     page!(
         "sign-in-providers",
         SignInPage {

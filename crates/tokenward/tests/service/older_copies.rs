@@ -1,0 +1,120 @@
+//! What an older copy of the database gives nobody back: links of invitations that were spent, replaced or withdrawn since, rules of
+//! a provider that were taken out, and sessions by a typed code in an organization that refuses them since.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+use tokenward_server::config::Config;
+
+use crate::nodes::{PATIENCE, database, node_config};
+use crate::oidc;
+use crate::oidc::rules::ruled;
+use crate::other_log::{copy_database, postgres, run_in_background};
+use crate::process::text;
+use crate::support::{Organization, PASSWORD, Server};
+
+/// The path of an invitation, and the secret of its link.
+type Link = (String, String);
+
+async fn invited(server: &Server, acme: &Organization, name: &str) -> Link {
+    let body = json!({ "email": format!("{name}@acme.example"), "role_id": server.role(acme, "viewer").await });
+    let invited = server.post(&acme.path("inviteMember"), &acme.owner, body).await.expect(201);
+    let secret = invited["invitation_link"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    (acme.path(&format!("inviteMember/{}", invited["id"].as_str().unwrap())), secret)
+}
+
+async fn accepted(server: &Server, (path, secret): &Link) -> u16 {
+    server.post(path, "", json!({ "secret": secret, "password": PASSWORD })).await.status.as_u16()
+}
+
+/// A configuration with a provider that says groups. Nobody asks it anything.
+fn config(directory: &Path) -> Config {
+    oidc::config(directory, "http://127.0.0.1:9", &[("GROUPS_CLAIM", "groups")])
+}
+
+/// Four invitations: of one that will be withdrawn, of one that will be sent again, of somebody who will have come and gone, and of
+/// one that waits.
+async fn before_the_copy(server: &Server, acme: &Organization) -> [Link; 4] {
+    ruled(server, acme, &[("staff", "admin"), ("all", "viewer")]).await.expect(200);
+    [
+        invited(server, acme, "withdrawn").await,
+        invited(server, acme, "resent").await,
+        invited(server, acme, "left").await,
+        invited(server, acme, "waits").await,
+    ]
+}
+
+async fn after_the_copy(server: &Server, acme: &Organization, [withdrawn, resent, left, _]: &[Link; 4]) {
+    let taken_back = server.delete(&withdrawn.0, &acme.owner).await;
+    assert!(taken_back.status.is_success(), "{}", taken_back.text);
+    server.post(&format!("{}/resend", resent.0), &acme.owner, json!({})).await.expect(200);
+    assert_eq!(accepted(server, left).await, 201);
+    let session = server.sign_in("left@acme.example", PASSWORD).await;
+    let user = server.get("/account", &session).await.str("id");
+    let removed =
+        server.call(Method::DELETE, &acme.path("member"), &acme.owner, Some(json!({ "user_id": user }))).await;
+    assert!(removed.status.is_success(), "{}", removed.text);
+    ruled(server, acme, &[("all", "viewer")]).await.expect(200);
+    let body = json!({ "name": "Acme", "forbids_device": true });
+    server.put(&acme.path(""), &acme.owner, body).await.expect(200);
+}
+
+async fn in_the_older_copy(server: &Server, acme: &Organization, [withdrawn, resent, left, waits]: &[Link; 4]) {
+    for link in [withdrawn, resent, left] {
+        assert_eq!(accepted(server, link).await, 404, "{}", link.0);
+    }
+    assert_eq!(accepted(server, waits).await, 201, "nobody took this one back");
+    assert_eq!(server.get(&acme.path(""), &acme.owner).await.expect(200)["forbids_device"], json!(true));
+    let rules = server.get(&acme.path("signInRules"), &acme.owner).await.expect(200);
+    let rules = rules["rules"].as_array().unwrap();
+    assert!(rules.len() == 1 && rules[0]["value"] == "all", "{rules:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_link_of_an_invitation_comes_back_and_no_session_by_a_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let with = config(directory.path());
+    let (server, acme) = Server::with_owner_and(directory, with).await;
+    let links = before_the_copy(&server, &acme).await;
+    let directory = server.stop().await;
+    let copy = tempfile::tempdir().unwrap();
+    copy_database(directory.path(), copy.path());
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    after_the_copy(&server, &acme, &links).await;
+    let directory = server.stop().await;
+    copy_database(copy.path(), directory.path());
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    in_the_older_copy(&server, &acme, &links).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_link_of_an_invitation_comes_back_and_no_session_by_a_code_on_postgres() {
+    let url = database().await;
+    let kept = tempfile::tempdir().unwrap();
+    let provider = config(kept.path()).oidc;
+    let with = || Config { pepper: None, oidc: provider.clone(), ..node_config(kept.path(), "a", &url) };
+    let (server, acme) = Server::with_owner_and(tempfile::tempdir().unwrap(), with()).await;
+    let links = before_the_copy(&server, &acme).await;
+    let dumps = tempfile::tempdir().unwrap();
+    let dump = dumps.path().join("dump");
+    postgres("pg_dump", &["--format=custom", "--file", text(&dump), &url]);
+    after_the_copy(&server, &acme, &links).await;
+    server.stop().await;
+    let restore = ["--single-transaction", "--clean", "--if-exists", "--dbname", &url, text(&dump)];
+    postgres("pg_restore", &restore);
+    let said = run_in_background(&["restore", "--database", &url, "--data-dir", text(kept.path())]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+
+    let server = Server::start_with(tempfile::tempdir().unwrap(), with()).await;
+    // Whoever may not have heard of what was put back has stopped first.
+    let begun = Instant::now();
+    while server.get("/readyz", "").await.status != 200 {
+        assert!(begun.elapsed() < PATIENCE, "it does not load");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    in_the_older_copy(&server, &acme, &links).await;
+}
