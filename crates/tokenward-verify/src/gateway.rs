@@ -234,6 +234,14 @@ pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(Header, &str)
     })
 }
 
+/// Whose token came with a held request, where it has a policy that may take long: then it is to be decided on a thread that may
+/// take its time.
+#[must_use]
+pub fn takes_long(verifier: &Verifier, held: &Held<'_>) -> Option<Uuid> {
+    let credential = held.credential.as_ref().ok()?;
+    held.target.path.and_then(|_| verifier.takes_long(credential.text(), held.client))
+}
+
 /// What a held request says.
 #[derive(Default)]
 struct ReadHeaders<'a> {

@@ -27,7 +27,7 @@ pub(super) async fn role_choices(
     let directory = Arc::clone(&*person.app.verifier.directory());
     let grant = grant.clone();
     // As many roles as an organization may have, each compared with the own one.
-    let (built_in, custom) = heavy::run(move || {
+    let (built_in, custom) = heavy::run(grant.organization(), move || {
         let organization = directory.organization(grant.organization());
         let description = |role: &Role| described.get(&role.id).cloned().filter(|text| !text.is_empty());
         let choice = |role: &Arc<Role>| RoleChoice {
