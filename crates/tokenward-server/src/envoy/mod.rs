@@ -97,7 +97,7 @@ impl Gate {
         let live = self.0.live();
         let held = held(&live.gateways, peer, attributes, http).ok()?;
         let large = http.raw_body.len().max(http.body.len()) > heavy::BODY;
-        gateway::takes_long(&self.0.verifier, &held).or(held.scope.organization.filter(|_| large))
+        gateway::takes_long(&self.0.verifier, &held).or(held.scope.organization().filter(|_| large))
     }
 
     /// `sent` came with the question, not with the request that Envoy holds.
