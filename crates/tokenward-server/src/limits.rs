@@ -383,6 +383,8 @@ limits! {
         "Writes of one organization to the database at once; others of it wait. Tokens that are made or deleted share one.";
     SHARE_WAIT = setting "organization_wait_ms" 10_000, Milliseconds,
         "How long such a read or write waits for its turn.";
+    ORGANIZATION_WAITING = fixed "organization_waiting" 4_096, Count,
+        "Reads and writes of one organization that wait so, and, counted apart, tokens to be made or deleted.";
     LARGE_WORKS = fixed "large_works_waiting" 64, Count,
         "Large bodies, batches and documents of one organization, or of the clients at one address, that wait for a processor; half of the processors, one at least, work for it at once.";
     LARGE_WORK_WAIT = fixed "large_work_wait_ms" 30_000, Milliseconds,

@@ -291,7 +291,8 @@ fn effective(effect: &Effect) -> Option<String> {
     }
 }
 
-fn at(position: Position, effect: &Effect, mut response: Response) -> Response {
+/// The answer with the place of a write in the log, and where it counts.
+pub(super) fn at(position: Position, effect: &Effect, mut response: Response) -> Response {
     // A UUID, a slash and digits are always a header value.
     if let Ok(value) = HeaderValue::from_str(&position.to_string()) {
         response.headers_mut().insert("tokenward-position", value);

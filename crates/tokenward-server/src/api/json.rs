@@ -30,6 +30,16 @@ pub(super) async fn listed<T: Serialize + 'static>(
     Ok(response(body.map_err(Error::internal)?))
 }
 
+/// The same of what was done: that is never answered as if it were not, because others of its organization have much to do.
+pub(super) async fn done<T: Serialize + 'static>(
+    entries: usize,
+    make: impl FnOnce() -> T + Send + 'static,
+) -> Result<Response> {
+    let written = move || serde_json::to_vec(&make());
+    let body = if entries <= FEW { written() } else { heavy::inside(written).await? };
+    Ok(response(body.map_err(Error::internal)?))
+}
+
 /// Writes a text in quotes.
 pub(super) fn string(to: &mut Vec<u8>, text: &str) -> Result<()> {
     // Without a way out in the middle the compiler looks at many bytes at once. RFC 8259 §7: only these need an escape.

@@ -266,12 +266,12 @@ fn body_of<'a>(request: &'a VerifyRequest<'_>) -> RequestBody<'a> {
 
 /// Is it about a request that is shown to a policy which may take long? Nothing is decided before that is known: a decision
 /// counts.
-fn check_time(asked: &DirectRequest<'_>, organization: Uuid, questions: &[VerifyRequest<'_>]) -> Result<(), Unanswered> {
+fn check_time(asked: &DirectRequest<'_>, whose: Uuid, questions: &[VerifyRequest<'_>]) -> Result<(), Unanswered> {
     let takes_long = |it: &VerifyRequest<'_>| {
         it.request.is_some() && asked.app.verifier.takes_long(&it.token.0, it.remote_ip).is_some()
     };
     if !asked.aside && questions.iter().any(takes_long) {
-        return Err(Unanswered::TakesLong(organization));
+        return Err(Unanswered::TakesLong(whose));
     }
     Ok(())
 }

@@ -337,8 +337,8 @@ pub(super) async fn explained(app: &Arc<App>, grant: &Grant, decisions: Vec<Kept
         tokens::names(reader.conn(), grant, &ids).await?
     };
     let (app, id) = (Arc::clone(app), grant.organization());
-    // Roles are compared with one another: not where others wait for their answers.
-    heavy::run(id, move || explained_now(&app, id, decisions, &names)).await
+    // Roles are compared with one another: not where others wait for their answers, and behind those who do. It takes no lock.
+    heavy::aside(id, move || explained_now(&app, id, decisions, &names)).await
 }
 
 /// The same with the names of the tokens, by what is in memory.
