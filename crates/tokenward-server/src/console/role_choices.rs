@@ -23,7 +23,8 @@ pub(super) async fn role_choices(
 ) -> Result<RoleChoices> {
     let described: HashMap<Uuid, String> =
         roles::brief(&person.app, grant).await?.into_iter().map(|(id, _, description)| (id, description)).collect();
-    let offered = roles::available(&person.app, grant)?;
+    let (app, own) = (Arc::clone(&person.app), grant.clone());
+    let offered = heavy::run(grant.organization(), move || roles::available(&app, &own)).await??;
     let directory = Arc::clone(&*person.app.verifier.directory());
     let grant = grant.clone();
     // As many roles as an organization may have, each compared with the own one.
