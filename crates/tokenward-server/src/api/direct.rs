@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 use axum::{BoxError, Router};
@@ -202,7 +202,12 @@ impl Direct {
                 let (app, request, body) = (&*app, &*request, &*body);
                 answer(&DirectRequest { app, organization, request, peer, body, trace, aside: true })
             };
-            match heavy::run(lane, ask).await? {
+            let answered = match heavy::run(lane, ask).await {
+                // A gateway knows no 503, and one that takes it for a failure may let the request through.
+                Err(error) if self.method.is_none() => return Ok(ApiError(error).with_status(StatusCode::FORBIDDEN)),
+                answered => answered?,
+            };
+            match answered {
                 Err(Unanswered::Behind(position)) if !waited => {
                     receipts::until_known(&self.guard.app, position).await?;
                     waited = true;
