@@ -407,6 +407,25 @@ impl Organization {
         self.apis.values().flat_map(|routes| routes.permissions()).collect()
     }
 
+    /// How many permissions the routes of all APIs name: what it costs to go through them.
+    #[must_use]
+    pub fn named_by_routes(&self) -> usize {
+        self.apis.values().map(|routes| routes.named()).sum()
+    }
+
+    /// The line of one of its own roles, if [`scope_line`](Self::scope_line) has made it and it is kept.
+    #[must_use]
+    pub fn kept_scope_line(&self, role: &Role) -> Option<&str> {
+        self.scope_lines.kept(self.own_number(role)?)
+    }
+
+    /// The number of a role that is one of its own. What a narrowed token may use of a role has the role's id, and is another
+    /// one.
+    fn own_number(&self, role: &Role) -> Option<u32> {
+        let is_own = |number: &u32| self.numbered_role(*number).is_some_and(|own| std::ptr::eq(&**own, role));
+        self.role_number(role.id).filter(is_own)
+    }
+
     /// What a role may do, as one line of words in order: the permissions that it names, and what `*` means of the routes that
     /// there are. That of one of its own roles is made once.
     #[must_use]
@@ -417,10 +436,7 @@ impl Organization {
             let words: BTreeSet<String> = role.permissions().into_iter().chain(of_routes).collect();
             words.into_iter().collect::<Vec<_>>().join(" ")
         };
-        // What a narrowed token may use of a role has the role's id, and is another one.
-        let is_own = |number: &u32| self.numbered_role(*number).is_some_and(|own| std::ptr::eq(&**own, role));
-        let number = self.role_number(role.id).filter(is_own);
-        let kept = number.and_then(|number| self.scope_lines.line(number, self.roles.len(), make));
+        let kept = self.own_number(role).and_then(|number| self.scope_lines.line(number, self.roles.len(), make));
         kept.map_or_else(|| make().into(), Cow::Borrowed)
     }
 

@@ -312,10 +312,8 @@ impl Kind {
             | Self::OrganizationUpdated
             | Self::MemberAdded
             | Self::InvitationCreated
-            | Self::InvitationResent
             | Self::InvitationAccepted
             // What an invitation may is asked from its row.
-            | Self::InvitationDeleted
             | Self::RoleCreated
             | Self::TokenCreated
             | Self::TokenEnabled
@@ -334,7 +332,6 @@ impl Kind {
             // It is asked when an end is set, and ends nothing by itself.
             | Self::TokenPolicyUpdated
             // A membership follows at the next sign-in, with an event of its own.
-            | Self::SignInRulesUpdated
             | Self::ProjectCreated
             | Self::ProjectUpdated
             | Self::EnvironmentCreated

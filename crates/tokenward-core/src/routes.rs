@@ -99,6 +99,8 @@ pub struct Routes {
     capitals: bool,
     /// What routes need; many need the same.
     needs: Vec<Needs>,
+    /// How many permissions are named there.
+    named: usize,
 }
 
 /// By method, the routers of its paths: one, and more only where paths in lower case cannot be in one.
@@ -126,7 +128,7 @@ impl Routes {
     pub fn compile(id: Uuid, rules: impl Into<Rules>, routes: &[Route]) -> Result<Self, RouteFault> {
         let (rules, exact, needs) = (rules.into(), Table::new(), Vec::new());
         let folded = (!rules.readings.has(Reading::Capitals)).then(Table::new);
-        let mut compiled = Self { id, rules, exact, folded, capitals: false, needs };
+        let mut compiled = Self { id, rules, exact, folded, capitals: false, needs, named: 0 };
         let mut folded: HashMap<(&str, String), u32> = HashMap::new();
         let mut numbers: HashMap<&Needs, u32> = HashMap::new();
         let mut shapes: HashMap<String, u32> = HashMap::new();
@@ -176,6 +178,7 @@ impl Routes {
             }
             folded.insert((&route.method, lower), number);
         }
+        compiled.named = compiled.permissions().count();
         Ok(compiled)
     }
 
@@ -200,6 +203,12 @@ impl Routes {
     /// What routes need, each at least once.
     pub fn permissions(&self) -> impl Iterator<Item = &RequiredPermission> {
         self.needs.iter().flat_map(Needs::permissions)
+    }
+
+    /// How many that are: what it costs to go through them.
+    #[must_use]
+    pub fn named(&self) -> usize {
+        self.named
     }
 
     /// What a request takes. `path` is as the client sent it; a query behind `?` does not count.

@@ -20,6 +20,11 @@ impl Clone for ScopeLines {
 }
 
 impl ScopeLines {
+    /// The line of the role with this number, if it was made and is kept.
+    pub(crate) fn kept(&self, number: u32) -> Option<&str> {
+        self.0.get()?.get(number as usize)?.get()?.as_deref()
+    }
+
     /// The line of the role with this number, of so many roles; `None` where it is none to keep.
     pub(crate) fn line(&self, number: u32, of: usize, make: impl FnOnce() -> String) -> Option<&str> {
         let lines = self.0.get_or_init(|| std::iter::repeat_with(OnceLock::new).take(of).collect());
@@ -49,9 +54,16 @@ mod tests {
         };
         let (first, again) = (line(&directory), line(&directory));
         assert_eq!(first, again, "the same text at the same place");
+        let kept = |directory: &Directory| {
+            let own = directory.organization(id).unwrap();
+            own.kept_scope_line(own.role(viewer).unwrap()).map(str::to_owned)
+        };
+        assert_eq!(kept(&directory).as_ref(), Some(&first.1));
+        assert_eq!(kept(&directory.clone()).as_ref(), Some(&first.1), "nothing has changed");
         assert_eq!(first.1, "orders:read organization:read");
         let before = directory.clone();
         directory.put_role(id, Role::custom(viewer, "r", &["invoices:read"], Default::default()).unwrap());
+        assert_eq!(kept(&directory), None, "it is not made by looking for it");
         assert_eq!(line(&directory).1, "invoices:read organization:read");
         assert_eq!(line(&before).1, first.1);
     }
@@ -66,6 +78,7 @@ mod tests {
         let role = own.role(admin).unwrap();
         let whole = own.scope_line(role).into_owned();
         let narrowed = role.narrowed(&Scope::parse(&["token:read"]).unwrap());
+        assert_eq!(own.kept_scope_line(&narrowed), None);
         assert_eq!(own.scope_line(&narrowed), "token:read");
         assert_eq!(own.scope_line(role), whole.as_str());
     }

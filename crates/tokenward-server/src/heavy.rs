@@ -1,13 +1,15 @@
 //! Work that takes a processor for milliseconds: never on a thread of the runtime, where it would keep everybody else
-//! waiting, and as many at once as there are processors.
+//! waiting, and as many at once as there are processors. One organization has at most half of them: see [`Lane`].
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokenward_core::{Error, Result};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
 use tracing::Span;
+
+pub(crate) use crate::fair::Lane;
+use crate::fair::{Fair, FairTurn};
 
 /// From this size on, reading a body and answering it is such work: half a millisecond of it.
 pub(crate) const BODY: usize = 32 * 1024;
@@ -16,8 +18,10 @@ pub(crate) const BODY: usize = 32 * 1024;
 /// something to do, and all that nobody else wants.
 const STAND_BACK: i32 = 10;
 
-static TURNS: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
+static TURNS: LazyLock<Fair> = LazyLock::new(|| {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Fair::new(processors, (processors / 2).max(1))
+});
 
 /// How long such a thread waits for the next work.
 const STAYS: Duration = Duration::from_secs(60);
@@ -36,9 +40,22 @@ static STANDING_BACK: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
 });
 
 /// Does it on a thread that may take its time: what looks things up that others look up too. Who holds a lock must not be
-/// slower than those who wait for it.
-pub(crate) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let turn = TURNS.acquire().await.map_err(Error::internal)?;
+/// slower than those who wait for it. `lane` says whose work it is.
+pub(crate) async fn run<T: Send + 'static>(
+    lane: impl Into<Lane>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let turn = TURNS.turn(lane.into()).await?;
+    in_turn(Some(turn), work).await
+}
+
+/// The same without a turn, for whoever holds what others wait for, such as a transaction: that must not be held any longer
+/// because others have much to do.
+pub(crate) async fn inside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    in_turn(None, work).await
+}
+
+async fn in_turn<T: Send + 'static>(turn: Option<FairTurn>, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let span = Span::current();
     let done = tokio::task::spawn_blocking(move || {
         let done = span.in_scope(work);
@@ -49,9 +66,12 @@ pub(crate) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
 }
 
 /// Does it on a thread that stands back: what depends on its arguments alone and holds no lock, such as reading a large
-/// document.
-pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let turn = TURNS.acquire().await.map_err(Error::internal)?;
+/// document. `lane` says whose work it is.
+pub(crate) async fn aside<T: Send + 'static>(
+    lane: impl Into<Lane>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let turn = TURNS.turn(lane.into()).await?;
     aside_in(turn, work).await
 }
 
@@ -77,17 +97,19 @@ pub(crate) async fn aside_in<T: Send + 'static>(
 mod tests {
     use std::sync::mpsc;
 
+    use tokio::sync::Semaphore;
+
     use super::*;
 
     #[tokio::test]
     async fn what_can_wait_stands_back_alone() {
         let nice = || rustix::process::getpriority_process(None).unwrap();
         let before = nice();
-        assert_eq!(aside(nice).await.unwrap(), STAND_BACK.max(before));
-        assert_eq!((run(nice).await.unwrap(), nice()), (before, before));
-        let panicked = aside(|| -> () { panic!("on purpose") }).await;
+        assert_eq!(aside(Lane::Own, nice).await.unwrap(), STAND_BACK.max(before));
+        assert_eq!((run(Lane::Own, nice).await.unwrap(), nice()), (before, before));
+        let panicked = aside(Lane::Own, || -> () { panic!("on purpose") }).await;
         assert!(panicked.is_err());
-        assert_eq!(aside(|| 7).await.unwrap(), 7, "and its turn is there again");
+        assert_eq!(aside(Lane::Own, || 7).await.unwrap(), 7, "and its turn is there again");
     }
 
     #[tokio::test]

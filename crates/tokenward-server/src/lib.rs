@@ -6,6 +6,7 @@ mod coming;
 pub mod config;
 pub(crate) mod console;
 pub(crate) mod envoy;
+mod fair;
 mod files;
 #[cfg(fuzzing)]
 pub mod fuzzed;

@@ -385,6 +385,14 @@ limits! {
         "Writes of one organization to the database at once; others of it wait. Tokens that are made or deleted share one.";
     SHARE_WAIT = setting "organization_wait_ms" 10_000, Milliseconds,
         "How long such a read or write waits for its turn.";
+    ORGANIZATION_WAITING = fixed "organization_waiting" 4_096, Count,
+        "Reads and writes of one organization that wait so, and, counted apart, tokens to be made or deleted.";
+    LARGE_WORKS = fixed "large_works_waiting" 64, Count,
+        "Large bodies, batches and documents of one organization, or of the clients at one address, that wait for a processor; half of the processors, one at least, work for it at once.";
+    LARGE_WORK_WAIT = fixed "large_work_wait_ms" 30_000, Milliseconds,
+        "How long each of them waits.";
+    HANDSHAKES = fixed "handshakes_per_address" 16, Count,
+        "Connections of one client address (IPv6: one /64) that make their TLS handshake at once; others of it wait.";
     RECEIPT_WAIT = setting "receipt_wait_ms" 1_000, Milliseconds,
         "How long what takes something away waits until it counts on every node, where the request does not say so itself.";
     RECEIPT_WAIT_MOST = fixed "receipt_wait_most_ms" 30_000, Milliseconds,

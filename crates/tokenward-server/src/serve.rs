@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tokenward_core::{Clock, Error, Random};
 use tokenward_store::address::DatabaseAddress;
@@ -344,6 +344,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(console::router(app))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn(api::hold_body))
         .layer(from_fn_with_state(Arc::clone(app), api::policy_gate))
         .layer(from_fn_with_state(Arc::clone(app), telemetry::access_log))
         .with_state(Arc::clone(app))

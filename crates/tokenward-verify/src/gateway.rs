@@ -123,6 +123,12 @@ pub struct Scope<'a> {
 const PARAMETERS: [&str; 4] = ["organization", "api", "permission", "identity"];
 
 impl<'a> Scope<'a> {
+    /// The organization on whose behalf is asked, where that is said.
+    #[must_use]
+    pub fn organization(&self) -> Option<Uuid> {
+        self.organization
+    }
+
     /// Reads `organization`, and one of `api`, `permission` and `identity=any`. Anything else is an error: a misspelt
     /// `permission` must not turn into a question that is easier to pass, and neither must one that was forgotten.
     pub fn read(pairs: impl Iterator<Item = (impl AsRef<str>, impl Into<Cow<'a, str>>)>) -> Result<Self> {
@@ -232,6 +238,14 @@ pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(Header, &str)
         }
         _ => error,
     })
+}
+
+/// Whose token came with a held request, where it has a policy that may take long: then it is to be decided on a thread that may
+/// take its time.
+#[must_use]
+pub fn takes_long(verifier: &Verifier, held: &Held<'_>) -> Option<Uuid> {
+    let credential = held.credential.as_ref().ok()?;
+    held.target.path.and_then(|_| verifier.takes_long(credential.text(), held.client))
 }
 
 /// What a held request says.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use tokenward_api::apis::{ApiChanges, ApiDetail, ApiDocument, ApiItem, ApiList, RoleReach, RouteBody, RouteChange};
 use tokenward_core::caller::Grant;
@@ -17,15 +17,16 @@ use tokio::sync::mpsc;
 
 use super::endpoint::{Endpoint, delete, get, put};
 use super::error::ApiError;
-use super::extract::{Params, Precondition, tagged, unread, written, written_empty};
+use super::extract::{Params, Precondition, at, tagged, unread, written_empty};
+use super::json;
 use super::paging::{Paging, cut};
 use super::right::On;
 use super::understood::QueryKind;
 use crate::body::{Bounds, Unread};
 use crate::coming::{Budget, Coming};
 use crate::limits::{DISCARDED_BYTES, DOCUMENT_BYTES, DOCUMENT_TIME, WHOLE_DOCUMENT_BYTES};
-use crate::service::App;
 use crate::service::apis::{self, Api, ApiWithRoutes, Effect, Format, KeptRoute, Piece, Said, Text};
+use crate::service::{App, Written};
 
 fn item(api: Api) -> ApiItem {
     ApiItem {
@@ -142,7 +143,8 @@ async fn show(
     Path((_, name)): Path<(Uuid, String)>,
 ) -> Result<Response, ApiError> {
     let shown = apis::get(&app, &grant, &name).await?;
-    Ok(tagged(shown.api.updated_at, Json(detail(shown))))
+    let (version, routes) = (shown.api.updated_at, shown.routes.len());
+    Ok(tagged(version, json::listed(grant.organization(), routes, move || detail(shown)).await?))
 }
 
 async fn replace(
@@ -167,11 +169,15 @@ async fn replace(
     let answer = async {
         if query.dry_run == Some(true) {
             let (shown, effect) = apis::preview(&app, &grant, name, format, document, said).await?;
-            return Ok(Json(ApiDetail { changes: Some(changes(effect)), ..detail(shown) }).into_response());
+            let routes = shown.routes.len();
+            let told = move || ApiDetail { changes: Some(changes(effect)), ..detail(shown) };
+            return Ok(json::listed(grant.organization(), routes, told).await?);
         }
         let put = apis::put(&app, grant.clone(), name, format, document, said, if_match).await?;
-        let version = put.value.api.updated_at;
-        Ok(tagged(version, written(StatusCode::OK, put, detail)))
+        let Written { value, position, effect } = put;
+        let (version, routes) = (value.api.updated_at, value.routes.len());
+        let told = json::done(routes, move || detail(value)).await?;
+        Ok(tagged(version, at(position, &effect, told)))
     };
     match rest {
         None => answer.await,

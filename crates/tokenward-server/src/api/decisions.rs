@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
+use axum::response::Response;
 use serde::Deserialize;
 use tokenward_api::decisions::{DecisionBody, DecisionList, ResourceBody, RoleReference, TokenReference};
 use tokenward_core::caller::{Caller, Grant};
@@ -17,6 +18,7 @@ use super::apis::single_or_several;
 use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
 use super::extract::Params;
+use super::json;
 use super::right::On;
 use super::understood::QueryKind;
 use crate::limits::DECISION_PAGE;
@@ -142,7 +144,7 @@ async fn list(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Params(query): Params<ListQuery>,
-) -> Result<Json<DecisionList>, ApiError> {
+) -> Result<Response, ApiError> {
     let limit = query.limit.unwrap_or(100);
     if !(1..=DECISION_PAGE.size()).contains(&limit) {
         let problem = format!("must be at least 1; {}", DECISION_PAGE.told(DECISION_PAGE.default));
@@ -178,9 +180,12 @@ async fn list(
         to,
     };
     let (results, last) = decisions::page(&app, &grant, &filter, limit, after.as_ref()).await?;
-    Ok(Json(DecisionList {
+    let since = app.verifier.remembers_since();
+    let list = move || DecisionList {
         next_cursor: last.map(|place| place.cursor()),
         results: results.into_iter().map(DecisionBody::from).collect(),
-        since: app.verifier.remembers_since(),
-    }))
+        since,
+    };
+    // What each route needs is told with it, which may be much.
+    Ok(json::listed(grant.organization(), usize::MAX, list).await?)
 }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 use axum::{BoxError, Router};
@@ -27,7 +27,7 @@ use super::extract::read;
 use super::form::{is_form, put_client_secret};
 use super::policy_gate::presents_policy_token;
 use super::right::{EndpointRight, RightGuard, asking_organization};
-use crate::heavy;
+use crate::heavy::{self, Lane};
 use crate::http::peer;
 use crate::metrics::Surface;
 use crate::service::{App, receipts};
@@ -46,6 +46,8 @@ pub(super) struct DirectRequest<'a> {
     pub body: &'a [u8],
     /// The trace that it is part of.
     pub trace: Option<TraceId>,
+    /// Is it answered on a thread that may take its time?
+    pub aside: bool,
 }
 
 impl DirectRequest<'_> {
@@ -72,6 +74,9 @@ pub(super) enum Unanswered {
     Failed(Error),
     /// It must know what stands at a position that this node has not come to. Then it is asked again.
     Behind(Position),
+    /// It may take longer than a thread of the runtime has. Nothing was decided yet; it is asked again on another one, in the
+    /// turn of this organization.
+    TakesLong(Uuid),
 }
 
 impl From<Error> for Unanswered {
@@ -85,6 +90,7 @@ impl From<Unanswered> for Error {
         match why {
             Unanswered::Failed(error) => error,
             Unanswered::Behind(_) => Self::behind(),
+            Unanswered::TakesLong(_) => Self::internal("what may take its time was told not to"),
         }
     }
 }
@@ -163,31 +169,45 @@ impl Direct {
             _ => Bytes::new(),
         };
         let trace = traces::present();
+        // A large batch without an organization is in the turn of its client.
+        let mut lane = organization.map_or_else(|| Lane::client(peer), Lane::from);
         if body.len() <= heavy::BODY {
             let app = &self.guard.app;
             let ask = || {
                 let timed = app.metrics.decision_begins();
+                let (request, body) = (&parts, &*body);
                 let answer =
-                    (self.answer)(&DirectRequest { app, organization, request: &parts, peer, body: &body, trace });
+                    (self.answer)(&DirectRequest { app, organization, request, peer, body, trace, aside: false });
                 app.metrics.decision_ends(timed);
                 answer
             };
-            return match ask() {
+            let answered = match ask() {
                 Err(Unanswered::Behind(position)) => {
                     receipts::until_known(app, position).await?;
-                    Ok(ask()?)
+                    ask()
                 }
-                answered => Ok(answered?),
+                answered => answered,
             };
+            match answered {
+                Err(Unanswered::TakesLong(whose)) => lane = whose.into(),
+                answered => return Ok(answered?),
+            }
         }
-        // A large batch.
+        // A large batch, or a slow policy.
         let (parts, mut waited) = (Arc::new(parts), false);
         loop {
             let (app, answer) = (Arc::clone(&self.guard.app), self.answer);
             let (request, body) = (Arc::clone(&parts), body.clone());
-            let ask =
-                move || answer(&DirectRequest { app: &app, organization, request: &request, peer, body: &body, trace });
-            match heavy::run(ask).await? {
+            let ask = move || {
+                let (app, request, body) = (&*app, &*request, &*body);
+                answer(&DirectRequest { app, organization, request, peer, body, trace, aside: true })
+            };
+            let answered = match heavy::run(lane, ask).await {
+                // A gateway knows no 503, and one that takes it for a failure may let the request through.
+                Err(error) if self.method.is_none() => return Ok(ApiError(error).with_status(StatusCode::FORBIDDEN)),
+                answered => answered?,
+            };
+            match answered {
                 Err(Unanswered::Behind(position)) if !waited => {
                     receipts::until_known(&self.guard.app, position).await?;
                     waited = true;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use serde::Deserialize;
@@ -20,6 +19,7 @@ use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
 use super::event_words::{EVENT_TYPES, ORIGINS, SUB_TARGET_TYPES, TARGET_TYPES};
 use super::extract::Params;
+use super::json;
 use super::pieces::{self, Piece};
 use super::right::On;
 use super::understood::{NO_MOMENT, QueryKind};
@@ -241,7 +241,7 @@ async fn targets(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Params(query): Params<EventQuery>,
-) -> Result<Json<TargetList>, ApiError> {
+) -> Result<Response, ApiError> {
     let level = match query.target_level_to_fetch.as_deref() {
         None | Some("") => events::TargetLevel::Target,
         Some("PROJECT") => events::TargetLevel::Project,
@@ -249,7 +249,10 @@ async fn targets(
     };
     let (filter, _) = query.read()?;
     let targets = events::targets(&app, &grant, &filter, level).await?;
-    Ok(Json(TargetList { targets: targets.into_iter().map(|(id, name)| EventTarget { id, name }).collect() }))
+    let list = move |targets: Vec<(Uuid, String)>| TargetList {
+        targets: targets.into_iter().map(|(id, name)| EventTarget { id, name }).collect(),
+    };
+    Ok(json::listed(grant.organization(), targets.len(), move || list(targets)).await?)
 }
 
 async fn list(

@@ -9,11 +9,11 @@ use tokenward_core::{Code, Error, Result};
 
 use super::direct::{DirectRequest, Unanswered};
 use super::endpoint::{Endpoint, direct_any};
-use super::forward_auth::{Said, answer};
+use super::forward_auth::{answer, check, check_time};
 use crate::http::{address, agent};
 use tokenward_verify::RequestBody;
 use tokenward_verify::credential::credential;
-use tokenward_verify::server::gateway::{self, Held, Scope, Target};
+use tokenward_verify::server::gateway::{Held, Scope, Target};
 
 /// What stands before the organization.
 const BELOW: &str = "/ext-authz/";
@@ -36,10 +36,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 fn ext_authz(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
-    Ok(answer(asked.app, true, |said| check(asked, said)))
+    let held = held(asked);
+    check_time(asked, &held)?;
+    Ok(answer(asked.app, true, |said| check(asked.app, &held?, said)))
 }
 
-fn check(asked: &DirectRequest<'_>, said: &mut Said) -> Result<()> {
+fn held<'a>(asked: &DirectRequest<'a>) -> Result<Held<'a>> {
     let DirectRequest { app, request, peer, trace, .. } = *asked;
     let live = app.live();
     let settings = &live.gateways;
@@ -55,7 +57,7 @@ fn check(asked: &DirectRequest<'_>, said: &mut Said) -> Result<()> {
     let (scope, path) = read(target)?;
     let headers = &request.headers;
     let sent = headers.iter().filter_map(|(name, value)| Some((settings.place(name.as_str())?, value.as_bytes())));
-    let held = Held {
+    Ok(Held {
         scope,
         credential: credential(sent),
         target: Target { method: Some(request.method.as_str().as_bytes()), path: Some(path.as_bytes()) },
@@ -64,9 +66,7 @@ fn check(asked: &DirectRequest<'_>, said: &mut Said) -> Result<()> {
         client: address(headers, peer, &settings.trusted),
         agent: agent(headers),
         trace,
-    };
-    said.brownout = gateway::check(&app.verifier, &held, |header, value| said.add(header, value))?;
-    Ok(())
+    })
 }
 
 /// On whose behalf and for what is asked, and the path and query of the held request. They are divided from the left: what

@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use axum::Json;
 use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokenward_api::objects::{self, Objects};
 use tokenward_core::Time;
+use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::Position;
 use tokenward_verify::credential::bearer;
@@ -34,11 +35,22 @@ impl<S: Send + Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for Bo
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let lane = lane(request.extensions());
         let body = read(request.into_body()).await?;
         if body.len() <= heavy::BODY {
             return Ok(Self(parse(&body)?));
         }
-        Ok(Self(heavy::aside(move || parse(&body)).await??))
+        Ok(Self(heavy::aside(lane, move || parse(&body)).await??))
+    }
+}
+
+/// In whose turn the large work of a request is done, as far as its right was checked: its organization's, or that of its
+/// credential, or of its client.
+pub(super) fn lane(of: &Extensions) -> heavy::Lane {
+    match (of.get::<Grant>(), of.get::<Caller>()) {
+        (Some(grant), _) => grant.organization().into(),
+        (None, Some(caller)) => caller.token_organization().unwrap_or(caller.credential_id()).into(),
+        (None, None) => heavy::Lane::client(peer(of)),
     }
 }
 
@@ -49,10 +61,16 @@ impl<S: Send + Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for Op
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let lane = lane(request.extensions());
         let body = read(request.into_body()).await?;
         // Some clients write `null` where they have nothing to say.
-        let nothing = body.is_empty() || body.trim_ascii() == b"null";
-        Ok(Self(if nothing { None } else { Some(parse(&body)?) }))
+        if body.is_empty() || body.trim_ascii() == b"null" {
+            return Ok(Self(None));
+        }
+        if body.len() <= heavy::BODY {
+            return Ok(Self(Some(parse(&body)?)));
+        }
+        Ok(Self(Some(heavy::aside(lane, move || parse(&body)).await??)))
     }
 }
 
@@ -273,7 +291,8 @@ fn effective(effect: &Effect) -> Option<String> {
     }
 }
 
-fn at(position: Position, effect: &Effect, mut response: Response) -> Response {
+/// The answer with the place of a write in the log, and where it counts.
+pub(super) fn at(position: Position, effect: &Effect, mut response: Response) -> Response {
     // A UUID, a slash and digits are always a header value.
     if let Ok(value) = HeaderValue::from_str(&position.to_string()) {
         response.headers_mut().insert("tokenward-position", value);

@@ -58,7 +58,15 @@ fn forward_auth(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
     let headers = &asked.request.headers;
     let passes_any_status =
         headers.contains_key(METHOD[0]) && !headers.keys().any(|it| it.as_str().starts_with("x-original-"));
-    Ok(answer(asked.app, passes_any_status, |said| check(asked, said)))
+    let held = held(asked);
+    check_time(asked, &held)?;
+    Ok(answer(asked.app, passes_any_status, |allowed| check(asked.app, &held?, allowed)))
+}
+
+/// Is it about a policy that may take long? Then it is asked on a thread that may take its time.
+pub(super) fn check_time(asked: &DirectRequest<'_>, held: &Result<Held<'_>>) -> Result<(), Unanswered> {
+    let whose = held.as_ref().ok().filter(|_| !asked.aside).and_then(|it| gateway::takes_long(&asked.app.verifier, it));
+    whose.map_or(Ok(()), |whose| Err(Unanswered::TakesLong(whose)))
 }
 
 /// What is said to an API of an allowed request: all values in one piece of memory.
@@ -116,7 +124,13 @@ pub(super) fn answer(app: &App, passes_any_status: bool, check: impl FnOnce(&mut
     }
 }
 
-fn check(asked: &DirectRequest<'_>, said_of_it: &mut Said) -> Result<()> {
+/// Decides about a held request, and notes what goes with it.
+pub(super) fn check(app: &App, held: &Held<'_>, said_of_it: &mut Said) -> Result<()> {
+    said_of_it.brownout = gateway::check(&app.verifier, held, |header, value| said_of_it.add(header, value))?;
+    Ok(())
+}
+
+fn held<'a>(asked: &DirectRequest<'a>) -> Result<Held<'a>> {
     let DirectRequest { app, request, peer, trace, .. } = *asked;
     let live = app.live();
     let settings = &live.gateways;
@@ -133,7 +147,7 @@ fn check(asked: &DirectRequest<'_>, said_of_it: &mut Said) -> Result<()> {
         }
         Target::default()
     };
-    let held = Held {
+    Ok(Held {
         scope: scope(request.uri.query().unwrap_or_default())?,
         credential,
         target,
@@ -142,9 +156,7 @@ fn check(asked: &DirectRequest<'_>, said_of_it: &mut Said) -> Result<()> {
         client: address(headers, peer, &settings.trusted),
         agent: agent(headers),
         trace,
-    };
-    said_of_it.brownout = gateway::check(&app.verifier, &held, |header, value| said_of_it.add(header, value))?;
-    Ok(())
+    })
 }
 
 /// On whose behalf the gateway asks, and for what.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -16,6 +15,7 @@ use tokenward_store::members::Member as Row;
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, tagged, written_empty};
+use super::json;
 use super::paging::{Paging, cut};
 use super::right::On;
 use crate::service::App;
@@ -120,10 +120,14 @@ async fn list(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Params(paging): Params<Paging>,
-) -> Result<Json<MemberList>, ApiError> {
+) -> Result<Response, ApiError> {
     let page = paging.of("member", grant.organization())?;
-    let (rows, next_cursor) = cut(page.as_ref(), members::list(&app, &grant).await?, |row| row.account_id);
-    Ok(Json(MemberList { results: rows.into_iter().map(member).collect(), next_cursor }))
+    let rows = members::list(&app, &grant).await?;
+    let list = move |rows| {
+        let (rows, next_cursor) = cut(page.as_ref(), rows, |row: &Row| row.account_id);
+        MemberList { results: rows.into_iter().map(member).collect(), next_cursor }
+    };
+    Ok(json::listed(grant.organization(), rows.len(), move || list(rows)).await?)
 }
 
 async fn set_role(

@@ -77,6 +77,7 @@ pub use endpoint::Endpoint;
 pub use error::ApiError;
 pub use openapi::fields_beside;
 pub use policy_gate::policy_gate;
+pub use prefer::hold_body;
 pub use right::{EndpointRight, On};
 pub use unrouted::{not_served, unknown_method, unknown_path};
 

@@ -12,11 +12,12 @@ use tokenward_api::Text;
 use tokenward_api::oauth::{
     ActiveToken, Introspection, IntrospectionBatch, IntrospectionBatchRequest, IntrospectionForm, TokenForm,
 };
+use tokenward_core::directory::Organization;
 use tokenward_core::nearest::nearest;
 use tokenward_core::permission::{Management, RequiredPermission};
 use tokenward_core::role::{Role, Target};
 use tokenward_core::routes::{Routes, Unknown};
-use tokenward_core::{Error, Result, Time};
+use tokenward_core::{Error, Result, Time, Uuid};
 use zeroize::Zeroize as _;
 
 use super::at_least;
@@ -186,39 +187,65 @@ fn answer(
             Some(found.ok_or_else(none)?)
         }
     };
-    let checked = app.verifier.check(token, &question, |answer| {
-        app.metrics.decided(Way::Introspect, &answer.decision);
-        let Some((found, own, role)) = answer.found.filter(|_| answer.decision.is_allow()) else {
-            return write(&INACTIVE, body);
-        };
-        let narrowed = found.scope().map(|scope| role.narrowed(scope));
-        let role = narrowed.as_ref().unwrap_or(role);
-        // A resource server compares words: what `*` means of the routes that there are is said in words.
-        let scope = api.map_or_else(|| own.scope_line(role), |api| scope_of(api, role).into());
-        // A token is not for an API of which it may use nothing.
-        if api.is_some_and(|api| scope.is_empty() && api.unknown() == Unknown::Deny) {
-            return write(&INACTIVE, body);
-        }
+    let told = |(token, name, expires_at): (Uuid, &str, Option<Time>), scope: Cow<'_, str>, body: &mut Vec<u8>| {
         let token = ActiveToken {
             scope,
-            client_id: found.token,
-            sub: found.token,
-            username: found.name().into(),
+            client_id: token,
+            sub: token,
+            username: name.into(),
             iss: app.public_url.as_str().into(),
             aud: audience.map(Into::into),
             token_type: "Bearer".into(),
             // The id holds the moment at which it was made (RFC 9562 §5.7).
-            iat: found.token.get_timestamp().map(|at| at.to_unix().0),
-            exp: found.expires_at.map(|Time(micros)| micros.div_euclid(tokenward_core::time::SECOND)),
+            iat: token.get_timestamp().map(|at| at.to_unix().0),
+            exp: expires_at.map(|Time(micros)| micros.div_euclid(tokenward_core::time::SECOND)),
         };
         write(&Introspection { active: true, token: Some(token) }, body)
+    };
+    let checked = app.verifier.check(token, &question, |answer| {
+        app.metrics.decided(Way::Introspect, &answer.decision);
+        let Some((found, own, role)) = answer.found.filter(|_| answer.decision.is_allow()) else {
+            return write(&INACTIVE, body).map(|()| None);
+        };
+        let narrowed = found.scope().map(|scope| role.narrowed(scope));
+        if api.is_none()
+            && narrowed.is_none()
+            && let Some(line) = own.kept_scope_line(role)
+        {
+            return told((found.token, found.name(), found.expires_at), line.into(), body).map(|()| None);
+        }
+        // The line is made when nobody waits for this any more: an organization may have many routes.
+        let (whole, role) = (narrowed.is_none(), narrowed.unwrap_or_else(|| role.clone()));
+        Ok(Some((found.token, found.name().to_owned(), found.expires_at, role, whole)))
     });
-    Ok(checked??)
+    let Some((token, name, expires_at, role, whole)) = checked?? else { return Ok(()) };
+    let directory = app.verifier.directory();
+    let Some(own) = directory.organization(organization) else { return Ok(write(&INACTIVE, body)?) };
+    // The line of a role of its own is kept.
+    let role = own.role(role.id).filter(|_| whole).map_or(&role, |own| &**own);
+    // A resource server compares words: what `*` means of the routes that there are is said in words.
+    let scope = api.map_or_else(|| own.scope_line(role), |api| scope_of(api, role).into());
+    // A token is not for an API of which it may use nothing.
+    if api.is_some_and(|api| scope.is_empty() && api.unknown() == Unknown::Deny) {
+        return Ok(write(&INACTIVE, body)?);
+    }
+    Ok(told((token, &name, expires_at), scope, body)?)
+}
+
+/// From so many permissions on that an organization's routes name, going through them is nothing for a thread of the runtime.
+const NAMED: usize = 2_000;
+
+/// May an answer take longer than a thread of the runtime has? Nothing is decided before that is known: a decision counts.
+fn check_time(asked: &DirectRequest<'_>) -> Result<(), Unanswered> {
+    let (directory, organization) = (asked.app.verifier.directory(), asked.asking()?);
+    let named = directory.organization(organization).map_or(0, Organization::named_by_routes);
+    if asked.aside || named <= NAMED { Ok(()) } else { Err(Unanswered::TakesLong(organization)) }
 }
 
 fn introspect(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
     let form = Form::read(&asked.request.headers, asked.body)?;
     asked.check_known(form.at_least.as_deref())?;
+    check_time(asked)?;
     let mut body = Vec::with_capacity(ROOM);
     answer(asked, (&form.token, form.audience.as_deref()), &mut body)?;
     Ok(json::response(body))
@@ -227,6 +254,7 @@ fn introspect(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
 fn introspect_batch(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
     let request: IntrospectionBatchRequest<'_> = parse(asked.body)?;
     asked.check_known(request.at_least.as_ref().map(|Text(text)| &**text))?;
+    check_time(asked)?;
     batch::answers(&request.tokens, ROOM, |question, body| {
         let Text(token) = &question.token;
         PRESENTED_BYTES.check_text(token).map_err(|problem| Error::invalid("token", problem))?;
@@ -250,8 +278,6 @@ async fn revoke(State(app): State<Arc<App>>, request: Request) -> Result<Respons
 
 #[cfg(test)]
 mod tests {
-    use tokenward_core::Uuid;
-
     use super::*;
 
     #[test]

@@ -41,7 +41,7 @@ pub(super) fn route(content_type: &'static str, make: Make) -> MethodRouter<Arc<
 
 /// It takes milliseconds, which a thread of the runtime has not got.
 async fn made(app: Arc<App>, make: Make) -> Result<KeptText> {
-    let text = heavy::aside(move || make(&app)).await??;
+    let text = heavy::aside(heavy::Lane::Own, move || make(&app)).await??;
     let digest = Sha256::digest(text.as_bytes());
     let etag = HeaderValue::from_str(&format!("\"{}\"", hex::encode(&digest[..8]))).map_err(Error::internal)?;
     Ok(KeptText { bytes: text.into(), etag })

@@ -17,7 +17,7 @@ use tokenward_store::passkeys::Passkey as Row;
 
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
-use super::extract::{Body, client, id, parse, read_within, written, written_empty};
+use super::extract::{Body, client, id, lane, parse, read_within, written, written_empty};
 use crate::body::Bounds;
 use crate::heavy;
 use crate::limits::{BODY_BYTES, BODY_TIME, NAME, PASSKEY_BYTES, PASSKEY_STATE};
@@ -103,11 +103,12 @@ async fn body<T: DeserializeOwned + Send + 'static>(request: Request) -> Result<
         let advice = "No authenticator says so much.";
         PASSKEY_BYTES.exceeded(Code::TooLarge, PASSKEY_BYTES.default, "The body is larger than", advice)
     };
+    let lane = lane(request.extensions());
     let bytes = read_within(request.into_body(), bounds, too_large).await?;
     if bytes.len() <= heavy::BODY {
         return parse(&bytes);
     }
-    heavy::aside(move || parse(&bytes)).await?
+    heavy::aside(lane, move || parse(&bytes)).await?
 }
 
 /// What a passkey has signed.

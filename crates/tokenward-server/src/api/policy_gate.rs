@@ -66,6 +66,9 @@ async fn ask(app: Arc<App>, text: String, request: Request) -> Result<Request> {
     let (parts, body) = request.into_parts();
     let read = body::read(body, Bounds { max: POLICY_BODY.size(), drain: 0, time: &BODY_TIME }).await;
     let (parts, bytes) = (Arc::new(parts), read.as_ref().ok().cloned().unwrap_or_default());
+    let address = presenter(&app, &parts.headers, &parts.extensions).address;
+    // Whose policy it is, where it has not been seen to be quick.
+    let slow = app.verifier.takes_long(&text, address);
     let asks = {
         let (app, parts, bytes) = (Arc::clone(&app), Arc::clone(&parts), bytes.clone());
         move || {
@@ -75,7 +78,11 @@ async fn ask(app: Arc<App>, text: String, request: Request) -> Result<Request> {
             app.verifier.pass(&text, &from, &asked)
         }
     };
-    let pass: Option<PolicyPass> = if bytes.len() > heavy::BODY { heavy::run(asks).await?? } else { asks()? };
+    let pass: Option<PolicyPass> = match (slow, bytes.len() > heavy::BODY) {
+        (None, false) => asks()?,
+        (Some(organization), _) => heavy::run(organization, asks).await??,
+        (None, true) => heavy::run(heavy::Lane::client(address), asks).await??,
+    };
     // Nobody else has them by now.
     let parts = Arc::try_unwrap(parts).unwrap_or_else(|shared| axum::http::request::Parts::clone(&shared));
     let mut request = Request::from_parts(parts, Body::from(bytes));

@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tokenward_core::{Error, Result};
 
+use crate::coming::Budget;
 use crate::limits::RECEIPT_WAIT_MOST;
 use crate::service::{TERMS, WriteTerms};
 
@@ -28,6 +29,15 @@ pub(super) fn wait(headers: &HeaderMap) -> Result<Option<Duration>> {
         let (name, most) = (RECEIPT_WAIT_MOST.name, most.as_secs());
         Error::invalid("Prefer", format!("has a `wait` that is not from 0 to {most} seconds (limit `{name}`)"))
     })
+}
+
+/// What a request has of the memory for bodies it has until its changes are made, also where its client has hung up: else
+/// whoever hangs up again and again would leave any number of them behind.
+pub async fn hold_body(request: Request, next: Next) -> Response {
+    match request.extensions().get::<Budget>().cloned() {
+        Some(body) => TERMS.scope(WriteTerms { body: Some(body), ..WriteTerms::present() }, next.run(request)).await,
+        None => next.run(request).await,
+    }
 }
 
 /// Carries out a request, whose headers were looked at, as it prefers.

@@ -15,6 +15,7 @@ use tokenward_core::permission::Management;
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, tagged, written, written_empty};
+use super::json;
 use super::paging::{Paging, cut};
 use super::right::On;
 use crate::service::{App, projects};
@@ -70,10 +71,15 @@ async fn list(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Params(paging): Params<Paging>,
-) -> Result<Json<ProjectList>, ApiError> {
+) -> Result<Response, ApiError> {
     let page = paging.of("project", grant.organization())?;
-    let (all, next_cursor) = cut(page.as_ref(), projects::list(&app, &grant).await?, |seen| seen.project.id);
-    Ok(Json(ProjectList { results: all.into_iter().map(|seen| project(&grant, seen)).collect(), next_cursor }))
+    let all = projects::list(&app, &grant).await?;
+    let (organization, count) = (grant.organization(), all.len());
+    let list = move || {
+        let (all, next_cursor) = cut(page.as_ref(), all, |seen| seen.project.id);
+        ProjectList { results: all.into_iter().map(|seen| project(&grant, seen)).collect(), next_cursor }
+    };
+    Ok(json::listed(organization, count, list).await?)
 }
 
 async fn create(

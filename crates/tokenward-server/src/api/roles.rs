@@ -23,6 +23,7 @@ use super::extract::{Body, Params, Precondition, id, tagged, written, written_em
 use super::paging::{Paging, cut};
 use super::pieces::{self, Piece};
 use super::right::On;
+use crate::heavy;
 use crate::limits::{CLUSTERS, Limits, NAME, PROJECTS, ROLE_LEVELS};
 use crate::service::{App, roles};
 
@@ -110,6 +111,9 @@ fn access(entry: &ProjectPermissionEdit, number: usize, faults: &mut Faults) -> 
     ProjectAccess { is_admin: false, levels: levels.map(|level| level.unwrap_or(EnvironmentLevel::NoAccess)) }
 }
 
+/// So many roles are gone through without a thread for it.
+const FEW: usize = 50;
+
 /// Roles in a piece of the list: each has an entry for every project.
 const PIECE: usize = 5;
 
@@ -163,7 +167,14 @@ async fn available(
     Params(paging): Params<Paging>,
 ) -> Result<Json<AvailableRoleList>, ApiError> {
     let page = paging.of("availableRole", grant.organization())?;
-    let (results, next_cursor) = cut(page.as_ref(), roles::available(&app, &grant)?, |role| role.id);
+    let count = app.verifier.directory().organization(grant.organization()).map_or(0, |it| it.roles().count());
+    let look = {
+        let (app, grant) = (Arc::clone(&app), grant.clone());
+        move || roles::available(&app, &grant)
+    };
+    // Each is compared with the caller's own.
+    let all = if count <= FEW { look()? } else { heavy::aside(grant.organization(), look).await?? };
+    let (results, next_cursor) = cut(page.as_ref(), all, |role| role.id);
     let results = results.iter().map(|role| AvailableRole {
         id: role.id,
         name: role.name.to_string(),

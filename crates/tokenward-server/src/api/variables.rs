@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Extension, FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -23,6 +22,7 @@ use tokenward_store::variables::Owner;
 use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, tagged, written, written_empty};
+use super::json;
 use super::paging::{self, Page, Paging, cut};
 use super::right::{On, is_absence, or_caught_up};
 use super::understood::QueryKind;
@@ -122,9 +122,9 @@ macro_rules! family {
                 Extension(grant): Extension<Grant>,
                 Path(id): Path<Uuid>,
                 Params(paging): Params<Paging>,
-            ) -> Result<Json<VariableList>, ApiError> {
+            ) -> Result<Response, ApiError> {
                 let page = paging.of(if $secret { "secret" } else { "environmentVariable" }, id)?;
-                list_of(&app, &grant, $owner(&app, id)?, $secret, page.as_ref()).await
+                list_of(&app, &grant, $owner(&app, id)?, $secret, page).await
             }
 
             async fn create(
@@ -313,10 +313,19 @@ async fn list_of(
     grant: &Grant,
     owner: Owner,
     secret: bool,
-    page: Option<&Page>,
-) -> Result<Json<VariableList>, ApiError> {
-    let (rows, next_cursor) = cut(page, variables::list(app, grant, owner, secret).await?, |row| row.variable.id);
-    Ok(Json(VariableList { results: rows.into_iter().map(Variable::from).collect(), next_cursor }))
+    page: Option<Page>,
+) -> Result<Response, ApiError> {
+    told(grant, page, variables::list(app, grant, owner, secret).await?).await
+}
+
+/// These, or the page of them; the values of all may be megabytes.
+async fn told(grant: &Grant, page: Option<Page>, all: Vec<VariableWithParent>) -> Result<Response, ApiError> {
+    let count = all.len();
+    let list = move || {
+        let (rows, next_cursor) = cut(page.as_ref(), all, |row| row.variable.id);
+        VariableList { results: rows.into_iter().map(Variable::from).collect(), next_cursor }
+    };
+    Ok(json::listed(grant.organization(), count, list).await?)
 }
 
 /// The answer to a write, with the version that the variable has now.
@@ -377,16 +386,14 @@ async fn by_parent(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Params(query): Params<ByParent>,
-) -> Result<Json<VariableList>, ApiError> {
+) -> Result<Response, ApiError> {
     let scope = VariableScope::parse(&query.scope).map_err(|unknown| Error::invalid("scope", unknown.to_string()))?;
     let absent = || Error::not_found("project or environment");
     let right =
         || right_at(&app, &caller, ("scope", scope), query.parent_id, Management::VariableRead)?.ok_or_else(absent);
     let (grant, owner) = or_caught_up(&app, right).await?;
     let page = Paging::new(query.limit, query.cursor).of("variable", query.parent_id)?;
-    let all = variables::counting(&app, &grant, owner, query.is_secret).await?;
-    let (rows, next_cursor) = cut(page.as_ref(), all, |row| row.variable.id);
-    Ok(Json(VariableList { results: rows.into_iter().map(Variable::from).collect(), next_cursor }))
+    told(&grant, page, variables::counting(&app, &grant, owner, query.is_secret).await?).await
 }
 
 async fn put_one(

@@ -264,9 +264,23 @@ fn body_of<'a>(request: &'a VerifyRequest<'_>) -> RequestBody<'a> {
     body.map_or(RequestBody::Unknown, |Text(text)| RequestBody::Whole(text.as_bytes()))
 }
 
+/// Is it about a request that is shown to a policy which may take long? Nothing is decided before that is known: a decision
+/// counts.
+fn check_time(asked: &DirectRequest<'_>, whose: Uuid, questions: &[VerifyRequest<'_>]) -> Result<(), Unanswered> {
+    let takes_long = |it: &VerifyRequest<'_>| {
+        it.request.is_some() && asked.app.verifier.takes_long(&it.token.0, it.remote_ip).is_some()
+    };
+    if !asked.aside && questions.iter().any(takes_long) {
+        return Err(Unanswered::TakesLong(whose));
+    }
+    Ok(())
+}
+
 fn verify(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
     let mut body = Vec::with_capacity(ROOM);
-    answer(asked, asked.asking()?, &parse(asked.body)?, &mut body)?;
+    let (organization, question) = (asked.asking()?, parse(asked.body)?);
+    check_time(asked, organization, std::slice::from_ref(&question))?;
+    answer(asked, organization, &question, &mut body)?;
     Ok(json::response(body))
 }
 
@@ -274,6 +288,7 @@ fn verify_batch(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
     let organization = asked.asking()?;
     let request: BatchRequest<'_> = parse(asked.body)?;
     asked.check_known(request.at_least.as_ref().map(|Text(text)| &**text))?;
+    check_time(asked, organization, &request.tokens)?;
     batch::answers(&request.tokens, ROOM, |question, body| match answer(asked, organization, question, body) {
         // The rest of the batch came from other clients.
         Err(Unanswered::Failed(error)) if error.code == Code::Throttled => Ok(write(&throttled(), body)?),

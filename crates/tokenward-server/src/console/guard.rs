@@ -95,7 +95,7 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
     // Where to come back to after another sign-in; what a form held is lost.
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     let asked_for = parts.uri.path_and_query().map(|path| path.to_string()).filter(|_| reads);
-    let response = match form(&mut parts, body, &person.csrf, &OF_PERSONS).await {
+    let response = match form(&mut parts, body, (&person.csrf, person.user.into()), &OF_PERSONS).await {
         Ok(body) => {
             parts.extensions.insert(person.clone());
             next.run(Request::from_parts(parts, body)).await
@@ -128,8 +128,8 @@ pub(super) async fn visitor(State(app): State<Arc<App>>, request: Request, next:
         Ok(visitor) => visitor,
         Err(error) => return error_outside(&app, &error),
     };
-    let new_cookie = visitor.new_cookie.clone();
-    let response = match form(&mut parts, body, &visitor.csrf, &OF_VISITORS).await {
+    let (new_cookie, lane) = (visitor.new_cookie.clone(), heavy::Lane::client(visitor.client.address));
+    let response = match form(&mut parts, body, (&visitor.csrf, lane), &OF_VISITORS).await {
         Ok(body) => {
             parts.extensions.insert(visitor);
             next.run(Request::from_parts(parts, body)).await
@@ -170,8 +170,14 @@ static OF_PERSONS: Room = Room { largest: &FORM_BYTES, drained: true, time: &FOR
 /// Anybody can send one, so that of a larger one nothing is received; no page of ours sends any.
 static OF_VISITORS: Room = Room { largest: &VISITOR_FORM_BYTES, drained: false, time: &BODY_TIME };
 
-/// Checks that what changes something comes from a form of ours, and reads it. Everything but GET and HEAD does.
-async fn form(parts: &mut Parts, body: Body, csrf: &str, room: &Room) -> Result<Body, FormRefused> {
+/// Checks that what changes something comes from a form of ours, and reads it in the turn of this lane. Everything but GET and
+/// HEAD does.
+async fn form(
+    parts: &mut Parts,
+    body: Body,
+    (csrf, lane): (&str, heavy::Lane),
+    room: &Room,
+) -> Result<Body, FormRefused> {
     if matches!(parts.method, Method::GET | Method::HEAD) {
         return Ok(body);
     }
@@ -207,13 +213,13 @@ async fn form(parts: &mut Parts, body: Body, csrf: &str, room: &Room) -> Result<
         Unread::Broken => FormRefused::Unreadable(Error::invalid("body", "did not arrive completely")),
     })?;
     let path = parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
-    parts.extensions.insert(pairs(bytes, path).await.map_err(FormRefused::Unreadable)?);
+    parts.extensions.insert(pairs(bytes, path, lane).await.map_err(FormRefused::Unreadable)?);
     Ok(Body::empty())
 }
 
 /// The pairs of a form, which are all known to the page that is on this path. To take a large one apart needs milliseconds, which
 /// a thread of the runtime has not got.
-async fn pairs(bytes: Bytes, path: String) -> Result<Pairs> {
+async fn pairs(bytes: Bytes, path: String, lane: heavy::Lane) -> Result<Pairs> {
     let fields = bytes.iter().filter(|byte| **byte == b'&').count() as u64 + 1;
     if fields > FORM_FIELDS.default {
         let what = "The form has more fields than";
@@ -224,7 +230,7 @@ async fn pairs(bytes: Bytes, path: String) -> Result<Pairs> {
         let pairs = Pairs::parse(&bytes);
         fields::understood(&path, &pairs).map(|()| pairs)
     };
-    if small { read() } else { heavy::aside(read).await? }
+    if small { read() } else { heavy::aside(lane, read).await? }
 }
 
 /// Was the request sent by a page of ours? Our pages send no referrer, and with it browsers write `null` for the

@@ -23,11 +23,12 @@ pub(super) async fn role_choices(
 ) -> Result<RoleChoices> {
     let described: HashMap<Uuid, String> =
         roles::brief(&person.app, grant).await?.into_iter().map(|(id, _, description)| (id, description)).collect();
-    let offered = roles::available(&person.app, grant)?;
+    let (app, own) = (Arc::clone(&person.app), grant.clone());
+    let offered = heavy::run(grant.organization(), move || roles::available(&app, &own)).await??;
     let directory = Arc::clone(&*person.app.verifier.directory());
     let grant = grant.clone();
     // As many roles as an organization may have, each compared with the own one.
-    let (built_in, custom) = heavy::run(move || {
+    let (built_in, custom) = heavy::run(grant.organization(), move || {
         let organization = directory.organization(grant.organization());
         let description = |role: &Role| described.get(&role.id).cloned().filter(|text| !text.is_empty());
         let choice = |role: &Arc<Role>| RoleChoice {

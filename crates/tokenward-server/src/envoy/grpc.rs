@@ -4,14 +4,16 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
+use futures_util::future::Either;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service, http};
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-use super::Gate;
 use super::messages::{CheckRequest, CheckResponse};
+use super::{Gate, deny};
+use crate::heavy;
 use crate::limits::GATEWAY_MESSAGE_BYTES;
 
 /// The path of its method.
@@ -23,12 +25,19 @@ impl NamedService for Gate {
 
 impl UnaryService<CheckRequest> for Gate {
     type Response = CheckResponse;
-    type Future = Ready<Result<Response<CheckResponse>, Status>>;
+    type Future = Either<Ready<Result<Response<CheckResponse>, Status>>, BoxFuture<Response<CheckResponse>, Status>>;
 
     fn call(&mut self, request: Request<CheckRequest>) -> Self::Future {
         let peer = crate::http::peer(request.extensions());
         let (sent, _, question) = request.into_parts();
-        ready(Ok(Response::new(self.check(peer, sent.as_ref(), question))))
+        let Some(whose) = self.takes_long(peer, &question) else {
+            return Either::Left(ready(Ok(Response::new(self.check(peer, sent.as_ref(), question)))));
+        };
+        let gate = self.clone();
+        Either::Right(Box::pin(async move {
+            let answer = heavy::run(whose, move || gate.check(peer, sent.as_ref(), question)).await;
+            Ok(Response::new(answer.unwrap_or_else(deny)))
+        }))
     }
 }
 

@@ -19,11 +19,12 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use tokenward_api::error::ErrorBody;
-use tokenward_core::{Code, Error};
+use tokenward_core::{Code, Error, Uuid};
 use tokio_rustls::TlsAcceptor;
 use tonic::service::Routes;
 use tower::Service;
 
+use crate::heavy;
 use crate::http::status;
 use crate::limits::GATEWAY_STREAMS;
 use crate::metrics::{Surface, Way};
@@ -86,6 +87,19 @@ type Headers = Vec<(Header, String)>;
 struct Gate(Arc<App>);
 
 impl Gate {
+    /// Whose token came with the question, where it may take long to decide: by a slow policy, or one that reads a large body.
+    fn takes_long(&self, peer: Option<IpAddr>, question: &CheckRequest) -> Option<Uuid> {
+        if self.0.verifier.policies() == 0 {
+            return None;
+        }
+        let attributes = question.attributes.as_ref()?;
+        let http = attributes.request.as_ref()?.http.as_ref()?;
+        let live = self.0.live();
+        let held = held(&live.gateways, peer, attributes, http).ok()?;
+        let large = http.raw_body.len().max(http.body.len()) > heavy::BODY;
+        gateway::takes_long(&self.0.verifier, &held).or(held.scope.organization().filter(|_| large))
+    }
+
     /// `sent` came with the question, not with the request that Envoy holds.
     fn check(&self, peer: Option<IpAddr>, sent: &HeaderMap, question: CheckRequest) -> CheckResponse {
         let metrics = &self.0.metrics;

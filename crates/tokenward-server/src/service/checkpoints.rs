@@ -172,7 +172,7 @@ pub fn check_proof(proof: &body::EventProof, keys: &[PublicKey]) -> Result<(), U
 pub async fn make(store: &Store, signer: &Signer) -> Result<Option<Checkpoint>> {
     let mut made = None;
     while let Some((unrooted, hashes)) = checkpoints::next(store).await? {
-        let root = heavy::run(move || Tree::new(hashes).root()).await?;
+        let root = heavy::run(heavy::Lane::Own, move || Tree::new(hashes).root()).await?;
         let statement = Statement { root, ..unrooted };
         let mut signature = [0; 64];
         signature.copy_from_slice(signer.pair.sign(&statement.bytes()).as_ref());
@@ -231,7 +231,7 @@ pub(super) async fn on_demand(app: &App) -> Result<bool> {
 async fn write_down(app: &App, begun: &mut bool) -> anyhow::Result<()> {
     let Some(path) = &app.checkpoints.file else { return Ok(()) };
     let opened = path.clone();
-    let (mut file, position, torn) = heavy::run(move || {
+    let (mut file, position, torn) = heavy::run(heavy::Lane::Own, move || {
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(opened)?;
         let (position, torn) = end_of(&mut file)?;
         Ok::<_, io::Error>((file, position, torn))
@@ -249,7 +249,7 @@ async fn write_down(app: &App, begun: &mut bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let write = move || file.write_all(lines.as_bytes()).and_then(|()| file.sync_data());
-    Ok(heavy::run(write).await??)
+    Ok(heavy::run(heavy::Lane::Own, write).await??)
 }
 
 /// A checkpoint as a line of a file.

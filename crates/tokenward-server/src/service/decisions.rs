@@ -200,7 +200,8 @@ pub(super) async fn matching(
     filter: &DecisionQuery,
     limit: usize,
 ) -> Result<Vec<KeptDecision>> {
-    let mut decisions = app.verifier.decisions(grant.organization(), filter.token);
+    let organization = grant.organization();
+    let mut kept = Vec::new();
     if filter.valid != Some(true) {
         let sought = denials::Sought {
             token: filter.token,
@@ -211,15 +212,23 @@ pub(super) async fn matching(
         };
         // What stands in a route is looked for here.
         let most = if filter.route.is_some() { DENIALS_LOOKED_THROUGH.size() } else { limit };
-        let mut reader = app.read(grant.organization()).await?;
-        let kept = denials::list(reader.conn(), grant, &sought, i64::try_from(most).unwrap_or(i64::MAX)).await?;
-        let known: HashSet<String> = decisions.iter().map(|it| it.id.clone()).collect();
-        decisions.extend(kept.into_iter().filter(|it| !known.contains(&it.id)).filter_map(KeptDecision::of_kept));
-        decisions.sort_by_key(|it| std::cmp::Reverse(it.at));
+        let mut reader = app.read(organization).await?;
+        kept = denials::list(reader.conn(), grant, &sought, i64::try_from(most).unwrap_or(i64::MAX)).await?;
     }
-    decisions.retain(|it| filter.matches(it));
-    decisions.truncate(limit);
-    Ok(decisions)
+    let (app, filter) = (Arc::clone(app), filter.clone());
+    // Twenty of each of thousands of tokens are in memory: not where others wait for their answers.
+    heavy::run(organization, move || {
+        let mut decisions = app.verifier.decisions(organization, filter.token);
+        if !kept.is_empty() {
+            let known: HashSet<String> = decisions.iter().map(|it| it.id.clone()).collect();
+            decisions.extend(kept.into_iter().filter(|it| !known.contains(&it.id)).filter_map(KeptDecision::of_kept));
+            decisions.sort_by_key(|it| std::cmp::Reverse(it.at));
+        }
+        decisions.retain(|it| filter.matches(it));
+        decisions.truncate(limit);
+        decisions
+    })
+    .await
 }
 
 /// What another role would take from a token.
@@ -239,7 +248,7 @@ const LOOKED_AT: usize = 20;
 /// What this role would take from a token, by what it was last allowed.
 pub async fn effect(app: &Arc<App>, grant: &Grant, token: Uuid, role: Uuid) -> Result<RoleEffect> {
     let (app, organization) = (Arc::clone(app), grant.organization());
-    heavy::run(move || effect_now(&app, organization, token, role)).await
+    heavy::run(organization, move || effect_now(&app, organization, token, role)).await
 }
 
 fn effect_now(app: &App, organization: Uuid, token: Uuid, role: Uuid) -> RoleEffect {
@@ -329,8 +338,8 @@ pub(super) async fn explained(app: &Arc<App>, grant: &Grant, decisions: Vec<Kept
         tokens::names(reader.conn(), grant, &ids).await?
     };
     let (app, id) = (Arc::clone(app), grant.organization());
-    // Roles are compared with one another: not where others wait for their answers.
-    heavy::run(move || explained_now(&app, id, decisions, &names)).await
+    // Roles are compared with one another: not where others wait for their answers, and behind those who do. It takes no lock.
+    heavy::aside(id, move || explained_now(&app, id, decisions, &names)).await
 }
 
 /// The same with the names of the tokens, by what is in memory.

@@ -113,7 +113,7 @@ pub async fn proof(app: &Arc<App>, grant: &Grant, event: Uuid) -> Result<Proven>
     let Some(checkpoint) = covering else {
         return Err(Error::conflict("Nothing was signed yet that covers this event. Ask again in a minute."));
     };
-    let tree = tree(&mut reader, &checkpoint).await?;
+    let tree = tree(grant, &mut reader, &checkpoint).await?;
     Ok(proven(material, &tree, &checkpoint))
 }
 
@@ -138,7 +138,7 @@ pub async fn proofs_after(app: &Arc<App>, grant: &Grant, after: i64, limit: i64)
                 return Ok((all, true));
             }
             read += size;
-            under = Some((tree(&mut reader, &checkpoint).await?, checkpoint));
+            under = Some((tree(grant, &mut reader, &checkpoint).await?, checkpoint));
         }
         if let Some((tree, checkpoint)) = &under {
             all.push(proven(material, tree, checkpoint));
@@ -147,10 +147,10 @@ pub async fn proofs_after(app: &Arc<App>, grant: &Grant, after: i64, limit: i64)
     Ok((all, full))
 }
 
-async fn tree(reader: &mut Read, checkpoint: &Checkpoint) -> Result<Tree> {
+async fn tree(grant: &Grant, reader: &mut Read, checkpoint: &Checkpoint) -> Result<Tree> {
     let it = &checkpoint.statement;
     let hashes = kept::hashes(reader.conn(), it.first, it.position).await?;
-    heavy::run(move || Tree::new(hashes)).await
+    heavy::run(grant.organization(), move || Tree::new(hashes)).await
 }
 
 fn proven(material: Material, tree: &Tree, checkpoint: &Checkpoint) -> Proven {

@@ -119,6 +119,7 @@ use tracing::Instrument as _;
 
 use tokenward_verify::server::{SPANS, Verifier, entries, gateway, of_change};
 
+use crate::coming::Budget;
 use crate::issuer::Providers;
 use crate::limits::{Limits, RECEIPT_WAIT};
 use crate::metrics::Metrics;
@@ -234,6 +235,8 @@ pub(crate) struct WriteTerms {
     pub claim: Option<Claim>,
     /// How long to wait until they count on every node, where it says so.
     pub wait: Option<Duration>,
+    /// What its body has of the memory for bodies, until they are made.
+    pub body: Option<Budget>,
 }
 
 /// How often a write is made that had to let others through: in a deadlock, or because the server cannot put it in order.
@@ -299,6 +302,7 @@ impl App {
         let told = span.clone();
         // A box, so that the runtime's part of a task is compiled once and not for every write there is.
         let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            let _body = terms.body.clone();
             let write = async {
                 let turn = match right.rests_on().and_then(|on| on.organization) {
                     Some(organization) => Some(app.shares.write(organization, &app.limits).await?),

@@ -473,7 +473,7 @@ pub async fn evaluate(app: &Arc<App>, grant: &Grant, policy: String, trials: Vec
     }));
     let policy = faults.and(Tried::compile(policy).await)?;
     let (app, grant) = (Arc::clone(app), grant.clone());
-    heavy::run(move || trials.iter().map(|trial| ask(&app, &grant, &policy, trial)).collect()).await
+    heavy::run(grant.organization(), move || trials.iter().map(|trial| ask(&app, &grant, &policy, trial)).collect()).await
 }
 
 fn ask(app: &App, grant: &Grant, policy: &Tried, trial: &Trial) -> TrialAnswer {
@@ -509,7 +509,7 @@ pub async fn replay(app: &Arc<App>, grant: &Grant, id: Uuid, policy: String) -> 
     let name = get(app, grant, id).await?.token.name;
     let policy = Tried::compile(policy).await?;
     let (app, organization) = (Arc::clone(app), grant.organization());
-    heavy::run(move || {
+    heavy::run(organization, move || {
         let decisions = app.verifier.decisions(organization, Some(id)).into_iter();
         let again = |decision: KeptDecision| {
             let whole = decision.path_is_whole();

@@ -45,7 +45,7 @@ impl RoleTrial {
 pub async fn ask(app: &Arc<App>, grant: &Grant, role: Uuid, trials: Vec<RoleTrial>) -> Result<Vec<TrialAnswer>> {
     check_trials(trials.iter().map(RoleTrial::texts)).finish()?;
     let (app, organization) = (Arc::clone(app), grant.organization());
-    heavy::run(move || {
+    heavy::run(organization, move || {
         trials.iter().enumerate().map(|(at, trial)| ask_one(&app, organization, role, at, trial)).collect::<Result<_>>()
     })
     .await?

@@ -6,6 +6,7 @@
 //! neighbour, and of its writers as many.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use tokenward_core::sync::lock;
@@ -13,7 +14,7 @@ use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::{Conn, Reader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::limits::{Limit, Limits, READS, SHARE_WAIT, WRITES};
+use crate::limits::{Limit, Limits, ORGANIZATION_WAITING, READS, SHARE_WAIT, WRITES};
 
 /// From how many on the shares are looked through for those that nobody has.
 const LOOK_THROUGH: usize = 1_024;
@@ -26,6 +27,32 @@ pub struct Shares(Mutex<HashMap<Uuid, Arc<Share>>>);
 struct Share {
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
+    /// How many wait for one.
+    waiting: AtomicUsize,
+}
+
+/// Somebody who waits for a turn.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Result<Self> {
+        let waits = Self(waiting);
+        if waiting.fetch_add(1, Relaxed) >= ORGANIZATION_WAITING.size() { Err(too_many_wait()) } else { Ok(waits) }
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What is said to one more.
+pub(super) fn too_many_wait() -> Error {
+    let what = "More reads and writes of the organization wait for their turn than";
+    let most = ORGANIZATION_WAITING.default;
+    let error = ORGANIZATION_WAITING.exceeded(Code::Unavailable, most, what, "Ask less at once, and try again.");
+    Error { retry_after: Some(1), ..error }
 }
 
 /// A turn; it ends when it is dropped.
@@ -88,14 +115,20 @@ impl Shares {
         }
         let new = || {
             let turns = |limit| Arc::new(Semaphore::new(limits.size(limit).min(Semaphore::MAX_PERMITS)));
-            Arc::new(Share { reads: turns(&READS), writes: turns(&WRITES) })
+            Arc::new(Share { reads: turns(&READS), writes: turns(&WRITES), waiting: AtomicUsize::new(0) })
         };
         Arc::clone(all.entry(organization).or_insert_with(new))
     }
 }
 
 async fn turn(turns: Arc<Semaphore>, share: Arc<Share>, limit: &Limit, limits: &Limits) -> Result<Turn> {
+    // Where one is free, nobody waits.
+    if let Ok(permit) = Arc::clone(&turns).try_acquire_owned() {
+        return Ok(Turn { _permit: permit, _share: share });
+    }
+    let waits = Waits::begin(&share.waiting)?;
     let turn = tokio::time::timeout(limits.time(&SHARE_WAIT), turns.acquire_owned()).await;
+    drop(waits);
     match turn {
         Ok(Ok(permit)) => Ok(Turn { _permit: permit, _share: share }),
         // It is never closed.
@@ -131,6 +164,17 @@ mod tests {
         assert!(shares.write(a, &limits).await.is_ok(), "reads and writes have turns of their own");
         drop(held);
         assert!(shares.read(a, &limits).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn no_more_wait_than_the_limit_says() {
+        let waiting = AtomicUsize::new(ORGANIZATION_WAITING.size() - 1);
+        let last = Waits::begin(&waiting).ok().unwrap();
+        let error = Waits::begin(&waiting).err().unwrap();
+        assert_eq!((error.code, error.retry_after), (Code::Unavailable, Some(1)));
+        assert!(error.detail.contains("`organization_waiting`"), "{error}");
+        drop(last);
+        assert_eq!(waiting.load(Relaxed), ORGANIZATION_WAITING.size() - 1, "who was refused does not wait");
     }
 
     #[tokio::test]

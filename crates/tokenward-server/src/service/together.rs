@@ -29,9 +29,11 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use super::receipts::{self, Committed};
+use super::shares::too_many_wait;
 use super::tokens::batches::{self, Change, Done, Refused};
 use super::{App, TRIES, WriteTerms, Written, elapsed};
-use crate::limits::{RECEIPT_WAIT, SHARE_WAIT};
+use crate::coming::Budget;
+use crate::limits::{ORGANIZATION_WAITING, RECEIPT_WAIT, SHARE_WAIT};
 
 /// Most that share a commit. More of them would make each wait longer, and save little.
 const MOST: usize = 64;
@@ -61,6 +63,8 @@ struct Request {
     grant: Grant,
     change: Change,
     claim: Option<Claim>,
+    /// What its body has of the memory for bodies.
+    _body: Option<Budget>,
     since: Instant,
     /// What is traced of it. The statements of a batch stand below that of its first.
     span: Span,
@@ -90,14 +94,15 @@ impl Together {
         self.at_once.load(Ordering::Relaxed)
     }
 
-    fn push(&self, request: Request) -> bool {
+    fn push(&self, request: Request) -> Result<bool> {
         let mut waiting = lock(&self.waiting);
         let organization = request.grant.organization();
         match waiting.turns.iter_mut().find(|(own, _)| *own == organization) {
+            Some((_, of_one)) if of_one.len() >= ORGANIZATION_WAITING.size() => return Err(too_many_wait()),
             Some((_, of_one)) => of_one.push_back(request),
             None => waiting.turns.push_back((organization, VecDeque::from([request]))),
         }
-        !std::mem::replace(&mut waiting.carried_out, true)
+        Ok(!std::mem::replace(&mut waiting.carried_out, true))
     }
 
     /// The next batch; `None` when nobody waits, and then nobody carries out any more.
@@ -148,12 +153,12 @@ impl Apart {
 impl App {
     /// Writes with whoever else writes now, and answers as [`App::write`] does.
     pub(super) async fn write_together(self: &Arc<Self>, grant: Grant, change: Change) -> Result<Written<Done>> {
-        let WriteTerms { claim, wait } = WriteTerms::present();
+        let WriteTerms { claim, wait, body } = WriteTerms::present();
         let wait = wait.or(change.about().map(|_| self.limits.time(&RECEIPT_WAIT)));
         let (answer, answered) = oneshot::channel();
         let span = tracing::trace_span!(target: SPANS, "write", events = tracing::field::Empty);
-        let request = Request { grant, change, claim, since: Instant::now(), span: span.clone(), answer };
-        if self.together.push(request) {
+        let request = Request { grant, change, claim, _body: body, since: Instant::now(), span: span.clone(), answer };
+        if self.together.push(request)? {
             tokio::spawn(carry_out(Arc::clone(self)));
         }
         let Committing { done, committed, noted } =
@@ -339,6 +344,7 @@ mod tests {
             grant: grant.unwrap(),
             change: Change::Revoke { id, why },
             claim: None,
+            _body: None,
             since: Instant::now(),
             span: Span::none(),
             answer: oneshot::channel().0,
@@ -352,19 +358,30 @@ mod tests {
     }
 
     #[test]
+    fn no_more_of_an_organization_wait_than_the_limit_says() {
+        let together = Together::default();
+        for id in 0..ORGANIZATION_WAITING.default {
+            together.push(revoke(1, 9, 1_000 + u128::from(id))).unwrap();
+        }
+        let error = together.push(revoke(1, 9, 1)).unwrap_err();
+        assert!(error.detail.contains("`organization_waiting`"), "{error}");
+        assert!(!together.push(revoke(2, 8, 1)).unwrap(), "a neighbour has a line of its own");
+    }
+
+    #[test]
     fn organizations_take_turns_and_a_batch_has_an_end() {
         let together = Together::default();
-        assert!(together.push(revoke(1, 9, 1_000)), "the first one has it carried out");
+        assert!(together.push(revoke(1, 9, 1_000)).unwrap(), "the first one has it carried out");
         for id in 1_001..1_100 {
-            assert!(!together.push(revoke(1, 9, id)));
+            assert!(!together.push(revoke(1, 9, id)).unwrap());
         }
-        together.push(revoke(2, 8, 1));
-        together.push(revoke(2, 8, 2));
+        together.push(revoke(2, 8, 1)).unwrap();
+        together.push(revoke(2, 8, 2)).unwrap();
         let first = next(&together).unwrap();
         assert_eq!((first.len(), &first[..5]), (MOST, &[1_000, 1, 1_001, 2, 1_002][..]));
         assert_eq!(next(&together).map(|batch| batch.len()), Some(38));
         assert_eq!(next(&together), None);
-        assert!(together.push(revoke(1, 9, 5)), "nobody carries out any more");
+        assert!(together.push(revoke(1, 9, 5)).unwrap(), "nobody carries out any more");
     }
 
     #[test]
@@ -380,7 +397,7 @@ mod tests {
         ] {
             let together = Together::default();
             for (acting, id) in [first, second] {
-                together.push(revoke(1, acting, id));
+                together.push(revoke(1, acting, id)).unwrap();
             }
             let batches = std::iter::from_fn(|| next(&together)).count();
             assert_eq!(batches == 1, together_in_one, "{first:?} {second:?}");

@@ -109,7 +109,7 @@ pub async fn import(
     }
     require_room(app, &grant, count).await?;
     let maker = Arc::clone(app);
-    let changes: Vec<(usize, Change)> = heavy::run(move || {
+    let changes: Vec<(usize, Change)> = heavy::run(grant.organization(), move || {
         let change = |TokenImportRow { line, mut new }: TokenImportRow| {
             let secret = Secret::new(&maker, Kind::Token, new.registration.take());
             (line, Change::Create { id: maker.store.new_id(), new: Box::new(new), secret })

@@ -13,8 +13,9 @@ use ipnet::IpNet;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokenward_core::network;
 use tokenward_core::sync::lock;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::limits::{BODIES_BYTES, BODIES_PER_ADDRESS, CONNECTIONS, CONNECTIONS_PER_ADDRESS, Limits};
+use crate::limits::{BODIES_BYTES, BODIES_PER_ADDRESS, CONNECTIONS, CONNECTIONS_PER_ADDRESS, HANDSHAKES, Limits};
 
 /// Connections beyond the limit that are accepted all the same, so that `/healthz` is answered.
 const RESERVE: usize = 32;
@@ -71,6 +72,8 @@ struct Inside {
 struct Share {
     connections: usize,
     bytes: u64,
+    /// Its turns to make a TLS handshake, where it has made any.
+    handshakes: Option<Arc<Semaphore>>,
 }
 
 /// A connection that is counted until this is dropped.
@@ -166,6 +169,19 @@ impl Door {
 }
 
 impl Pass {
+    /// Waits for a turn to make a TLS handshake among those of the same address: each takes a processor, and one address that makes
+    /// many must not be in the way of all others. `None`: the address has no limit.
+    pub(super) async fn handshake(&self) -> Option<OwnedSemaphorePermit> {
+        let address = self.address?;
+        let turns = {
+            let mut inside = lock(&self.door.inside);
+            let share = inside.by.get_mut(&address)?;
+            Arc::clone(share.handshakes.get_or_insert_with(|| Arc::new(Semaphore::new(HANDSHAKES.size()))))
+        };
+        // It is never closed.
+        turns.acquire_owned().await.ok()
+    }
+
     /// Takes bytes of the budget of bodies, unless it or the address's share is used up.
     pub(super) fn take(&self, bytes: u64) -> bool {
         let most = self.door.most.load();
@@ -224,6 +240,8 @@ impl Seldom {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn door(all: u64, per_address: u64, exempt: &[&str]) -> Arc<Door> {
@@ -282,6 +300,20 @@ mod tests {
         assert!(one.take(2) && !other.take(1));
         other.give_back(4);
         assert!(other.take(4));
+    }
+
+    #[test]
+    fn an_address_makes_few_handshakes_at_once() {
+        let door = door(100, 100, &["10.0.0.0/8"]);
+        let all: Vec<Pass> = (0..=HANDSHAKES.size()).map(|_| admit(&door, "203.0.113.9").unwrap()).collect();
+        let turns: Vec<_> = all[1..].iter().map(|pass| pass.handshake().now_or_never().unwrap()).collect();
+        assert!(turns.iter().all(Option::is_some));
+        assert!(all[0].handshake().now_or_never().is_none(), "it waits");
+        let [other, proxy] = ["203.0.113.10", "10.0.0.1"].map(|peer| admit(&door, peer).unwrap());
+        assert!(other.handshake().now_or_never().unwrap().is_some());
+        assert!(proxy.handshake().now_or_never().unwrap().is_none(), "a proxy has no limit");
+        drop(turns);
+        assert!(all[0].handshake().now_or_never().unwrap().is_some());
     }
 
     #[test]

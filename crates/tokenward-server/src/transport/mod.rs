@@ -26,7 +26,7 @@ use tokenward_core::{Code, Error};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 use tower::Service;
 
 pub use certificate::{Authority, Certificate};
@@ -202,8 +202,15 @@ impl Connection {
         match self.terms.tls.clone() {
             None => self.speak(socket, service).await,
             Some(acceptor) => {
+                let pass = Arc::clone(&self.pass);
+                let accepted = async move {
+                    // Whoever says nothing takes no turn.
+                    let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket).await?;
+                    let _turn = pass.handshake().await;
+                    hello.into_stream(Arc::clone(acceptor.config())).await
+                };
                 let stream = tokio::select! {
-                    accepted = timeout(self.http.times.head, acceptor.accept(socket)) => accepted,
+                    accepted = timeout(self.http.times.head, accepted) => accepted,
                     _ = self.phase.wait_for(|phase| *phase > Phase::OpenRequest) => return,
                 };
                 if let Ok(Ok(stream)) = stream {

@@ -1,7 +1,9 @@
 //! The policies of all living policy tokens, compiled, as the follower has learned them.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use tokenward_core::sync::{read, write};
 use tokenward_core::{Error, Result, Time, Uuid};
@@ -9,6 +11,12 @@ use tokenward_store::tokens::PolicyRow;
 
 #[cfg(feature = "policies")]
 use super::engine::Policy;
+
+/// A question that takes longer is nothing for a thread that others wait for.
+const QUICK: Duration = Duration::from_millis(1);
+/// After one such question so many must be quick in a row until the policy counts as quick again. Else a policy that is slow now
+/// and then would have every thread of the runtime.
+const PROBATION: u32 = 1_000;
 
 /// The policy of a token.
 #[derive(Debug)]
@@ -20,25 +28,51 @@ pub(crate) struct HeldPolicy {
     /// What is asked; `None` where this version of the program cannot use it. Then everything is denied.
     #[cfg(feature = "policies")]
     pub(crate) policy: Option<Policy>,
+    /// How many questions it must answer quickly until it counts as quick.
+    pub(crate) probation: AtomicU32,
+}
+
+impl HeldPolicy {
+    /// May a question take longer than others can wait? So it is with one that was never asked.
+    pub(crate) fn takes_long(&self) -> bool {
+        self.probation.load(Relaxed) > 0
+    }
+
+    /// A question took so long.
+    pub(crate) fn took(&self, time: Duration) {
+        let left = self.probation.load(Relaxed);
+        if time > QUICK {
+            self.probation.store(PROBATION, Relaxed);
+        } else if left > 0 {
+            // Of two threads at once one may go uncounted.
+            self.probation.store(left - 1, Relaxed);
+        }
+    }
 }
 
 /// Policies by token.
 #[derive(Default)]
-pub(crate) struct Policies(RwLock<HashMap<Uuid, Arc<HeldPolicy>>>);
+pub(crate) struct Policies {
+    all: RwLock<HashMap<Uuid, Arc<HeldPolicy>>>,
+    /// How many there are, for those who ask with every request.
+    count: AtomicUsize,
+}
 
 impl Policies {
     pub(crate) fn get(&self, token: Uuid) -> Option<Arc<HeldPolicy>> {
-        read(&self.0).get(&token).cloned()
+        read(&self.all).get(&token).cloned()
     }
 
     /// Is this still the version of the token's policy that counts?
     pub(crate) fn is_current(&self, token: Uuid, written_at: Time) -> bool {
-        read(&self.0).get(&token).is_some_and(|held| held.written_at == written_at)
+        read(&self.all).get(&token).is_some_and(|held| held.written_at == written_at)
     }
 
     /// Puts these in the place of all.
     pub(crate) fn replace(&self, all: Vec<(Uuid, HeldPolicy)>) {
-        *write(&self.0) = all.into_iter().map(|(token, held)| (token, Arc::new(held))).collect();
+        let mut own = write(&self.all);
+        *own = all.into_iter().map(|(token, held)| (token, Arc::new(held))).collect();
+        self.count.store(own.len(), Relaxed);
     }
 
     /// Puts these in the place of what is known of `tokens`.
@@ -46,21 +80,24 @@ impl Policies {
         if tokens.is_empty() {
             return;
         }
-        let mut all = write(&self.0);
+        let mut all = write(&self.all);
         if !all.is_empty() {
             tokens.iter().for_each(|token| drop(all.remove(token)));
         }
         all.extend(policies.into_iter().map(|(token, held)| (token, Arc::new(held))));
+        self.count.store(all.len(), Relaxed);
     }
 
     /// Forgets those of organizations that are gone.
     pub(crate) fn keep(&self, of: impl Fn(Uuid) -> bool) {
-        write(&self.0).retain(|_, held| of(held.organization));
+        let mut all = write(&self.all);
+        all.retain(|_, held| of(held.organization));
+        self.count.store(all.len(), Relaxed);
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        read(&self.0).len()
+        self.count.load(Relaxed)
     }
 }
 
@@ -92,10 +129,36 @@ fn held(row: PolicyRow) -> Result<(Uuid, HeldPolicy)> {
             None
         }
     };
-    Ok((token, HeldPolicy { organization: row.organization_id, written_at: row.written_at, policy }))
+    let (organization, written_at) = (row.organization_id, row.written_at);
+    Ok((token, HeldPolicy { organization, written_at, policy, probation: AtomicU32::new(1) }))
 }
 
 #[cfg(not(feature = "policies"))]
 fn held(row: PolicyRow) -> Result<(Uuid, HeldPolicy)> {
-    Ok((row.token_id, HeldPolicy { organization: row.organization_id, written_at: row.written_at }))
+    let (organization, written_at) = (row.organization_id, row.written_at);
+    Ok((row.token_id, HeldPolicy { organization, written_at, probation: AtomicU32::new(1) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_quick_only_where_it_has_been_for_long() {
+        let held = HeldPolicy {
+            organization: Uuid::from_u128(1),
+            written_at: Time(1),
+            #[cfg(feature = "policies")]
+            policy: None,
+            probation: AtomicU32::new(1),
+        };
+        assert!(held.takes_long(), "it was never asked");
+        held.took(QUICK);
+        assert!(!held.takes_long());
+        held.took(QUICK * 2);
+        (1..PROBATION).for_each(|_| held.took(Duration::ZERO));
+        assert!(held.takes_long(), "one quick question is missing");
+        held.took(Duration::ZERO);
+        assert!(!held.takes_long());
+    }
 }

@@ -1,6 +1,7 @@
 //! Tokens with a policy: which they are, and what it says of a request, asked outside of all locks.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use tokenward_core::decision::{Ask, Decision, PolicyOutcome, decide};
 use tokenward_core::index::FoundRecord;
@@ -75,6 +76,19 @@ impl Verifier {
         presented.is_some_and(|it| self.with_policy(&it, Asking::Any, from.address).is_some())
     }
 
+    /// Whose token is presented, where it has a policy that may take longer than a thread has that others wait for: one that was
+    /// not seen to be quick. Nothing is asked and nothing counted.
+    #[must_use]
+    pub fn takes_long(&self, text: &str, address: Option<IpAddr>) -> Option<Uuid> {
+        if self.0.followed.policies.len() == 0 {
+            return None;
+        }
+        let presented = Presented::parse(text, &self.0.prefixes)?;
+        let (token, ..) = self.with_policy(&presented, Asking::Any, address)?;
+        let held = self.0.followed.policies.get(token)?;
+        held.takes_long().then_some(held.organization)
+    }
+
     /// The policy token that is presented, where it is accepted: its id, which of its secrets, its name, its organization.
     fn with_policy(
         &self,
@@ -107,7 +121,9 @@ impl Verifier {
         let (directory, now) = (self.0.followed.index.directory(), self.0.clock.recent());
         let organization = directory.numbered(number)?;
         let held = self.0.followed.policies.get(token)?;
+        let begun = Instant::now();
         let allowed = asked::allows(&held, &Bearer { token, name: &name, organization }, asked, now);
+        held.took(begun.elapsed());
         if !allowed {
             let path = asked.path.split('?').next().unwrap_or_default();
             let path = if stands_in_path(path, &self.0.prefixes, None) { TOKEN_IN_PATH } else { path };

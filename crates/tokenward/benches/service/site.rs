@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::result::percentile;
-use crate::world::{Process, binary, served};
+use crate::world::{Process, binary, on_cores, served};
 
 pub const ROUNDS: usize = 3;
 pub const CLIENTS: usize = 32;
@@ -52,17 +52,6 @@ pub struct How<'a> {
     pub log: Option<&'a Path>,
     /// Variables of its environment.
     pub settings: &'a [(&'a str, &'a str)],
-}
-
-/// The binary on these cores.
-fn on_cores(cores: &str) -> Command {
-    let plain = binary();
-    let mut command = Command::new("taskset");
-    command.args(["-c", cores]).arg(plain.get_program());
-    for (name, _) in plain.get_envs().filter(|(_, value)| value.is_none()) {
-        command.env_remove(name);
-    }
-    command
 }
 
 /// A token that was made.

@@ -109,6 +109,17 @@ pub fn binary() -> Command {
     command
 }
 
+/// The binary on these cores, as `taskset` names them.
+pub fn on_cores(cores: &str) -> Command {
+    let plain = binary();
+    let mut command = Command::new("taskset");
+    command.args(["-c", cores]).arg(plain.get_program());
+    for (name, _) in plain.get_envs().filter(|(_, value)| value.is_none()) {
+        command.env_remove(name);
+    }
+    command
+}
+
 impl World {
     /// An organization with the built-in roles and no tokens but one.
     pub fn empty() -> Self {
@@ -159,8 +170,12 @@ impl World {
 
     /// The same with variables in its environment.
     pub fn serve_with(&self, variables: &[(&str, &str)]) -> (Process, String, String) {
+        self.serve_by(binary(), variables)
+    }
+
+    /// The same by another command than the plain binary.
+    pub fn serve_by(&self, mut command: Command, variables: &[(&str, &str)]) -> (Process, String, String) {
         let envoy = free_port();
-        let mut command = binary();
         command.envs(variables.iter().copied());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(self.directory.path());
         command.env("TOKENWARD_ENVOY_LISTEN", &envoy).env("TOKENWARD_LOG", "warn");

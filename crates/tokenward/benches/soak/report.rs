@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::attacks::Outcomes;
 use crate::neighbour::Work;
 use crate::observe::Observed;
+use crate::processors::Processors;
 use crate::{MORE_FILES, MORE_MEMORY};
 
 const BEGIN: &str = "<!-- soak -->";
@@ -13,7 +14,11 @@ const END: &str = "<!-- /soak -->";
 
 pub struct Report {
     pub seconds: u64,
+    /// `None`: everybody shares all of them.
+    pub processors: Option<Processors>,
     pub quiet: Work,
+    /// While another server on the same processors was attacked.
+    pub elsewhere: Work,
     pub attacked: Work,
     pub before: Observed,
     pub during: Observed,
@@ -30,6 +35,12 @@ fn millis(micros: u64) -> String {
     format!("{}.{:02} ms", micros / 1_000, micros % 1_000 / 10)
 }
 
+/// How many times as long.
+fn ratio(time: u64, than: u64) -> String {
+    let tenths = time * 10 / than.max(1);
+    format!("{}.{}x", tenths / 10, tenths % 10)
+}
+
 fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes / (1_024 * 1_024))
 }
@@ -37,36 +48,43 @@ fn mebibytes(bytes: u64) -> String {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let build = if cfg!(debug_assertions) { "debug" } else { "release" };
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = |list: &str| list.split(',').count();
+        let shared = match &self.processors {
+            Some(it) => {
+                format!("{} cores for the server and {} for neighbour and attackers", count(&it.servers), count(&it.load))
+            }
+            None => {
+                let cores = std::thread::available_parallelism().map_or(1, usize::from);
+                format!("{cores} cores that server, neighbour and attackers share")
+            }
+        };
+        writeln!(f, "{} seconds of all attacks at once, a {build} build, {shared}:\n", self.seconds)?;
         writeln!(
             f,
-            "{} seconds of all attacks at once, a {build} build, {cores} cores that server, neighbour and attackers share:\n",
-            self.seconds
+            "| Of the neighbour | Alone | Another server attacked | This one attacked | Against alone | Against another |\n\
+             | --- | --- | --- | --- | --- | --- |"
         )?;
-        writeln!(f, "| Of the neighbour | Alone | Beside the attacks | Ratio |\n| --- | --- | --- | --- |")?;
         for (name, of) in
             [("Verification", (|work| &work.verified) as fn(&Work) -> &Vec<u64>), ("Write", |work| &work.written)]
         {
             for (quantile_name, thousandths) in [("p50", 500), ("p99", 990)] {
-                let [alone, beside] = [&self.quiet, &self.attacked].map(|work| quantile(of(work), thousandths));
-                let ratio = beside * 10 / alone.max(1);
-                let (alone, beside) = (millis(alone), millis(beside));
-                writeln!(f, "| {name}, {quantile_name} | {alone} | {beside} | {}.{}x |", ratio / 10, ratio % 10)?;
+                let times =
+                    [&self.quiet, &self.elsewhere, &self.attacked].map(|work| quantile(of(work), thousandths));
+                let [alone, elsewhere, attacked] = times.map(millis);
+                let [to_alone, to_elsewhere] = [times[0], times[1]].map(|than| ratio(times[2], than));
+                writeln!(
+                    f,
+                    "| {name}, {quantile_name} | {alone} | {elsewhere} | {attacked} | {to_alone} | {to_elsewhere} |"
+                )?;
             }
         }
         let count = |work: &Work| format!("{} of {}", work.wrong.len(), work.verified.len() + work.written.len());
-        writeln!(f, "| Wrong answers | {} | {} | |", count(&self.quiet), count(&self.attacked))?;
-        writeln!(
-            f,
-            "| Most memory of the server | {} | {} | |",
-            mebibytes(self.before.memory),
-            mebibytes(self.during.memory)
-        )?;
-        writeln!(
-            f,
-            "| Most open files | {} | {}, afterwards {} | |",
-            self.before.files, self.during.files, self.after.files
-        )?;
+        let wrong = [&self.quiet, &self.elsewhere, &self.attacked].map(count);
+        writeln!(f, "| Wrong answers | {} | | |", wrong.join(" | "))?;
+        let [before, during] = [self.before.memory, self.during.memory].map(mebibytes);
+        writeln!(f, "| Most memory of the server | {before} | | {during} | | |")?;
+        let (before, during, after) = (self.before.files, self.during.files, self.after.files);
+        writeln!(f, "| Most open files | {before} | | {during}, afterwards {after} | | |")?;
         writeln!(f, "\n| Attack | At once | What came of it |\n| --- | --- | --- |")?;
         for (name, at_once, outcomes) in &self.attacks {
             let outcomes: Vec<String> = outcomes.iter().map(|(outcome, count)| format!("{outcome}: {count}")).collect();
@@ -87,7 +105,7 @@ impl Report {
 
     /// What must hold on every machine.
     pub fn check(&self) {
-        for work in [&self.quiet, &self.attacked] {
+        for work in [&self.quiet, &self.elsewhere, &self.attacked] {
             let few: Vec<&String> = work.wrong.iter().take(5).collect();
             assert!(work.wrong.is_empty(), "the neighbour had {} wrong answers, such as {few:#?}", work.wrong.len());
             assert!(work.verified.len() > 50 && work.written.len() > 5, "the neighbour came to nothing");

@@ -71,9 +71,14 @@ pub async fn get(app: &Arc<App>, grant: &Grant, name: &str) -> Result<ApiWithRou
     let mut reader = app.read(grant.organization()).await?;
     let api = apis::find(reader.conn(), grant, name).await?.ok_or_else(|| Error::not_found("API"))?;
     let content = apis::content(reader.conn(), grant, api.id).await?;
-    let routes = serde_json::from_str(&content.routes).map_err(Error::internal)?;
-    let notes = serde_json::from_str(&content.notes).map_err(Error::internal)?;
-    Ok(ApiWithRoutes { api, routes, notes })
+    drop(reader);
+    let small = is_small(&content);
+    let parse = move || -> Result<ApiWithRoutes> {
+        let routes = serde_json::from_str(&content.routes).map_err(Error::internal)?;
+        let notes = serde_json::from_str(&content.notes).map_err(Error::internal)?;
+        Ok(ApiWithRoutes { api, routes, notes })
+    };
+    if small { parse() } else { heavy::aside(grant.organization(), parse).await? }
 }
 
 /// Makes an API from a document, or replaces its routes. Without a word in the document or in `said`, a request that no route
@@ -88,7 +93,7 @@ pub async fn put(
     if_match: IfMatch,
 ) -> Result<Written<ApiWithRoutes>> {
     let (document, content) = read(grant.organization(), &name, format, document, said).await?;
-    let limits = app.limits.clone();
+    let (content, limits) = (Arc::new(content), app.limits.clone());
     let unknown = unknown_of(&document, said.unknown)?;
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
@@ -105,10 +110,10 @@ pub async fn put(
                 created_at: old.as_ref().map_or(now, |api| api.created_at),
                 updated_at: old.as_ref().map_or(now, |api| tx.next_version(api.updated_at)),
             };
-            let mut event = event(Kind::ApiUpdated, grant, &api).after(snapshot(&api, &content.routes));
+            let mut event = event(Kind::ApiUpdated, grant, &api).after(snapshot(&api, &content).await?);
             if let Some(old) = &old {
-                let before = apis::content(tx.conn(), grant, old.id).await?;
-                event = event.before(snapshot(old, &before.routes));
+                let before = Arc::new(apis::content(tx.conn(), grant, old.id).await?);
+                event = event.before(snapshot(old, &before).await?);
                 apis::update(tx, grant, &api, &content).await?;
             } else {
                 limits.room(&APIS, apis::count(tx.conn(), grant).await?, "The organization has as many APIs as")?;
@@ -150,7 +155,7 @@ pub async fn preview(
     let new = ApiWithRoutes { api, routes: document.routes, notes: document.notes.0 };
     let (app, organization) = (Arc::clone(app), grant.organization());
     // Each route is asked about, twice: not where others wait for their answers.
-    heavy::run(move || {
+    heavy::run(organization, move || {
         let effect = effect_of(&app, organization, old.as_ref(), &new)?;
         Ok((new, effect))
     })
@@ -188,8 +193,8 @@ async fn read(
     let (name, whole) = (name.to_owned(), document.is_whole());
     let work = move || prepare(format, document, &name, said.readings);
     if whole {
-        let turn = turn::whole().await?;
-        return heavy::aside(move || {
+        let turn = turn::whole(organization).await?;
+        return heavy::aside(organization, move || {
             let read = work();
             drop(turn);
             read
@@ -236,16 +241,19 @@ pub async fn set_rules(
         Box::pin(async move {
             let old = apis::find(tx.conn(), grant, &name).await?.ok_or_else(|| Error::not_found("API"))?;
             if_match.check(old.updated_at)?;
-            let content = apis::content(tx.conn(), grant, old.id).await?;
+            let content = Arc::new(apis::content(tx.conn(), grant, old.id).await?);
             let notes: Vec<Note> = serde_json::from_str(&content.notes).map_err(Error::internal)?;
             nothing_opened(unknown, old.left_out, &notes)?;
-            usable(&content.routes, readings)?;
+            let kept = Arc::clone(&content);
+            looked_at(&content, move || usable(&kept.routes, readings)).await??;
             let allow_paths = readings;
             let api =
                 Api { unknown_route: unknown, allow_paths, updated_at: tx.next_version(old.updated_at), ..old.clone() };
             apis::update(tx, grant, &api, &content).await?;
             let event = event(Kind::ApiUpdated, grant, &api);
-            let event = event.before(snapshot(&old, &content.routes)).after(snapshot(&api, &content.routes));
+            let before = snapshot(&old, &content).await?;
+            // The routes are the same.
+            let event = event.after(ApiSnapshot { sha256: before.sha256.clone(), ..snapshot_of(&api) }).before(before);
             Ok((api, vec![event]))
         })
     })
@@ -278,9 +286,9 @@ pub async fn delete(app: &Arc<App>, grant: Grant, name: String) -> Result<Writte
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let api = apis::find(tx.conn(), grant, &name).await?.ok_or_else(|| Error::not_found("API"))?;
-            let content = apis::content(tx.conn(), grant, api.id).await?;
+            let content = Arc::new(apis::content(tx.conn(), grant, api.id).await?);
             apis::delete(tx, grant, api.id).await?;
-            let event = event(Kind::ApiDeleted, grant, &api).before(snapshot(&api, &content.routes));
+            let event = event(Kind::ApiDeleted, grant, &api).before(snapshot(&api, &content).await?);
             Ok(((), vec![event]))
         })
     })
@@ -334,14 +342,32 @@ fn event(kind: Kind, grant: &Grant, api: &Api) -> Event {
     Event::new(kind, Some(grant.organization()), api.id, &api.name)
 }
 
-fn snapshot(api: &Api, routes: &str) -> ApiSnapshot {
+/// What the log says of an API with this content.
+async fn snapshot(api: &Api, content: &Arc<Content>) -> Result<ApiSnapshot> {
+    let kept = Arc::clone(content);
+    let sha256 = looked_at(content, move || hex::encode(Sha256::digest(&kept.routes))).await?;
+    Ok(ApiSnapshot { sha256, ..snapshot_of(api) })
+}
+
+/// The same without what is said of the content.
+fn snapshot_of(api: &Api) -> ApiSnapshot {
     ApiSnapshot {
         name: api.name.clone(),
         routes: usize::try_from(api.route_count).unwrap_or_default(),
         unknown_route: api.unknown_route,
         allow_paths: api.allow_paths.iter().collect(),
-        sha256: hex::encode(Sha256::digest(routes)),
+        sha256: String::new(),
     }
+}
+
+/// Can the routes be gone through where others wait for the thread?
+fn is_small(content: &Content) -> bool {
+    content.routes.len() + content.notes.len() <= heavy::BODY
+}
+
+/// Goes through the content of an API inside of a transaction, where it waits for nobody's turn.
+async fn looked_at<T: Send + 'static>(content: &Content, look: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    if is_small(content) { Ok(look()) } else { heavy::inside(look).await }
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use tokenward_core::sync::lock;
 use tokenward_core::{Error, Result, Uuid};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::fair::{Fair, FairTurn};
 use crate::limits::{LARGE_DOCUMENTS, WHOLE_DOCUMENT_BYTES};
 
-/// Those that are there as a whole: one at a time.
-static WHOLE: Semaphore = Semaphore::const_new(1);
+/// Those that are there as a whole: one at a time, and organizations take turns.
+static WHOLE: LazyLock<Fair> = LazyLock::new(|| Fair::new(1, 1));
 /// Those that are read while they come.
 static LARGE: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(LARGE_DOCUMENTS.size()));
 /// Whose they are.
@@ -20,8 +21,8 @@ static ORGANIZATIONS: LazyLock<Mutex<HashSet<Uuid>>> = LazyLock::new(Mutex::defa
 const WAIT: Duration = Duration::from_secs(20);
 
 /// The turn of a document that is there as a whole.
-pub(super) async fn whole() -> Result<SemaphorePermit<'static>> {
-    WHOLE.acquire().await.map_err(Error::internal)
+pub(super) async fn whole(organization: Uuid) -> Result<FairTurn> {
+    WHOLE.turn(organization.into()).await
 }
 
 /// The turn of a large one.
