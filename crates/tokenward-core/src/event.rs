@@ -313,7 +313,6 @@ impl Kind {
             | Self::MemberAdded
             | Self::InvitationCreated
             | Self::InvitationAccepted
-            // What an invitation may is asked from its row.
             | Self::RoleCreated
             | Self::TokenCreated
             | Self::TokenEnabled
@@ -331,7 +330,6 @@ impl Kind {
             | Self::TokenOverlapEnded
             // It is asked when an end is set, and ends nothing by itself.
             | Self::TokenPolicyUpdated
-            // A membership follows at the next sign-in, with an event of its own.
             | Self::ProjectCreated
             | Self::ProjectUpdated
             | Self::EnvironmentCreated

@@ -41,7 +41,7 @@ pub async fn bring_back(store: &Store, keeper: &Keeper, lost: &[Entry], common: 
         }
     }
     // Whatever became of the membership since.
-    for entry in &lost {
+    for entry in lost {
         if let Some(After::Member { invitation: Some(id), .. }) = &entry.after {
             let before = events.len();
             credentials::invitation(&mut tx, entry.organization, *id, &mut events).await?;
