@@ -2,8 +2,8 @@
 //! is about to say.
 //!
 //! The server's side of every limit is set when the connection is made ([`SETTINGS`]), or when a transaction begins where the
-//! connection is lent ([`super::wire`]): a node that dies in the middle of a transaction gives its locks back within seconds. The client's side is a limit on every statement: a flow of TCP whose
-//! packets go nowhere looks like a server that thinks.
+//! connection is lent ([`Wire`]): a node that dies in the middle of a transaction gives its locks back within seconds. The
+//! client's side is a limit on every statement: a flow of TCP whose packets go nowhere looks like a server that thinks.
 
 use std::time::Duration;
 
