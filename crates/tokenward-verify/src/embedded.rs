@@ -35,8 +35,8 @@ pub struct Config {
     /// What was committed so long ago is known here, or nothing is decided: so long a revoked token may be accepted at most,
     /// whatever happens to the network or the database. At least two seconds.
     pub max_staleness: Duration,
-    /// Listen for hints of those who write, by a connection of its own. `false` where a pooler in transaction mode stands
-    /// before the database; then `poll_interval` alone counts.
+    /// Listen for hints of those who write, by a connection of its own. Where a pooler in transaction mode stands before the
+    /// database nothing is heard, and it is looked more often, unless this is `false`: then `poll_interval` alone counts.
     pub hints: bool,
     /// The name of this service among the nodes that follow the log; for people.
     pub node_name: String,

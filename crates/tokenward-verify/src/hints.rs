@@ -47,7 +47,13 @@ async fn listen(store: &Store, followed: &Followed) {
     loop {
         let end = match store.listen(own).await {
             Ok(Some(listener)) => Ears { store, followed, listener, own }.use_up().await,
-            Ok(None) => return,
+            Ok(None) => {
+                tracing::warn!(
+                    "nothing is heard of what other nodes write: a pooler in transaction mode stands before the database. This node \
+                     looks more often instead; `hints = false` leaves that out"
+                );
+                return;
+            }
             Err(error) => {
                 tracing::debug!(%error, cause = ?error.cause, "cannot listen for what others write");
                 HintsEnd::Lost

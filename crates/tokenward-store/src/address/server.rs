@@ -40,7 +40,7 @@ const OURS: [(&str, &str); 13] = [
     ("client_encoding", "it is always UTF-8"),
 ];
 const WAITS: &str = "how long is waited, and how a lost connection is noticed, is decided by Tokenward";
-const POOLER: &str = "Tokenward needs connections of its own; let a pooler work in session mode";
+const POOLER: &str = "how a pooler works is found out at the start; through one in session mode it is faster";
 /// Longer or stranger names of options are not repeated: it may be a password with a `?` in it.
 const NAME_MAX: usize = 40;
 

@@ -10,10 +10,12 @@ use super::{Conn, Heard, Pools, Store, execute, postgres, run};
 pub struct Listener(postgres::Listener);
 
 impl Store {
-    /// Begins to listen, as the node with this id. `None` where nobody says anything: an SQLite file is looked at.
+    /// Begins to listen, as the node with this id. `None` where nothing can be heard: an SQLite file is looked at, and a pooler that
+    /// lends connections for a transaction gives the one that listens to somebody else.
     pub async fn listen(&self, node: Uuid) -> Result<Option<Listener>> {
         match &self.pools {
             Pools::Sqlite(_) => Ok(None),
+            Pools::Postgres(pool) if pool.is_lent() => Ok(None),
             Pools::Postgres(pool) => Ok(Some(Listener(postgres::Listener::connect(pool, node).await?))),
         }
     }

@@ -2,7 +2,8 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-use tokenward_store::log;
+use tokenward_core::error::Code;
+use tokenward_store::{Conn, log};
 
 use crate::proxy::{Flow, Proxy};
 use crate::splitter;
@@ -10,13 +11,12 @@ use crate::world::postgres::{Pooler, Postgres, fresh_database};
 use crate::world::{begin, clock, end, open, refused};
 
 #[tokio::test]
-async fn a_pooler_in_transaction_mode_is_refused_by_name_on_postgres() {
+async fn a_pooler_that_has_no_transactions_is_refused_by_name_and_the_schema_is_changed_past_one_on_postgres() {
     let url = fresh_database();
-    for mode in ["transaction", "statement"] {
-        let pooler = Pooler::before(&url, mode);
-        let told = refused(&pooler.url).await;
-        assert!(told.contains("pool_mode = transaction") && told.contains("pool_mode = session"), "{mode}: {told}");
-    }
+    let told = refused(&Pooler::before(&url, "statement").url).await;
+    assert!(told.contains("pool_mode = statement") && told.contains("pool_mode = session"), "{told}");
+    let told = refused(&Pooler::before(&url, "transaction").url).await;
+    assert!(told.contains("pool_mode = transaction") && told.contains("tokenward migrate"), "{told}");
     // Nobody else's connections have our limits afterwards, and nothing was made.
     let pooler = Pooler::before(&url, "session");
     let clock = clock();
@@ -25,6 +25,48 @@ async fn a_pooler_in_transaction_mode_is_refused_by_name_on_postgres() {
     end(begin(&store).await.unwrap()).await.unwrap();
     assert_eq!(log::head(store.read().await.unwrap().conn()).await.unwrap().number, 1);
     store.close().await;
+}
+
+#[tokio::test]
+async fn a_pooler_in_transaction_mode_carries_what_is_written_and_nothing_that_is_heard_on_postgres() {
+    let url = fresh_database();
+    let clock = clock();
+    let beside = open(&url, &clock).await;
+    let pooler = Pooler::before(&url, "transaction");
+    let store = open(&pooler.url, &clock).await;
+    assert!(store.listen(store.new_id()).await.unwrap().is_none());
+    assert!(beside.listen(beside.new_id()).await.unwrap().is_some());
+    for number in 1..=30 {
+        end(begin(&store).await.unwrap()).await.unwrap();
+        assert_eq!(log::head(store.read().await.unwrap().conn()).await.unwrap().number, number);
+        assert_eq!(log::head(beside.read().await.unwrap().conn()).await.unwrap().number, number);
+    }
+    // What is given up takes nothing along, and holds up nobody.
+    drop(begin(&store).await.unwrap());
+    end(begin(&beside).await.unwrap()).await.unwrap();
+    assert_eq!(log::head(store.read().await.unwrap().conn()).await.unwrap().number, 31);
+}
+
+#[tokio::test]
+async fn through_a_pooler_in_transaction_mode_a_connection_leads_to_one_place_on_postgres() {
+    let url = fresh_database();
+    let clock = clock();
+    let beside = open(&url, &clock).await;
+    let pooler = Pooler::before(&url, "transaction");
+    let store = open(&pooler.url, &clock).await;
+    let mut before = store.read().await.unwrap();
+    log::head(before.conn()).await.unwrap();
+    // As after a `pg_restore`: the table is another one.
+    let sql = "ALTER TABLE event RENAME TO event_before; CREATE TABLE event (LIKE event_before INCLUDING ALL)";
+    match beside.read().await.unwrap().conn() {
+        Conn::Postgres(session) => sqlx::raw_sql(sql).execute(session.raw()).await.unwrap(),
+        Conn::Sqlite(_) => unreachable!("the address is that of a server"),
+    };
+    let lost = log::head(before.conn()).await.unwrap_err();
+    assert_eq!(lost.code, Code::Unavailable, "{lost:?}");
+    drop(before);
+    // Whoever connects anew finds what there is now.
+    log::head(store.read().await.unwrap().conn()).await.unwrap();
 }
 
 #[tokio::test]

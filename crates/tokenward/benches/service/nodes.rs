@@ -11,14 +11,13 @@ mod load;
 mod revoked;
 mod writes;
 
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
 use crate::postgres::Postgres;
 use crate::result::{Section, Want, a_second, percentile, row};
-use crate::site::{CLIENTS, How, ROUNDS, Site, seconds};
+use crate::site::{CLIENTS, How, ROUNDS, Site, attempt, seconds, within};
 
 /// How many nodes there are.
 const NODES: usize = 3;
@@ -30,12 +29,6 @@ const POLL: Duration = Duration::from_secs(1);
 /// What was measured, what it is compared with, and how the two are to each other; or why it could not be measured.
 type Found = Result<(String, String, f64), String>;
 
-/// One part; where it fails its rows are marked, and the others stand.
-fn attempt<T>(part: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    let found = std::panic::catch_unwind(AssertUnwindSafe(part));
-    found.unwrap_or_else(|_| Err("it failed; what it said stands above".to_owned()))
-}
-
 fn put(section: &mut Section, what: &str, against: &str, found: Found, want: Want) {
     let ((ours, theirs), ratio) = match found {
         Ok((ours, theirs, ratio)) => ((ours, theirs), Some(ratio)),
@@ -44,7 +37,7 @@ fn put(section: &mut Section, what: &str, against: &str, found: Found, want: Wan
             (("–".to_owned(), "–".to_owned()), None)
         }
     };
-    section.rows.push(row(what, (ours, against, theirs), ratio, want));
+    section.put(row(what, (ours, against, theirs), ratio, want));
 }
 
 /// What may be at most so much.
@@ -70,11 +63,9 @@ pub fn measure() -> Section {
     let server = Postgres::start_durable();
     hinted(&mut section, &runtime, &server);
     unhinted(&mut section, &runtime, &server);
-    println!("measured: revocations, and a database that is away; writes come");
     of_writes(&mut section, &runtime, &server);
     of_a_cut(&mut section, &runtime, &server);
-    println!("measured: nodes; decisions in process come");
-    let found = attempt(|| Ok(fresh::measure(&runtime)));
+    let found = attempt("decisions in process", || Ok(fresh::measure(&runtime)));
     let found = found.map(|(with, without)| (format!("{with:.1} ns"), format!("{without:.1} ns"), with / without));
     let what = "a decision in process of a node that asks whether it may still decide";
     put(&mut section, what, "of one that needs not ask", found, Want::AtMost(1.02));
@@ -94,17 +85,17 @@ fn hinted(section: &mut Section, runtime: &Runtime, server: &Postgres) {
     let site = Site::postgres(runtime, &[url.as_str(); NODES], How::default());
     let known = runtime.block_on(load::known(&site));
 
-    let took = attempt(|| runtime.block_on(revoked::refused(&site, &known, 1, Duration::from_millis(1))));
+    let took = attempt("revocations, with hints", || within(runtime, revoked::refused(&site, &known, 1, Duration::from_millis(1)))?);
     let what = "revocation answered by one node → refused by both others, under the load";
     put_most(section, what, took.map(|took| slowest(&took)), 100.0, "ms");
 
-    let found = attempt(|| runtime.block_on(revoked::receipts(&site, &known)));
+    let found = attempt("deletions with receipts", || within(runtime, revoked::receipts(&site, &known))?);
     let took = found.as_ref().map(|found| slowest(&found.took)).map_err(Clone::clone);
     put_most(section, "deletion with its receipt, three nodes, under the load", took, 150.0, "ms");
     let everywhere = found.and_then(|found| of_all(found.everywhere, found.took.len()));
     put(section, "of these, told to count everywhere", "all of them", everywhere, Want::AtLeast(1.0));
 
-    let found = attempt(|| runtime.block_on(away::measure(&site, &known, server)));
+    let found = attempt("a database that is away", || within(runtime, away::measure(&site, &known, server))?);
     let away = away::time().as_secs();
     let right = found.as_ref().map_err(Clone::clone).and_then(|found| {
         let all = found.asked.took.len();
@@ -120,7 +111,7 @@ fn hinted(section: &mut Section, runtime: &Runtime, server: &Postgres) {
     let caught_up = found.map(|found| (format!("{:.2} s", found.caught_up), found.caught_up));
     put_most(section, "database back → what is written counts on all nodes", caught_up, 2.0, "s");
 
-    let open = attempt(|| runtime.block_on(away::connections(&site, &url)));
+    let open = attempt("connections after cuts", || within(runtime, away::connections(&site, &url))?);
     let open = open.map(|open| (open.to_string(), open as f64));
     let what = format!("connections of three nodes after all were cut {} times, {CLIENTS} clients writing", away::CUTS);
     put_most(section, &what, open, (NODES * CONNECTIONS) as f64, "connections");
@@ -129,16 +120,17 @@ fn hinted(section: &mut Section, runtime: &Runtime, server: &Postgres) {
 /// Three nodes that tell each other nothing.
 fn unhinted(section: &mut Section, runtime: &Runtime, server: &Postgres) {
     let url = server.fresh_database();
-    let took = attempt(|| {
+    let took = attempt("revocations, without hints", || {
         let poll = POLL.as_millis().to_string();
         let settings = [("TOKENWARD_HINTS", "false"), ("TOKENWARD_POLL_INTERVAL_MS", poll.as_str())];
         let how = How { settings: &settings, ..How::default() };
         let site = Site::postgres(runtime, &[url.as_str(); NODES], how);
-        runtime.block_on(async {
+        let measured = async {
             let known = load::known(&site).await;
             // Each takes up to a poll: many at once, asked for less often.
             revoked::refused(&site, &known, 12, Duration::from_millis(10)).await
-        })
+        };
+        within(runtime, measured)?
     });
     let what = "revocation answered by one node → refused by both others, without hints, a look every";
     let what = format!("{what} {} ms", POLL.as_millis());
@@ -147,7 +139,7 @@ fn unhinted(section: &mut Section, runtime: &Runtime, server: &Postgres) {
 }
 
 fn of_writes(section: &mut Section, runtime: &Runtime, server: &Postgres) {
-    let found = attempt(|| writes::measure(runtime, server, NODES));
+    let found = attempt("creates", || writes::measure(runtime, server, NODES));
     let rates = |ours: fn(&writes::Rates) -> f64, theirs: fn(&writes::Rates) -> f64| -> Found {
         let found = found.as_ref().map_err(Clone::clone)?;
         let (ours, theirs) = (ours(found), theirs(found));
@@ -180,7 +172,7 @@ fn of_writes(section: &mut Section, runtime: &Runtime, server: &Postgres) {
 }
 
 fn of_a_cut(section: &mut Section, runtime: &Runtime, server: &Postgres) {
-    let found = attempt(|| cut::measure(runtime, server));
+    let found = attempt("a node that is cut off in the middle of a write", || cut::measure(runtime, server));
     for (what, kind) in [("`/readyz`", cut::READY), ("a list of tokens", cut::LIST), ("a revocation", cut::REVOKE)] {
         let worst = found.as_ref().map_err(Clone::clone).map(|worst| (format!("{:.2} s", worst[kind]), worst[kind]));
         let what = format!("{what} on a healthy node, another being cut off in the middle of a write: until 2xx");

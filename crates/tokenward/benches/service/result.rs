@@ -78,6 +78,21 @@ pub struct Section {
 }
 
 impl Section {
+    /// Adds a row and shows it at once: a run that is broken off has told what it measured.
+    pub fn put(&mut self, row: Row) {
+        println!(
+            "{}: {}; {}: {}; {} (wanted {}) {}",
+            row.what,
+            row.ours,
+            row.against,
+            row.theirs,
+            row.shown_ratio(),
+            row.wanted(),
+            row.mark()
+        );
+        self.rows.push(row);
+    }
+
     pub fn print(&self) {
         let mut table = comfy_table::Table::new();
         table.load_style(comfy_table::presets::NOTHING);

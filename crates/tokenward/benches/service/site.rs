@@ -1,5 +1,6 @@
 //! Servers of one organization on one database, and clients that make tokens through them and take them back.
 
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,29 @@ pub fn seconds() -> f64 {
 /// Is it only to be seen that it runs?
 pub fn is_trial() -> bool {
     seconds() < 1.0
+}
+
+/// How long one stage may take at most, whatever it waits for.
+fn stage_at_most() -> Duration {
+    Duration::from_secs_f64(120.0 + 20.0 * seconds())
+}
+
+/// One stage: what it is goes to standard error, and how long it took. Where it fails its rows are marked, and the others stand.
+pub fn attempt<T>(what: &str, part: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    eprintln!("… {what}");
+    let begun = Instant::now();
+    let found = std::panic::catch_unwind(AssertUnwindSafe(part));
+    let found = found.unwrap_or_else(|_| Err("it failed; what it said stands above".to_owned()));
+    let came = found.as_ref().err().map_or("measured", String::as_str);
+    eprintln!("  {what}: {came}, after {:.1} s", begun.elapsed().as_secs_f64());
+    found
+}
+
+/// Runs it to its end, or as long as a stage may take.
+pub fn within<T>(runtime: &Runtime, part: impl Future<Output = T>) -> Result<T, String> {
+    let bound = stage_at_most();
+    let came = runtime.block_on(async { tokio::time::timeout(bound, part).await });
+    came.map_err(|_| format!("not at its end after {:.0} s", bound.as_secs_f64()))
 }
 
 /// Servers of one organization, which take turns.
@@ -199,12 +223,16 @@ impl Site {
         rate(begun, all)
     }
 
-    /// So many clients take these back.
+    /// So many clients take these back, for as long as others made them: each answer waits for its receipt, and taking back all that
+    /// was made faster would take minutes.
     pub async fn revokes(&self, clients: usize, tokens: Vec<Token>) -> Rate {
-        let begun = Instant::now();
+        let (begun, end) = (Instant::now(), Instant::now() + Duration::from_secs_f64(seconds()));
         let one = async |(worker, tokens): (usize, &[Token])| {
             let mut took = Vec::with_capacity(tokens.len());
             for token in tokens {
+                if Instant::now() > end {
+                    break;
+                }
                 let before = Instant::now();
                 self.delete(worker, &token.id, None).await.unwrap();
                 took.push(before.elapsed());

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::postgres::{Postgres, program};
 use crate::result::{Section, Want, a_second, median, row};
-use crate::site::{CLIENTS, How, ROUNDS, Site, is_trial, seconds};
+use crate::site::{CLIENTS, How, ROUNDS, Site, attempt, is_trial, seconds, within};
 use crate::start;
 
 const LIVING: u64 = 100_000;
@@ -151,86 +151,113 @@ fn pgbench(url: &str, directory: &Path) -> Result<f64, String> {
     rate.ok_or_else(|| format!("{text}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-fn of_database(section: &mut Section, name: &str, found: &Writes) {
+/// A row of two things, of which each was measured or not.
+fn put(section: &mut Section, what: &str, against: &str, found: Result<(String, String, f64), String>, want: Want) {
+    let ((ours, theirs), ratio) = match found {
+        Ok((ours, theirs, ratio)) => ((ours, theirs), Some(ratio)),
+        Err(why) => {
+            section.notes.push(format!("Not measured: {what}: {}", why.replace('\n', " ")));
+            (("–".to_owned(), "–".to_owned()), None)
+        }
+    };
+    section.put(row(what, (ours, against, theirs), ratio, want));
+}
+
+/// Two rates, and how the first is to the second.
+fn rates(ours: f64, theirs: f64) -> (String, String, f64) {
+    (a_second(ours), a_second(theirs), ours / theirs)
+}
+
+fn of_database(section: &mut Section, name: &str, found: &Result<Writes, String>) {
+    let of = |ours: fn(&Writes) -> f64, theirs: fn(&Writes) -> f64| {
+        found.as_ref().map_err(Clone::clone).map(|found| rates(ours(found), theirs(found)))
+    };
     let many = format!("creates by {CLIENTS} clients, {name}");
-    let one = (a_second(found.many), "one client", a_second(found.one));
-    section.rows.push(row(&many, one, Some(found.many / found.one), Want::AtLeast(3.0)));
-    let revokes = (a_second(found.revokes), "creates", a_second(found.many));
+    put(section, &many, "one client", of(|it| it.many, |it| it.one), Want::AtLeast(3.0));
     let what = format!("revokes by {CLIENTS} clients, {name}");
-    section.rows.push(row(&what, revokes, Some(found.revokes / found.many), Want::AtLeast(0.9)));
-    let one = (a_second(found.revokes_of_one), "creates", a_second(found.one));
+    put(section, &what, "creates", of(|it| it.revokes, |it| it.many), Want::AtLeast(0.9));
     let what = format!("revokes by one client, {name}");
-    section.rows.push(row(&what, one, Some(found.revokes_of_one / found.one), Want::AtLeast(0.9)));
+    put(section, &what, "creates", of(|it| it.revokes_of_one, |it| it.one), Want::AtLeast(0.9));
 }
 
 pub fn measure() -> Section {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut section = Section::default();
-
-    let sqlite = Site::sqlite(&runtime, How::default());
-    let found = runtime.block_on(writes(&sqlite));
-    of_database(&mut section, "SQLite", &found);
-    let (took, sync) = (1e6 / found.one, fdatasync(sqlite.files[0].path()) * 1e6);
-    let synced = (format!("{took:.0} µs"), "one fdatasync", format!("{sync:.0} µs"));
-    section.rows.push(row("a create by one client, SQLite", synced, Some(took / sync), Want::AtMost(1.6)));
-
-    let hops = futexes(&runtime, &sqlite);
-    let shown = hops.as_ref().map_or_else(Clone::clone, |hops| format!("{hops:.1}"));
-    let hops = hops.ok().map(|hops| hops / 4.0);
-    section.rows.push(row("futex calls a create, SQLite", (shown, "most", "4".to_owned()), hops, Want::AtMost(1.0)));
-    let each = statements(&runtime);
-    let most = (format!("{each:.2}"), "most", "1.5".to_owned());
-    section.rows.push(row("statements a create, SQLite", most, Some(each / 1.5), Want::AtMost(1.0)));
-    let [alone, both] = ["0", "0,1"].map(|cores| {
-        let site = Site::sqlite(&runtime, How { cores: Some(cores), ..How::default() });
-        median((0..ROUNDS).map(|_| runtime.block_on(site.creates(CLIENTS)).a_second).collect())
-    });
-    let cores = (a_second(both), "on one core", a_second(alone));
-    section.rows.push(row("creates on two cores, SQLite", cores, Some(both / alone), Want::AtLeast(1.0)));
-
-    let token = sqlite.admin.clone();
-    let (mut introspect, mut verify) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        verify.push(runtime.block_on(cpu_of(&sqlite, false, &token)));
-        introspect.push(runtime.block_on(cpu_of(&sqlite, true, &token)));
-    }
-    let (introspect, verify) = (median(introspect), median(verify));
-    let cpu = (format!("{introspect:.1} µs"), "/verify", format!("{verify:.1} µs"));
-    section.rows.push(row("processor time of /introspect", cpu, Some(introspect / verify), Want::AtMost(1.15)));
-    drop(sqlite);
-
-    let server = Postgres::start_durable();
-    let url = server.fresh_database();
-    let one = Site::postgres(&runtime, &[url.as_str()], How::default());
-    let found = runtime.block_on(writes(&one));
-    of_database(&mut section, "PostgreSQL", &found);
-    let rows = pgbench(&url, &std::env::temp_dir());
-    let theirs = rows.as_ref().map_or_else(Clone::clone, |rate| a_second(*rate));
-    let against = (a_second(found.many), "pgbench inserting the same rows", theirs);
-    let ratio = rows.ok().map(|rate| found.many / rate);
-    section.rows.push(row("creates, PostgreSQL", against, ratio, Want::AtLeast(0.6)));
-    drop(one);
-    let url = server.fresh_database();
-    let two = Site::postgres(&runtime, &[url.as_str(); 2], How::default());
-    // Creates alone: what takes something away waits for the other node, which is another row (`nodes`).
-    let both: Vec<_> = (0..ROUNDS).map(|_| runtime.block_on(two.creates(CLIENTS))).collect();
-    let both_p99 = median(both.iter().map(|it| it.p99).collect());
-    let both = median(both.iter().map(|it| it.a_second).collect());
-    let nodes = (a_second(both), "one node", a_second(found.many));
-    section.rows.push(row("creates by two nodes, PostgreSQL", nodes, Some(both / found.many), Want::AtLeast(0.9)));
-    let slow = (format!("{both_p99:.0} µs"), "one node", format!("{:.0} µs", found.p99));
-    section.rows.push(row("its 99th percentile", slow, Some(both_p99 / found.p99), Want::AtMost(1.3)));
-    drop(two);
-
-    println!("measured: writes; the start comes");
+    of_sqlite(&mut section, &runtime);
+    of_postgres(&mut section, &runtime);
     let (living, ended) = if is_trial() { (LIVING / 100, ENDED / 100) } else { (LIVING, ENDED) };
-    let (with, without) = start::beside_ended(living, ended);
-    let ready = (format!("{with:.2} s"), "without them", format!("{without:.2} s"));
+    let found = attempt("the start beside what has ended", || Ok(start::beside_ended(living, ended)));
+    let ready = found.map(|(with, without)| (format!("{with:.2} s"), format!("{without:.2} s"), with / without));
     let what = format!("start to ready, {living} living beside {ended} ended ones");
-    section.rows.push(row(&what, ready, Some(with / without), Want::AtMost(1.2)));
+    put(&mut section, &what, "without them", ready, Want::AtMost(1.2));
     section.notes.push(format!(
         "Volume: each for {:.0} s, {ROUNDS} times, the median; clients, server and database share the cores.",
         seconds()
     ));
     section
+}
+
+fn of_sqlite(section: &mut Section, runtime: &tokio::runtime::Runtime) {
+    let sqlite = Site::sqlite(runtime, How::default());
+    let found = attempt("writes, SQLite", || within(runtime, writes(&sqlite)));
+    of_database(section, "SQLite", &found);
+    let synced = found.map(|found| {
+        let (took, sync) = (1e6 / found.one, fdatasync(sqlite.files[0].path()) * 1e6);
+        (format!("{took:.0} µs"), format!("{sync:.0} µs"), took / sync)
+    });
+    put(section, "a create by one client, SQLite", "one fdatasync", synced, Want::AtMost(1.6));
+
+    let hops = attempt("futex calls", || futexes(runtime, &sqlite));
+    let hops = hops.map(|hops| (format!("{hops:.1}"), "4".to_owned(), hops / 4.0));
+    put(section, "futex calls a create, SQLite", "most", hops, Want::AtMost(1.0));
+    let each = attempt("statements", || Ok(statements(runtime)));
+    let each = each.map(|each| (format!("{each:.2}"), "1.5".to_owned(), each / 1.5));
+    put(section, "statements a create, SQLite", "most", each, Want::AtMost(1.0));
+    let cores = attempt("creates on one core and on two, SQLite", || {
+        let on = |cores| {
+            let site = Site::sqlite(runtime, How { cores: Some(cores), ..How::default() });
+            let rounds = (0..ROUNDS).map(|_| within(runtime, site.creates(CLIENTS)).map(|made| made.a_second));
+            rounds.collect::<Result<Vec<f64>, String>>().map(median)
+        };
+        let alone = on("0")?;
+        Ok(rates(on("0,1")?, alone))
+    });
+    put(section, "creates on two cores, SQLite", "on one core", cores, Want::AtLeast(1.0));
+
+    let cpu = attempt("introspection and verification", || {
+        let token = sqlite.admin.clone();
+        let (mut introspect, mut verify) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            verify.push(within(runtime, cpu_of(&sqlite, false, &token))?);
+            introspect.push(within(runtime, cpu_of(&sqlite, true, &token))?);
+        }
+        let (introspect, verify) = (median(introspect), median(verify));
+        Ok((format!("{introspect:.1} µs"), format!("{verify:.1} µs"), introspect / verify))
+    });
+    put(section, "processor time of /introspect", "/verify", cpu, Want::AtMost(1.15));
+}
+
+fn of_postgres(section: &mut Section, runtime: &tokio::runtime::Runtime) {
+    let server = Postgres::start_durable();
+    let url = server.fresh_database();
+    let one = Site::postgres(runtime, &[url.as_str()], How::default());
+    let found = attempt("writes, PostgreSQL", || within(runtime, writes(&one)));
+    of_database(section, "PostgreSQL", &found);
+    let theirs = attempt("pgbench", || pgbench(&url, &std::env::temp_dir()));
+    let against = found.as_ref().map_err(Clone::clone).and_then(|found| Ok(rates(found.many, theirs?)));
+    put(section, "creates, PostgreSQL", "pgbench inserting the same rows", against, Want::AtLeast(0.6));
+    drop(one);
+    let both = attempt("creates by two nodes", || {
+        let url = server.fresh_database();
+        let two = Site::postgres(runtime, &[url.as_str(); 2], How::default());
+        // Creates alone: what takes something away waits for the other node, which is another row (`nodes`).
+        let both: Vec<_> = (0..ROUNDS).map(|_| within(runtime, two.creates(CLIENTS))).collect::<Result<_, _>>()?;
+        let p99 = median(both.iter().map(|it| it.p99).collect());
+        Ok((median(both.iter().map(|it| it.a_second).collect()), p99))
+    });
+    let both = both.and_then(|both| found.map(|one| (both, one)));
+    let nodes = both.as_ref().map_err(Clone::clone).map(|((both, _), one)| rates(*both, one.many));
+    put(section, "creates by two nodes, PostgreSQL", "one node", nodes, Want::AtLeast(0.9));
+    let slow = both.map(|((_, p99), one)| (format!("{p99:.0} µs"), format!("{:.0} µs", one.p99), p99 / one.p99));
+    put(section, "its 99th percentile", "one node", slow, Want::AtMost(1.3));
 }

@@ -16,11 +16,13 @@ pub(super) struct Hosts {
     others: Vec<PgConnectOptions>,
     /// Which of them was written last.
     leads: AtomicUsize,
+    /// Does a pooler lend their connections, each for one transaction?
+    lent: bool,
 }
 
 impl Hosts {
     pub(super) fn new(first: PgConnectOptions, others: Vec<PgConnectOptions>) -> Self {
-        Self { first, others, leads: AtomicUsize::new(0) }
+        Self { first, others, leads: AtomicUsize::new(0), lent: false }
     }
 
     /// The one that was written last.
@@ -41,7 +43,7 @@ impl Hosts {
         let begin = self.leads.load(Ordering::Relaxed);
         let mut refused = None;
         for place in (begin..count).chain(0..begin) {
-            match Session::connect(self.at(place), patience, within).await {
+            match Session::connect(self.at(place), self.lent, patience, within).await {
                 Ok(session) => {
                     self.leads.store(place, Ordering::Relaxed);
                     return Ok(session);
@@ -62,32 +64,73 @@ impl Hosts {
         format!("postgres://{user}@{}/{database}", all.join(","))
     }
 
-    /// Does somebody between give a connection of the server to several clients by turns, as a pooler in transaction mode
-    /// does? Then nothing is a connection's own: limits of time that are set for it, statements with names, and listening.
-    ///
-    /// One client marks its connection, and another one holds a transaction. By turns, either that one got the marked
-    /// connection, since it was free, or the first one does not find its mark again. What cannot be asked so is no pooler that
-    /// is known here.
-    pub(super) async fn are_shared_by_turns(&self) -> bool {
-        let asked = async {
-            let mut one = PgConnection::connect_with(self.leader()).await?;
-            let mut other = PgConnection::connect_with(self.leader()).await?;
-            let set = "SELECT set_config('tokenward.mark', gen_random_uuid()::text, false) AS mark";
-            let get = "SELECT current_setting('tokenward.mark', true) AS mark";
-            let mark: String = sqlx::raw_sql(set).fetch_one(&mut one).await?.try_get("mark")?;
-            match sqlx::raw_sql("BEGIN").execute(&mut other).await {
-                // By turns after each statement: it has no transactions at all.
-                Err(sqlx::Error::Database(_)) => return Ok(true),
-                begun => begun?,
-            };
-            let seen: Option<String> = sqlx::raw_sql(get).fetch_one(&mut other).await?.try_get("mark")?;
-            let kept: Option<String> = sqlx::raw_sql(get).fetch_one(&mut one).await?.try_get("mark")?;
-            sqlx::raw_sql("ROLLBACK").execute(&mut other).await?;
-            let shared = seen.as_ref() == Some(&mark) || kept.as_ref() != Some(&mark);
-            one.close().await?;
-            other.close().await?;
-            Ok::<_, sqlx::Error>(shared)
-        };
-        matches!(timeout(CONNECT, asked).await, Ok(Ok(true)))
+    /// Notes that connections are lent by a pooler, each for one transaction.
+    pub(super) fn are_lent(&mut self) {
+        self.lent = true;
     }
+
+    /// Are connections lent?
+    pub(super) fn is_lent(&self) -> bool {
+        self.lent
+    }
+
+    /// For how long a connection is one's own. Of a host that does not answer it is not known; it is asked for nothing else then.
+    /// Where several do not agree it is the shortest, by which all can be used.
+    pub(super) async fn turns(&self) -> Turns {
+        let within = CONNECT / u32::try_from(1 + self.others.len()).unwrap_or(1);
+        let mut shortest = Turns::Connection;
+        for options in std::iter::once(&self.first).chain(&self.others) {
+            if let Ok(Ok(turns)) = timeout(within, turns_of(options)).await {
+                shortest = shortest.max(turns);
+            }
+        }
+        shortest
+    }
+}
+
+/// For how long a connection of the server is one's own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Turns {
+    /// Until it is closed.
+    Connection,
+    /// For a transaction: then a pooler gives it to somebody else.
+    Transaction,
+    /// For a statement: there are no transactions at all.
+    Statement,
+}
+
+/// How often it is looked: others may come between.
+const LOOKS: usize = 3;
+
+/// Which of these it is.
+///
+/// One client marks its connection, and another one holds a transaction. By turns, either that one got the marked
+/// connection, since it was free, or the first one does not find its mark again. What cannot be asked so is no pooler that
+/// is known here.
+async fn turns_of(options: &PgConnectOptions) -> sqlx::Result<Turns> {
+    let mut one = PgConnection::connect_with(options).await?;
+    let mut other = PgConnection::connect_with(options).await?;
+    for _ in 0..LOOKS {
+        let set = "SELECT set_config('tokenward.mark', gen_random_uuid()::text, false) AS mark";
+        let mark: String = sqlx::raw_sql(set).fetch_one(&mut one).await?.try_get("mark")?;
+        match sqlx::raw_sql("BEGIN").execute(&mut other).await {
+            Err(sqlx::Error::Database(_)) => return Ok(Turns::Statement),
+            begun => begun?,
+        };
+        let seen = mark_of(&mut other).await?;
+        // Where there is one connection for all, the first one would wait for it now.
+        let is_shared = seen.as_ref() == Some(&mark) || mark_of(&mut one).await?.as_ref() != Some(&mark);
+        sqlx::raw_sql("ROLLBACK").execute(&mut other).await?;
+        if is_shared {
+            return Ok(Turns::Transaction);
+        }
+    }
+    one.close().await?;
+    other.close().await?;
+    Ok(Turns::Connection)
+}
+
+async fn mark_of(conn: &mut PgConnection) -> sqlx::Result<Option<String>> {
+    let mark = "SELECT current_setting('tokenward.mark', true) AS mark";
+    sqlx::raw_sql(mark).fetch_one(conn).await?.try_get("mark")
 }

@@ -5,6 +5,7 @@ mod hosts;
 mod listen;
 mod pool;
 mod session;
+mod wire;
 
 use std::str::FromStr;
 
@@ -21,7 +22,7 @@ use super::head::{Head, Places};
 use crate::address::server;
 use crate::db::TableSize;
 pub(super) use feed::Feed;
-use hosts::Hosts;
+use hosts::{Hosts, Turns};
 pub(super) use listen::{Listener, PUT_APPLIED, PUT_HEAD, say_to};
 pub use pool::Lease;
 pub(super) use pool::Pool;
@@ -33,6 +34,12 @@ const WAITING: &str = "SET lock_timeout = '5s'";
 
 static MIGRATIONS: Migrator = sqlx_macros::migrate!("./migrations/postgres");
 
+/// Whoever changes the schema holds a lock from the first step to the last one, over many transactions.
+const MIGRATES_ALONE: &str = "a pooler before the server gives its connections to others after each transaction (PgBouncer: \
+                              `pool_mode = transaction`), and the schema can be changed by a connection of one's own alone: run \
+                              `tokenward migrate` of this version with TOKENWARD_DATABASE naming the server itself, or a pooler in \
+                              session mode; then start this one";
+
 /// How a transaction of requests begins, whatever the server's default is: who has waited for the log's head must see
 /// what was committed meanwhile.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -40,6 +47,9 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 pub(super) async fn open(url: &str) -> Result<Pool, OpenError> {
     let (pool, name) = connect(url).await?;
     if steps(&pool).await? != Steps::Known {
+        if pool.is_lent() {
+            return Err(OpenError::Migrate(MIGRATES_ALONE.to_owned()));
+        }
         migrate(&pool, &name).await?;
     }
     Ok(pool)
@@ -135,21 +145,42 @@ async fn connect(url: &str) -> Result<(Pool, String), OpenError> {
     };
     let mut each = server::each(url).into_iter();
     let first = options(each.next().as_deref().unwrap_or(url))?;
-    let hosts = Hosts::new(first, each.map(|url| options(&url)).collect::<Result<_, _>>()?);
+    let mut hosts = Hosts::new(first, each.map(|url| options(&url)).collect::<Result<_, _>>()?);
     let name = hosts.name();
+    let session_mode =
+        "Let it work in session mode for this database (`pool_mode = session`), or name the server itself.";
     // Before anything is set that would stay with connections of others.
-    if hosts.are_shared_by_turns().await {
-        let cause = "a pooler before the server gives its connections to others after each transaction (PgBouncer: \
-                     `pool_mode = transaction`)";
-        let hint = "Let it work in session mode for this database (`pool_mode = session`), or name the server itself.";
-        return Err(failed(&name, cause.to_owned(), hint));
+    match hosts.turns().await {
+        Turns::Connection => {}
+        Turns::Transaction => hosts.are_lent(),
+        Turns::Statement => {
+            let cause = "a pooler before the server gives its connections to others after each statement (PgBouncer: \
+                         `pool_mode = statement`), so that there are no transactions";
+            return Err(failed(&name, cause.to_owned(), session_mode));
+        }
     }
     let pool = Pool::new(hosts);
     // The first one tells whether it is a database at all.
     match pool.connect_apart(session::STATEMENT).await {
         Ok(mut session) => {
             pool.tells_place(session.say(TELLS_PLACE).await.is_ok());
+            if pool.is_lent() {
+                tracing::info!(
+                    database = name,
+                    "a pooler gives connections to others after each transaction: every statement is in one, and nothing is \
+                     heard of what other nodes write"
+                );
+            }
             Ok((pool, name))
+        }
+        // Which server a transaction comes to is told by what not everybody may ask.
+        Err(ConnectError::Refused(cause)) if pool.is_lent() && is_place_unknown(&cause) => {
+            let cause = format!(
+                "a pooler before the server gives its connections to others after each transaction (PgBouncer: `pool_mode = \
+                 transaction`), and the server does not tell to which one they lead ({})",
+                cause_text(&cause)
+            );
+            Err(failed(&name, cause, session_mode))
         }
         Err(ConnectError::Refused(cause)) => Err(failed(&name, cause_text(&cause), ask)),
         Err(ConnectError::Silent) => Err(failed(&name, "no answer in time".to_owned(), ask)),
@@ -158,6 +189,12 @@ async fn connect(url: &str) -> Result<(Pool, String), OpenError> {
             Err(failed(&name, READ_ONLY.to_owned(), hint))
         }
     }
+}
+
+/// Is it not allowed to ask where one is, or is there nobody who knows?
+fn is_place_unknown(error: &sqlx::Error) -> bool {
+    // A right that is missing, and a function that there is not.
+    matches!(error, sqlx::Error::Database(e) if e.code().is_some_and(|code| ["42501", "42883"].contains(&&*code)))
 }
 
 /// A transaction that may write.

@@ -108,6 +108,11 @@ impl Pool {
         let _ = self.0.tells_place.set(tells);
     }
 
+    /// Does a pooler before the server lend connections, each for one transaction?
+    pub(crate) fn is_lent(&self) -> bool {
+        self.0.hosts.is_lent()
+    }
+
     /// How many there are.
     pub(crate) fn connections(&self) -> Connections {
         let used = CONNECTIONS.saturating_sub(self.0.places.available_permits());

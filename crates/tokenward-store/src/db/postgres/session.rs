@@ -1,9 +1,9 @@
 //! A connection to PostgreSQL on which nothing waits for ever, and which is never used again when it is not known what it
 //! is about to say.
 //!
-//! The server's side of every limit is set when the connection is made ([`SETTINGS`]): a node that dies in the middle of a
-//! transaction gives its locks back within seconds. The client's side is a limit on every statement: a flow of TCP whose
-//! packets go nowhere looks like a server that thinks.
+//! The server's side of every limit is set when the connection is made ([`SETTINGS`]), or when a transaction begins where the
+//! connection is lent ([`Wire`]): a node that dies in the middle of a transaction gives its locks back within seconds. The
+//! client's side is a limit on every statement: a flow of TCP whose packets go nowhere looks like a server that thinks.
 
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
 use super::super::error::{fail, is_lost, late};
+use super::wire::Wire;
 
 /// How long a statement of a request may take. The server ends it sooner and says why; this is for one that says nothing.
 pub(super) const STATEMENT: Duration = Duration::from_secs(10);
@@ -48,15 +49,13 @@ const SETTINGS: &str = "
 
 /// A connection, and what is known of its state.
 pub struct Session {
-    conn: PgConnection,
+    wire: Wire,
     /// How long one statement may take.
     patience: Duration,
     /// A statement was sent, and its answer has not been read to its end.
     busy: bool,
     /// The server is not to be reached through it any more, or not to be written.
     lost: bool,
-    /// A transaction was begun, and has not ended.
-    pub(super) in_transaction: bool,
     pub(super) made: Instant,
     pub(super) used: Instant,
     /// Which of the pool's generations it belongs to.
@@ -66,18 +65,24 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects within this time, and makes sure that it is a server that can be written.
+    /// Connects within this time, and makes sure that it is a server that can be written. The connection may be one that a pooler
+    /// lends for a transaction at a time.
     pub(super) async fn connect(
         options: &PgConnectOptions,
+        is_lent: bool,
         patience: Duration,
         within: Duration,
     ) -> Result<Self, ConnectError> {
         let connecting = async {
-            let mut conn = PgConnection::connect_with(options).await?;
-            let row = sqlx::raw_sql(SETTINGS).fetch_one(&mut conn).await?;
-            Ok::<_, sqlx::Error>((conn, row.try_get::<bool, _>("read_only")?))
+            let mut wire = Wire::new(PgConnection::connect_with(options).await?);
+            let read_only = if is_lent {
+                wire.take_turns().await?
+            } else {
+                sqlx::raw_sql(SETTINGS).fetch_one(wire.raw()).await?.try_get::<bool, _>("read_only")?
+            };
+            Ok::<_, sqlx::Error>((wire, read_only))
         };
-        let (conn, read_only) = match timeout(within, connecting).await {
+        let (wire, read_only) = match timeout(within, connecting).await {
             Ok(connected) => connected.map_err(ConnectError::Refused)?,
             Err(_) => return Err(ConnectError::Silent),
         };
@@ -86,11 +91,10 @@ impl Session {
         }
         let now = Instant::now();
         Ok(Self {
-            conn,
+            wire,
             patience,
             busy: false,
             lost: false,
-            in_transaction: false,
             made: now,
             used: now,
             generation: 0,
@@ -100,15 +104,15 @@ impl Session {
 
     /// The connection, for one statement, and how long that may take. [`answered`](Self::answered) must be told the
     /// answer; until then, and for ever where it does not come, the connection is taken for one that still speaks.
-    pub(crate) fn statement(&mut self) -> (Duration, &mut PgConnection) {
+    pub(crate) fn statement(&mut self) -> (Duration, &mut Wire) {
         self.busy = true;
-        (self.patience, &mut self.conn)
+        (self.patience, &mut self.wire)
     }
 
     /// The driver's connection, past all limits and all that is noted of it.
     #[doc(hidden)]
     pub fn raw(&mut self) -> &mut PgConnection {
-        &mut self.conn
+        self.wire.raw()
     }
 
     /// The answer to the statement that was sent.
@@ -135,10 +139,10 @@ impl Session {
         }
     }
 
-    /// Runs a statement without parameters. It goes there and back once.
+    /// Runs a statement without parameters, as it stands. It goes there and back once.
     pub(super) async fn say(&mut self, sql: &'static str) -> Result<(), Option<sqlx::Error>> {
-        let (patience, c) = self.statement();
-        let answer = timeout(patience, sqlx::raw_sql(sql).execute(c)).await;
+        let (patience, wire) = self.statement();
+        let answer = timeout(patience, sqlx::raw_sql(sql).execute(wire.raw())).await;
         self.heard(answer).map(|_| ())
     }
 
@@ -159,8 +163,9 @@ impl Session {
 
     /// Begins a transaction with these words. What is not known to have begun is taken for begun.
     pub(super) async fn begin(&mut self, begin: &'static str) -> Result<()> {
-        self.in_transaction = true;
-        self.say(begin).await.map_err(|error| error.map_or_else(late, fail))
+        let (patience, wire) = self.statement();
+        let answer = timeout(patience, wire.begin(begin)).await;
+        self.answered(answer)
     }
 
     /// Commits. An error that holds the driver's is the server's word that nothing was committed; with none, it is not
@@ -169,12 +174,12 @@ impl Session {
         let committed = self.say("COMMIT").await;
         match committed {
             Err(Some(error)) if matches!(error, sqlx::Error::Database(_)) && !self.lost => {
-                self.in_transaction = false;
+                self.wire.in_transaction = false;
                 Err(Some(error))
             }
             Err(_) => Err(None),
             Ok(()) => {
-                self.in_transaction = false;
+                self.wire.in_transaction = false;
                 Ok(())
             }
         }
@@ -183,7 +188,7 @@ impl Session {
     /// Ends a transaction of which nothing shall stay.
     pub(super) async fn roll_back(&mut self) {
         if self.say("ROLLBACK").await.is_ok() {
-            self.in_transaction = false;
+            self.wire.in_transaction = false;
         }
     }
 
@@ -202,12 +207,12 @@ impl Session {
 
     /// Is it known that the next statement will be answered as if it were the first?
     pub(super) fn is_clean(&self) -> bool {
-        !self.busy && !self.lost && !self.in_transaction
+        !self.busy && !self.is_lost() && !self.wire.in_transaction
     }
 
     /// May it be used again after a rollback?
     pub(super) fn can_roll_back(&self) -> bool {
-        !self.busy && !self.lost && self.in_transaction
+        !self.busy && !self.is_lost() && self.wire.in_transaction
     }
 
     /// Says nothing more through it, nor through the others that lead where it does.
@@ -217,7 +222,7 @@ impl Session {
 
     /// Is its server lost, and with it perhaps that of all the others?
     pub(super) fn is_lost(&self) -> bool {
-        self.lost
+        self.lost || self.wire.is_broken
     }
 }
 

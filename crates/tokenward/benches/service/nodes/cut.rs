@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::postgres::Postgres;
 use crate::proxy::{Flow, Proxy};
-use crate::site::{How, PATIENCE, ROUNDS, Site, Token, answered, is_trial, text};
+use crate::site::{How, PATIENCE, ROUNDS, Site, Token, answered, is_trial, text, within};
 
 /// What is asked of the healthy node.
 pub const READY: usize = 0;
@@ -48,7 +48,7 @@ pub fn measure(runtime: &Runtime, server: &Postgres) -> Result<[f64; KINDS], Str
     let mut worst = [0.0f64; KINDS];
     let rounds = if is_trial() { 1 } else { ROUNDS };
     for _ in 0..rounds {
-        let found = runtime.block_on(once(&site, &proxy, &url))?;
+        let found = within(runtime, once(&site, &proxy, &url))??;
         for (worst, found) in worst.iter_mut().zip(found) {
             *worst = worst.max(found);
         }

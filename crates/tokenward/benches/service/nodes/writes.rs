@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 
 use crate::postgres::Postgres;
 use crate::result::median;
-use crate::site::{How, ROUNDS, Site, text};
+use crate::site::{How, ROUNDS, Site, text, within};
 use crate::slow::Slow;
 
 /// What is held back in each direction on the longer way.
@@ -47,7 +47,7 @@ pub fn measure(runtime: &Runtime, server: &Postgres, nodes: usize) -> Result<Rat
     for _ in 0..ROUNDS {
         for ((site, clients, delay), found) in turns.iter().zip(&mut found) {
             slow.set(*delay);
-            found.push(runtime.block_on(site.creates(*clients)).a_second);
+            found.push(within(runtime, site.creates(*clients))?.a_second);
         }
     }
     let [one_32, one_96, several_8, several_32, several_96, near, far] = found.map(median);
