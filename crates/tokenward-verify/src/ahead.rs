@@ -50,6 +50,7 @@ impl Followed {
     }
 
     /// Is there something that was noted ahead of the follower?
+    #[cfg(test)]
     pub(crate) fn has_ahead(&self) -> bool {
         !lock(&self.ahead).is_empty()
     }

@@ -26,7 +26,7 @@ pub async fn bring_back(store: &Store, path: &Path, node: &str) -> Result<Brough
     let journal = Journal::open(path, store.now()).map_err(|error| Error::conflict(error.to_string()))?;
     let journal = Arc::new(journal);
     let mut feed = store.feed(PATIENCE);
-    bring_back_from(&journal, store, &mut feed, node).await.map(|(brought, _)| brought)
+    bring_back_from(&journal, store, &mut feed, node).await.map(|compared| compared.came)
 }
 
 /// Is the log one that this journal is about? An error where it is not.
@@ -52,13 +52,23 @@ pub(crate) async fn related(journal: &Arc<Journal>, feed: &mut Feed) -> Result<V
     Ok(line)
 }
 
-/// Brings back what the journal knows and the log does not. Answers that, and what was noted ahead and is compared now.
+/// What came of comparing a log with a journal.
+#[derive(Default)]
+pub(crate) struct Compared {
+    came: BroughtBack,
+    /// What was noted ahead, and is compared now.
+    pub(crate) ahead: Vec<Entry>,
+    /// What the journal keeps until the log that has it is noted.
+    pub(crate) brought: Vec<Entry>,
+}
+
+/// Brings back what the journal knows and the log does not.
 pub(crate) async fn bring_back_from(
     journal: &Arc<Journal>,
     store: &Store,
     feed: &mut Feed,
     node: &str,
-) -> Result<(BroughtBack, Vec<Entry>)> {
+) -> Result<Compared> {
     let line = related(journal, feed).await?;
     let kept = Arc::clone(journal);
     let (entries, ahead) = aside(move || Ok((kept.entries()?, kept.ahead()))).await?;
@@ -75,20 +85,23 @@ pub(crate) async fn bring_back_from(
         }
     }
     lost.sort_by_key(|entry| entry.position);
-    let brought = match lost.last() {
-        None => return Ok((BroughtBack::default(), ahead)),
-        Some(last) if is_wanted(&line, last.log) => BroughtBack::default(),
-        Some(_) => rewind::bring_back(store, &Keeper::new(node), &lost, common).await?,
+    let (came, brought) = match lost.last() {
+        None => return Ok(Compared { ahead, ..Compared::default() }),
+        Some(last) if is_wanted(&line, last.log) => Default::default(),
+        Some(_) => {
+            let came = rewind::bring_back(store, &Keeper::new(node), &lost, common).await?;
+            (came, lost.into_iter().filter(Entry::lasts).collect::<Vec<_>>())
+        }
     };
-    let (kept, compared) = (Arc::clone(journal), ahead.clone());
-    aside(move || kept.cut(common, &compared)).await?;
+    let (kept, compared, keeps) = (Arc::clone(journal), ahead.clone(), brought.clone());
+    aside(move || kept.cut(common, &compared, keeps)).await?;
     tracing::warn!(
         common,
-        lost = brought.lost,
-        taken_away_again = brought.repaired,
+        lost = came.lost,
+        taken_away_again = came.repaired,
         "the log has gone back: it lacks events that this node knows"
     );
-    Ok((brought, ahead))
+    Ok(Compared { came, ahead, brought })
 }
 
 /// Has somebody said, after the log was written under this name, that an older state is wanted as it is?

@@ -92,6 +92,8 @@ pub(crate) struct Followed {
     loads: AtomicU64,
     /// Where the log was last found.
     here: Mutex<Option<String>>,
+    /// Was it there that it was last written?
+    named_here: AtomicBool,
     turned: Mutex<Option<Turned>>,
     /// Nothing is decided any more.
     stopped: watch::Sender<bool>,
@@ -118,6 +120,7 @@ impl Default for Followed {
             outgrown: AtomicBool::new(false),
             loads: AtomicU64::new(0),
             here: Mutex::default(),
+            named_here: AtomicBool::new(true),
             turned: Mutex::default(),
             stopped: watch::Sender::new(false),
         }
@@ -253,7 +256,13 @@ impl Followed {
         if here.as_ref().or(written.as_ref()).is_some_and(|before| *before != found) {
             self.turns(self.incarnation(), now);
         }
+        self.named_here.store(written.as_ref() == Some(&found), Ordering::SeqCst);
         *here = Some(found);
+    }
+
+    /// Did the log get its name at the place where it is now, as far as the database tells places?
+    pub(crate) fn is_named_here(&self) -> bool {
+        self.named_here.load(Ordering::SeqCst)
     }
 
     /// May be said that something counts everywhere, by the rows of a log that is there? `longest` is the longest bound of

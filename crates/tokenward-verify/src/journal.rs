@@ -178,17 +178,30 @@ impl Journal {
         read.map(|contents| contents.entries).map_err(|error| Error::unavailable(error.to_string()))
     }
 
-    /// What stands behind this position is another log's: it has been brought back there, and so were these that were noted
-    /// ahead, or they stand there.
-    pub(crate) fn cut(&self, common: i64, ahead: &[Entry]) -> Result<()> {
+    /// What stands behind this position is another log's. `compared` was noted ahead before: it stands in the log by now, or was
+    /// brought back. What was brought back stands ahead until the log that has it is noted: that can be lost as well.
+    pub(crate) fn cut(&self, common: i64, compared: &[Entry], brought: Vec<Entry>) -> Result<()> {
         let mut state = lock(&self.state);
         state.recent.retain(|entry| entry.position <= common);
         state.owed.clear();
         state.last = (common > 0).then_some(common);
-        state.ahead.retain(|entry| !ahead.iter().any(|it| is_same(it, entry)));
-        let left = state.ahead.iter().cloned().map(JournalLine::Ahead);
-        let lines: Vec<JournalLine> = std::iter::once(JournalLine::Until(common)).chain(left).collect();
-        self.write(&mut state, &lines, true)
+        state.ahead.retain(|entry| !compared.iter().any(|it| is_same(it, entry)));
+        state.ahead.extend(brought);
+        self.write_ahead(&mut state, common)
+    }
+
+    /// All up to this position is noted: with it, that these are gone from what was noted ahead.
+    pub(crate) fn settle(&self, until: i64, brought: &[Entry]) -> Result<()> {
+        let mut state = lock(&self.state);
+        state.ahead.retain(|entry| !brought.iter().any(|it| is_same(it, entry)));
+        self.write_ahead(&mut state, until)
+    }
+
+    /// Writes up to where the events before count, and after it what is noted ahead.
+    fn write_ahead(&self, state: &mut JournalState, until: i64) -> Result<()> {
+        let ahead = state.ahead.iter().cloned().map(JournalLine::Ahead);
+        let lines: Vec<JournalLine> = std::iter::once(JournalLine::Until(until)).chain(ahead).collect();
+        self.write(state, &lines, true)
     }
 
     /// Notes events ahead of others that come before them. They are on the disk when it returns without an error.
@@ -390,7 +403,7 @@ mod tests {
         let journal = begun(&path);
         journal.make_room().unwrap();
         assert_eq!(journal.entries().unwrap(), [entry(1), entry(2), entry(3)]);
-        journal.cut(2, &[]).unwrap();
+        journal.cut(2, &[], Vec::new()).unwrap();
         journal.keep(vec![entry(3), entry(4)], false).unwrap();
         drop(journal);
         let whole = std::fs::read(&path).unwrap();
@@ -417,8 +430,13 @@ mod tests {
         drop(journal);
         let journal = Journal::open(&path, Time(0)).unwrap();
         assert_eq!(journal.ahead(), [entry(7), entry(9)]);
-        journal.cut(6, &[entry(7)]).unwrap();
-        assert_eq!(journal.ahead(), [entry(9)], "that came meanwhile");
+        journal.cut(5, &[entry(7)], vec![entry(6)]).unwrap();
+        assert_eq!(journal.ahead(), [entry(9), entry(6)], "one came meanwhile, one was brought back");
+        drop(journal);
+        let journal = Journal::open(&path, Time(0)).unwrap();
+        assert_eq!((journal.ahead(), journal.last()), (vec![entry(9), entry(6)], Some(5)));
+        journal.keep(vec![Entry { hash: vec![8; 32], ..entry(6) }], true).unwrap();
+        journal.settle(6, &[entry(6)]).unwrap();
         drop(journal);
         let journal = Journal::open(&path, Time(0)).unwrap();
         assert_eq!((journal.ahead(), journal.last()), (vec![entry(9)], Some(6)));

@@ -171,8 +171,8 @@ pub(crate) struct Follower {
     renewed: Micros,
     /// After this turn of the log everybody has told what the log lacks, or was waited for.
     settled: Option<Turned>,
-    /// After this one it was compared with what was noted ahead.
-    compared: Option<Turned>,
+    /// What was brought back to a log that is not noted yet.
+    brought: Vec<Entry>,
     pruned: Micros,
     swept: Micros,
     /// Were tokens taken back all at once since that was looked for last?
@@ -199,7 +199,7 @@ impl Follower {
             marks: Marks::default(),
             renewed: lease::NEVER,
             settled: None,
-            compared: None,
+            brought: Vec::new(),
             pruned: clock.steady(),
             swept: clock.steady(),
             cut: false,
@@ -411,7 +411,6 @@ impl Follower {
         followed.stop_deciding();
         self.feed.begin(Look::Everything).await?;
         followed.found_at(self.store.places(self.feed.conn()?).await?, self.clock.steady());
-        self.compared = followed.turned();
         if let Some(time) = log_time::newest(self.feed.conn()?).await? {
             // By a clock that was set back since, nothing lives again that had ended.
             self.clock.not_before(time);
@@ -434,6 +433,11 @@ impl Follower {
             followed.turns(Uuid::nil(), self.clock.steady());
         }
         self.feed.commit().await?;
+        if !self.brought.is_empty() {
+            let (journal, position) = (Arc::clone(&followed.journal), self.position);
+            let brought = std::mem::take(&mut self.brought);
+            aside(move || journal.settle(position, &brought)).await?;
+        }
         self.store.is_known_to(self.position);
         self.kept = (self.position, self.hash.clone());
         // What an older copy says of ends is read as well.
@@ -472,7 +476,10 @@ impl Follower {
         let compared = match self.terms.kind {
             NodeKind::Server => {
                 let compared = compare::bring_back_from(journal, &self.store, &mut self.feed, &self.terms.name).await;
-                compared.map(|(_, ahead)| followed.forget_ahead(&ahead))
+                compared.map(|compared| {
+                    followed.forget_ahead(&compared.ahead);
+                    self.brought.extend(compared.brought);
+                })
             }
             NodeKind::Embedded => compare::related(journal, &mut self.feed).await.map(|_| ()),
         };
@@ -513,17 +520,18 @@ impl Follower {
     async fn look(&mut self, followed: &Followed, renew: bool) -> Result<()> {
         loop {
             let asked = self.clock.steady();
+            // What was committed before it was asked can be seen, wherever the log goes on.
+            let ahead = if renew { followed.ahead_until(i64::MAX) } else { Vec::new() };
             self.feed.begin(if renew { Look::Renew } else { Look::Only }).await?;
             let is_new = self.feed.is_new();
             if renew || is_new {
                 // First: of a server that others have gone on from nothing is learned, and nothing is written there.
                 followed.found_at(self.store.places(self.feed.conn()?).await?, asked);
             }
-            if self.compared != followed.turned() {
-                if followed.has_ahead() {
-                    return Err(self.lost(followed, "was found at another place, or goes on under another name"));
+            for entry in &ahead {
+                if log::at(self.feed.conn()?, entry.position).await?.is_none_or(|row| row.hash != entry.hash) {
+                    return Err(self.lost(followed, NOT_THERE));
                 }
-                self.compared = followed.turned();
             }
             if renew
                 && let Some(own) = self.own
@@ -565,7 +573,9 @@ impl Follower {
         let mut others =
             rows.iter().filter(|row| row.kind == NodeKind::Server.as_str() && Some(row.id) != own).peekable();
         // Who follows it under its new name has told what it knew beyond it.
-        let all_told = others.peek().is_none() || (name != turned.before && others.all(|row| row.log == Some(name)));
+        // An older name comes back where two servers took over, one after the other; there nobody has told anything yet.
+        let is_new = name != turned.before && followed.is_named_here();
+        let all_told = others.peek().is_none() || (is_new && others.all(|row| row.log == Some(name)));
         let settled = lease::settled(Some(turned.at), all_told, self.terms.bound(), self.clock.steady());
         if settled {
             self.settled = Some(turned);
