@@ -263,8 +263,8 @@ const LIST: &[(&str, &str)] = &[
     ("creatorName", "A part of the creator's name, in any case."),
     (
         "state",
-        "`living` (not ended, the default), `active`, `disabled`, `not_yet_valid`, `expired`, `revoked` (deleted within 90 days), \
-         `ended` (expired or revoked), `kept` (not revoked) or `all`.",
+        "`living` (not ended, the default), `active`, `disabled`, `not_yet_valid`, `brownout` (refused in windows, now or \
+         later), `expired`, `revoked` (deleted within 90 days), `ended` (expired or revoked), `kept` (not revoked) or `all`.",
     ),
     ("exceedsPolicy", "`true`: only those that go beyond the token policy of the organization."),
     ("roleId", "Only those with this role."),
