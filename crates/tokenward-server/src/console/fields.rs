@@ -24,6 +24,8 @@ macro_rules! token {
             "role_id",
             "expires",
             "expires_on",
+            "begins",
+            "begins_on",
             "networks",
             "permissions",
             "projects",

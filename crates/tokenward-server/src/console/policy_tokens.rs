@@ -19,8 +19,8 @@ use super::proof;
 use super::token_changes::{self, Listed, Switch};
 use super::token_typed::{About, typed_basics};
 use super::tokens::{
-    NewSecret, SHOWN, counts, meaning, off_because, revocation, row, secret_page, shown_page, token_form, version_rows,
-    was_shown,
+    KeptTimes, NewSecret, SHOWN, counts, meaning, off_because, revocation, row, secret_page, shown_page, token_form,
+    version_rows, was_shown,
 };
 use super::view::{
     Choice, Nav, Pager, PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage,
@@ -298,7 +298,9 @@ async fn edit_page(
     mut problems: Problems,
 ) -> PageResult {
     let row = row(&person.app, token, None);
-    let kept = row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone());
+    let end = row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone());
+    // Policy tokens have no beginning.
+    let kept = KeptTimes { end, begin: None };
     let shown = PolicyTokenEditPage {
         form: token_form(person, grant, typed, &mut problems, Some(kept)).await?,
         editor: editor(typed, shown.verdict, &mut problems),

@@ -19,7 +19,8 @@ use super::person::SignedIn;
 use super::proof;
 use super::token_typed::{About, TokenTyped};
 use super::tokens::{
-    LIST, NewSecret, REASONS, label_lines, network_lines, owner_fields, row, secret_page, token_form, version_rows,
+    KeptTimes, LIST, NewSecret, REASONS, label_lines, network_lines, owner_fields, row, secret_page, token_form,
+    version_rows,
 };
 use super::view::{Choice, LastUsed, Nav, TokenDeletePage, TokenEditPage, TokenEffect, TokenRotatePage};
 use super::words::{count, grouped};
@@ -87,7 +88,10 @@ async fn edit_page(
 ) -> PageResult {
     let used = usage::of(&person.app, grant, std::slice::from_ref(token)).await?.remove(&token.id);
     let row = row(&person.app, token, used.as_ref());
-    let kept = row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone());
+    let kept = KeptTimes {
+        end: row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone()),
+        begin: token.not_before.map(|at| person.moment(at).full),
+    };
     let use_so_far = match (&row.last_used, &used) {
         (Some(last), Some(used)) => {
             format!("It was allowed {} times, and last used {}.", grouped(used.total.allowed), last.at.relative)
@@ -146,7 +150,7 @@ pub(super) async fn save(
         name: Some(typed.line("name")),
         description: Some(typed.text("description")),
         role_id: Some(read.role_id),
-        not_before: None,
+        not_before: read.not_before,
         expires_at: read.expires_at,
         networks: read.networks,
         labels: read.labels.map(|labels| replaced_labels(&token.labels, labels)),

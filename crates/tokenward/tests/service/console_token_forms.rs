@@ -2,6 +2,8 @@
 
 use serde_json::json;
 use sha2::Digest as _;
+use tokenward_core::Clock;
+use tokenward_core::time::DAY;
 
 use crate::console::{Page, Person, hidden, world};
 
@@ -91,6 +93,56 @@ async fn projects_and_environments_are_lines_of_the_form_by_name() {
     };
     owner.post(&format!("{base}/tokens/{id}/edit"), &edit("shop")).await.leads_to(&format!("{base}/tokens/{id}"));
     assert_eq!(server.get(&one, &organization.owner).await.json()["projects"], json!([project]));
+}
+
+#[tokio::test]
+async fn a_token_begins_on_a_day_that_the_form_says_and_a_form_without_it_changes_nothing() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let viewer = server.role(&organization, "viewer").await;
+    let day = |days: i64| server.clock.now().plus(days * DAY).to_string()[..10].to_owned();
+    let (yesterday, later, much_later, too_late) = (day(-1), day(10), day(20), day(40));
+    owner.get(&format!("{base}/tokens/new")).await.says(200, "From when on?");
+    let path = format!("{base}/tokens");
+    fn form<'a>(viewer: &'a str, begins: &'a str, on: &'a str) -> [(&'a str, &'a str); 5] {
+        [("name", "ci"), ("role_id", viewer), ("expires", "30d"), ("begins", begins), ("begins_on", on)]
+    }
+    for (begins, on, said) in [
+        ("date", yesterday.as_str(), "This day is over."),
+        ("date", "soon", "Choose a day, as in"),
+        ("keep", "", "Choose when the token begins."),
+        // What would never be accepted is refused as the API does.
+        ("date", too_late.as_str(), "is not before the end of the token"),
+    ] {
+        let page = owner.post(&path, &form(&viewer, begins, on)).await.says(400, said);
+        assert!(open_groups(&page).contains(&"Restrictions".to_owned()), "{begins} {on}: {}", page.html);
+    }
+    owner.post(&path, &form(&viewer, "date", &later)).await.says(201, "twd_");
+    let listed = server.get(&organization.path("apiToken?name=ci"), &organization.owner).await.json();
+    let id = listed["results"][0]["id"].as_str().unwrap().to_owned();
+    let begins = async || {
+        let token = server.get(&organization.path(&format!("apiToken/{id}")), &organization.owner).await.json();
+        token["not_before"].as_str().map(|at| at[..19].to_owned())
+    };
+    assert_eq!(begins().await, Some(format!("{later}T00:00:00")));
+    let edit = format!("{base}/tokens/{id}/edit");
+    for (more, wanted) in [
+        (vec![], Some(&later)),
+        (vec![("begins", "keep")], Some(&later)),
+        (vec![("begins", "date"), ("begins_on", much_later.as_str())], Some(&much_later)),
+        (vec![("begins", "now")], None),
+    ] {
+        let page = owner.get(&edit).await.says(200, "From when on?");
+        assert_eq!(open_groups(&page), ["Restrictions"], "what it has is in sight");
+        let version = hidden(&page, "version");
+        let mut form = vec![("name", "ci"), ("role_id", viewer.as_str()), ("expires", "keep"), ("version", &version)];
+        form.extend(more.iter().copied());
+        owner.post(&edit, &form).await.leads_to(&format!("{base}/tokens/{id}"));
+        assert_eq!(begins().await, wanted.map(|day| format!("{day}T00:00:00")), "{more:?}");
+    }
+    let page = owner.get(&edit).await;
+    assert!(open_groups(&page).is_empty() && !page.html.contains("name=\"begins\" value=\"keep\""), "{}", page.html);
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ pub use shell::{Flash, FlashKind, Nav, NavigationEntry, OrganizationLink, Shell}
 pub use sign_in_trial::SignInTrialPage;
 pub use time::Moment;
 pub use tokens::{
-    Expiry, ExpiryPreset, ImportLine, ImportRow, LastUsed, OwnerFields, ReasonCount, RevocationView, SortHead,
+    Begin, Expiry, ExpiryPreset, ImportLine, ImportRow, LastUsed, OwnerFields, ReasonCount, RevocationView, SortHead,
     TokenBrownoutPage, TokenBulkPage, TokenCreatedPage, TokenDeletePage, TokenEditPage, TokenEffect, TokenForm,
     TokenImportPage, TokenNewPage, TokenPage, TokenRevokeAllPage, TokenRotatePage, TokenRow, TokenShownPage,
     TokenState, TokenUsage, TokensPage, VersionRow,

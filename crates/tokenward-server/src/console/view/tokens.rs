@@ -264,6 +264,27 @@ pub struct Expiry {
     pub first_day: String,
 }
 
+/// From when on a token is to be accepted. The form sends `begins` = `now`, `keep` or `date`, and with `date` also `begins_on` =
+/// `YYYY-MM-DD`.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Begin {
+    /// Which is chosen.
+    pub chosen: String,
+    /// When it begins as it is, to be left so (`keep`); `None` for one that is accepted from the beginning.
+    pub kept: Option<String>,
+    /// The day of one's own choice.
+    pub date: FormField,
+    /// The first day that can be chosen, `YYYY-MM-DD`.
+    pub first_day: String,
+}
+
+impl Begin {
+    /// Is something said, or wrong, about it?
+    fn is_told(&self) -> bool {
+        self.chosen != "now" || self.date.error.is_some()
+    }
+}
+
 /// What a form for a token holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TokenForm {
@@ -275,6 +296,8 @@ pub struct TokenForm {
     pub roles: RoleChoices,
     /// When it ends.
     pub expiry: Expiry,
+    /// When it begins.
+    pub begin: Begin,
     /// The networks that it is bound to: one a line, with a note behind it.
     pub networks: FormField,
     /// Its labels: one a line.
@@ -300,7 +323,7 @@ fn is_told(field: &FormField) -> bool {
 impl TokenForm {
     /// Is something said, or wrong, about what it is narrowed to?
     fn restricts(&self) -> bool {
-        [&self.networks, &self.permissions, &self.places].into_iter().any(is_told)
+        self.begin.is_told() || [&self.networks, &self.permissions, &self.places].into_iter().any(is_told)
     }
 
     /// About its limits?
@@ -343,8 +366,8 @@ impl OwnerFields {
     }
 }
 
-/// `…/tokens/new`; posts `name`, `description`, `role_id`, `expires`, `expires_on`, `networks`, `permissions`, `projects`, `rate_limit`, `quota` to
-/// `…/tokens`.
+/// `…/tokens/new`; posts `name`, `description`, `role_id`, `expires`, `expires_on`, `begins`, `begins_on`, `networks`, `permissions`, `projects`,
+/// `rate_limit`, `quota` to `…/tokens`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "token-new.html")]
 pub struct TokenNewPage {

@@ -286,6 +286,7 @@ pub fn pages() -> Vec<(String, String)> {
             description: FormField::default(),
             roles: role_choices("deployer"),
             expiry: expiry("90"),
+            begin: Begin { chosen: "now".into(), first_day: "2026-11-24".into(), ..Begin::default() },
             networks: FormField::default(),
             labels: FormField::new("team=shop"),
             metadata: FormField::default(),
@@ -325,6 +326,9 @@ pub fn pages() -> Vec<(String, String)> {
     token_edit.form.name = FormField::new("staging-deploys");
     token_edit.form.expiry.kept = Some("22 Feb 2027".into());
     token_edit.form.expiry.chosen = "keep".into();
+    token_edit.form.begin.kept = Some("1 Dec 2026, 09:30 UTC".into());
+    token_edit.form.begin.chosen = "date".into();
+    token_edit.form.begin.date = FormField::new("2020-01-01").refused("This day is over.");
     page!("token-edit", token_edit.clone());
     token_edit.effect = Some(TokenEffect {
         sentence: "With this role 3 of its last 20 allowed requests would be refused:".into(),
