@@ -95,6 +95,11 @@ async fn projects_and_environments_are_lines_of_the_form_by_name() {
     assert_eq!(server.get(&one, &organization.owner).await.json()["projects"], json!([project]));
 }
 
+/// A new token that begins so.
+fn beginning<'a>(viewer: &'a str, begins: &'a str, on: &'a str) -> [(&'a str, &'a str); 5] {
+    [("name", "ci"), ("role_id", viewer), ("expires", "30d"), ("begins", begins), ("begins_on", on)]
+}
+
 #[tokio::test]
 async fn a_token_begins_on_a_day_that_the_form_says_and_a_form_without_it_changes_nothing() {
     let (server, organization, base) = world().await;
@@ -104,9 +109,6 @@ async fn a_token_begins_on_a_day_that_the_form_says_and_a_form_without_it_change
     let (yesterday, later, much_later, too_late) = (day(-1), day(10), day(20), day(40));
     owner.get(&format!("{base}/tokens/new")).await.says(200, "From when on?");
     let path = format!("{base}/tokens");
-    fn form<'a>(viewer: &'a str, begins: &'a str, on: &'a str) -> [(&'a str, &'a str); 5] {
-        [("name", "ci"), ("role_id", viewer), ("expires", "30d"), ("begins", begins), ("begins_on", on)]
-    }
     for (begins, on, said) in [
         ("date", yesterday.as_str(), "This day is over."),
         ("date", "soon", "Choose a day, as in"),
@@ -114,10 +116,10 @@ async fn a_token_begins_on_a_day_that_the_form_says_and_a_form_without_it_change
         // What would never be accepted is refused as the API does.
         ("date", too_late.as_str(), "is not before the end of the token"),
     ] {
-        let page = owner.post(&path, &form(&viewer, begins, on)).await.says(400, said);
+        let page = owner.post(&path, &beginning(&viewer, begins, on)).await.says(400, said);
         assert!(open_groups(&page).contains(&"Restrictions".to_owned()), "{begins} {on}: {}", page.html);
     }
-    owner.post(&path, &form(&viewer, "date", &later)).await.says(201, "twd_");
+    owner.post(&path, &beginning(&viewer, "date", &later)).await.says(201, "twd_");
     let listed = server.get(&organization.path("apiToken?name=ci"), &organization.owner).await.json();
     let id = listed["results"][0]["id"].as_str().unwrap().to_owned();
     let begins = async || {
