@@ -115,6 +115,7 @@ const FORMS: &[(&str, &[&str])] = &[
         "/console/{organization}/policy-tokens/{token}/edit",
         &[
             "version",
+            "sure",
             "action",
             "opa_policy",
             "method",

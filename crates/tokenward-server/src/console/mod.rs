@@ -60,6 +60,7 @@ mod token_bulk;
 mod token_changes;
 mod token_cut;
 mod token_import;
+mod token_effect;
 mod token_life;
 mod token_link;
 mod token_list;

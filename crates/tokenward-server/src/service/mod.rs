@@ -79,6 +79,7 @@ pub mod token_bulk;
 pub mod token_creates;
 pub mod token_cut;
 pub mod token_decision;
+pub mod token_effect;
 pub mod token_hand_over;
 pub mod token_import;
 pub mod token_labels;

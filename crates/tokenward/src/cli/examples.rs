@@ -154,7 +154,7 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
         "token edit",
         [
             "tokenward token edit ci-deploys --expires 90d",
-            "tokenward token edit ci-deploys --role viewer --label team=shop",
+            "tokenward token edit ci-deploys --role viewer --label team=shop --dry-run",
         ],
     ),
     (

@@ -48,6 +48,7 @@ mod status;
 mod token;
 mod token_allowance;
 mod token_bulk;
+mod token_effect;
 mod token_end;
 mod token_filter;
 mod token_import;

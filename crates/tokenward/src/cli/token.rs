@@ -29,7 +29,7 @@ use super::token_bulk::{self, BulkCommand, RevokeAllArgs};
 use super::token_filter::{FilterArgs, query_of, reason, state, tokens_of};
 use super::token_import::{self, ImportArgs};
 use super::token_life::{self, BrownoutArgs};
-use super::{Context, member, prompt, role, token_end, token_places, token_questions, when};
+use super::{Context, member, prompt, role, token_effect, token_end, token_places, token_questions, when};
 use crate::note::{note, say};
 
 /// What can be done with API tokens.
@@ -241,6 +241,9 @@ pub struct EditArgs {
     /// Let it be used as much as it likes
     #[arg(long, conflicts_with = "quota")]
     no_quota: bool,
+    /// Only say what this would take from it, by what it was last allowed
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// `tokenward token delete`.
@@ -715,6 +718,9 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
         rate_limit: if args.no_rate { Some(None) } else { args.rate.map(|it| Some(sent_rate(it, args.burst))) },
         quota: if args.no_quota { Some(None) } else { args.quota.map(|it| Some(sent_quota(it))) },
     };
+    if args.dry_run {
+        return token_effect::tell(&path, &before, &body, context).await;
+    }
     let changed: ApiAnswer<ApiToken> = context.client.patch(&path, &body).await?;
     if context.global.json {
         return output::json(&changed.raw);

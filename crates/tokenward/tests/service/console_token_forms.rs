@@ -148,6 +148,73 @@ async fn a_token_begins_on_a_day_that_the_form_says_and_a_form_without_it_change
 }
 
 #[tokio::test]
+async fn what_narrower_permissions_networks_and_times_would_take_is_shown_before_it_is_saved() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let devops = server.role(&organization, "devops").await;
+    let (id, text) = server.new_token(&organization, json!({ "name": "ci", "role_id": devops })).await;
+    let (page, edit) = (format!("{base}/tokens/{id}"), format!("{base}/tokens/{id}/edit"));
+    let day = |days: i64| server.clock.now().plus(days * DAY).to_string()[..10].to_owned();
+    let (tomorrow, later) = (day(1), day(30));
+    let unused = [("permissions", "invoices:read")];
+    // Nothing is taken from one that nobody uses.
+    let version = hidden(&owner.get(&edit).await, "version");
+    let form = [("name", "ci"), ("role_id", devops.as_str()), ("expires", "30d"), ("version", version.as_str())];
+    owner.post(&edit, &[&form[..], &unused[..]].concat()).await.leads_to(&page);
+    let version = hidden(&owner.get(&edit).await, "version");
+    let form = [("name", "ci"), ("role_id", devops.as_str()), ("expires", "never"), ("version", version.as_str())];
+    owner.post(&edit, &[&form[..], &[("permissions", "")]].concat()).await.leads_to(&page);
+    for permission in ["invoices:read", "refunds:write"] {
+        let asked = json!({ "token": text, "permission": permission, "remote_ip": "203.0.113.77" });
+        server.post("/verify", &organization.owner, asked).await.expect(200);
+    }
+    let one = organization.path(&format!("apiToken/{id}"));
+    let before = server.get(&one, &organization.owner).await.json();
+    let version = hidden(&owner.get(&edit).await, "version");
+    let keep = [("name", "ci"), ("role_id", devops.as_str()), ("version", version.as_str())];
+    for (more, said, refused) in [
+        (
+            vec![("expires", "keep"), ("permissions", "invoices:read")],
+            "With these permissions 1 of its last 2 allowed requests would be refused:",
+            vec!["refunds:write"],
+        ),
+        (
+            vec![("expires", "keep"), ("networks", "10.0.0.0/8 office")],
+            "With these networks 2 of its last 2 allowed requests would be refused:",
+            vec!["invoices:read from 203.0.113.77", "refunds:write from 203.0.113.77"],
+        ),
+        (
+            vec![("expires", "keep"), ("networks", "203.0.113.0/24"), ("permissions", "*:read")],
+            "With this change 1 of its last 2 allowed requests would be refused:",
+            vec!["refunds:write"],
+        ),
+        (vec![("expires", "date"), ("expires_on", later.as_str())], "It would end on ", vec![]),
+        (
+            vec![("expires", "keep"), ("begins", "date"), ("begins_on", tomorrow.as_str())],
+            "It would be refused until ",
+            vec![],
+        ),
+    ] {
+        let shown = owner.post(&edit, &[&keep[..], &more[..]].concat()).await.says(200, said);
+        for request in &refused {
+            assert!(shown.html.contains(&format!("<li class=\"mono\">{request}</li>")), "{more:?}: {}", shown.html);
+        }
+        assert_eq!(shown.html.matches("<li class=\"mono\">").count(), refused.len(), "{more:?}: {}", shown.html);
+        assert!(shown.html.contains("Save all the same") && !hidden(&shown, "sure").is_empty());
+    }
+    let after = server.get(&one, &organization.owner).await.json();
+    assert_eq!(after["updated_at"], before["updated_at"], "nothing is saved yet");
+    // What was shown is saved at the second click; what is typed after that is asked about again.
+    let narrowed = [&keep[..], &[("expires", "keep"), ("permissions", "invoices:read")]].concat();
+    let sure = hidden(&owner.post(&edit, &narrowed).await.says(200, "With these permissions"), "sure");
+    let other = [&keep[..], &[("expires", "keep"), ("permissions", "orders:read"), ("sure", sure.as_str())]].concat();
+    owner.post(&edit, &other).await.says(200, "With these permissions 2 of its last 2");
+    owner.post(&edit, &[&narrowed[..], &[("sure", sure.as_str())]].concat()).await.leads_to(&page);
+    assert_eq!(server.get(&one, &organization.owner).await.json()["permissions"], json!(["invoices:read"]));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn rows_of_another_system_are_checked_first_and_then_imported() {
     let (server, organization, base) = world().await;
     let mut owner = Person::owner(&server).await;

@@ -385,15 +385,17 @@ pub struct TokenNewPage {
     pub error: Option<String>,
 }
 
-/// What another role would take from a token.
+/// What a change would take from a token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TokenEffect {
-    /// `3 of its last 20 requests would be refused:`
+    /// That it would end sooner or begin later, in a sentence each.
+    pub times: Vec<String>,
+    /// `With this role 3 of its last 20 allowed requests would be refused:`, where there are such.
     pub sentence: String,
     /// These.
     pub refused: Vec<String>,
-    /// The role that was asked about. The form sends it as `sure` once this was shown.
-    pub role: String,
+    /// Stands for what was typed. The form sends it as `sure` once this was shown.
+    pub sure: String,
 }
 
 /// `…/tokens/<id>/edit`; posts the same as a new token's form, and `version`, back to itself.
@@ -412,7 +414,7 @@ pub struct TokenEditPage {
     pub version: String,
     /// How it was used, in a sentence.
     pub use_so_far: String,
-    /// What the chosen role would take from it; saving needs a second click then.
+    /// What the change would take from it; saving needs a second click then.
     pub effect: Option<TokenEffect>,
     /// The password again, where it is asked for.
     pub password: Option<ProofFields>,

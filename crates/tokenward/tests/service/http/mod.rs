@@ -16,6 +16,7 @@ mod token_attestation;
 mod token_brownout;
 mod token_decisions;
 mod token_edits;
+mod token_effect;
 mod token_import;
 mod token_labels;
 mod token_limits;

@@ -14,6 +14,15 @@ fn heirs(owned: usize) -> Heirs {
     Heirs { owned, hint: "Who is accountable from then on.".into(), choices: owner_fields().owners, error: None }
 }
 
+fn effect() -> TokenEffect {
+    TokenEffect {
+        times: vec!["It would be refused until 1 Dec 2026, 00:00 UTC. It was last used 4 min ago.".into()],
+        sentence: "With this change 3 of its last 20 allowed requests would be refused:".into(),
+        refused: vec!["POST /v1/refunds".into(), "DELETE /v1/orders/7 from 2001:db8::7".into()],
+        sure: "0123456789abcdef".into(),
+    }
+}
+
 fn bulk_page(action: &'static str) -> TokenBulkPage {
     TokenBulkPage {
         shell: shell(Nav::Tokens),
@@ -100,6 +109,7 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
                 replay_row(9, "/orders/1", true, false),
                 replay_row(30, NASTY, false, false),
             ]),
+            effect: Some(effect()),
             version: "1".into(),
             password: None,
             error: None,
@@ -330,11 +340,7 @@ pub fn pages() -> Vec<(String, String)> {
     token_edit.form.begin.chosen = "date".into();
     token_edit.form.begin.date = FormField::new("2020-01-01").refused("This day is over.");
     page!("token-edit", token_edit.clone());
-    token_edit.effect = Some(TokenEffect {
-        sentence: "With this role 3 of its last 20 allowed requests would be refused:".into(),
-        refused: vec!["POST /v1/refunds".into(), "DELETE /v1/orders/7".into()],
-        role: id(60),
-    });
+    token_edit.effect = Some(effect());
     page!("token-edit-effect", token_edit);
     page!("token-created", token_created());
     page!("token-shown", TokenShownPage { list: "tokens", shell: shell(Nav::Tokens), token: tokens().remove(4) });
