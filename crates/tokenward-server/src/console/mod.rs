@@ -29,6 +29,7 @@ mod home;
 mod invitations;
 mod live;
 mod log_check;
+mod member_tokens;
 mod members;
 mod nodes;
 mod organization_sessions;

@@ -26,6 +26,7 @@ mod log;
 mod login;
 mod loopback;
 mod member;
+mod member_fates;
 mod member_tokens;
 mod node;
 mod org;

@@ -57,7 +57,7 @@ pub use gate::{
 pub use guides::{GuideHit, GuideLink, GuidePage, GuideSection, GuidesPage};
 pub use members::{
     Heirs, InvitationCreatedPage, InvitationRow, InvitePage, MemberPage, MemberRemovePage, MemberRow, MemberToken,
-    MembersPage, TransferCandidate, TransferPage,
+    MemberTokens, MembersPage, TransferCandidate, TransferPage,
 };
 pub use nodes::{NodeRow, NodesPage};
 pub use organization_sessions::{OrganizationSessionsPage, SessionsState};

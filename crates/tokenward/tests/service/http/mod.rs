@@ -3,6 +3,7 @@
 mod authentication;
 mod events;
 mod input;
+mod member_tokens;
 mod organizations;
 mod paging;
 mod policy_token_life;

@@ -14,6 +14,26 @@ fn heirs(owned: usize) -> Heirs {
     Heirs { owned, hint: "Who is accountable from then on.".into(), choices: owner_fields().owners, error: None }
 }
 
+fn member_tokens() -> MemberTokens {
+    let row = |row: TokenRow, owned| MemberToken {
+        fates: vec![choice("", !owned), choice(&format!("{}.end", row.id), owned)],
+        id: row.id,
+        name: row.name,
+        hint: row.hint,
+        role: row.role,
+        last_used: row.last_used.map(|used| used.at),
+        made: true,
+        owned,
+    };
+    MemberTokens {
+        rows: vec![row(tokens().remove(4), false), row(tokens().remove(1), true)],
+        overlaps: vec![choice("24h", true), choice("7d", false)],
+        may_change: true,
+        error: None,
+        overlap_error: Some("It is longer than the limit.".into()),
+    }
+}
+
 fn effect() -> TokenEffect {
     TokenEffect {
         times: vec!["It would be refused until 1 Dec 2026, 00:00 UTC. It was last used 4 min ago.".into()],
@@ -546,6 +566,7 @@ pub fn pages() -> Vec<(String, String)> {
         shell: shell(Nav::Members),
         member: MemberRow { rule: None, ..members().remove(1) },
         roles: role_choices("devops"),
+        tokens: MemberTokens { may_change: false, ..member_tokens() },
         heirs: heirs(2),
         sent: members_page.invitations.iter().take(1).cloned().collect(),
         keep_invitations: false,
@@ -553,23 +574,12 @@ pub fn pages() -> Vec<(String, String)> {
     };
     page!("member-by-rule", MemberPage { member: members().remove(1), ..role_page.clone() });
     page!("member", role_page);
-    let member_token = |row: TokenRow, revoke| MemberToken {
-        id: row.id,
-        name: row.name,
-        hint: row.hint,
-        role: row.role,
-        last_used: row.last_used.map(|used| used.at),
-        made: true,
-        owned: revoke,
-        revoke,
-    };
     page!(
         "member-remove",
         MemberRemovePage {
             shell: shell(Nav::Members),
             member: members().remove(1),
-            tokens: vec![member_token(tokens().remove(4), false), member_token(tokens().remove(1), true)],
-            may_revoke: true,
+            tokens: member_tokens(),
             heirs: heirs(1),
             sent: members_page.invitations.clone(),
             keep_invitations: true,
