@@ -88,22 +88,22 @@ impl Owned {
             Some(to) => Some(heir(tx, grant, "hand_over_to", to).await?),
             None => None,
         };
+        // Before anything is told of the tokens.
+        if heir.is_some() || !self.each.is_empty() {
+            grant.require_also(Management::TokenManage)?;
+        }
         if !self.each.is_empty() {
             let made = tokens::made_by(tx.conn(), grant, member.account_id).await?;
             all.extend(made.into_iter().filter(|token| token.owner_id != Some(member.account_id)));
         }
         let fates = self.fates(&all)?;
-        if heir.is_some() || !fates.is_empty() {
-            grant.require_also(Management::TokenManage)?;
-            let is_settled = |token: &&Token| {
-                fates.contains_key(&token.id) || heir.is_some() && token.owner_id == Some(member.account_id)
-            };
-            if all.iter().filter(is_settled).any(|token| token.kind == Kind::PolicyToken) {
-                grant.require_also(Management::PolicyManage)?;
-            }
+        let is_settled = |token: &&Token| {
+            fates.contains_key(&token.id) || heir.is_some() && token.owner_id == Some(member.account_id)
+        };
+        if all.iter().filter(is_settled).any(|token| token.kind == Kind::PolicyToken) {
+            grant.require_also(Management::PolicyManage)?;
         }
-        let successors: Vec<Uuid> =
-            all.iter().filter(|_| leaves).filter_map(|token| token.successor_id).collect();
+        let successors: Vec<Uuid> = all.iter().filter(|_| leaves).filter_map(|token| token.successor_id).collect();
         let most = limits.size(&TOKENS_HANDED_OVER);
         if (heir.is_some() || !successors.is_empty()) && owned > most {
             let name = TOKENS_HANDED_OVER.name;

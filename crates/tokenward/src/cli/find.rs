@@ -13,7 +13,6 @@ use tokenward_core::Uuid;
 use tokenward_core::name::fold_email;
 
 use super::answer::ApiAnswer;
-use super::member_fates::OfMember;
 use super::output::{Failure, Result};
 
 /// How many names an error offers.
@@ -47,7 +46,6 @@ named!(
     Environment: name,
     InviteMember: email,
     Member: email,
-    OfMember: name,
     Organization: name,
     PolicyApiToken: name,
     Project: name,

@@ -9,7 +9,7 @@ use tokenward_core::{Time, Uuid};
 
 use super::answer::{ApiAnswer, List};
 use super::client::ChosenOrganization;
-use super::find::find;
+use super::find::{Named, find};
 use super::output::{Exit, Failure, Result, clean, moment, token_count as count};
 use super::{Context, prompt, token_questions, when};
 use crate::note::note;
@@ -87,6 +87,16 @@ pub async fn of_member(
         Err(failure) => return Err(failure),
     }
     Ok(all)
+}
+
+impl Named for OfMember {
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn label(&self) -> &str {
+        &self.name
+    }
 }
 
 impl OfMember {
