@@ -10,6 +10,9 @@ use utoipa::ToSchema;
 #[cfg(feature = "openapi")]
 use crate::field;
 
+#[cfg(feature = "openapi")]
+field::list_of!(MemberTokens, "member_tokens", MemberToken);
+
 /// A member.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -59,6 +62,27 @@ pub struct MemberList {
     pub next_cursor: Option<String>,
 }
 
+/// What becomes of one token of a member who leaves or gets another role. Who says so must manage tokens, and policies for a policy token.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct MemberToken {
+    /// A token of either kind that the member owns or has made.
+    pub token_id: Uuid,
+    /// `hand_over` (another member becomes its owner), `end` (it is accepted a while longer), `delete` (it is refused at once) or `keep` (it
+    /// is not handed over with the others; where the member leaves it goes to its successor, if it has one).
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
+    pub action: String,
+    /// With `hand_over`: the id of the member who becomes its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Uuid>,
+    /// With `end`: how long it is still accepted, such as `24h`; as long as a rotation may keep a secret (`max_overlap` of the token
+    /// policy, `token_overlap_ms`). It never ends later than without it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<String>,
+}
+
 /// Another role for a member.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -74,6 +98,10 @@ pub struct MemberRoleUpdate {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hand_over_to: Option<String>,
+    /// Ours: what becomes of single tokens that the member owns or has made; of those that are not named, what is said besides.
+    #[cfg_attr(feature = "openapi", schema(value_type = MemberTokens))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<MemberToken>,
 }
 
 /// A member, by id.
@@ -100,4 +128,8 @@ pub struct MemberRemoval {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hand_over_to: Option<String>,
+    /// Ours: what becomes of single tokens that the member owns or has made; of those that are not named, what is said besides.
+    #[cfg_attr(feature = "openapi", schema(value_type = MemberTokens))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<MemberToken>,
 }

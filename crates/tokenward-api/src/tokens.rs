@@ -513,6 +513,33 @@ pub struct ApiTokenEditRequest {
     pub quota: Option<Option<ApiTokenQuota>>,
 }
 
+/// What an edit would take from a token, as far as this node remembers what was decided about it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ApiTokenEffect {
+    /// How often it was allowed so far.
+    pub allowed_count: i64,
+    /// When it was last presented; absent when it never was.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Time>,
+    /// Its new end, where that is sooner than the one before.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_sooner: Option<Time>,
+    /// Its new beginning, where that is still to come, and later than the one before: it would be refused until then.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins_later: Option<Time>,
+    /// So many of its last allowed requests were looked at: up to 20, and none where role, permissions, projects, environments and
+    /// networks stay as they are.
+    pub looked_at: u64,
+    /// So many of them would be refused.
+    pub refused_count: u64,
+    /// These, each once: method and path, or the permission; and the address, where that is the reason.
+    pub refused: Vec<String>,
+}
+
 /// How a token is rotated.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]

@@ -195,6 +195,8 @@ words! {
         Disabled = "disabled",
         /// Those whose time has not begun.
         NotYetValid = "not_yet_valid",
+        /// Those that have a brownout: they are refused in its windows, now or later.
+        Brownout = "brownout",
         /// Those whose time is over.
         Expired = "expired",
         /// Those that were taken back.
@@ -209,14 +211,21 @@ words! {
 }
 
 impl TokenFilter {
-    /// Is a token in this state on the list?
+    /// Is a token on the list, as it is at this moment?
     #[must_use]
-    pub fn takes(self, state: TokenState) -> bool {
+    pub fn takes(self, token: &Token, now: Time) -> bool {
+        let state = token.state(now);
         match self {
             Self::Living => !matches!(state, TokenState::Expired | TokenState::Revoked),
             Self::Active => state == TokenState::Active,
             Self::Disabled => state == TokenState::Disabled,
             Self::NotYetValid => state == TokenState::NotYetValid,
+            // Between its windows too: a window is too short to look for who is in it.
+            Self::Brownout => {
+                let is_accepted_besides =
+                    matches!(state, TokenState::Active | TokenState::NotYetValid | TokenState::Brownout);
+                is_accepted_besides && token.life.brownout.is_some_and(|it| !it.is_over(now))
+            }
             Self::Expired => state == TokenState::Expired,
             Self::Revoked => state == TokenState::Revoked,
             Self::Ended => matches!(state, TokenState::Expired | TokenState::Revoked),

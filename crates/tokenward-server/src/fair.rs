@@ -94,7 +94,8 @@ impl Fair {
             _ => timeout(patience, waiting).await.map_err(|_| {
                 let what = "What is to be done for this waited as long as";
                 let most = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-                let error = LARGE_WORK_WAIT.exceeded(Code::Unavailable, most, what, "Send fewer at once, and try again.");
+                let error =
+                    LARGE_WORK_WAIT.exceeded(Code::Unavailable, most, what, "Send fewer at once, and try again.");
                 Error { retry_after: Some(1), ..error }
             })?,
         };

@@ -469,6 +469,8 @@ limits! {
         "Tokens that get another owner together with the removal or the new role of the one before; more are handed over in bulk.";
     TOKEN_BULK_IDS = fixed "token_bulk_ids" 1_000, Count,
         "API tokens that such a request names one by one.";
+    MEMBER_TOKENS = fixed "member_tokens" 1_000, Count,
+        "Tokens of which the removal or the new role of a member says one by one what becomes of them.";
     DECISION_PAGE = fixed "decision_page" 500, Count,
         "Decisions in one list.";
     DENIALS = setting "denials" 10_000, Count,

@@ -30,8 +30,8 @@ pub(crate) use many::{
     COUNT_GONE, COUNT_NEW, INSERT_ALL, INSERT_SECRETS, REVOKE_ALL, gone_rows, index_rows_of, new_rows,
 };
 pub use many::{
-    Maker, hand_over, insert_all, living_of, makers, owners_of, revoke_all, revoke_policy_token, set_ends, switch_all,
-    used,
+    Maker, end_of_member, hand_over, insert_all, living_of, makers, owners_of, revoke_all, revoke_of_member,
+    revoke_policy_token, set_ends, switch_all, used,
 };
 pub(crate) use rotate::{END_EARLIER, INSERT_NEXT, ROTATE_ALL, rotated_rows};
 pub use rotate::{Rotated, rotate, rotate_all};

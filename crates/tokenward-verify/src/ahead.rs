@@ -168,13 +168,10 @@ mod tests {
     #[tokio::test]
     async fn what_the_log_went_on_without_is_not_answered_as_done() {
         let followed = at(9);
-        let turned = LogPart {
-            incarnation: Uuid::from_u128(8),
-            after_position: 6,
-            begun_at: Time(0),
-            why: "moved".into(),
-        };
-        let first = LogPart { incarnation: Uuid::from_u128(LOG), after_position: 0, begun_at: Time(0), why: "first".into() };
+        let turned =
+            LogPart { incarnation: Uuid::from_u128(8), after_position: 6, begun_at: Time(0), why: "moved".into() };
+        let first =
+            LogPart { incarnation: Uuid::from_u128(LOG), after_position: 0, begun_at: Time(0), why: "first".into() };
         followed.put_line(vec![first, turned]);
         assert!(answered(&followed, 6).await.unwrap(), "both share that");
         assert_eq!(answered(&followed, 7).await.unwrap_err().code, Code::Unavailable);

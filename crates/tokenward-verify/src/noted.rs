@@ -82,8 +82,7 @@ pub(crate) async fn noted(mut conn: Conn<'_>, events: &[Subject<'_>]) -> Result<
             Keeps::Member if accepted => event.related.unwrap_or(event.target),
             _ => event.target,
         };
-        let new =
-            keeps != Keeps::Nothing && seen.insert((event.organization, target, std::mem::discriminant(&keeps)));
+        let new = keeps != Keeps::Nothing && seen.insert((event.organization, target, std::mem::discriminant(&keeps)));
         let mut after = match keeps {
             _ if !new && !accepted => None,
             Keeps::Token => tokens.after(target),
@@ -173,8 +172,7 @@ async fn after(mut conn: Conn<'_>, keeps: Keeps, organization: Option<Uuid>, tar
             let asked = sign_in_rules::asked_by(conn.reborrow(), target).await?;
             let providers = asked.providers.iter().map(|key| key.to_string()).collect();
             let SignInPolicy { two_factors, session_lifetime, session_idle, .. } = asked;
-            let forbids_device =
-                !organizations::forbidding_devices(conn.reborrow(), Some(&[target])).await?.is_empty();
+            let forbids_device = !organizations::forbidding_devices(conn.reborrow(), Some(&[target])).await?.is_empty();
             Some(After::SignIn { providers, two_factors, session_lifetime, session_idle, forbids_device })
         }
         Keeps::Rules => {

@@ -56,7 +56,7 @@ var told = map[string]string{
 	"region":         "Where it is.",
 	"role_id":        "The id of the role.",
 	"role_name":      "The name of the role.",
-	"state":          "`active`, `disabled`, `not_yet_valid` or `expired`.",
+	"state":          "`active`, `disabled`, `not_yet_valid`, `brownout` or `expired`.",
 }
 
 // either is a pair of attributes of which one is said and both are known then.

@@ -82,7 +82,7 @@ func (r *tokenResource) Schema(_ context.Context, _ resource.SchemaRequest, resp
 			"networks":    schema.SetAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "The networks from which it is accepted; from everywhere where there are none."},
 			"enabled":     schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(true), MarkdownDescription: "Whether it is accepted at all."},
 			"on_expired":  schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString("recreate"), MarkdownDescription: "What becomes of a token that has expired: `recreate` or `keep`."},
-			"state":       schema.StringAttribute{Computed: true, MarkdownDescription: "`active`, `disabled`, `not_yet_valid` or `expired`."},
+			"state":       schema.StringAttribute{Computed: true, MarkdownDescription: "`active`, `disabled`, `not_yet_valid`, `brownout` or `expired`."},
 		},
 	}
 	maps.Copy(response.Schema.Attributes, tokenAttributes())

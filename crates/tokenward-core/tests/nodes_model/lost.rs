@@ -565,7 +565,8 @@ impl Model for Logs {
                 state.log.iter().filter(|it| matches!(it.what, What::Revoked | What::RevokedAgain)).count() <= 1
             }),
             Property::always(NOTHING_AFTER, |_: &Self, state: &State| {
-                let mut after = state.log.iter().skip_while(|it| !matches!(it.what, What::Revoked | What::RevokedAgain));
+                let mut after =
+                    state.log.iter().skip_while(|it| !matches!(it.what, What::Revoked | What::RevokedAgain));
                 !after.any(|it| it.what == What::Made)
             }),
             // What is looked at happens.

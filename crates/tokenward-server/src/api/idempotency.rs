@@ -149,11 +149,8 @@ async fn run(app: Arc<App>, caller: Caller, grant: Option<Grant>, request: Reque
     }
     // In a task of its own: when the client hangs up, its answer is still kept for the repetition.
     let request = Request::from_parts(parts, Body::from(body));
-    let terms = WriteTerms {
-        claim: Some(claim.clone()),
-        wait: prefer::wait(request.headers())?,
-        ..WriteTerms::present()
-    };
+    let terms =
+        WriteTerms { claim: Some(claim.clone()), wait: prefer::wait(request.headers())?, ..WriteTerms::present() };
     let running = tokio::spawn(async move {
         let response = TERMS.scope(terms, next.run(request)).await;
         carry_out(&app, holder, &claim, &sealing, response).await

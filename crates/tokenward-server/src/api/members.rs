@@ -5,10 +5,15 @@ use std::sync::Arc;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use tokenward_api::members::{Member, MemberList, MemberReference, MemberRemoval, MemberRoleUpdate, MemberRule};
+use tokenward_api::members::{
+    Member, MemberList, MemberReference, MemberRemoval, MemberRoleUpdate, MemberRule, MemberToken,
+};
 use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
+use tokenward_core::nearest::known_words;
 use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, RoleKind};
+use tokenward_core::time::length;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::members::Member as Row;
 
@@ -18,9 +23,10 @@ use super::extract::{Body, Params, Precondition, tagged, written_empty};
 use super::json;
 use super::paging::{Paging, cut};
 use super::right::On;
+use crate::limits::{MEMBER_TOKENS, WORD};
 use crate::service::App;
 use crate::service::members::{self, Sent};
-use crate::service::token_hand_over::Owned;
+use crate::service::token_hand_over::{Fate, Owned};
 
 /// The word of the old vocabulary for a role: connectors still read it.
 pub(super) fn deprecated_role(kind: RoleKind) -> &'static str {
@@ -56,13 +62,59 @@ fn user(text: &str) -> Result<Uuid> {
     Uuid::try_parse(text).map_err(|_| Error::invalid("user_id", "is not a member of this organization"))
 }
 
-/// What becomes of the tokens that the member owns.
-fn owned(to: Option<&str>) -> Result<Owned> {
-    let id = |text| {
-        let wrong = |_| Error::invalid("hand_over_to", "is not a member of this organization");
-        Uuid::try_parse(text).map_err(wrong)
+/// What becomes of the tokens of the member; all faults at once.
+fn owned(to: Option<&str>, each: &[MemberToken]) -> Result<Owned> {
+    let mut faults = Faults::default();
+    let not_one = "is not a member of this organization";
+    let id = |text| Uuid::try_parse(text).map_err(|_| not_one);
+    let to = to.and_then(|text| faults.read("hand_over_to", id(text)));
+    let each = match MEMBER_TOKENS.check_list(each) {
+        Ok(()) => {
+            let fates = each.iter().enumerate();
+            fates.filter_map(|(at, it)| Some((it.token_id, fate(at, it, &mut faults)?))).collect()
+        }
+        Err(problem) => {
+            faults.push("tokens", problem);
+            Vec::new()
+        }
     };
-    Ok(Owned::to(to.map(id).transpose()?))
+    faults.finish()?;
+    Ok(Owned { to, each })
+}
+
+/// What becomes of one of them.
+fn fate(at: usize, sent: &MemberToken, faults: &mut Faults) -> Option<Fate> {
+    let field = |name: &str| format!("tokens[{at}].{name}");
+    faults.check(&field("action"), WORD.check_text(&sent.action));
+    faults.check(&field("overlap"), WORD.check_text(sent.overlap.as_deref().unwrap_or_default()));
+    if sent.to.is_some() && sent.action != "hand_over" {
+        faults.push(field("to"), "belongs to the action `hand_over`; leave it out");
+    }
+    if sent.overlap.is_some() && sent.action != "end" {
+        faults.push(field("overlap"), "belongs to the action `end`; leave it out");
+    }
+    match sent.action.as_str() {
+        "keep" => Some(Fate::Keep),
+        "delete" => Some(Fate::Delete),
+        "hand_over" => {
+            if sent.to.is_none() {
+                faults.push(field("to"), "is missing: say who is accountable for it from then on");
+            }
+            sent.to.map(Fate::HandOver)
+        }
+        "end" => {
+            let overlap = sent.overlap.as_deref().and_then(length);
+            if overlap.is_none() {
+                faults.push(field("overlap"), "is no length of time; write one such as 24h, 30m or 7d");
+            }
+            overlap.map(Fate::End)
+        }
+        unknown => {
+            let known = known_words(unknown, ["keep", "hand_over", "end", "delete"].into_iter());
+            faults.push(field("action"), format!("is not known; {known}"));
+            None
+        }
+    }
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -88,7 +140,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about(
                 "Members",
                 "Give a member another role. With a smaller one, the invitations that the member has sent end. The tokens that the \
-                 member owns can be handed over.",
+                 member owns can be handed over, and single ones that the member owns or has made be ended after a while, or deleted.",
             )
             .takes::<MemberRoleUpdate>()
             .answers_empty(200)
@@ -98,7 +150,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about(
                 "Members",
                 "Remove a member. The invitations that the member has sent end; tokens that the member made stay. Those that the \
-                 member owns go to whom the request names, or to their successors.",
+                 member owns go to whom the request names, or to their successors. Single ones are handed over to somebody else, end \
+                 after a while or are deleted.",
             )
             .takes::<MemberRemoval>()
             .answers_empty(204)
@@ -137,7 +190,7 @@ async fn set_role(
     Body(change): Body<MemberRoleUpdate>,
 ) -> Result<Response, ApiError> {
     let sent = Sent::keep(change.keep_invitations);
-    let owned = owned(change.hand_over_to.as_deref())?;
+    let owned = owned(change.hand_over_to.as_deref(), &change.tokens)?;
     let member = user(&change.user_id)?;
     let changed = members::set_role(&app, grant, member, change.role_id, (sent, owned), if_match).await?;
     Ok(tagged(changed.value, written_empty(StatusCode::OK, &changed)))
@@ -148,7 +201,8 @@ async fn remove(
     Extension(grant): Extension<Grant>,
     Body(member): Body<MemberRemoval>,
 ) -> Result<Response, ApiError> {
-    let done_with = (Sent::keep(member.keep_invitations), owned(member.hand_over_to.as_deref())?);
+    let owned = owned(member.hand_over_to.as_deref(), &member.tokens)?;
+    let done_with = (Sent::keep(member.keep_invitations), owned);
     Ok(written_empty(StatusCode::NO_CONTENT, &members::remove(&app, grant, user(&member.user_id)?, done_with).await?))
 }
 

@@ -55,6 +55,7 @@ mod status;
 mod token_bulk;
 mod token_csv;
 mod token_decision;
+mod token_effect;
 mod token_import;
 mod token_life;
 mod token_policy;
@@ -101,6 +102,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         organizations::endpoints(),
         roles::endpoints(),
         tokens::endpoints(),
+        token_effect::endpoints(),
         token_life::endpoints(),
         token_policy::endpoints(),
         policy_tokens::endpoints(),

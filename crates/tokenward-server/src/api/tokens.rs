@@ -275,8 +275,8 @@ const LIST: &[(&str, &str)] = &[
     ("creatorName", "A part of the creator's name, in any case."),
     (
         "state",
-        "`living` (not ended, the default), `active`, `disabled`, `not_yet_valid`, `expired`, `revoked` (deleted within 90 days), \
-         `ended` (expired or revoked), `kept` (not revoked) or `all`.",
+        "`living` (not ended, the default), `active`, `disabled`, `not_yet_valid`, `brownout` (refused in windows, now or \
+         later), `expired`, `revoked` (deleted within 90 days), `ended` (expired or revoked), `kept` (not revoked) or `all`.",
     ),
     ("exceedsPolicy", "`true`: only those that go beyond the token policy of the organization."),
     ("roleId", "Only those with this role."),
@@ -701,6 +701,29 @@ pub(super) fn given<T>(field: &'static str, sent: Option<Option<T>>, faults: &mu
     sent.flatten()
 }
 
+/// The change that a body says. What is wrong with it by itself is added to `faults`.
+pub(super) fn token_change(edit: ApiTokenEditRequest, faults: &mut Faults) -> tokens::TokenChange {
+    tokens::TokenChange {
+        name: given("name", edit.name, faults),
+        description: edit.description,
+        role_id: given("role_id", edit.role_id, faults),
+        not_before: edit.not_before,
+        expires_at: edit.expires_at,
+        networks: edit.networks.map(|sent| sent.map(|sent| networks(sent, faults)).unwrap_or_default()),
+        labels: edit.labels,
+        metadata: edit.metadata,
+        owner_id: edit.owner_id,
+        successor_id: edit.successor_id,
+        permissions: edit.permissions.map(|sent| sent.map(|sent| permissions(&sent, faults)).unwrap_or_default()),
+        places: PlacesChange {
+            projects: edit.projects.map(|sent| token_places::read(PROJECTS, sent, faults)),
+            environments: edit.environments.map(|sent| token_places::read(ENVIRONMENTS, sent, faults)),
+        },
+        rate: edit.rate_limit.map(|sent| sent.and_then(|sent| rate(&sent, faults))),
+        quota: edit.quota.map(|sent| sent.and_then(|sent| quota(&sent, faults))),
+    }
+}
+
 async fn update(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
@@ -710,25 +733,7 @@ async fn update(
 ) -> Result<Response, ApiError> {
     let token = id("apiTokenId", &token)?;
     let mut faults = Faults::default();
-    let change = tokens::TokenChange {
-        name: given("name", edit.name, &mut faults),
-        description: edit.description,
-        role_id: given("role_id", edit.role_id, &mut faults),
-        not_before: edit.not_before,
-        expires_at: edit.expires_at,
-        networks: edit.networks.map(|sent| sent.map(|sent| networks(sent, &mut faults)).unwrap_or_default()),
-        labels: edit.labels,
-        metadata: edit.metadata,
-        owner_id: edit.owner_id,
-        successor_id: edit.successor_id,
-        permissions: edit.permissions.map(|sent| sent.map(|sent| permissions(&sent, &mut faults)).unwrap_or_default()),
-        places: PlacesChange {
-            projects: edit.projects.map(|sent| token_places::read(PROJECTS, sent, &mut faults)),
-            environments: edit.environments.map(|sent| token_places::read(ENVIRONMENTS, sent, &mut faults)),
-        },
-        rate: edit.rate_limit.map(|sent| sent.and_then(|sent| rate(&sent, &mut faults))),
-        quota: edit.quota.map(|sent| sent.and_then(|sent| quota(&sent, &mut faults))),
-    };
+    let change = token_change(edit, &mut faults);
     faults.finish()?;
     let beside = Beside::of(&app, &grant, token).await?;
     Ok(beside.changed(&app, tokens::update(&app, grant, token, change, if_match).await?))

@@ -125,7 +125,6 @@ done! {
     SignInSaved = "sign-in-saved", Good, "It is saved by what people sign in. It holds for the sessions that are there, too.";
     RulesSaved = "rules-saved", Good, "The rules are saved. They count from the next sign-in of each person on.";
     MemberRemoved = "member-removed", Good, "The member is removed. Nothing here opens for them any more.";
-    MemberRemovedSomeTokens = "member-removed-some", Warn, "The member is removed. Not every token could be deleted: look at the list of tokens.";
     Transferred = "transferred", Good, "The organization has another owner. You are an admin now.";
     InvitationDeleted = "invitation-deleted", Good, "The invitation is taken back; its link is dead.";
     ProjectSaved = "project-saved", Good, "The project is saved.";

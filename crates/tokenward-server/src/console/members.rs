@@ -6,29 +6,25 @@ use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
-use tokenward_core::secret::Kind;
-use tokenward_core::token::RevokeReason;
-use tokenward_core::token::Token;
-use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::invitations::Invitation;
 use tokenward_store::members::Member;
 
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
+use super::member_tokens;
 use super::page::{At, PageResult, page};
 use super::paging::paged;
 use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
-use super::tokens::{people, row as token_row};
 use super::view::{
-    Choice, FormField, Heirs, InvitationRow, MemberPage, MemberRemovePage, MemberRow, MemberToken, MembersPage, Nav,
-    TransferCandidate, TransferPage,
+    FormField, InvitationRow, MemberPage, MemberRemovePage, MemberRow, MembersPage, Nav, TransferCandidate,
+    TransferPage,
 };
-use super::words::{count, role_tag};
+use super::words::role_tag;
 use crate::service::members::{self, Sent};
-use crate::service::token_hand_over::Owned;
-use crate::service::{IfMatch, invitations, policy_tokens, receipts, tokens, usage};
+use crate::service::{IfMatch, invitations, tokens};
 
 /// The box that keeps the invitations of somebody who loses rights.
 const KEEP: &str = "keep_invitations";
@@ -70,14 +66,6 @@ pub(super) async fn list(
         may_transfer: person.can(organization, Management::OrganizationTransfer),
     };
     page(StatusCode::OK, &shown)
-}
-
-/// The living tokens that a member has made, as far as the person may see them.
-async fn made_by(person: &SignedIn, organization: Uuid, member: &Member) -> Result<Vec<Token>> {
-    match person.may(organization, Management::TokenRead) {
-        Ok(grant) => tokens::made_by(&person.app, &grant, member.account_id).await,
-        Err(_) => Ok(Vec::new()),
-    }
 }
 
 fn row(person: &SignedIn, grant: &Grant, member: Member, made: usize) -> MemberRow {
@@ -157,52 +145,18 @@ async fn role_page(
     typed: &Pairs,
     mut problems: Problems,
 ) -> PageResult {
-    let user = member.account_id;
-    let owned = owned_by(person, grant.organization(), user).await?.len();
+    let (tokens, heirs) = member_tokens::fields(person, grant, &member, typed, &mut problems).await?;
     let shown = MemberPage {
         shell: person.shell(Some(grant.organization()), Nav::Members).await?,
         sent: sent(person, grant, &member).await?,
         keep_invitations: typed.on(KEEP),
         member: row(person, grant, member, 0),
         roles: role_choices(person, grant, typed.get("role_id"), &mut problems).await?,
-        heirs: heirs(person, grant, (user, owned), typed, &mut problems).await?,
+        tokens,
+        heirs,
         error: problems.rest(),
     };
     page(problems.status, &shown)
-}
-
-/// Who can take over the tokens that a member owns, where there are any and the person may say so.
-async fn heirs(
-    person: &SignedIn,
-    grant: &Grant,
-    (user, owned): (Uuid, usize),
-    typed: &Pairs,
-    problems: &mut Problems,
-) -> Result<Heirs> {
-    let hint = format!("Who is accountable from then on for the {} that this member owns.", count(owned, "token"));
-    if owned == 0 || !person.can(grant.organization(), Management::TokenManage) {
-        // Without its field, what is wrong with it is told at the top.
-        return Ok(Heirs { owned, hint, choices: Vec::new(), error: None });
-    }
-    let error = problems.take("hand_over_to");
-    let chosen = typed.get("hand_over_to");
-    let all = people(person, grant.organization()).await?.into_iter().filter(|(id, _)| *id != user.to_string());
-    let nobody = (String::new(), "Leave them as they are".to_owned());
-    let choice = |(value, label): (String, String)| Choice { chosen: value == chosen, value, label };
-    Ok(Heirs { owned, hint, choices: std::iter::once(nobody).chain(all).map(choice).collect(), error })
-}
-
-/// What becomes of the tokens that the member owns.
-fn owned(form: &Pairs) -> Result<Owned> {
-    form.read("hand_over_to", "a member of this organization", |text| Uuid::try_parse(text).ok()).map(Owned::to)
-}
-
-/// The living tokens that a member owns, as far as the person may see them.
-async fn owned_by(person: &SignedIn, organization: Uuid, user: Uuid) -> Result<Vec<Token>> {
-    match person.may(organization, Management::TokenRead) {
-        Ok(grant) => tokens::owned_by(&person.app, &grant, user).await,
-        Err(_) => Ok(Vec::new()),
-    }
 }
 
 /// `POST …/members/{user}`.
@@ -215,7 +169,7 @@ pub(super) async fn save_role(
     let Some(role) = form.id("role_id") else {
         return role_page(&person, &grant, member, &form, Problems::one("role_id", "Choose a role.")).await;
     };
-    let saved = match owned(&form) {
+    let saved = match member_tokens::typed(&form) {
         Ok(owned) => {
             let done_with = (Sent::keep(form.on(KEEP)), owned);
             members::set_role(&person.app, grant.clone(), user, role, done_with, IfMatch::default()).await
@@ -224,7 +178,7 @@ pub(super) async fn save_role(
     };
     match saved {
         Ok(saved) => person.done_at(&format!("/console/{organization}/members"), Flashed::MemberSaved, saved.position),
-        Err(error) => role_page(&person, &grant, member, &form, Problems::of(error)?).await,
+        Err(error) => role_page(&person, &grant, member, &form, member_tokens::problems(error)?).await,
     }
 }
 
@@ -264,46 +218,18 @@ async fn remove_page(
     mut problems: Problems,
 ) -> PageResult {
     let organization = grant.organization();
-    let user = member.account_id;
-    let mut all = made_by(person, organization, &member).await?;
-    let owned = owned_by(person, organization, user).await?;
-    let heirs = heirs(person, grant, (user, owned.len()), typed, &mut problems).await?;
-    let made: Vec<Uuid> = all.iter().map(|token| token.id).collect();
-    all.extend(owned.into_iter().filter(|token| !made.contains(&token.id)));
-    let used = usage::of(&person.app, grant, &all).await?;
-    // What cannot be read was refused before.
-    let chosen: Vec<Uuid> = revoked(typed).unwrap_or_default();
-    let made = all.iter().map(|token| {
-        let row = token_row(&person.app, token, used.get(&token.id));
-        let revoke = chosen.contains(&token.id);
-        MemberToken {
-            id: row.id,
-            name: row.name,
-            hint: row.hint,
-            role: row.role,
-            last_used: row.last_used.map(|used| used.at),
-            made: token.creator_id == Some(user),
-            owned: token.owner_id == Some(user),
-            revoke,
-        }
-    });
+    let (tokens, heirs) = member_tokens::fields(person, grant, &member, typed, &mut problems).await?;
+    let made = tokens.rows.len();
     let shown = MemberRemovePage {
         shell: person.shell(Some(organization), Nav::Members).await?,
-        tokens: made.collect(),
+        tokens,
         sent: sent(person, grant, &member).await?,
         keep_invitations: typed.on(KEEP),
-        member: row(person, grant, member, all.len()),
-        may_revoke: person.can(organization, Management::TokenManage),
+        member: row(person, grant, member, made),
         heirs,
         error: problems.rest(),
     };
     page(problems.status, &shown)
-}
-
-/// The tokens that are to go with the member.
-fn revoked(form: &Pairs) -> Result<Vec<Uuid>> {
-    let id = |text| Uuid::try_parse(text).map_err(|_| Error::invalid("revoke", "is not the id of a token"));
-    form.all("revoke").map(id).collect()
 }
 
 /// `POST …/members/{user}/remove`.
@@ -313,57 +239,17 @@ pub(super) async fn remove(
     Extension(form): Extension<Pairs>,
 ) -> PageResult {
     let (grant, member) = managed(&person, organization, user).await?;
-    let (chosen, owned) = match revoked(&form).and_then(|chosen| Ok((chosen, owned(&form)?))) {
-        Ok(read) => read,
-        Err(error) => return remove_page(&person, &grant, member, &form, Problems::of(error)?).await,
+    let removed = match member_tokens::typed(&form) {
+        Ok(owned) => members::remove(&person.app, grant.clone(), user, (Sent::keep(form.on(KEEP)), owned)).await,
+        Err(error) => Err(error),
     };
-    // Before the removal: whoever leaves has no rights afterwards.
-    let revoking = if chosen.is_empty() { None } else { Some(person.may(organization, Management::TokenManage)?) };
-    let mut made = made_by(&person, organization, &member).await?;
-    for token in owned_by(&person, organization, user).await? {
-        if made.iter().all(|it| it.id != token.id) {
-            made.push(token);
+    match removed {
+        Ok(removed) => {
+            let back = if user == person.user { "/".to_owned() } else { format!("/console/{organization}/members") };
+            person.done_at(&back, Flashed::MemberRemoved, removed.position)
         }
+        Err(error) => remove_page(&person, &grant, member, &form, member_tokens::problems(error)?).await,
     }
-    made.retain(|token| chosen.contains(&token.id));
-    let by_policy = match made.iter().any(|token| token.kind == Kind::PolicyToken) {
-        true => Some(person.may(organization, Management::PolicyManage)?),
-        false => None,
-    };
-    let removing = members::remove(&person.app, grant.clone(), user, (Sent::keep(form.on(KEEP)), owned));
-    let mut last = match receipts::without_waiting(removing).await {
-        Ok(removed) => removed.position,
-        Err(error) => return remove_page(&person, &grant, member, &form, Problems::of(error)?).await,
-    };
-    let note = format!("Removed with {}.", member.email);
-    let why = tokens::Why { reason: RevokeReason::PrivilegeWithdrawn, note: Some(note) };
-    let mut all_gone = true;
-    for (token, revoking) in made.into_iter().zip(revoking.iter().cycle()) {
-        let deleting = async {
-            match by_policy.clone().filter(|_| token.kind == Kind::PolicyToken) {
-                Some(grant) => {
-                    let gone = policy_tokens::delete(&person.app, grant, token.id, why.clone()).await;
-                    gone.map(|gone| gone.position)
-                }
-                None => {
-                    let gone = tokens::delete(&person.app, revoking.clone(), token.id, why.clone()).await;
-                    gone.map(|gone| gone.position)
-                }
-            }
-        };
-        match receipts::without_waiting(deleting).await {
-            Ok(position) => last = position,
-            Err(error) if error.code == Code::NotFound => {}
-            Err(error) => {
-                tracing::error!(%error, cause = ?error.cause, "a token of a removed member was not deleted");
-                all_gone = false;
-            }
-        }
-    }
-    let done = if all_gone { Flashed::MemberRemoved } else { Flashed::MemberRemovedSomeTokens };
-    let back = if user == person.user { "/".to_owned() } else { format!("/console/{organization}/members") };
-    receipts::wait_for_all(&person.app, last).await;
-    person.done_at(&back, done, last)
 }
 
 /// `GET …/members/transfer`.

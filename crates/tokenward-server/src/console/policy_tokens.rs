@@ -17,21 +17,22 @@ use super::person::SignedIn;
 use super::policy_recipes::RECIPES;
 use super::proof;
 use super::token_changes::{self, Listed, Switch};
+use super::token_effect::effect_of;
 use super::token_refused::refused_view;
 use super::token_typed::{About, typed_basics};
 use super::tokens::{
-    NewSecret, SHOWN, counts, meaning, off_because, revocation, row, secret_page, shown_page, token_form, version_rows,
-    was_shown,
+    KeptTimes, NewSecret, SHOWN, counts, meaning, off_because, revocation, row, secret_page, shown_page, token_form,
+    version_rows, was_shown,
 };
 use super::view::{
     Choice, Nav, Pager, PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage,
-    RecipeLink, ReplayRow, TrialForm, Verdict,
+    RecipeLink, ReplayRow, TokenEffect, TrialForm, Verdict,
 };
 use super::words::METHODS;
 use crate::service::policy_tokens::{
     self, NewPolicyToken, PolicyToken, PolicyTokenChange, PolicyTokenFilter, Replayed, Trial,
 };
-use crate::service::tokens::{Created, check_words};
+use crate::service::tokens::{Created, TokenChange, check_words};
 use crate::service::{IfMatch, policy_denials, token_refused, usage};
 
 /// The path of the list below the organization.
@@ -291,6 +292,7 @@ pub(super) async fn edit(
 struct Shown {
     verdict: Option<Verdict>,
     replay: Option<Vec<ReplayRow>>,
+    effect: Option<TokenEffect>,
 }
 
 async fn edit_page(
@@ -302,11 +304,14 @@ async fn edit_page(
     mut problems: Problems,
 ) -> PageResult {
     let row = row(&person.app, token, None);
-    let kept = row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone());
+    let end = row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone());
+    // Policy tokens have no beginning.
+    let kept = KeptTimes { end, begin: None };
     let shown = PolicyTokenEditPage {
         form: token_form(person, grant, typed, &mut problems, Some(kept)).await?,
         editor: editor(typed, shown.verdict, &mut problems),
         replay: shown.replay,
+        effect: shown.effect,
         shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
         token: row,
         version: typed.get("version").to_owned(),
@@ -328,14 +333,14 @@ pub(super) async fn save(
     match typed.get("action") {
         "try" => {
             let (verdict, problems) = tried(&person, &grant, &typed).await?;
-            return again(Shown { verdict, replay: None }, problems).await;
+            return again(Shown { verdict, ..Shown::default() }, problems).await;
         }
         "replay" => {
             let policy = typed.get("opa_policy").to_owned();
             return match policy_tokens::replay(&person.app, &grant, id, policy).await {
                 Ok(all) => {
                     let replay = all.into_iter().map(|it| replayed(&person, it)).collect();
-                    again(Shown { verdict: None, replay: Some(replay) }, Problems::default()).await
+                    again(Shown { replay: Some(replay), ..Shown::default() }, Problems::default()).await
                 }
                 Err(error) => again(Shown::default(), Problems::of(error)?).await,
             };
@@ -346,6 +351,10 @@ pub(super) async fn save(
         Ok(read) => read,
         Err(problems) => return again(Shown::default(), problems).await,
     };
+    let taking = TokenChange { role_id: Some(role_id), expires_at, ..TokenChange::default() };
+    if let Some(effect) = effect_of(&person, &grant, &token, &typed, &taking).await? {
+        return again(Shown { effect: Some(effect), ..Shown::default() }, Problems::default()).await;
+    }
     let change = PolicyTokenChange {
         name: Some(typed.line("name")),
         description: Some(typed.text("description")),

@@ -17,12 +17,14 @@ use super::form::{Pairs, Problems};
 use super::page::{At, PageError, PageResult, page};
 use super::person::SignedIn;
 use super::proof;
+use super::token_effect::effect_of;
 use super::token_typed::{About, TokenTyped};
 use super::tokens::{
-    LIST, NewSecret, REASONS, label_lines, network_lines, owner_fields, row, secret_page, token_form, version_rows,
+    KeptTimes, LIST, NewSecret, REASONS, label_lines, network_lines, owner_fields, row, secret_page, token_form,
+    version_rows,
 };
 use super::view::{Choice, LastUsed, Nav, TokenDeletePage, TokenEditPage, TokenEffect, TokenRotatePage};
-use super::words::{count, grouped};
+use super::words::grouped;
 use crate::service::token_labels::{LabelsChange, MetadataChange};
 use crate::service::token_places::{self, PlacesChange};
 use crate::service::tokens::{self, Overlap, TokenChange};
@@ -87,7 +89,10 @@ async fn edit_page(
 ) -> PageResult {
     let used = usage::of(&person.app, grant, std::slice::from_ref(token)).await?.remove(&token.id);
     let row = row(&person.app, token, used.as_ref());
-    let kept = row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone());
+    let kept = KeptTimes {
+        end: row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone()),
+        begin: token.not_before.map(|at| person.moment(at).full),
+    };
     let use_so_far = match (&row.last_used, &used) {
         (Some(last), Some(used)) => {
             format!("It was allowed {} times, and last used {}.", grouped(used.total.allowed), last.at.relative)
@@ -108,24 +113,6 @@ async fn edit_page(
     page(problems.status, &shown)
 }
 
-/// What the chosen role would take from the token, unless that was shown already.
-async fn effect_of(person: &SignedIn, token: &Token, typed: &Pairs) -> Result<Option<TokenEffect>> {
-    let Some(role) = typed.id("role_id").filter(|role| *role != token.role_id) else { return Ok(None) };
-    if typed.id("sure") == Some(role) {
-        return Ok(None);
-    }
-    // What was decided is not for everybody who may change tokens.
-    let Ok(grant) = person.may(token.organization_id, Management::TokenVerify) else { return Ok(None) };
-    let effect = crate::service::decisions::effect(&person.app, &grant, token.id, role).await?;
-    let sentence = format!(
-        "With this role {} of its last {} would be refused:",
-        effect.refused_count,
-        count(effect.looked_at, "allowed request")
-    );
-    let shown = TokenEffect { sentence, refused: effect.refused, role: role.to_string() };
-    Ok((effect.refused_count > 0).then_some(shown))
-}
-
 /// `POST …/tokens/{id}/edit`: saves. What would be refused from then on is shown first.
 pub(super) async fn save(
     Extension(person): Extension<SignedIn>,
@@ -139,14 +126,11 @@ pub(super) async fn save(
         Ok(read) => read,
         Err(problems) => return again(problems).await,
     };
-    if let Some(effect) = effect_of(&person, &token, &typed).await? {
-        return edit_page(&person, &grant, &token, &typed, Some(effect), Problems::default()).await;
-    }
     let change = TokenChange {
         name: Some(typed.line("name")),
         description: Some(typed.text("description")),
         role_id: Some(read.role_id),
-        not_before: None,
+        not_before: read.not_before,
         expires_at: read.expires_at,
         networks: read.networks,
         labels: read.labels.map(|labels| replaced_labels(&token.labels, labels)),
@@ -161,6 +145,9 @@ pub(super) async fn save(
         rate: read.allowance.map(|it| it.rate),
         quota: read.allowance.map(|it| it.quota),
     };
+    if let Some(effect) = effect_of(&person, &grant, &token, &typed, &change).await? {
+        return edit_page(&person, &grant, &token, &typed, Some(effect), Problems::default()).await;
+    }
     // A form without its version could overwrite what somebody else saved: it fits none.
     let version = IfMatch(Some(Time(typed.get("version").parse().unwrap_or_default())));
     let saved = match proof::given(&person, &typed).await {

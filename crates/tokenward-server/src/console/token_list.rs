@@ -53,6 +53,8 @@ const FILTERS: [(&str, &str); Which::ALL.len()] = [
     ("admin", "Admin"),
     ("disabled", "Disabled"),
 ];
+/// The filter for those that have a brownout. Whether that is over the database does not know: they are looked through, not counted.
+const BROWNOUT: (&str, &str) = ("brownout", "Brownout");
 /// The filters for what has ended, which the others leave out. They are counted within bounds: nothing else gets slower by them.
 const ENDED: [(&str, &str); 3] = [("expired", "Expired"), ("revoked", "Deleted"), ("ended", "Ended")];
 
@@ -108,7 +110,8 @@ impl ListRequest {
         if search.contains(char::is_control) {
             return Err(Error::invalid("q", "has a control character, which no name has"));
         }
-        let filter = query.one_of("filter", FILTERS.iter().chain(&ENDED).map(|(name, _)| *name))?.to_owned();
+        let filters = FILTERS.iter().chain([&BROWNOUT]).chain(&ENDED).map(|(name, _)| *name);
+        let filter = query.one_of("filter", filters)?.to_owned();
         let backwards = SORTS.map(|(name, ..)| format!("-{name}"));
         let words = SORTS.iter().map(|(name, ..)| *name).chain(backwards.iter().map(String::as_str));
         let word = query.one_of("sort", words)?;
@@ -225,8 +228,9 @@ async fn show(
     let base = format!("{}/tokens", shell.base());
     let survey = match asked.counted() {
         Some(which) => ListSurvey::counted(person, grant, &asked, which, &base, query).await?,
-        None if asked.search.trim().is_empty() => ListSurvey::ended(person, grant, &asked, &base, query).await?,
-        None => ListSurvey::of(person, grant, &asked, &base, query).await?,
+        None if !asked.search.trim().is_empty() => ListSurvey::of(person, grant, &asked, &base, query).await?,
+        None if asked.filter == BROWNOUT.0 => ListSurvey::in_brownout(person, grant, &asked, &base, query).await?,
+        None => ListSurvey::ended(person, grant, &asked, &base, query).await?,
     };
     let sort = asked.sort_word();
     let chip = |(n, (name, label)): (usize, (&str, &str))| Chip {
@@ -236,10 +240,12 @@ async fn show(
         current: name == asked.filter,
     };
     let mut chips: Vec<Chip> = FILTERS.into_iter().enumerate().map(chip).collect();
-    chips.extend(ENDED.into_iter().map(|(name, label)| Chip {
+    let brownout = (BROWNOUT, None);
+    let ended = ENDED.map(|filter| (filter, Some(survey.ended.told(filter.0))));
+    chips.extend([brownout].into_iter().chain(ended).map(|((name, label), count)| Chip {
         label: label.into(),
         href: asked.address(&base, name, &sort),
-        count: Some(survey.ended.told(name)),
+        count,
         current: name == asked.filter,
     }));
     let ids = &survey.page;
@@ -399,16 +405,37 @@ impl ListSurvey {
         } else {
             survey.ended = ended_matching(person, grant, &words).await?;
         }
+        Ok(survey.with_page(asked, base, query))
+    }
+
+    /// Of all there is the count; those with a brownout are few, and looked through.
+    async fn in_brownout(
+        person: &SignedIn,
+        grant: &Grant,
+        asked: &ListRequest,
+        base: &str,
+        query: &Pairs,
+    ) -> Result<Self> {
+        let all = Self::counted(person, grant, asked, Which::All, base, &Pairs::default()).await?;
+        let those = Filter { state: TokenFilter::Brownout, ..Filter::default() };
+        let mut survey = Self::default();
+        survey.look_through(person, grant, &those, asked, &[]).await?;
+        let Self { found, matching, page, pager, .. } = survey.with_page(asked, base, query);
+        Ok(Self { found, matching, page, pager, ..all })
+    }
+
+    /// The same with the page of those that were found.
+    fn with_page(mut self, asked: &ListRequest, base: &str, query: &Pairs) -> Self {
         let by = |a: &(SortKey, Uuid), b: &(SortKey, Uuid)| -> Ordering {
             let order = a.cmp(b);
             if asked.sort.1 { order.reverse() } else { order }
         };
-        survey.found.sort_by(by);
-        survey.matching = survey.found.len();
-        let (before, pager) = place(survey.matching, base, query, "page");
-        survey.page = survey.found.iter().skip(before).take(PAGE).map(|(_, id)| *id).collect();
-        survey.pager = pager;
-        Ok(survey)
+        self.found.sort_by(by);
+        self.matching = self.found.len();
+        let (before, pager) = place(self.matching, base, query, "page");
+        self.page = self.found.iter().skip(before).take(PAGE).map(|(_, id)| *id).collect();
+        self.pager = pager;
+        self
     }
 
     async fn look_through(
@@ -512,6 +539,7 @@ fn fits(filter: &str, token: &Token, used: Option<&TokenUse>, organization: Opti
     match filter {
         "soon" => matches!(state(), TokenState::Soon(_)),
         "disabled" => state() == TokenState::Disabled,
+        "brownout" => TokenFilter::Brownout.takes(token, now),
         "endless" => token.expires_at.is_none(),
         "admin" => {
             let admin = |organization: &Organization| {

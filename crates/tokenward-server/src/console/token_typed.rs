@@ -31,6 +31,8 @@ pub(super) struct TokenTyped {
     pub role_id: Uuid,
     /// When it is to end; an outer `None` is the end that it has.
     pub expires_at: Option<Option<Time>>,
+    /// From when on it is to be accepted; an outer `None` is the beginning that it has.
+    pub not_before: Option<Option<Time>>,
     pub networks: Option<Vec<NotedNetwork>>,
     pub labels: Option<Labels>,
     pub metadata: Option<Map<String, Value>>,
@@ -53,6 +55,10 @@ impl TokenTyped {
         let words = tokens::check_words(Some(&typed.line("name")), typed.text("description").as_deref());
         problems.read(words.finish())?;
         let (role_id, expires_at) = typed_basics(person, typed, about, &mut problems);
+        let not_before = beginning(typed, about, person.app.now()).unwrap_or_else(|problem| {
+            problems.add("not_before", problem);
+            None
+        });
         let networks = problems.read(typed_networks(typed))?.flatten();
         let labels = problems.read(typed_labels(typed))?.flatten();
         let metadata = problems.read(typed_metadata(typed))?.flatten();
@@ -65,6 +71,7 @@ impl TokenTyped {
             Some(role_id) if problems.are_none() => Ok(Self {
                 role_id,
                 expires_at,
+                not_before,
                 networks,
                 labels,
                 metadata,
@@ -124,6 +131,26 @@ pub(super) fn expiry(typed: &Pairs, now: Time) -> Result<Option<Time>, &'static 
         life => {
             length(life).filter(|life| *life > 0).map(|life| Some(now.plus(life))).ok_or("Choose when the token ends.")
         }
+    }
+}
+
+/// From when on the token is to be accepted: `None` is as it is, and in a form without the field; the error is a sentence about it.
+fn beginning(typed: &Pairs, about: About, now: Time) -> Result<Option<Option<Time>>, &'static str> {
+    match typed.get("begins") {
+        "" => Ok(None),
+        KEEP if about == About::Kept => Ok(None),
+        "now" => Ok(Some(None)),
+        "date" => {
+            let first_day: NaiveDate = typed.get("begins_on").parse().map_err(|_| "Choose a day, as in 2027-01-31.")?;
+            let midnight = |day: NaiveDate| day.and_hms_opt(0, 0, 0).map(|at| at.and_utc().timestamp_micros());
+            let begin = midnight(first_day).ok_or("Choose a day that is nearer.")?;
+            let over = first_day.checked_add_days(Days::new(1)).and_then(midnight).is_none_or(|end| end <= now.0);
+            if over {
+                return Err("This day is over. Choose a later one, or let the token begin at once.");
+            }
+            Ok(Some(Some(Time(begin))))
+        }
+        _ => Err("Choose when the token begins."),
     }
 }
 
@@ -234,6 +261,22 @@ mod tests {
             "",
         ] {
             assert!(at(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_chosen_day_begins_at_its_midnight() {
+        let at = |form: &str, about| beginning(&Pairs::parse(form.as_bytes()), about, NOW);
+        let day = |text: &str| Some(Some(Time::parse(text).unwrap()));
+        assert_eq!(at("begins=date&begins_on=2027-01-31", About::New), Ok(day("2027-01-31T00:00:00Z")));
+        let today = at("begins=date&begins_on=2026-11-24", About::New);
+        assert_eq!(today, Ok(day("2026-11-24T00:00:00Z")), "the day that it is has begun");
+        assert_eq!(at("begins=now", About::Kept), Ok(Some(None)));
+        for as_it_is in ["", "begins=keep", "begins_on=2027-01-31"] {
+            assert_eq!(at(as_it_is, About::Kept), Ok(None), "{as_it_is}");
+        }
+        for bad in ["begins=keep", "begins=soon", "begins=date", "begins=date&begins_on=2026-11-23"] {
+            assert!(at(bad, About::New).is_err(), "{bad}");
         }
     }
 }

@@ -30,7 +30,7 @@ use super::token_link;
 use super::token_refused::refused_view;
 use super::token_typed::{About, KEEP, TokenTyped};
 use super::view::{
-    Choice, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, OwnerFields, ReasonCount, RevocationView, Shell,
+    Begin, Choice, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, OwnerFields, ReasonCount, RevocationView, Shell,
     TokenCreatedPage, TokenForm, TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState, TokenUsage, VersionRow,
 };
 use super::words::{agent, grouped, length_words, points, role_tag, token_state};
@@ -195,15 +195,27 @@ pub(super) async fn people(person: &SignedIn, organization: Uuid) -> Result<Vec<
     Ok(all)
 }
 
-/// The fields of a token, with what was typed; `kept` is when it ends as it is.
+/// When a token ends and begins as it is, as people read it.
+pub(super) struct KeptTimes {
+    /// Its end.
+    pub end: String,
+    /// Its beginning, where it has one.
+    pub begin: Option<String>,
+}
+
+/// The fields of a token, with what was typed; `kept` is of a token that is there.
 pub(super) async fn token_form(
     person: &SignedIn,
     grant: &Grant,
     typed: &Pairs,
     problems: &mut Problems,
-    kept: Option<String>,
+    kept: Option<KeptTimes>,
 ) -> Result<TokenForm> {
     let now = person.app.now();
+    let (kept, kept_begin) = kept.map_or((None, None), |kept| (Some(kept.end), kept.begin));
+    let first_day = day(now).map(|day| day.to_string()).unwrap_or_default();
+    let usual_begin = if kept_begin.is_some() { KEEP } else { "now" };
+    let begins = Some(typed.get("begins")).filter(|chosen| !chosen.is_empty()).unwrap_or(usual_begin);
     let rules = token_policy::get(&person.app, grant).await?.policy.all;
     let fits = |life: Micros| rules.max_lifetime.is_none_or(|most| life <= most);
     let mut offered: Vec<(Micros, String)> =
@@ -233,7 +245,13 @@ pub(super) async fn token_form(
                 format!("Tokens of this organization live for {life} at most, so until {last}.")
             }),
             date: problems.field("expires_at", typed.get("expires_on")),
-            first_day: day(now).map(|day| day.to_string()).unwrap_or_default(),
+            first_day: first_day.clone(),
+        },
+        begin: Begin {
+            chosen: begins.to_owned(),
+            kept: kept_begin,
+            date: problems.field("not_before", typed.get("begins_on")),
+            first_day,
         },
         networks: problems.field("networks", typed.get("networks")),
         labels: problems.field("labels", typed.get("labels")),
@@ -282,7 +300,7 @@ pub(super) async fn create(
         name: typed.line("name"),
         description: typed.text("description"),
         role_id: Some(read.role_id),
-        not_before: None,
+        not_before: read.not_before.flatten(),
         end: read.expires_at.flatten().map_or(End::Never, End::At),
         networks: read.networks.unwrap_or_default(),
         owner_id: read.owner_id,

@@ -231,61 +231,15 @@ pub(super) async fn matching(
     .await
 }
 
-/// What another role would take from a token.
-#[derive(Default, Debug)]
-pub struct RoleEffect {
-    /// So many of its last decisions were looked at: those that were a yes to something.
-    pub looked_at: usize,
-    /// So many of them would be a no.
-    pub refused_count: usize,
-    /// What was asked in these, each once: `POST /v1/refunds`, or the permission.
-    pub refused: Vec<String>,
-}
-
-/// Decisions that an effect is told of: the last ones.
-const LOOKED_AT: usize = 20;
-
-/// What this role would take from a token, by what it was last allowed.
-pub async fn effect(app: &Arc<App>, grant: &Grant, token: Uuid, role: Uuid) -> Result<RoleEffect> {
-    let (app, organization) = (Arc::clone(app), grant.organization());
-    heavy::run(organization, move || effect_now(&app, organization, token, role)).await
-}
-
-fn effect_now(app: &App, organization: Uuid, token: Uuid, role: Uuid) -> RoleEffect {
-    let decisions = app.verifier.decisions(organization, Some(token));
-    let directory = app.verifier.directory();
-    let found = directory.organization(organization).and_then(|it| Some((it, it.role(role)?)));
-    let Some((organization, role)) = found else { return RoleEffect::default() };
-    let mut effect = RoleEffect::default();
-    for decision in decisions.iter().filter(|it| it.denied.is_none()) {
-        let asked = DecisionQuestion::in_decision(organization, decision);
-        if asked.is_nothing() || asked.is_never() {
-            continue;
-        }
-        effect.looked_at += 1;
-        if !asked.allowed_by(role, decision.target) {
-            effect.refused_count += 1;
-            let wanted = wanted(decision);
-            if !effect.refused.contains(&wanted) {
-                effect.refused.push(wanted);
-            }
-        }
-        if effect.looked_at == LOOKED_AT {
-            break;
-        }
-    }
-    effect
-}
-
 /// What a decision was about, by the routes as they are now.
-struct DecisionQuestion<'a> {
+pub(super) struct DecisionQuestion<'a> {
     /// The permissions that were named: what was missing is needed even where the route has changed since.
     named: Vec<Permission<'a>>,
     route: Ask<'a>,
 }
 
 impl<'a> DecisionQuestion<'a> {
-    fn in_decision(organization: &'a Organization, decision: &'a KeptDecision) -> Self {
+    pub(super) fn in_decision(organization: &'a Organization, decision: &'a KeptDecision) -> Self {
         // The beginning of a path is the path of another route.
         let route = match (&decision.api, &decision.method, &decision.path) {
             (Some(api), Some(method), Some(path)) if decision.path_is_whole() => {
@@ -312,16 +266,16 @@ impl<'a> DecisionQuestion<'a> {
     }
 
     /// Was it about the credential alone?
-    fn is_nothing(&self) -> bool {
+    pub(super) fn is_nothing(&self) -> bool {
         self.named.is_empty() && self.needs().is_none()
     }
 
     /// Is it on no route, so that no role allows it?
-    fn is_never(&self) -> bool {
+    pub(super) fn is_never(&self) -> bool {
         matches!(self.route, Ask::Never(_))
     }
 
-    fn allowed_by(&self, role: &Role, target: Target) -> bool {
+    pub(super) fn allowed_by(&self, role: &Role, target: Target) -> bool {
         let lacks = |needs: &Needs| needs.missing(|it| role.allows(it.permission(), target)).is_some();
         self.named.iter().all(|permission| role.allows(*permission, target)) && !self.needs().is_some_and(lacks)
     }

@@ -104,7 +104,8 @@ pub async fn set_role(
 }
 
 /// Removes a member, and ends the invitations that the member has sent. Tokens that the member made or owns stay with the
-/// organization: those that are owned go to somebody else where that is said. And the person's sessions go on: nothing of the organization opens for them any more.
+/// organization: those that are owned go to somebody else where that is said, and single ones end or are taken back. And the person's
+/// sessions go on: nothing of the organization opens for them any more.
 pub async fn remove(app: &Arc<App>, grant: Grant, user: Uuid, (sent, owned): (Sent, Owned)) -> Result<Written<()>> {
     let limits = app.limits.clone();
     app.write(grant, move |tx, grant| {
@@ -113,13 +114,13 @@ pub async fn remove(app: &Arc<App>, grant: Grant, user: Uuid, (sent, owned): (Se
             refuse_owner(&member, "removed")?;
             refuse_ruled(&member)?;
             // Before the member goes, who may be asking.
-            let handed_over = owned.settle(tx, grant, &limits, &member, true).await?;
+            let settled = owned.settle(tx, grant, &limits, &member, true).await?;
             members::delete(tx, grant, user).await?;
             let mut events = vec![event(Kind::MemberRemoved, grant, &member).before(snapshot(&member))];
             if sent == Sent::End {
                 events.extend(end_sent_by(tx, grant, user).await?);
             }
-            events.extend(handed_over);
+            events.extend(settled);
             Ok(((), events))
         })
     })

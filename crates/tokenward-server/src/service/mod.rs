@@ -79,6 +79,7 @@ pub mod token_bulk;
 pub mod token_creates;
 pub mod token_cut;
 pub mod token_decision;
+pub mod token_effect;
 pub mod token_hand_over;
 pub mod token_import;
 pub mod token_labels;
@@ -321,7 +322,8 @@ impl App {
                         app.verifier.make_room().await?;
                     }
                     // Where the database can be lost to a server that lacks it, it is noted by whoever answers for it.
-                    let noted = if app.store.is_shared() { of_change(tx.conn(), events.iter()).await? } else { Vec::new() };
+                    let noted =
+                        if app.store.is_shared() { of_change(tx.conn(), events.iter()).await? } else { Vec::new() };
                     let appends = app.store.clock().steady();
                     let told: Vec<_> = events.iter().map(|event| (right.by(), event)).collect();
                     let Appended { position, events: rows, .. } = tx.commit_shared(&told).await?;

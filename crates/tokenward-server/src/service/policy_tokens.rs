@@ -141,7 +141,11 @@ pub async fn part(
     let now = app.now();
     let with_ended = !matches!(
         filter.state,
-        TokenFilter::Living | TokenFilter::Active | TokenFilter::Disabled | TokenFilter::NotYetValid
+        TokenFilter::Living
+            | TokenFilter::Active
+            | TokenFilter::Disabled
+            | TokenFilter::NotYetValid
+            | TokenFilter::Brownout
     );
     let mut part = kept::policy_page(reader.conn(), grant, with_ended, after, limit).await?;
     // What has ended longer ago is not told any more.
@@ -154,7 +158,7 @@ pub async fn part(
     let organization = directory.organization(grant.organization());
     part.retain(|token| {
         let ended = token.revocation.as_ref().map(|it| it.at).or(token.expires_at);
-        filter.state.takes(token.state(now))
+        filter.state.takes(token, now)
             && oldest.is_none_or(|oldest| ended.is_none_or(|at| oldest < at))
             && (!filter.owner_left || token_owners::owner_left(token, organization))
             && filter.exceeding.as_ref().is_none_or(|policy| policy.exceeded_by(token, now))
@@ -473,7 +477,8 @@ pub async fn evaluate(app: &Arc<App>, grant: &Grant, policy: String, trials: Vec
     }));
     let policy = faults.and(Tried::compile(policy).await)?;
     let (app, grant) = (Arc::clone(app), grant.clone());
-    heavy::run(grant.organization(), move || trials.iter().map(|trial| ask(&app, &grant, &policy, trial)).collect()).await
+    heavy::run(grant.organization(), move || trials.iter().map(|trial| ask(&app, &grant, &policy, trial)).collect())
+        .await
 }
 
 fn ask(app: &App, grant: &Grant, policy: &Tried, trial: &Trial) -> TrialAnswer {

@@ -369,7 +369,7 @@ async fn carry_out(
             }
             SignInChange::Leave(member) => {
                 // Where they are more than one write may hand over they stay, marked as of an owner who left.
-                let owned = Owned::AsPlanned.settle(tx, &grant, limits, &member, true).await;
+                let owned = Owned::default().settle(tx, &grant, limits, &member, true).await;
                 let owned =
                     owned.or_else(|error| if error.code == Code::Conflict { Ok(Vec::new()) } else { Err(error) })?;
                 members::delete(tx, &grant, account).await?;

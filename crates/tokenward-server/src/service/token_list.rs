@@ -75,6 +75,7 @@ impl Filter {
                 TokenFilter::Disabled => Some(Only::Disabled),
                 TokenFilter::NotYetValid => Some(Only::NotYetValid),
                 TokenFilter::Active => Some(Only::Active),
+                TokenFilter::Brownout => Some(Only::Brownout),
                 _ => None,
             },
             name: self.name.as_ref().map(|part| part.to_lowercase()),
@@ -130,7 +131,7 @@ impl Filter {
             || !token.allowance.is_unlimited();
         contains(&token.name, &self.name)
             && contains(token.creator_name.as_deref().unwrap_or_default(), &self.creator_name)
-            && self.state.takes(token.state(now))
+            && self.state.takes(token, now)
             && self.exceeding.as_ref().is_none_or(|policy| policy.exceeded_by(token, now))
             && self.role.is_none_or(|role| token.role_id == role)
             && self.creator.is_none_or(|creator| token.creator_id == Some(creator))
@@ -214,7 +215,11 @@ async fn look(
     let mut reader = app.read_on(grant, after).await?;
     let now = app.now();
     let those = match filter.state {
-        TokenFilter::Living | TokenFilter::Active | TokenFilter::NotYetValid | TokenFilter::Disabled => Those::Living,
+        TokenFilter::Living
+        | TokenFilter::Active
+        | TokenFilter::NotYetValid
+        | TokenFilter::Disabled
+        | TokenFilter::Brownout => Those::Living,
         TokenFilter::Kept => Those::NotTakenBack,
         TokenFilter::Expired => Those::Expired,
         TokenFilter::Revoked => Those::TakenBack,

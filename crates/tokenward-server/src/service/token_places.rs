@@ -7,7 +7,7 @@ use tokenward_core::error::Faults;
 use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::{EnvironmentPlace, Mode, Places, Role, Target};
 use tokenward_core::{Code, Error, Result, Uuid};
-use tokenward_store::{Conn, Tx, environments, projects};
+use tokenward_store::{Conn, environments, projects};
 
 use super::App;
 use crate::limits::{Limit, TOKEN_ENVIRONMENTS, TOKEN_PLACES_LINES, TOKEN_PROJECTS};
@@ -135,7 +135,7 @@ impl KnownPlaces {
 
 /// The places of a token after a change, and what is known of them.
 pub(super) async fn changed(
-    tx: &mut Tx,
+    conn: Conn<'_>,
     grant: &Grant,
     old: &Places,
     change: PlacesChange,
@@ -146,7 +146,7 @@ pub(super) async fn changed(
         projects: change.projects.clone().unwrap_or(kept.projects),
         environments: change.environments.clone().unwrap_or(kept.environments),
     };
-    let known = KnownPlaces::read(tx.conn(), &wanted).await?;
+    let known = KnownPlaces::read(conn, &wanted).await?;
     // What was said before may be gone since.
     let said = PlacesWanted {
         projects: change.projects.unwrap_or_default(),
@@ -156,6 +156,18 @@ pub(super) async fn changed(
     let environments: Vec<EnvironmentPlace> =
         if change.environments.is_some() { new.environments().collect() } else { old.environments().collect() };
     Ok((Places::of(wanted.projects, environments), known))
+}
+
+/// The places that a token would have after a change, by what there is now.
+pub(super) async fn would_be(
+    app: &App,
+    grant: &Grant,
+    old: &Places,
+    change: PlacesChange,
+    faults: &mut Faults,
+) -> Result<Places> {
+    let mut reader = app.read(grant.organization()).await?;
+    changed(reader.conn(), grant, old, change, faults).await.map(|(places, _)| places)
 }
 
 /// Projects and environments by their names, as people write them: `shop` is all of a project, `shop/staging` one environment of it.

@@ -368,7 +368,8 @@ pub struct TokenChange {
 }
 
 impl TokenChange {
-    fn faults(&self, now: Time) -> Faults {
+    /// What is wrong with it by itself: words, and an end that is over.
+    pub(super) fn faults(&self, now: Time) -> Faults {
         let mut faults = check_words(self.name.as_deref(), self.description.as_ref().and_then(|it| it.as_deref()));
         if self.expires_at.flatten().is_some_and(|at| at <= now) {
             faults.push("expires_at", format!("is in the past; it is {now} now. To end a token now, delete it"));
@@ -397,7 +398,8 @@ pub async fn update(
                 roles::assignable_to(tx, grant, old.role_id, &old.permissions, &old.places).await?;
                 let mut faults = change.faults(now);
                 let permissions = change.permissions.unwrap_or_else(|| old.permissions.clone());
-                let (places, known) = token_places::changed(tx, grant, &old.places, change.places, &mut faults).await?;
+                let (places, known) =
+                    token_places::changed(tx.conn(), grant, &old.places, change.places, &mut faults).await?;
                 let role = change.role_id.unwrap_or(old.role_id);
                 let role = roles::assignable_to(tx, grant, role, &permissions, &places).await;
                 let role = faults.and(role)?;

@@ -269,6 +269,14 @@ pub async fn revoke_policy_token(tx: &mut Tx, grant: &Grant, id: Uuid, why: &Rev
     if gone.is_empty() { Err(Error::not_found("policy token")) } else { Ok(()) }
 }
 
+/// Takes tokens of a member back, of both kinds, for whoever removes that member or gives another role, and was asked for the right to
+/// manage tokens besides. Answers which.
+pub async fn revoke_of_member(tx: &mut Tx, grant: &Grant, tokens: &[Uuid], why: &Revocation) -> Result<HashSet<Uuid>> {
+    grant.permits(Management::MemberManage)?;
+    let gone: Vec<_> = tokens.iter().map(|id| (grant, *id, why)).collect();
+    take_back(tx, &gone).await
+}
+
 /// Tokens that are taken back, as rows on their way.
 pub(crate) fn gone_rows(tokens: &[(&Grant, Uuid, &Revocation)]) -> Vec<Gone> {
     let of_one = |(grant, id, why): &(&Grant, Uuid, &Revocation)| Gone {
@@ -365,8 +373,19 @@ pub async fn set_ends(tx: &mut Tx, grant: &Grant, tokens: &[Token]) -> Result<()
     set_all(tx, grant, tokens, &SET_END).await
 }
 
+/// The same of tokens of a member, for whoever removes that member or gives another role, and was asked for the right to manage tokens
+/// besides.
+pub async fn end_of_member(tx: &mut Tx, grant: &Grant, tokens: &[Token]) -> Result<()> {
+    grant.permits(Management::MemberManage)?;
+    write_all(tx, grant, tokens, &SET_END).await
+}
+
 async fn set_all(tx: &mut Tx, grant: &Grant, tokens: &[Token], how: &Many) -> Result<()> {
     grant.permits(Management::TokenManage)?;
+    write_all(tx, grant, tokens, how).await
+}
+
+async fn write_all(tx: &mut Tx, grant: &Grant, tokens: &[Token], how: &Many) -> Result<()> {
     let of_one = |token: &Token| Set {
         id: hex_id(token.id),
         organization_id: hex_id(grant.organization()),

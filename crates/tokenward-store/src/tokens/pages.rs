@@ -84,6 +84,8 @@ pub enum Only {
     NotYetValid,
     /// Neither of them.
     Active,
+    /// It is on, and has or had a brownout: whether that is over, whoever reads the tokens knows.
+    Brownout,
 }
 
 /// A part of an order.
@@ -155,6 +157,7 @@ macro_rules! page {
             " AND ($14 IS NULL OR (t.used_at <= $14 AND t.created_at <= $14))",
             " AND ($15 <> 1 OR t.disabled_at IS NOT NULL) AND ($15 <> 2 OR t.not_before > $17)",
             " AND ($15 <> 3 OR (t.disabled_at IS NULL AND (t.not_before IS NULL OR t.not_before <= $17)))",
+            " AND ($15 <> 4 OR (t.disabled_at IS NULL AND t.brownout IS NOT NULL))",
             " AND ($16 IS NULL OR t.name_lower LIKE $16 ESCAPE '!')",
             // What is not ASCII may be written in another case, of which SQLite knows nothing.
             " AND ($18 IS NULL OR lower(t.creator_name) LIKE $18 ESCAPE '!' OR octet_length(t.creator_name) <> length(t.creator_name) \

@@ -57,6 +57,30 @@ async fn a_token_has_an_owner_and_is_handed_over(world: World) {
     tokens::hand_over(&mut tx, &acme.may(Management::MemberManage), &moved).await.unwrap();
     end(tx).await.unwrap();
     assert_eq!(tokens::owned_by(world.reader().await.conn(), &acme.grant, bob).await.unwrap().len(), 2);
+
+    // With a member who leaves one ends, and the other is taken back; not by whoever may do something else alone.
+    let until = world.now().plus(tokenward_core::time::DAY);
+    let ends: Vec<_> = moved
+        .iter()
+        .filter(|it| it.id == first)
+        .map(|it| tokenward_core::token::Token { expires_at: Some(until), ..it.clone() })
+        .collect();
+    let why = crate::world::revocation(world.now());
+    let mut tx = world.begin().await;
+    let other = acme.may(Management::RoleManage);
+    assert!(tokens::end_of_member(&mut tx, &other, &ends).await.is_err());
+    assert!(tokens::revoke_of_member(&mut tx, &other, &[second], &why).await.is_err());
+    let elsewhere = globex.may(Management::MemberManage);
+    tokens::end_of_member(&mut tx, &elsewhere, &ends).await.unwrap();
+    assert!(tokens::revoke_of_member(&mut tx, &elsewhere, &[second], &why).await.unwrap().is_empty());
+    end(tx).await.unwrap();
+    let mut tx = world.begin().await;
+    let leaves = acme.may(Management::MemberManage);
+    tokens::end_of_member(&mut tx, &leaves, &ends).await.unwrap();
+    assert_eq!(tokens::revoke_of_member(&mut tx, &leaves, &[second], &why).await.unwrap(), HashSet::from([second]));
+    end(tx).await.unwrap();
+    let left = tokens::owned_by(world.reader().await.conn(), &acme.grant, bob).await.unwrap();
+    assert_eq!(left.iter().map(|it| (it.id, it.expires_at)).collect::<Vec<_>>(), [(first, Some(until))]);
 }
 
 async fn labels_and_metadata_read_back_and_are_told_apart_from_the_index(world: World) {

@@ -154,6 +154,7 @@ async fn what_a_sieve_leaves_is_what_its_words_say(world: World) {
         (Sieve { only: Some(Only::Disabled), ..sieve() }, Box::new(|_, _| false)),
         (Sieve { only: Some(Only::NotYetValid), ..sieve() }, Box::new(|_, _| false)),
         (Sieve { only: Some(Only::Active), ..sieve() }, Box::new(|_, _| true)),
+        (Sieve { only: Some(Only::Brownout), ..sieve() }, Box::new(|it, _| it.life.brownout.is_some())),
         (Sieve { creator_name: Some(maker.to_lowercase()), ..sieve() }, Box::new(|_, _| true)),
         (Sieve { creator_name: Some("nobody".into()), ..sieve() }, Box::new(|_, _| false)),
         // What the database knows nothing of is left to whoever reads the tokens.

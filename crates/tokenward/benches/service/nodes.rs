@@ -85,7 +85,9 @@ fn hinted(section: &mut Section, runtime: &Runtime, server: &Postgres) {
     let site = Site::postgres(runtime, &[url.as_str(); NODES], How::default());
     let known = runtime.block_on(load::known(&site));
 
-    let took = attempt("revocations, with hints", || within(runtime, revoked::refused(&site, &known, 1, Duration::from_millis(1)))?);
+    let took = attempt("revocations, with hints", || {
+        within(runtime, revoked::refused(&site, &known, 1, Duration::from_millis(1)))?
+    });
     let what = "revocation answered by one node → refused by both others, under the load";
     put_most(section, what, took.map(|took| slowest(&took)), 100.0, "ms");
 

@@ -108,8 +108,7 @@ pub fn beside_ended(living: u64, ended: u64) -> (f64, f64) {
 }
 
 /// What the store reads of each secret that lives, a row at a time.
-const ALONE: &str =
-    "SELECT t.id AS token_id, t.organization_id, t.kind, t.role_id, t.name, t.not_before, t.expires_at, t.networks, \
+const ALONE: &str = "SELECT t.id AS token_id, t.organization_id, t.kind, t.role_id, t.name, t.not_before, t.expires_at, t.networks, \
      t.permissions, t.allowance, t.brownout, s.version, s.expires_at AS secret_expires_at, t.revoked_at, t.disabled_at, \
      s.digest, s.last_four, s.registered FROM token_secret s JOIN token t ON t.id = s.token_id \
      WHERE t.revoked_at IS NULL AND t.name_freed_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $1) \

@@ -90,9 +90,8 @@ pub fn measure() -> Section {
         Contender::new("Tokenward, /verify, other allocator", &system.process, &system.direct, 64, &verify_other),
     ];
     let rates = in_turns(&mut all);
-    let beside = |what: &str, ours: usize, theirs: usize, want| {
-        compared((&all, &rates), what, (ours, theirs), 1.0, want)
-    };
+    let beside =
+        |what: &str, ours: usize, theirs: usize, want| compared((&all, &rates), what, (ours, theirs), 1.0, want);
     let mut rows = vec![
         beside("`POST /verify` before the router", 0, 1, MORE),
         beside("`/forward-auth` before the router", 2, 3, MORE),

@@ -51,7 +51,11 @@ impl fmt::Display for Report {
         let count = |list: &str| list.split(',').count();
         let shared = match &self.processors {
             Some(it) => {
-                format!("{} cores for the server and {} for neighbour and attackers", count(&it.servers), count(&it.load))
+                format!(
+                    "{} cores for the server and {} for neighbour and attackers",
+                    count(&it.servers),
+                    count(&it.load)
+                )
             }
             None => {
                 let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -68,8 +72,7 @@ impl fmt::Display for Report {
             [("Verification", (|work| &work.verified) as fn(&Work) -> &Vec<u64>), ("Write", |work| &work.written)]
         {
             for (quantile_name, thousandths) in [("p50", 500), ("p99", 990)] {
-                let times =
-                    [&self.quiet, &self.elsewhere, &self.attacked].map(|work| quantile(of(work), thousandths));
+                let times = [&self.quiet, &self.elsewhere, &self.attacked].map(|work| quantile(of(work), thousandths));
                 let [alone, elsewhere, attacked] = times.map(millis);
                 let [to_alone, to_elsewhere] = [times[0], times[1]].map(|than| ratio(times[2], than));
                 writeln!(

@@ -644,6 +644,7 @@ impl<'a> Survey<'a> {
                     role_id,
                     keep_invitations: false,
                     hand_over_to: None,
+                    tokens: Vec::new(),
                 };
                 client.put::<IgnoredAny>(&format!("{base}/member"), &body, None).await.map(drop)?;
             }
@@ -682,7 +683,12 @@ impl<'a> Survey<'a> {
             }
             Action::Delete(path) => client.delete(&path).await?,
             Action::RemoveMember(user) => {
-                let body = MemberRemoval { user_id: user.to_string(), keep_invitations: false, hand_over_to: None };
+                let body = MemberRemoval {
+                    user_id: user.to_string(),
+                    keep_invitations: false,
+                    hand_over_to: None,
+                    tokens: Vec::new(),
+                };
                 client.delete_with(&format!("{base}/member"), &body).await?;
             }
         }

@@ -78,6 +78,7 @@ fn of(noun: &str, argument: &str) -> Option<Names> {
         ("project" | "environment" | "token" | "can", "project" | "projects") => Names::Projects,
         ("environment" | "cluster" | "can", "cluster") => Names::Clusters,
         (_, "organization") | ("org", "wanted") => Names::Organizations,
+        ("member", "end" | "delete" | "keep") => Names::Tokens,
         (_, "member" | "owner" | "successor" | "hand_over_to" | "to") => Names::Members,
         _ => return None,
     })

@@ -154,7 +154,7 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
         "token edit",
         [
             "tokenward token edit ci-deploys --expires 90d",
-            "tokenward token edit ci-deploys --role viewer --label team=shop",
+            "tokenward token edit ci-deploys --role viewer --label team=shop --dry-run",
         ],
     ),
     (
@@ -337,7 +337,7 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
         "member remove",
         [
             "tokenward member remove bob@acme.example --hand-over-to ada@acme.example",
-            "tokenward member remove bob@acme.example --delete-tokens --yes",
+            "tokenward member remove bob@acme.example --end ci-deploys --overlap 7d --delete old-job --yes",
         ],
     ),
     ("project list", ["tokenward project list", "tokenward project list --json id,name"]),

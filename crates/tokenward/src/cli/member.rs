@@ -5,12 +5,12 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 use tokenward_api::invitations::{InviteMember, InviteMemberRequest};
 use tokenward_api::members::{Member, MemberReference, MemberRemoval, MemberRoleUpdate};
-use tokenward_api::tokens::ApiToken;
 use tokenward_core::{Uuid, email};
 
 use super::answer::{ApiAnswer, List};
 use super::client::ChosenOrganization;
 use super::find::find;
+use super::member_fates::{self, FateArgs};
 use super::output::{self, Exit, Result, Table, clean, moment};
 use super::{Context, member_tokens, prompt, role};
 use crate::note::note;
@@ -44,6 +44,8 @@ pub enum MemberCommand {
         /// Make this member accountable for the tokens that the other one owns
         #[arg(long, value_name = "EMAIL|ID")]
         hand_over_to: Option<String>,
+        #[command(flatten)]
+        fates: FateArgs,
     },
     /// Let a member whom a rule made stay as it is, whatever the provider says
     Detach {
@@ -63,8 +65,10 @@ pub enum MemberCommand {
         /// Make this member accountable for the tokens that the other one owns; without it they go to their successors
         #[arg(long, value_name = "EMAIL|ID")]
         hand_over_to: Option<String>,
+        #[command(flatten)]
+        fates: FateArgs,
         /// Delete the tokens that the member made, all of them: they are refused from then on
-        #[arg(long)]
+        #[arg(long, conflicts_with_all = ["hand_over", "end", "delete", "keep"])]
         delete_tokens: bool,
         /// Do not ask
         #[arg(long, short)]
@@ -77,6 +81,8 @@ struct Fate {
     keep_invitations: bool,
     /// Who takes over the tokens.
     hand_over_to: Option<String>,
+    /// What becomes of single ones.
+    each: FateArgs,
     delete_tokens: bool,
 }
 
@@ -85,13 +91,13 @@ pub async fn run(command: MemberCommand, context: &Context<'_>) -> Result {
     match command {
         MemberCommand::List => list(context, &organization).await,
         MemberCommand::Invite { email, role } => invite(&email, &role, context, &organization).await,
-        MemberCommand::Role { member, role, keep_invitations, hand_over_to } => {
-            let fate = Fate { keep_invitations, hand_over_to, delete_tokens: false };
+        MemberCommand::Role { member, role, keep_invitations, hand_over_to, fates } => {
+            let fate = Fate { keep_invitations, hand_over_to, each: fates, delete_tokens: false };
             change(&member, &role, fate, context, &organization).await
         }
         MemberCommand::Detach { member } => detach(&member, context, &organization).await,
-        MemberCommand::Remove { member, keep_invitations, hand_over_to, delete_tokens, yes } => {
-            let fate = Fate { keep_invitations, hand_over_to, delete_tokens };
+        MemberCommand::Remove { member, keep_invitations, hand_over_to, fates, delete_tokens, yes } => {
+            let fate = Fate { keep_invitations, hand_over_to, each: fates, delete_tokens };
             remove(&member, fate, yes, context, &organization).await
         }
     }
@@ -132,37 +138,6 @@ pub async fn named(wanted: Option<&str>, context: &Context<'_>) -> Result<Option
     match wanted {
         Some(wanted) => or_none(wanted, context).await.map(Some),
         None => Ok(None),
-    }
-}
-
-/// The tokens that a member is accountable for; none where they may not be seen.
-async fn owned(
-    member: Uuid,
-    context: &Context<'_>,
-    organization: &ChosenOrganization,
-) -> Result<Vec<ApiAnswer<ApiToken>>> {
-    let path = format!("/organization/{}/apiToken", organization.id);
-    let owner = member.to_string();
-    let query = [("ownerId", Some(owner.as_str())), ("state", Some("living"))];
-    match context.client.query::<List<ApiToken>>(&path, &query).await {
-        Ok(all) => Ok(all.results.clone()),
-        Err(failure) if failure.exit == Exit::Refused => Ok(Vec::new()),
-        Err(failure) => Err(failure),
-    }
-}
-
-/// Shows them, before something is done about their owner.
-fn show_owned(email: &str, owned: &[ApiAnswer<ApiToken>]) {
-    if owned.is_empty() {
-        return;
-    }
-    note(clean(&format!(
-        "{email} is accountable for {}:",
-        if owned.len() == 1 { "one token".to_owned() } else { format!("{} tokens", owned.len()) }
-    )));
-    for token in owned {
-        let used = token.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", moment(at)));
-        note(clean(&format!("  {}  {}, {used}", token.name, token.role_name)));
     }
 }
 
@@ -263,16 +238,25 @@ async fn change(
     let member = find(&members, wanted, "member")?;
     let roles = role::available(context, organization).await?;
     let role = find(&roles, wanted_role, "role")?;
-    let Fate { keep_invitations, hand_over_to, .. } = fate;
+    let Fate { keep_invitations, hand_over_to, each, .. } = fate;
     let heir = hand_over_to.as_deref().map(|wanted| find(&members, wanted, "member")).transpose()?;
-    show_owned(&member.email, &owned(member.id, context, organization).await?);
-    let hand_over_to = heir.map(|heir| heir.id.to_string());
-    let body = MemberRoleUpdate { user_id: member.id.to_string(), role_id: role.id, keep_invitations, hand_over_to };
+    let all = member_fates::of_member(member.id, context, organization).await?;
+    member_fates::show_owned(&member.email, &all);
+    let body = MemberRoleUpdate {
+        user_id: member.id.to_string(),
+        role_id: role.id,
+        keep_invitations,
+        hand_over_to: heir.map(|heir| heir.id.to_string()),
+        tokens: each.of(&all, &members)?,
+    };
     // The contract answers without a body.
     context.client.put::<IgnoredAny>(&members_path(organization), &body, None).await?;
     note(clean(&format!("{} is {} from now on.", member.email, role.name)));
     if let Some(heir) = heir {
         note(clean(&format!("{} is accountable for those tokens from now on.", heir.email)));
+    }
+    if !body.tokens.is_empty() {
+        note(member_fates::told(&body.tokens).trim_start());
     }
     if context.global.json { output::json(&json!(body)) } else { Ok(()) }
 }
@@ -307,17 +291,21 @@ async fn remove(
     let email = &member.email;
     let pending = invitations.iter().filter(|it| it.invitation_status != "EXPIRED");
     let sent: Vec<_> = pending.filter(|it| it.inviter_id == Some(member.id)).collect();
-    let Fate { keep_invitations, hand_over_to, delete_tokens } = fate;
+    let Fate { keep_invitations, hand_over_to, each, delete_tokens } = fate;
     let heir = hand_over_to.as_deref().map(|wanted| find(&members, wanted, "member")).transpose()?;
     let made = member_tokens::made_by(member.id, context, organization).await?;
     made.show(email);
-    show_owned(email, &owned(member.id, context, organization).await?);
+    let all = member_fates::of_member(member.id, context, organization).await?;
+    member_fates::show_owned(email, &all);
+    let asks = each.say_nothing() && heir.is_none() && !delete_tokens && !yes;
+    let tokens = if asks { member_fates::ask(&all, &members, context)? } else { each.of(&all, &members)? };
     let to = heir.map(|heir| format!(" {} becomes their owner.", heir.email)).unwrap_or_default();
     let of_sent = of_invitations(&sent, keep_invitations);
     prompt::confirm(
         &format!(
-            "Remove {email}? Nothing opens for {email} from then on; {}.{to}{of_sent}",
+            "Remove {email}? Nothing opens for {email} from then on; {}.{to}{}{of_sent}",
             made.fate(email, delete_tokens),
+            member_fates::told(&tokens),
         ),
         yes,
     )?;
@@ -325,9 +313,10 @@ async fn remove(
         made.delete(email, context).await?;
     }
     let hand_over_to = heir.map(|heir| heir.id.to_string());
-    let body = MemberRemoval { user_id: member.id.to_string(), keep_invitations, hand_over_to };
+    let told = member_fates::told(&tokens);
+    let body = MemberRemoval { user_id: member.id.to_string(), keep_invitations, hand_over_to, tokens };
     context.client.delete_with(&members_path(organization), &body).await?;
-    note(clean(&format!("{email} is no longer a member.")));
+    note(clean(&format!("{email} is no longer a member.{told}")));
     if delete_tokens {
         made.tell_of_later_ones(context).await?;
     }

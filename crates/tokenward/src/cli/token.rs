@@ -29,7 +29,7 @@ use super::token_bulk::{self, BulkCommand, RevokeAllArgs};
 use super::token_filter::{FilterArgs, query_of, reason, state, tokens_of};
 use super::token_import::{self, ImportArgs};
 use super::token_life::{self, BrownoutArgs};
-use super::{Context, member, prompt, role, token_end, token_places, token_questions, when};
+use super::{Context, member, prompt, role, token_effect, token_end, token_places, token_questions, when};
 use crate::note::{note, say};
 
 /// What can be done with API tokens.
@@ -241,6 +241,9 @@ pub struct EditArgs {
     /// Let it be used as much as it likes
     #[arg(long, conflicts_with = "quota")]
     no_quota: bool,
+    /// Only say what this would take from it, by what it was last allowed
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// `tokenward token delete`.
@@ -287,15 +290,19 @@ pub struct RotateArgs {
 pub struct ListArgs {
     #[command(flatten)]
     filter: FilterArgs,
-    /// Only those in this state: living, active, disabled, not_yet_valid, expired, revoked (deleted within 90 days), ended, kept, or all
+    /// Only those in this state: living, active, disabled, not_yet_valid, brownout (refused in windows, now or later), expired, revoked
+    /// (deleted within 90 days), ended, kept, or all
     #[arg(long, value_name = "STATE", value_parser = state, default_value = "living")]
     state: TokenFilter,
     /// Only those whose time is over: --state expired
-    #[arg(long, conflicts_with_all = ["state", "revoked"])]
+    #[arg(long, conflicts_with_all = ["state", "revoked", "brownout"])]
     expired: bool,
     /// Only those that were deleted within 90 days: --state revoked
-    #[arg(long, conflicts_with = "state")]
+    #[arg(long, conflicts_with_all = ["state", "brownout"])]
     revoked: bool,
+    /// Only those that have a brownout, in a window or between them: --state brownout
+    #[arg(long, conflicts_with = "state")]
+    brownout: bool,
     /// Sort by name, created_at, expires_at or last_used_at; a - before it turns the order round
     #[arg(long, value_name = "BY", allow_hyphen_values = true)]
     sort: Option<String>,
@@ -480,10 +487,11 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     let filters = query_of(&args.filter, context).await?;
     let is_filtered = filters.iter().any(|(_, value)| value.is_some());
     let mut query: Vec<(&str, Option<&str>)> = filters.iter().map(|(name, value)| (*name, value.as_deref())).collect();
-    let state = match (args.expired, args.revoked) {
-        (true, _) => TokenFilter::Expired,
-        (false, true) => TokenFilter::Revoked,
-        (false, false) => args.state,
+    let state = match (args.expired, args.revoked, args.brownout) {
+        (true, ..) => TokenFilter::Expired,
+        (_, true, _) => TokenFilter::Revoked,
+        (.., true) => TokenFilter::Brownout,
+        (false, false, false) => args.state,
     };
     query.push(("state", Some(state.as_str())));
     query.push(("sort", args.sort.as_deref()));
@@ -712,6 +720,9 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
         rate_limit: if args.no_rate { Some(None) } else { args.rate.map(|it| Some(sent_rate(it, args.burst))) },
         quota: if args.no_quota { Some(None) } else { args.quota.map(|it| Some(sent_quota(it))) },
     };
+    if args.dry_run {
+        return token_effect::tell(&path, &before, &body, context).await;
+    }
     let changed: ApiAnswer<ApiToken> = context.client.patch(&path, &body).await?;
     if context.global.json {
         return output::json(&changed.raw);

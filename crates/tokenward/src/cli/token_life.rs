@@ -2,9 +2,7 @@
 
 use clap::Args;
 use reqwest::Method;
-use tokenward_api::tokens::{
-    ApiToken, ApiTokenBrownout, ApiTokenBrownoutRequest, ApiTokenRefused, ApiTokenVersion,
-};
+use tokenward_api::tokens::{ApiToken, ApiTokenBrownout, ApiTokenBrownoutRequest, ApiTokenRefused, ApiTokenVersion};
 use tokenward_core::Time;
 use tokenward_core::life::{Attestation, DisabledBecause};
 use tokenward_core::time::{Micros, length_text};

@@ -413,10 +413,16 @@ fn a_brownout_begins_and_ends_by_a_command_and_a_token_is_confirmed_by_one() {
     assert_eq!(started.code, 0, "{}", started.err);
     assert!(started.err.contains("The token `ci` is refused for 5 min every 1h, next "), "{}", started.err);
     assert!(world.run(&["token", "list"]).out.contains("active, brownout set"));
+    for found in [&["--brownout"][..], &["--state", "brownout"]] {
+        let found = world.json(&[&["token", "list"], found].concat());
+        assert_eq!(found["results"].as_array().unwrap().len(), 1, "{found}");
+    }
+    assert_eq!(world.run(&["token", "list", "--brownout", "--state", "all"]).code, 2);
     assert!(world.run(&["token", "show", "ci"]).out.contains("refused for 5 min every 1h"));
     let ended = world.run(&["token", "brownout", "ci", "--end"]);
     assert_eq!(ended.code, 0, "{}", ended.err);
     assert!(ended.err.contains("The brownout of `ci` is over."), "{}", ended.err);
+    assert_eq!(world.json(&["token", "list", "--brownout"])["results"], serde_json::json!([]));
     assert!(world.run(&["token", "attest", "ci"]).err.contains("Noted: the token `ci` is still needed."));
     let confirmed = world.json(&["token", "list", "--attestation", "confirmed"]);
     assert_eq!(confirmed["results"].as_array().unwrap().len(), 1, "{confirmed}");

@@ -114,6 +114,36 @@ fn a_member_leaves_with_or_without_the_tokens() {
 }
 
 #[test]
+fn each_token_of_who_leaves_can_end_or_be_deleted_or_handed_over() {
+    let world = World::new();
+    member_with_token(&world, "bob@acme.example");
+    for name in ["old", "mine"] {
+        ok(world.run(&["token", "create", name, "--role", "viewer", "--owner", "bob@acme.example"]));
+    }
+    let remove = ["member", "remove", "bob@acme.example", "--yes"];
+    for (wrong, code) in [
+        (&["--end", "nothing"][..], 4),
+        (&["--delete", "old", "--keep", "old"], 2),
+        (&["--hand-over", "mine"], 2),
+        (&["--overlap", "2h"], 2),
+        (&["--delete-tokens", "--end", "old"], 2),
+        (&["--end", "old", "--overlap", "31d"], 1),
+    ] {
+        let refused = world.run(&[&remove[..], wrong].concat());
+        assert_eq!(refused.code, code, "{wrong:?}: {}", refused.err);
+    }
+    let to = format!("mine={OWNER}");
+    let each = ["--end", "of-bob", "--overlap", "2h", "--delete", "old", "--hand-over", &to];
+    let done = ok(world.run(&[&remove[..], &each].concat()));
+    for said in ["is accountable for 3 tokens", "1 token is handed over, 1 token ends, 1 token is deleted."] {
+        assert!(done.err.contains(said), "{said}: {}", done.err);
+    }
+    let shown = |name: &str| world.json(&["token", "list", "--state", "all", "--name", name])["results"][0].clone();
+    assert!(shown("of-bob")["expires_at"].is_string() && shown("of-bob")["state"] == "active", "{}", shown("of-bob"));
+    assert_eq!((&shown("old")["state"], &shown("mine")["owner_name"]), (&json!("revoked"), &json!(OWNER)));
+}
+
+#[test]
 fn the_service_says_how_it_stands() {
     let world = World::new();
     world.token("forever", "viewer");

@@ -72,6 +72,23 @@ fn how_often_a_deleted_token_was_presented_since_is_shown() {
 }
 
 #[test]
+fn what_an_edit_would_take_is_told_and_nothing_is_changed() {
+    let world = World::new();
+    world.token("ci", "devops");
+    let before = world.json(&["token", "show", "ci"]);
+    let edit = ["token", "edit", "ci", "--expires", "1d", "--not-before", "2h", "--role", "viewer", "--dry-run"];
+    let told = world.run(&edit);
+    assert_eq!(told.code, 0, "{}", told.err);
+    for said in ["The token `ci` was never used. Nothing was changed.", "refused until ", "It would end on "] {
+        assert!(told.err.contains(said), "{said}: {}", told.err);
+    }
+    let json = world.json(&edit);
+    assert!(json["refused"] == serde_json::json!([]) && json["ends_sooner"].is_string(), "{json}");
+    assert_eq!(world.json(&["token", "show", "ci"])["updated_at"], before["updated_at"]);
+    assert_eq!(world.run(&["token", "edit", "ci", "--dry-run"]).code, 2, "an edit of nothing");
+}
+
+#[test]
 fn a_token_is_narrowed_to_places_and_freed_without_another_change() {
     let world = World::new();
     assert_eq!(world.run(&["project", "create", "shop"]).code, 0);

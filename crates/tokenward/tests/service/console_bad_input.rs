@@ -104,7 +104,11 @@ async fn a_field_that_no_page_has_is_refused_by_its_name_and_nothing_is_done() {
             [("hand_over_to", "nobody"), ("keep_invitations", "on")],
             "a member of this",
         ),
-        (format!("{base}/members/{user}/remove"), [("revoke", "7"), ("keep_invitations", "on")], "the id of a token"),
+        (
+            format!("{base}/members/{user}/remove"),
+            [("fate", "7.delete"), ("keep_invitations", "on")],
+            "the id of a token",
+        ),
         (format!("{base}/members/{user}"), [("role_id", viewer.as_str()), ("hand_over_to", "x")], "a member of this"),
     ] {
         let page = owner.post(&path, &form).await;

@@ -75,6 +75,11 @@ async fn a_policy_token_is_looked_at_edited_by_what_it_did_and_deleted() {
     page.says(200, "would change");
     let path = organization.path(&format!("policyApiToken/{id}"));
     assert_eq!(server.get(&path, &organization.owner).await.str("name"), "reader", "nothing is saved");
+    // An end that is sooner is told of before it is saved.
+    let mut ends = form("allow if input.request.method == \"HEAD\"", "save");
+    ends[2].1 = "7d".to_owned();
+    send(&mut owner, &edit, &ends).await.says(200, "It would end on ");
+    assert_eq!(server.get(&path, &organization.owner).await.str("name"), "reader", "nothing is saved");
     send(&mut owner, &edit, &form("allow if input.request.method == \"HEAD\"", "save")).await.leads_to(&one);
     assert_eq!(server.get(&path, &organization.owner).await.str("name"), "reader-2");
     assert_eq!(server.get(&organization.path("project"), text).await.outcome(), (401, "policy_denied".into()));

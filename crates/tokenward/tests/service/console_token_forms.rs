@@ -2,6 +2,8 @@
 
 use serde_json::json;
 use sha2::Digest as _;
+use tokenward_core::Clock;
+use tokenward_core::time::DAY;
 
 use crate::console::{Page, Person, hidden, world};
 
@@ -91,6 +93,125 @@ async fn projects_and_environments_are_lines_of_the_form_by_name() {
     };
     owner.post(&format!("{base}/tokens/{id}/edit"), &edit("shop")).await.leads_to(&format!("{base}/tokens/{id}"));
     assert_eq!(server.get(&one, &organization.owner).await.json()["projects"], json!([project]));
+}
+
+/// A new token that begins so.
+fn beginning<'a>(viewer: &'a str, begins: &'a str, on: &'a str) -> [(&'a str, &'a str); 5] {
+    [("name", "ci"), ("role_id", viewer), ("expires", "30d"), ("begins", begins), ("begins_on", on)]
+}
+
+#[tokio::test]
+async fn a_token_begins_on_a_day_that_the_form_says_and_a_form_without_it_changes_nothing() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let viewer = server.role(&organization, "viewer").await;
+    let day = |days: i64| server.clock.now().plus(days * DAY).to_string()[..10].to_owned();
+    let (yesterday, later, much_later, too_late) = (day(-1), day(10), day(20), day(40));
+    owner.get(&format!("{base}/tokens/new")).await.says(200, "From when on?");
+    let path = format!("{base}/tokens");
+    for (begins, on, said) in [
+        ("date", yesterday.as_str(), "This day is over."),
+        ("date", "soon", "Choose a day, as in"),
+        ("keep", "", "Choose when the token begins."),
+        // What would never be accepted is refused as the API does.
+        ("date", too_late.as_str(), "is not before the end of the token"),
+    ] {
+        let page = owner.post(&path, &beginning(&viewer, begins, on)).await.says(400, said);
+        assert!(open_groups(&page).contains(&"Restrictions".to_owned()), "{begins} {on}: {}", page.html);
+    }
+    owner.post(&path, &beginning(&viewer, "date", &later)).await.says(201, "twd_");
+    let listed = server.get(&organization.path("apiToken?name=ci"), &organization.owner).await.json();
+    let id = listed["results"][0]["id"].as_str().unwrap().to_owned();
+    let begins = async || {
+        let token = server.get(&organization.path(&format!("apiToken/{id}")), &organization.owner).await.json();
+        token["not_before"].as_str().map(|at| at[..19].to_owned())
+    };
+    assert_eq!(begins().await, Some(format!("{later}T00:00:00")));
+    let edit = format!("{base}/tokens/{id}/edit");
+    for (more, wanted) in [
+        (vec![], Some(&later)),
+        (vec![("begins", "keep")], Some(&later)),
+        (vec![("begins", "date"), ("begins_on", much_later.as_str())], Some(&much_later)),
+        (vec![("begins", "now")], None),
+    ] {
+        let page = owner.get(&edit).await.says(200, "From when on?");
+        assert_eq!(open_groups(&page), ["Restrictions"], "what it has is in sight");
+        let version = hidden(&page, "version");
+        let mut form = vec![("name", "ci"), ("role_id", viewer.as_str()), ("expires", "keep"), ("version", &version)];
+        form.extend(more.iter().copied());
+        owner.post(&edit, &form).await.leads_to(&format!("{base}/tokens/{id}"));
+        assert_eq!(begins().await, wanted.map(|day| format!("{day}T00:00:00")), "{more:?}");
+    }
+    let page = owner.get(&edit).await;
+    assert!(open_groups(&page).is_empty() && !page.html.contains("name=\"begins\" value=\"keep\""), "{}", page.html);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_narrower_permissions_networks_and_times_would_take_is_shown_before_it_is_saved() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let devops = server.role(&organization, "devops").await;
+    let (id, text) = server.new_token(&organization, json!({ "name": "ci", "role_id": devops })).await;
+    let (page, edit) = (format!("{base}/tokens/{id}"), format!("{base}/tokens/{id}/edit"));
+    let day = |days: i64| server.clock.now().plus(days * DAY).to_string()[..10].to_owned();
+    let (tomorrow, later) = (day(1), day(30));
+    let unused = [("permissions", "invoices:read")];
+    // Nothing is taken from one that nobody uses.
+    let version = hidden(&owner.get(&edit).await, "version");
+    let form = [("name", "ci"), ("role_id", devops.as_str()), ("expires", "30d"), ("version", version.as_str())];
+    owner.post(&edit, &[&form[..], &unused[..]].concat()).await.leads_to(&page);
+    let version = hidden(&owner.get(&edit).await, "version");
+    let form = [("name", "ci"), ("role_id", devops.as_str()), ("expires", "never"), ("version", version.as_str())];
+    owner.post(&edit, &[&form[..], &[("permissions", "")]].concat()).await.leads_to(&page);
+    for permission in ["invoices:read", "refunds:write"] {
+        let asked = json!({ "token": text, "permission": permission, "remote_ip": "203.0.113.77" });
+        server.post("/verify", &organization.owner, asked).await.expect(200);
+    }
+    let one = organization.path(&format!("apiToken/{id}"));
+    let before = server.get(&one, &organization.owner).await.json();
+    let version = hidden(&owner.get(&edit).await, "version");
+    let keep = [("name", "ci"), ("role_id", devops.as_str()), ("version", version.as_str())];
+    for (more, said, refused) in [
+        (
+            vec![("expires", "keep"), ("permissions", "invoices:read")],
+            "With these permissions 1 of its last 2 allowed requests would be refused:",
+            vec!["refunds:write"],
+        ),
+        (
+            vec![("expires", "keep"), ("networks", "10.0.0.0/8 office")],
+            "With these networks 2 of its last 2 allowed requests would be refused:",
+            vec!["invoices:read from 203.0.113.77", "refunds:write from 203.0.113.77"],
+        ),
+        (
+            vec![("expires", "keep"), ("networks", "203.0.113.0/24"), ("permissions", "*:read")],
+            "With this change 1 of its last 2 allowed requests would be refused:",
+            vec!["refunds:write"],
+        ),
+        (vec![("expires", "date"), ("expires_on", later.as_str())], "It would end on ", vec![]),
+        (
+            vec![("expires", "keep"), ("begins", "date"), ("begins_on", tomorrow.as_str())],
+            "It would be refused until ",
+            vec![],
+        ),
+    ] {
+        let shown = owner.post(&edit, &[&keep[..], &more[..]].concat()).await.says(200, said);
+        for request in &refused {
+            assert!(shown.html.contains(&format!("<li class=\"mono\">{request}</li>")), "{more:?}: {}", shown.html);
+        }
+        assert_eq!(shown.html.matches("<li class=\"mono\">").count(), refused.len(), "{more:?}: {}", shown.html);
+        assert!(shown.html.contains("Save all the same") && !hidden(&shown, "sure").is_empty());
+    }
+    let after = server.get(&one, &organization.owner).await.json();
+    assert_eq!(after["updated_at"], before["updated_at"], "nothing is saved yet");
+    // What was shown is saved at the second click; what is typed after that is asked about again.
+    let narrowed = [&keep[..], &[("expires", "keep"), ("permissions", "invoices:read")]].concat();
+    let sure = hidden(&owner.post(&edit, &narrowed).await.says(200, "With these permissions"), "sure");
+    let other = [&keep[..], &[("expires", "keep"), ("permissions", "orders:read"), ("sure", sure.as_str())]].concat();
+    owner.post(&edit, &other).await.says(200, "With these permissions 2 of its last 2");
+    owner.post(&edit, &[&narrowed[..], &[("sure", sure.as_str())]].concat()).await.leads_to(&page);
+    assert_eq!(server.get(&one, &organization.owner).await.json()["permissions"], json!(["invoices:read"]));
+    server.stop().await;
 }
 
 #[tokio::test]

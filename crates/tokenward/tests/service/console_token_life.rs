@@ -22,9 +22,14 @@ async fn a_brownout_is_a_form_and_ends_with_one_click() {
     owner.post(&format!("{page}/brownout"), &form).await.leads_to(&page);
     let shown = owner.get(&page).await.says(200, "It is refused for 5 minutes every hour, next");
     assert!(shown.html.contains("End the brownout") && !shown.html.contains("Brownout…"), "{}", shown.html);
+    for query in ["filter=brownout", "filter=brownout&q=c"] {
+        owner.get(&format!("{base}/tokens?{query}")).await.says(200, ">ci</a>");
+    }
+    owner.get(&format!("{base}/tokens?filter=brownout&q=nothing-like-it")).await.says(200, "No token matches");
     owner.get(&format!("{base}/tokens")).await.says(200, ">Brownout</span>");
     owner.post(&format!("{page}/brownout/end"), &[]).await.leads_to(&page);
     let shown = owner.get(&page).await.says(200, "The brownout is over.");
+    owner.get(&format!("{base}/tokens?filter=brownout")).await.says(200, "No token matches");
     assert!(!shown.html.contains("End the brownout"), "{}", shown.html);
     server.stop().await;
 }

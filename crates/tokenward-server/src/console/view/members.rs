@@ -114,7 +114,7 @@ impl std::fmt::Debug for InvitationCreatedPage {
     }
 }
 
-/// `…/members/<id>`: another role; posts `role_id`, `keep_invitations`.
+/// `…/members/<id>`: another role; posts `role_id`, `fate` once for each token, `overlap`, `hand_over_to` and `keep_invitations`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "member.html")]
 pub struct MemberPage {
@@ -124,6 +124,8 @@ pub struct MemberPage {
     pub member: MemberRow,
     /// The roles to choose from.
     pub roles: RoleChoices,
+    /// The living tokens that the member made or owns.
+    pub tokens: MemberTokens,
     /// Who takes over the tokens that the member owns.
     pub heirs: Heirs,
     /// The pending invitations that the member has sent: they end with a smaller role.
@@ -147,7 +149,22 @@ pub struct Heirs {
     pub error: Option<String>,
 }
 
-/// A token that a leaving member made or owns.
+/// The living tokens of a member who leaves or gets another role. The form sends `fate` for each, and `overlap`.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct MemberTokens {
+    /// Each of them.
+    pub rows: Vec<MemberToken>,
+    /// How long those that end are still accepted.
+    pub overlaps: Vec<Choice>,
+    /// May the person say what becomes of them?
+    pub may_change: bool,
+    /// What is wrong with what was chosen.
+    pub error: Option<String>,
+    /// What is wrong with how long that is.
+    pub overlap_error: Option<String>,
+}
+
+/// A token that such a member made or owns.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MemberToken {
     /// Its id.
@@ -164,11 +181,11 @@ pub struct MemberToken {
     pub made: bool,
     /// Is the member accountable for it?
     pub owned: bool,
-    /// Is it to be revoked as well?
-    pub revoke: bool,
+    /// What can become of it.
+    pub fates: Vec<Choice>,
 }
 
-/// `…/members/<id>/remove`; posts `revoke` once for each token that goes as well, and `keep_invitations`.
+/// `…/members/<id>/remove`; posts `fate` once for each token, `overlap`, `hand_over_to` and `keep_invitations`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "member-remove.html")]
 pub struct MemberRemovePage {
@@ -177,9 +194,7 @@ pub struct MemberRemovePage {
     /// The member.
     pub member: MemberRow,
     /// The living tokens that the member made or owns.
-    pub tokens: Vec<MemberToken>,
-    /// May the person revoke tokens?
-    pub may_revoke: bool,
+    pub tokens: MemberTokens,
     /// Who takes over those that the member owns.
     pub heirs: Heirs,
     /// The pending invitations that the member has sent: they end.

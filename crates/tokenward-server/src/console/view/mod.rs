@@ -57,7 +57,7 @@ pub use gate::{
 pub use guides::{GuideHit, GuideLink, GuidePage, GuideSection, GuidesPage};
 pub use members::{
     Heirs, InvitationCreatedPage, InvitationRow, InvitePage, MemberPage, MemberRemovePage, MemberRow, MemberToken,
-    MembersPage, TransferCandidate, TransferPage,
+    MemberTokens, MembersPage, TransferCandidate, TransferPage,
 };
 pub use nodes::{NodeRow, NodesPage};
 pub use organization_sessions::{OrganizationSessionsPage, SessionsState};
@@ -85,10 +85,10 @@ pub use shell::{Flash, FlashKind, Nav, NavigationEntry, OrganizationLink, Shell}
 pub use sign_in_trial::SignInTrialPage;
 pub use time::Moment;
 pub use tokens::{
-    Expiry, ExpiryPreset, ImportLine, ImportRow, LastUsed, OwnerFields, ReasonCount, RefusedView, RevocationView,
-    SortHead, TokenBrownoutPage, TokenBulkPage, TokenCreatedPage, TokenDeletePage, TokenEditPage, TokenEffect,
-    TokenForm, TokenImportPage, TokenNewPage, TokenPage, TokenRevokeAllPage, TokenRotatePage, TokenRow, TokenShownPage,
-    TokenState, TokenUsage, TokensPage, VersionRow,
+    Begin, Expiry, ExpiryPreset, ImportLine, ImportRow, LastUsed, OwnerFields, ReasonCount, RefusedView,
+    RevocationView, SortHead, TokenBrownoutPage, TokenBulkPage, TokenCreatedPage, TokenDeletePage, TokenEditPage,
+    TokenEffect, TokenForm, TokenImportPage, TokenNewPage, TokenPage, TokenRevokeAllPage, TokenRotatePage, TokenRow,
+    TokenShownPage, TokenState, TokenUsage, TokensPage, VersionRow,
 };
 pub use two_factors::{AskTwoFactorsPage, RefusedRow, SecondFactorAskedPage, TwoFactorsState};
 

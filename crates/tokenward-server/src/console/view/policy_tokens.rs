@@ -3,8 +3,8 @@
 use askama::Template;
 
 use super::{
-    AskedFor, Choice, DecisionOutcome, FormField, Pager, ProofFields, RefusedView, RevocationView, Shell, TokenForm,
-    TokenRow, TokenState, TokenUsage, VersionRow,
+    AskedFor, Choice, DecisionOutcome, FormField, Pager, ProofFields, RefusedView, RevocationView, Shell, TokenEffect,
+    TokenForm, TokenRow, TokenState, TokenUsage, VersionRow,
 };
 
 /// `…/policy-tokens`.
@@ -122,6 +122,8 @@ pub struct PolicyTokenEditPage {
     pub editor: PolicyEditor,
     /// Its last requests, where that was asked for.
     pub replay: Option<Vec<ReplayRow>>,
+    /// What another role or end would take from it; saving needs a second click then.
+    pub effect: Option<TokenEffect>,
     /// The version that the form was made from.
     pub version: String,
     /// The password again, where it is asked for.

@@ -264,6 +264,27 @@ pub struct Expiry {
     pub first_day: String,
 }
 
+/// From when on a token is to be accepted. The form sends `begins` = `now`, `keep` or `date`, and with `date` also `begins_on` =
+/// `YYYY-MM-DD`.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Begin {
+    /// Which is chosen.
+    pub chosen: String,
+    /// When it begins as it is, to be left so (`keep`); `None` for one that is accepted from the beginning.
+    pub kept: Option<String>,
+    /// The day of one's own choice.
+    pub date: FormField,
+    /// The first day that can be chosen, `YYYY-MM-DD`.
+    pub first_day: String,
+}
+
+impl Begin {
+    /// Is something said, or wrong, about it?
+    fn is_told(&self) -> bool {
+        self.chosen != "now" || self.date.error.is_some()
+    }
+}
+
 /// What a form for a token holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TokenForm {
@@ -275,6 +296,8 @@ pub struct TokenForm {
     pub roles: RoleChoices,
     /// When it ends.
     pub expiry: Expiry,
+    /// When it begins.
+    pub begin: Begin,
     /// The networks that it is bound to: one a line, with a note behind it.
     pub networks: FormField,
     /// Its labels: one a line.
@@ -300,7 +323,7 @@ fn is_told(field: &FormField) -> bool {
 impl TokenForm {
     /// Is something said, or wrong, about what it is narrowed to?
     fn restricts(&self) -> bool {
-        [&self.networks, &self.permissions, &self.places].into_iter().any(is_told)
+        self.begin.is_told() || [&self.networks, &self.permissions, &self.places].into_iter().any(is_told)
     }
 
     /// About its limits?
@@ -343,8 +366,8 @@ impl OwnerFields {
     }
 }
 
-/// `…/tokens/new`; posts `name`, `description`, `role_id`, `expires`, `expires_on`, `networks`, `permissions`, `projects`, `rate_limit`, `quota` to
-/// `…/tokens`.
+/// `…/tokens/new`; posts `name`, `description`, `role_id`, `expires`, `expires_on`, `begins`, `begins_on`, `networks`, `permissions`, `projects`,
+/// `rate_limit`, `quota` to `…/tokens`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "token-new.html")]
 pub struct TokenNewPage {
@@ -362,15 +385,17 @@ pub struct TokenNewPage {
     pub error: Option<String>,
 }
 
-/// What another role would take from a token.
+/// What a change would take from a token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TokenEffect {
-    /// `3 of its last 20 requests would be refused:`
+    /// That it would end sooner or begin later, in a sentence each.
+    pub times: Vec<String>,
+    /// `With this role 3 of its last 20 allowed requests would be refused:`, where there are such.
     pub sentence: String,
     /// These.
     pub refused: Vec<String>,
-    /// The role that was asked about. The form sends it as `sure` once this was shown.
-    pub role: String,
+    /// Stands for what was typed. The form sends it as `sure` once this was shown.
+    pub sure: String,
 }
 
 /// `…/tokens/<id>/edit`; posts the same as a new token's form, and `version`, back to itself.
@@ -389,7 +414,7 @@ pub struct TokenEditPage {
     pub version: String,
     /// How it was used, in a sentence.
     pub use_so_far: String,
-    /// What the chosen role would take from it; saving needs a second click then.
+    /// What the change would take from it; saving needs a second click then.
     pub effect: Option<TokenEffect>,
     /// The password again, where it is asked for.
     pub password: Option<ProofFields>,

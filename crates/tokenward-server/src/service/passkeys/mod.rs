@@ -131,7 +131,8 @@ pub async fn add(
         return Err(Error::invalid("credential", problem));
     }
     let webauthn = Arc::clone(&own.webauthn);
-    let made = heavy::aside(caller.credential_id(), move || webauthn.finish_passkey_registration(&answer, &state)).await?;
+    let made =
+        heavy::aside(caller.credential_id(), move || webauthn.finish_passkey_registration(&answer, &state)).await?;
     let (credential_id, credential, counter) = kept(&made.map_err(|why| not_made(app, &why))?)?;
     let (within, most) = (proof::lifetime(app), app.limits.clone());
     let added = app
@@ -307,10 +308,9 @@ async fn check(
     }
     let credential: Credential = serde_json::from_str(&passkey.credential).map_err(Error::internal)?;
     let webauthn = Arc::clone(&relying_party(app)?.webauthn);
-    let checked = heavy::run(passkey.id, move || {
-        webauthn.finish_discoverable_authentication_v2(&answer, state, &credential)
-    })
-    .await?;
+    let checked =
+        heavy::run(passkey.id, move || webauthn.finish_discoverable_authentication_v2(&answer, state, &credential))
+            .await?;
     // The flag is asked here too: a passkey counts as two factors because of it.
     let counter = checked.ok().filter(|it| it.user_verified()).map(|it| i64::from(it.counter()));
     Ok(counter.map(|counter| Asserted { passkey: passkey.id, counter, spent_as }))

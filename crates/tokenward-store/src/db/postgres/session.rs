@@ -90,16 +90,7 @@ impl Session {
             return Err(ConnectError::ReadOnly);
         }
         let now = Instant::now();
-        Ok(Self {
-            wire,
-            patience,
-            busy: false,
-            lost: false,
-            made: now,
-            used: now,
-            generation: 0,
-            tells_place: false,
-        })
+        Ok(Self { wire, patience, busy: false, lost: false, made: now, used: now, generation: 0, tells_place: false })
     }
 
     /// The connection, for one statement, and how long that may take. [`answered`](Self::answered) must be told the

@@ -3,6 +3,7 @@
 mod authentication;
 mod events;
 mod input;
+mod member_tokens;
 mod organizations;
 mod paging;
 mod policy_token_life;
@@ -16,6 +17,7 @@ mod token_attestation;
 mod token_brownout;
 mod token_decisions;
 mod token_edits;
+mod token_effect;
 mod token_import;
 mod token_labels;
 mod token_limits;

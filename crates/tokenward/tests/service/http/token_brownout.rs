@@ -33,6 +33,13 @@ async fn browns_out(server: &Server, acme: &Organization) {
         (asked.status.as_u16(), asked.header("tokenward-brownout")),
         (200, Some(format!("next={next}").as_str()))
     );
+    let found = async |state: &str| {
+        let listed = server.get(&acme.path(&format!("apiToken?state={state}")), &asker).await;
+        let mut names = listed.each("results", "name");
+        names.sort_unstable();
+        names.join(" ")
+    };
+    assert_eq!((found("brownout").await, found("active").await), ("ci".to_owned(), "asker ci".to_owned()));
     let other = server.get("/token/self", &asker).await;
     assert_eq!(other.header("tokenward-brownout"), None, "of other tokens nothing is said");
 
@@ -44,6 +51,8 @@ async fn browns_out(server: &Server, acme: &Organization) {
     assert_eq!(shown["state"], "brownout");
     let listed = server.get(&acme.path("apiToken?name=ci"), &asker).await.expect(200);
     assert_eq!(listed["results"][0]["state"], "brownout", "it has not ended, and is on the list");
+    // In a window it is brownout alone, between them both words find it.
+    assert_eq!((found("brownout").await, found("active").await), ("ci".to_owned(), "asker".to_owned()));
     server.clock.advance(5 * MINUTE);
     assert_eq!(code().await, "valid");
     server.clock.advance(55 * MINUTE);
@@ -53,6 +62,7 @@ async fn browns_out(server: &Server, acme: &Organization) {
     let ended = server.call(Method::DELETE, &format!("{path}/brownout"), &asker, None).await.expect(200);
     assert_eq!((&ended["state"], ended.get("brownout")), (&json!("active"), None));
     assert_eq!(code().await, "valid");
+    assert!(found("brownout").await.is_empty());
     assert_eq!(server.get("/token/self", &text).await.header("tokenward-brownout"), None);
     let nothing = server.call(Method::DELETE, &format!("{path}/brownout"), &asker, None).await;
     assert_eq!(nothing.outcome(), (409, "conflict".into()));
@@ -80,6 +90,11 @@ async fn a_brownout_is_announced_and_taken_back_on_postgres() {
     let body = json!({ "minutes": 5, "every": "1h", "until": until });
     let shown = server.post(&format!("{path}/brownout"), &acme.owner, body).await.expect(200);
     let next = format!("next={}", shown["brownout"]["next"].as_str().unwrap());
+    let found = async || server.get(&acme.path("apiToken?state=brownout"), &acme.owner).await.each("results", "name");
+    assert_eq!(found().await, ["ci"]);
+    server.post(&format!("{path}/disable"), &acme.owner, json!(null)).await.expect(200);
+    assert!(found().await.is_empty(), "what is switched off is refused in any case");
+    server.post(&format!("{path}/enable"), &acme.owner, json!(null)).await.expect(200);
     assert_eq!(server.get("/token/self", &text).await.header("tokenward-brownout"), Some(next.as_str()));
     server.call(Method::DELETE, &format!("{path}/brownout"), &acme.owner, None).await.expect(200);
     assert_eq!(server.get("/token/self", &text).await.header("tokenward-brownout"), None);
@@ -102,6 +117,8 @@ async fn a_brownout_survives_a_restart_and_ends_by_itself() {
     server.clock.set(end);
     assert_eq!(code().await, "valid");
     assert_eq!(server.get(&path, &asker).await.expect(200).get("brownout"), None);
+    let found = server.get(&acme.path("apiToken?state=brownout"), &asker).await.each("results", "name");
+    assert!(found.is_empty(), "one that is over: {found:?}");
     // The rights of a write are asked by the rows: in a window it changes nothing.
     let body = json!({ "minutes": 10, "every": "1h", "from": end.to_string(), "until": end.plus(DAY).to_string() });
     server.post(&format!("{path}/brownout"), &asker, body).await.expect(200);

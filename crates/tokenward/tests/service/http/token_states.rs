@@ -211,7 +211,7 @@ async fn a_reason_stands_in_the_query_or_in_the_body_and_is_one_of_five() {
         unknown.pair(),
         invalid(&[(
             "state",
-            "is not one of living, active, disabled, not_yet_valid, expired, revoked, ended, kept, all"
+            "is not one of living, active, disabled, not_yet_valid, brownout, expired, revoked, ended, kept, all"
         )])
     );
     // What a person deletes says so.

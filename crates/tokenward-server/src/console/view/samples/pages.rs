@@ -14,6 +14,35 @@ fn heirs(owned: usize) -> Heirs {
     Heirs { owned, hint: "Who is accountable from then on.".into(), choices: owner_fields().owners, error: None }
 }
 
+fn member_tokens() -> MemberTokens {
+    let row = |row: TokenRow, owned| MemberToken {
+        fates: vec![choice("", !owned), choice(&format!("{}.end", row.id), owned)],
+        id: row.id,
+        name: row.name,
+        hint: row.hint,
+        role: row.role,
+        last_used: row.last_used.map(|used| used.at),
+        made: true,
+        owned,
+    };
+    MemberTokens {
+        rows: vec![row(tokens().remove(4), false), row(tokens().remove(1), true)],
+        overlaps: vec![choice("24h", true), choice("7d", false)],
+        may_change: true,
+        error: None,
+        overlap_error: Some("It is longer than the limit.".into()),
+    }
+}
+
+fn effect() -> TokenEffect {
+    TokenEffect {
+        times: vec!["It would be refused until 1 Dec 2026, 00:00 UTC. It was last used 4 min ago.".into()],
+        sentence: "With this change 3 of its last 20 allowed requests would be refused:".into(),
+        refused: vec!["POST /v1/refunds".into(), "DELETE /v1/orders/7 from 2001:db8::7".into()],
+        sure: "0123456789abcdef".into(),
+    }
+}
+
 fn bulk_page(action: &'static str) -> TokenBulkPage {
     TokenBulkPage {
         shell: shell(Nav::Tokens),
@@ -100,6 +129,7 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
                 replay_row(9, "/orders/1", true, false),
                 replay_row(30, NASTY, false, false),
             ]),
+            effect: Some(effect()),
             version: "1".into(),
             password: None,
             error: None,
@@ -288,6 +318,7 @@ pub fn pages() -> Vec<(String, String)> {
             description: FormField::default(),
             roles: role_choices("deployer"),
             expiry: expiry("90"),
+            begin: Begin { chosen: "now".into(), first_day: "2026-11-24".into(), ..Begin::default() },
             networks: FormField::default(),
             labels: FormField::new("team=shop"),
             metadata: FormField::default(),
@@ -327,12 +358,11 @@ pub fn pages() -> Vec<(String, String)> {
     token_edit.form.name = FormField::new("staging-deploys");
     token_edit.form.expiry.kept = Some("22 Feb 2027".into());
     token_edit.form.expiry.chosen = "keep".into();
+    token_edit.form.begin.kept = Some("1 Dec 2026, 09:30 UTC".into());
+    token_edit.form.begin.chosen = "date".into();
+    token_edit.form.begin.date = FormField::new("2020-01-01").refused("This day is over.");
     page!("token-edit", token_edit.clone());
-    token_edit.effect = Some(TokenEffect {
-        sentence: "With this role 3 of its last 20 allowed requests would be refused:".into(),
-        refused: vec!["POST /v1/refunds".into(), "DELETE /v1/orders/7".into()],
-        role: id(60),
-    });
+    token_edit.effect = Some(effect());
     page!("token-edit-effect", token_edit);
     page!("token-created", token_created());
     page!("token-shown", TokenShownPage { list: "tokens", shell: shell(Nav::Tokens), token: tokens().remove(4) });
@@ -555,6 +585,7 @@ pub fn pages() -> Vec<(String, String)> {
         shell: shell(Nav::Members),
         member: MemberRow { rule: None, ..members().remove(1) },
         roles: role_choices("devops"),
+        tokens: MemberTokens { may_change: false, ..member_tokens() },
         heirs: heirs(2),
         sent: members_page.invitations.iter().take(1).cloned().collect(),
         keep_invitations: false,
@@ -562,23 +593,12 @@ pub fn pages() -> Vec<(String, String)> {
     };
     page!("member-by-rule", MemberPage { member: members().remove(1), ..role_page.clone() });
     page!("member", role_page);
-    let member_token = |row: TokenRow, revoke| MemberToken {
-        id: row.id,
-        name: row.name,
-        hint: row.hint,
-        role: row.role,
-        last_used: row.last_used.map(|used| used.at),
-        made: true,
-        owned: revoke,
-        revoke,
-    };
     page!(
         "member-remove",
         MemberRemovePage {
             shell: shell(Nav::Members),
             member: members().remove(1),
-            tokens: vec![member_token(tokens().remove(4), false), member_token(tokens().remove(1), true)],
-            may_revoke: true,
+            tokens: member_tokens(),
             heirs: heirs(1),
             sent: members_page.invitations.clone(),
             keep_invitations: true,

@@ -1,0 +1,190 @@
+//! The tokens of a member who leaves or gets another role, and what is to become of each.
+
+use tokenward_core::caller::Grant;
+use tokenward_core::permission::Management;
+use tokenward_core::time::{Micros, length};
+use tokenward_core::token::Token;
+use tokenward_core::{Error, Result, Uuid};
+use tokenward_store::members::Member;
+
+use super::form::{Pairs, Problems};
+use super::page::PageError;
+use super::person::SignedIn;
+use super::tokens::{people, row};
+use super::view::{Choice, Heirs, MemberToken, MemberTokens};
+use super::words::count;
+use crate::limits::TOKEN_OVERLAP;
+use crate::service::token_hand_over::{Fate, Owned};
+use crate::service::{token_policy, tokens, usage};
+
+/// How long a token that ends is still accepted, of which nothing is said.
+const USUAL: &str = "24h";
+/// What is offered.
+const OVERLAPS: [(&str, &str); 4] = [("1h", "An hour"), ("24h", "A day"), ("7d", "A week"), ("30d", "30 days")];
+/// Where more would stand on a page, single tokens are handed over together, or by edits of theirs.
+const OFFERED: usize = 1_000;
+
+/// The living tokens that a member has made or owns, as far as the person may see them.
+async fn of_member(person: &SignedIn, organization: Uuid, user: Uuid) -> Result<Vec<Token>> {
+    let Ok(grant) = person.may(organization, Management::TokenRead) else { return Ok(Vec::new()) };
+    let mut all = tokens::made_by(&person.app, &grant, user).await?;
+    let owned = tokens::owned_by(&person.app, &grant, user).await?;
+    all.extend(owned.into_iter().filter(|token| token.creator_id != Some(user)));
+    Ok(all)
+}
+
+/// The fields about them: one for each, how long those that end are accepted, and who takes over the others.
+pub(super) async fn fields(
+    person: &SignedIn,
+    grant: &Grant,
+    member: &Member,
+    typed: &Pairs,
+    problems: &mut Problems,
+) -> Result<(MemberTokens, Heirs)> {
+    let (organization, user) = (grant.organization(), member.account_id);
+    let all = of_member(person, organization, user).await?;
+    let used = usage::of(&person.app, grant, &all).await?;
+    let may_change = person.can(organization, Management::TokenManage);
+    let others: Vec<(String, String)> =
+        people(person, organization).await?.into_iter().filter(|(id, _)| *id != user.to_string()).collect();
+    let offered = if all.len() * others.len() > OFFERED { &[][..] } else { &others[..] };
+    let chosen: Vec<&str> = typed.all("fate").collect();
+    let token = |token: &Token| {
+        let shown = row(&person.app, token, used.get(&token.id));
+        let owned = token.owner_id == Some(user);
+        let choice = |what: &str, label: String| {
+            let value = if what.is_empty() { String::new() } else { format!("{}.{what}", shown.id) };
+            let chosen = !value.is_empty() && chosen.contains(&value.as_str());
+            Choice { value, label, chosen }
+        };
+        let usual = if owned { "Stays, or is handed over as below" } else { "Stays" };
+        let mut fates = vec![choice("", usual.to_owned())];
+        if owned {
+            fates.push(choice("keep", "Is not handed over".to_owned()));
+        }
+        fates.push(choice("end", "Ends after a while".to_owned()));
+        fates.push(choice("delete", "Is deleted at once".to_owned()));
+        fates.extend(offered.iter().map(|(id, email)| choice(id, format!("Is handed over to {email}"))));
+        MemberToken {
+            id: shown.id,
+            name: shown.name,
+            hint: shown.hint,
+            role: shown.role,
+            last_used: shown.last_used.map(|used| used.at),
+            made: token.creator_id == Some(user),
+            owned,
+            fates,
+        }
+    };
+    let rows: Vec<MemberToken> = all.iter().map(token).collect();
+    let owned = all.iter().filter(|token| token.owner_id == Some(user)).count();
+    let shows = may_change && !rows.is_empty();
+    let tokens = MemberTokens {
+        overlaps: if shows { overlaps(person, grant, typed.get("overlap")).await? } else { Vec::new() },
+        rows,
+        may_change,
+        // Without their fields, what is wrong with them is told at the top.
+        error: if shows { problems.take("fate") } else { None },
+        overlap_error: if shows { problems.take("overlap") } else { None },
+    };
+    Ok((tokens, heirs((owned, may_change), others, typed, problems)))
+}
+
+/// How long a token may be accepted that ends, as limits and policy have it.
+async fn overlaps(person: &SignedIn, grant: &Grant, typed: &str) -> Result<Vec<Choice>> {
+    let rules = token_policy::get(&person.app, grant).await?.policy.all;
+    let most = person.app.limits.micros(&TOKEN_OVERLAP);
+    let fits = |text: &str| length(text).is_some_and(|it| it <= most && rules.check_overlap(it).is_ok());
+    let wanted = if typed.is_empty() { USUAL } else { typed };
+    let all = OVERLAPS.into_iter().filter(|(value, _)| fits(value) || *value == typed);
+    let choice = |(value, label): (&str, &str)| Choice {
+        value: value.to_owned(),
+        label: label.to_owned(),
+        chosen: value == wanted,
+    };
+    Ok(all.map(choice).collect())
+}
+
+/// Who can take over the tokens that the member owns, where there are any and the person may say so.
+fn heirs(
+    (owned, may_change): (usize, bool),
+    others: Vec<(String, String)>,
+    typed: &Pairs,
+    problems: &mut Problems,
+) -> Heirs {
+    let hint = format!("Who is accountable from then on for the {} that this member owns.", count(owned, "token"));
+    if owned == 0 || !may_change {
+        return Heirs { owned, hint, choices: Vec::new(), error: None };
+    }
+    let error = problems.take("hand_over_to");
+    let chosen = typed.get("hand_over_to");
+    let nobody = (String::new(), "Leave them as they are".to_owned());
+    let choice = |(value, label): (String, String)| Choice { chosen: value == chosen, value, label };
+    Heirs { owned, hint, choices: std::iter::once(nobody).chain(others).map(choice).collect(), error }
+}
+
+/// What is to become of the tokens, as the form says it.
+pub(super) fn typed(form: &Pairs) -> Result<Owned> {
+    let to = form.read("hand_over_to", "a member of this organization", |text| Uuid::try_parse(text).ok())?;
+    let overlap = length(form.get("overlap"));
+    let each = form.all("fate").filter(|value| !value.is_empty()).map(|value| fate(value, overlap));
+    Ok(Owned { to, each: each.collect::<Result<Vec<_>>>()? })
+}
+
+/// What is to become of one of them.
+fn fate(value: &str, overlap: Option<Micros>) -> Result<(Uuid, Fate)> {
+    let wrong = || Error::invalid("fate", "is none of the choices");
+    let (id, what) = value.split_once('.').ok_or_else(wrong)?;
+    let id = Uuid::try_parse(id).map_err(|_| Error::invalid("fate", "is not about the id of a token"))?;
+    let fate = match what {
+        "keep" => Fate::Keep,
+        "delete" => Fate::Delete,
+        "end" => {
+            let none = || Error::invalid("overlap", "is no length of time, such as 24h");
+            Fate::End(overlap.ok_or_else(none)?)
+        }
+        to => Fate::HandOver(Uuid::try_parse(to).map_err(|_| wrong())?),
+    };
+    Ok((id, fate))
+}
+
+/// What is wrong with them, for the form: its fields have no numbers.
+pub(super) fn problems(mut error: Error) -> Result<Problems, PageError> {
+    for fault in error.faults.iter_mut() {
+        if fault.field.starts_with("tokens[") {
+            let field = if fault.field.ends_with(".overlap") { "overlap" } else { "fate" };
+            fault.field = field.to_owned();
+        }
+    }
+    Problems::of(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_becomes_of_each_is_read_and_anything_else_refused() {
+        let (token, member) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let read = |form: String| typed(&Pairs::parse(form.as_bytes())).map(|owned| owned.each);
+        for (what, fate) in [
+            ("keep".to_owned(), Fate::Keep),
+            ("delete".to_owned(), Fate::Delete),
+            ("end".to_owned(), Fate::End(tokenward_core::time::DAY)),
+            (member.to_string(), Fate::HandOver(member)),
+        ] {
+            let form = format!("fate=&fate={token}.{what}&overlap=24h");
+            assert_eq!(read(form).unwrap(), [(token, fate)], "{what}");
+        }
+        for wrong in [
+            "fate=7".to_owned(),
+            "fate=7.delete".to_owned(),
+            format!("fate={token}.x"),
+            format!("fate={token}.end"),
+            format!("fate={token}.end&overlap=soon"),
+            "hand_over_to=nobody".to_owned(),
+        ] {
+            assert!(read(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+}
