@@ -15,7 +15,7 @@ fn heirs(owned: usize) -> Heirs {
 }
 
 fn member_tokens() -> MemberTokens {
-    let row = |row: TokenRow, owned| MemberToken {
+    let row = |row: TokenRow, owned: bool| MemberToken {
         fates: vec![choice("", !owned), choice(&format!("{}.end", row.id), owned)],
         id: row.id,
         name: row.name,
@@ -94,6 +94,7 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
         name: FormField::default(),
         description: FormField::default(),
         roles: role_choices("deployer"),
+        begin: Begin::default(),
         expiry: expiry("90"),
         networks: FormField::default(),
         labels: FormField::new("team=shop"),
