@@ -46,6 +46,12 @@ impl Entry {
         let makes = matches!(Kind::parse(&self.kind), Some(Kind::TokenCreated | Kind::PolicyTokenCreated));
         self.after.is_some() && !makes
     }
+
+    /// Are both the same event?
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.position == other.position && self.hash == other.hash
+    }
 }
 
 /// What something was like after an event that took away, gave back, or used a digest.

@@ -76,18 +76,13 @@ impl Followed {
 
     /// These are compared with the log: they stand there, or were brought back.
     pub(crate) fn forget_ahead(&self, compared: &[Entry]) {
-        lock(&self.ahead).retain(|entry| !compared.iter().any(|it| is_same(it, entry)));
+        lock(&self.ahead).retain(|entry| !compared.iter().any(|it| it.is_same(entry)));
     }
 }
 
 /// Where these events reach its position, it is one of them.
 fn stands(entry: &Entry, rows: &[Skeleton]) -> bool {
     rows.iter().find(|row| row.position == entry.position).is_none_or(|row| row.hash == entry.hash)
-}
-
-/// Are both the same event?
-pub(crate) fn is_same(one: &Entry, other: &Entry) -> bool {
-    one.position == other.position && one.hash == other.hash
 }
 
 fn gone() -> Error {

@@ -12,7 +12,6 @@ use tokenward_store::lineage::{self, LogPart, RESTORED};
 use tokenward_store::rewind::{self, BroughtBack};
 use tokenward_store::{Feed, Store, log};
 
-use crate::ahead::is_same;
 use crate::journal::{Journal, aside};
 
 /// How long one step may take for a command.
@@ -80,7 +79,7 @@ pub(crate) async fn bring_back_from(
     let mut lost: Vec<Entry> = journal::lost(&entries, common).cloned().collect();
     for entry in &ahead {
         let stands = log::at(feed.alone().await?, entry.position).await?.is_some_and(|row| row.hash == entry.hash);
-        if !stands && !lost.iter().any(|it| is_same(it, entry)) {
+        if !stands && !lost.iter().any(|it| it.is_same(entry)) {
             lost.push(entry.clone());
         }
     }

@@ -20,8 +20,6 @@ use tokenward_core::sync::lock;
 use tokenward_core::time::DAY;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::ahead::is_same;
-
 /// Events that are remembered where there is no file, and that are kept of a file which is made shorter.
 const RECENT: usize = 20_000;
 /// How long what took away is kept.
@@ -185,7 +183,7 @@ impl Journal {
         state.recent.retain(|entry| entry.position <= common);
         state.owed.clear();
         state.last = (common > 0).then_some(common);
-        state.ahead.retain(|entry| !compared.iter().any(|it| is_same(it, entry)));
+        state.ahead.retain(|entry| !compared.iter().any(|it| it.is_same(entry)));
         state.ahead.extend(brought);
         self.write_ahead(&mut state, common)
     }
@@ -193,7 +191,7 @@ impl Journal {
     /// All up to this position is noted: with it, that these are gone from what was noted ahead.
     pub(crate) fn settle(&self, until: i64, brought: &[Entry]) -> Result<()> {
         let mut state = lock(&self.state);
-        state.ahead.retain(|entry| !brought.iter().any(|it| is_same(it, entry)));
+        state.ahead.retain(|entry| !brought.iter().any(|it| it.is_same(entry)));
         self.write_ahead(&mut state, until)
     }
 
@@ -218,7 +216,7 @@ impl Journal {
         let mut state = lock(&self.state);
         state.last = entries.last().map(|entry| entry.position).or(state.last);
         if !state.ahead.is_empty() {
-            state.ahead.retain(|entry| !entries.iter().any(|it| is_same(it, entry)));
+            state.ahead.retain(|entry| !entries.iter().any(|it| it.is_same(entry)));
         }
         if state.file.is_none() {
             state.recent.extend(entries);
@@ -313,7 +311,7 @@ fn read(file: &mut File, path: &Path) -> Result<Contents, JournalError> {
         match parse(whole) {
             Some(JournalLine::Root(root)) if number == 0 => contents.root = Some(root),
             Some(JournalLine::Event(entry)) if number > 0 => {
-                contents.ahead.retain(|it| !is_same(it, &entry));
+                contents.ahead.retain(|it| !it.is_same(&entry));
                 contents.entries.push(entry);
             }
             Some(JournalLine::Ahead(entry)) if number > 0 => contents.ahead.push(entry),

@@ -173,6 +173,8 @@ pub(crate) struct Follower {
     settled: Option<Turned>,
     /// What was brought back to a log that is not noted yet.
     brought: Vec<Entry>,
+    /// Where the log was when it was compared.
+    compared_at: Option<String>,
     pruned: Micros,
     swept: Micros,
     /// Were tokens taken back all at once since that was looked for last?
@@ -200,6 +202,7 @@ impl Follower {
             renewed: lease::NEVER,
             settled: None,
             brought: Vec::new(),
+            compared_at: None,
             pruned: clock.steady(),
             swept: clock.steady(),
             cut: false,
@@ -410,7 +413,11 @@ impl Follower {
     async fn load(&mut self, followed: &Followed) -> Result<()> {
         followed.stop_deciding();
         self.feed.begin(Look::Everything).await?;
-        followed.found_at(self.store.places(self.feed.conn()?).await?, self.clock.steady());
+        let places = self.store.places(self.feed.conn()?).await?;
+        if places.here != self.compared_at {
+            return Err(self.lost(followed, "is at another place than the one that was compared"));
+        }
+        followed.found_at(places, self.clock.steady());
         if let Some(time) = log_time::newest(self.feed.conn()?).await? {
             // By a clock that was set back since, nothing lives again that had ended.
             self.clock.not_before(time);
@@ -473,6 +480,7 @@ impl Follower {
     /// Compares the log with what this node knows of it, before it is loaded. One that is not even a relative is not followed.
     async fn compare(&mut self, followed: &Followed) -> Result<()> {
         let journal = &followed.journal;
+        self.compared_at = self.store.places(self.feed.alone().await?).await?.here;
         let compared = match self.terms.kind {
             NodeKind::Server => {
                 let compared = compare::bring_back_from(journal, &self.store, &mut self.feed, &self.terms.name).await;

@@ -397,7 +397,11 @@ fn what_is_written_without_an_event_is_named_here() {
     let add = "pub async fn add(\n    tx: &mut UnloggedTx,\n) -> Result<()> {}\n";
     let with_another = format!("{add}pub async fn set(tx: &mut UnloggedTx) -> Result<()> {{}}");
     breaks(rule, &[(quotas, with_another.as_str())], "`set` writes without");
-    breaks(rule, &[(quotas, "pub async fn add(tx: &mut Tx) -> Result<()> {}")], "`add` does not write without an event");
+    breaks(
+        rule,
+        &[(quotas, "pub async fn add(tx: &mut Tx) -> Result<()> {}")],
+        "`add` does not write without an event",
+    );
     let tokens = "pub async fn rename(tx: &mut UnloggedTx, id: Uuid) -> Result<()> {}";
     breaks(rule, &[("crates/tokenward-store/src/tokens.rs", tokens)], "`rename` writes without");
     let open = "impl UnloggedTx {\n    pub fn conn(&mut self) -> Conn<'_> {}\n}";

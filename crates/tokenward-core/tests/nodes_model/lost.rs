@@ -51,6 +51,8 @@ struct Rules {
     asks_again_inside: bool,
     /// How far a node is it tells where it has learned it.
     tells_where_it_learned: bool,
+    /// An older name, which comes back with a server that knows no newer one, says nothing of who has told what.
+    waits_for_a_name_of_here: bool,
 }
 
 const RULES: Rules = Rules {
@@ -66,6 +68,7 @@ const RULES: Rules = Rules {
     asks_before_it_takes_away: true,
     asks_again_inside: true,
     tells_where_it_learned: true,
+    waits_for_a_name_of_here: true,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -246,7 +249,9 @@ impl Logs {
         let Some(before) = state.nodes[node].turned else { return (self.rules.settled)(None, false, BOUND, 0) };
         let name = name_of(&state.log);
         let mut others = (0..NODES).filter(|it| *it != node).filter_map(|it| self.row(state, it)).peekable();
-        let all_told = others.peek().is_none() || (name != before && others.all(|row| row.line == Some(name)));
+        let is_of_here = written_at(&state.log) == state.here || !self.rules.waits_for_a_name_of_here;
+        let is_new = name != before && is_of_here;
+        let all_told = others.peek().is_none() || (is_new && others.all(|row| row.line == Some(name)));
         (self.rules.settled)(Some(0), all_told, BOUND, 0)
     }
 
@@ -635,6 +640,7 @@ fn each_rule_of_lost_logs_is_needed() {
         ("another server goes on under the old name", Writing, Rules { begins_a_line: false, ..RULES }),
         ("it is taken away again by each", Writing, Rules { asks_before_it_takes_away: false, ..RULES }),
         ("the right is not asked again", Writing, Rules { asks_again_inside: false, ..RULES }),
+        ("an older name is taken for a new one", Writing, Rules { waits_for_a_name_of_here: false, ..RULES }),
         ("it is told elsewhere what was learned here", Writing, Rules { tells_where_it_learned: false, ..RULES }),
     ];
     for (how, part, rules) in broken {

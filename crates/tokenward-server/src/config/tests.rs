@@ -770,7 +770,7 @@ fn all_that_is_wrong_with_providers_is_told_at_once() {
         "without email_domains",
         "needs a client_secret",
         "ca_file",
-        "oidc.plain.icon cannot be used",
+        "oidc.plain.icon (",
         "`hd` is no claim and value",
         "`Acme` is no id of an organization",
         "`Twin` is no key of a provider",

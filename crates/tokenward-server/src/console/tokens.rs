@@ -27,10 +27,10 @@ use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
 use super::token_link;
-use super::token_refused::refused_view;
+use super::token_refused::{last_used, refused_view};
 use super::token_typed::{About, KEEP, TokenTyped};
 use super::view::{
-    Begin, Choice, DecisionRow, Expiry, ExpiryPreset, LastUsed, Nav, OwnerFields, ReasonCount, RevocationView, Shell,
+    Begin, Choice, DecisionRow, Expiry, ExpiryPreset, Nav, OwnerFields, ReasonCount, RevocationView, Shell,
     TokenCreatedPage, TokenForm, TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState, TokenUsage, VersionRow,
 };
 use super::words::{agent, grouped, length_words, points, role_tag, token_state};
@@ -95,12 +95,6 @@ pub(super) fn row(app: &App, token: &Token, used: Option<&TokenUse>) -> TokenRow
 /// Who did something, as people read it.
 fn actor(name: &str, kind: Option<ActorKind>) -> String {
     if kind == Some(ActorKind::Token) { format!("{name} (token)") } else { name.to_owned() }
-}
-
-/// The last use of something.
-pub(super) fn last_used(at: Time, from: Option<&str>, by: Option<&str>, now: Time) -> Option<LastUsed> {
-    let agent = by.map(|words| agent(Some(words)));
-    Some(LastUsed { at: super::view::Moment::new(at, now), from: from.map(str::to_owned), agent })
 }
 
 /// The secrets of a token as its page shows them.

@@ -152,7 +152,7 @@ mod tests {
         let both = |root: &str, place: &str| (root.to_owned(), place.to_owned());
         let listen = |at| ("TOKENWARD_LISTEN", at);
         let tls = ("TOKENWARD_TLS_CERT", "/cert.pem");
-        let named = ("TOKENWARD_PUBLIC_URL", "https://t.example/sub");
+        let named = ("TOKENWARD_PUBLIC_URL", "https://t.example");
         assert_eq!(root(&[]), both("http://127.0.0.1:8080", "127.0.0.1:8080"));
         assert_eq!(root(&[listen("0.0.0.0:81")]), both("http://127.0.0.1:81", "127.0.0.1:81"));
         assert_eq!(root(&[listen("[::]:81")]), both("http://[::1]:81", "[::1]:81"));
