@@ -108,15 +108,31 @@ async fn a_digest_that_was_used_is_refused_when_its_row_is_gone() {
     assert_eq!(register("third").await.status, 409, "its row is gone");
 }
 
-#[tokio::test]
-async fn every_table_has_something_that_bounds_it() {
-    let (server, _) = Server::frozen().await;
-    let mut status = Command::new(env!("CARGO_BIN_EXE_tokenward"));
-    let data = server.directory.path();
-    let said = status.args(["status", "--size", "--data-dir"]).arg(data).output().unwrap();
-    let text = String::from_utf8(said.stdout).unwrap();
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    assert!(text.contains("used_digest") && !text.contains("unknown to this version"), "{text}");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_table_has_something_that_bounds_it_and_stands_in_the_guide() {
+    let guide = include_str!("../../../../docs/operations.md");
+    let (_, growth) = guide.split_once("\n## What grows, and what bounds it\n").unwrap();
+    let growth = growth.split("\n## ").next().unwrap();
+    for url in both().await {
+        let clock = TestClock::giving_way(Time::parse(NOW).unwrap());
+        let (server, _) = Server::at_with(clock, url.as_deref()).await;
+        let status = |how: &[&str]| {
+            let mut status = Command::new(env!("CARGO_BIN_EXE_tokenward"));
+            status.args(["status", "--size", "--data-dir"]).arg(server.directory.path()).args(how);
+            let said = status.args(url.iter().flat_map(|url| ["--database", url])).output().unwrap();
+            assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+            String::from_utf8(said.stdout).unwrap()
+        };
+        let told: Value = serde_json::from_str(&status(&["--json"])).unwrap();
+        let (tables, text) = (told["tables"].as_array().unwrap(), status(&[]));
+        assert!(tables.iter().any(|it| it["name"] == "used_digest"), "{told}");
+        for table in tables {
+            let name = table["name"].as_str().unwrap();
+            assert_ne!(table["bounded_by"], "unknown to this version", "{name}");
+            assert!(growth.contains(&format!("`{name}`")), "docs/operations.md says nothing of {name}");
+            assert!(table["bytes"].is_i64() && text.contains(name), "{name}: {text}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
