@@ -244,7 +244,7 @@ limits! {
     TOKEN_NETWORKS = fixed "token_networks" 1_000, Count,
         "Networks that one token is bound to.";
     POLICY_TOKENS = setting "policy_tokens" 10_000, Count,
-        "Policy tokens of an organization that were not taken back: their policies are in memory, and read at a start.";
+        "Policy tokens of an organization that live: their policies are in memory, and read at a start.";
     TOKEN_PERMISSIONS = fixed "token_permissions" 100, Count,
         "Permissions that one token is narrowed to.";
     TOKEN_PROJECTS = fixed "token_projects" 100, Count,
