@@ -197,7 +197,7 @@ async fn an_earlier_secret_is_removed_and_its_token_lives_on(world: World) {
     let grant = acme.may(Management::TokenManage);
     let mut tx = world.begin().await;
     let old = tokens::find(tx.conn(), &grant, token.id, world.now()).await.unwrap();
-    let next = tokenward_core::token::Token { version: 2, updated_at: tx.next_version(old.updated_at), ..old };
+    let next = Token { version: 2, updated_at: tx.next_version(old.updated_at), ..old };
     let until = world.now().plus(HOUR);
     let secret = crate::world::secret(Digest(unique()));
     tokens::rotate(&mut tx, &grant, &next, &secret, (until, None)).await.unwrap();

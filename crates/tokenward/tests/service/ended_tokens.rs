@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokenward_core::ended::{RETENTION, SHORTEST_RETENTION};
 use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_core::{Clock as _, Time};
-use tokenward_server::limits::TOKENS;
+use tokenward_server::limits::{POLICY_TOKENS, TOKENS};
 use tokenward_server::service::ended_tokens;
 use tokenward_store::tokens::ended;
 
@@ -251,6 +251,14 @@ async fn a_full_organization_has_room_again_when_one_of_its_tokens_has_ended() {
         let full = create("one more").await;
         assert_eq!(full.outcome(), (409, "conflict".to_owned()));
         assert!(full.str("detail").contains("`max_tokens` (3 count)"), "{}", full.text);
+        let policy = json!({ "name": "policy", "role_id": viewer, "opa_policy": "allow := false" });
+        let line = json!({ "name": "line", "role_id": viewer, "sha256": "ab".repeat(32) }).to_string();
+        let import = server.request("POST", &acme.path("apiToken/import")).bearer_auth(&admin.0);
+        let import = import.header("content-type", "application/x-ndjson").body(line);
+        for full in [server.post(&acme.path("policyApiToken"), &admin.0, policy).await, server.send(import).await] {
+            assert_eq!(full.outcome(), (409, "conflict".to_owned()), "{}", full.text);
+            assert!(full.str("detail").contains("`max_tokens` (3 count)"), "{}", full.text);
+        }
         assert_eq!(server.delete(&gone, &admin.0).await.status, 204);
         assert_eq!(create("in its place").await.status, 201);
         let undone = server.call(Method::POST, &format!("{gone}/undo"), &admin.0, None).await;
@@ -322,5 +330,58 @@ async fn what_a_shorter_retention_made_a_node_forget_is_told_by_a_longer_one_whi
             assert!(begun.elapsed() < PATIENCE, "the row says that it was revoked, and the answer does not");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn policy_tokens_end_and_go_as_others_do_and_make_room_for_more() {
+    for url in both().await {
+        let clock = TestClock::giving_way(Time::parse(NOW).unwrap());
+        let two = |config: &mut tokenward_server::config::Config| config.limits.set(&POLICY_TOKENS, 2);
+        let server = Server::start_at_with(tempfile::tempdir().unwrap(), clock, url.as_deref(), two).await;
+        let acme = server.set_up().await;
+        let viewer = server.role(&acme, "viewer").await;
+        let admin = Admin(server.token(&acme, "admin", "admin").await);
+        let list = acme.path("policyApiToken");
+        let create = async |name: &str, end: Option<String>| {
+            let body = json!({ "name": name, "role_id": viewer, "opa_policy": "allow := true", "expires_at": end });
+            server.post(&list, &admin.0, body).await
+        };
+        let names = async |query: &str| {
+            let mut names = server.get(&format!("{list}{query}"), &admin.0).await.each("results", "name");
+            names.sort();
+            names
+        };
+        let short = create("short", Some(server.clock.now().plus(HOUR).to_string())).await.expect(201);
+        let gone = create("gone", None).await.expect(201);
+        let path = |token: &Value| format!("{list}/{}", token["id"].as_str().unwrap());
+        let full = create("one more", None).await;
+        assert_eq!(full.outcome(), (409, "conflict".to_owned()));
+        assert!(full.text.contains("policy_tokens"), "{}", full.text);
+        assert_eq!(server.delete(&path(&gone), &admin.0).await.status, 204);
+        create("long", None).await.expect(201);
+        server.advance(HOUR).await;
+        ended_tokens::tidy(&server.running.app.store).await.unwrap();
+        create("short", None).await.expect(201);
+        assert_eq!(create("one more", None).await.status, 409);
+        assert_eq!(names("").await, ["long", "short"]);
+        assert_eq!(names("?state=ended").await, ["gone", "short"]);
+        assert_eq!(names("?state=all").await, ["gone", "long", "short", "short"]);
+        for (token, said) in [(&short, "expired"), (&gone, "revoked")] {
+            assert_eq!(code(&server, &admin.0, token["token"].as_str().unwrap()).await, said);
+            assert_eq!(server.get(&path(token), &admin.0).await.str("state"), said);
+        }
+        let begun = Instant::now();
+        while server.running.app.verifier.policies() != 2 {
+            assert!(begun.elapsed() < PATIENCE, "policies of ended tokens stay in memory");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        server.advance(RETENTION).await;
+        assert_eq!(ended_tokens::tidy(&server.running.app.store).await.unwrap(), 2);
+        for token in [&short, &gone] {
+            assert_eq!(code(&server, &admin.0, token["token"].as_str().unwrap()).await, "unknown");
+            assert_eq!(server.get(&path(token), &admin.0).await.status, 404);
+        }
+        assert_eq!((names("?state=ended").await.len(), names("").await.len()), (0, 2));
     }
 }
