@@ -11,7 +11,7 @@ use tokenward_core::time::{DAY, HOUR, MINUTE};
 use tokenward_core::token::Token;
 use tokenward_core::{Clock, Code, Time, Uuid};
 use tokenward_store::tokens::{self, ended};
-use tokenward_store::{usage, usage_days};
+use tokenward_store::{cuts, usage, usage_days};
 
 use crate::world::{HandClock, Organization, World, new_token, unique};
 
@@ -127,7 +127,8 @@ async fn what_is_marked_is_in_no_list_of_what_lives_and_in_no_count(world: World
         let with_role = tokens::with_role(reader.conn(), grant, admin).await.unwrap();
         let policies = tokens::policy_page(reader.conn(), grant, false, None, 10).await.unwrap();
         let count = tokens::count_policy_tokens(reader.conn(), grant).await.unwrap();
-        (ids_of(&owned), ids_of(&with_role), ids_of(&policies), count)
+        let cut = cuts::reach(reader.conn(), grant, None).await.unwrap().unwrap();
+        (ids_of(&owned), ids_of(&with_role), ids_of(&policies), (count, cut.count, cut.with_policy))
     };
     let sorted = |mut ids: Vec<Uuid>| {
         ids.sort_unstable();
@@ -135,11 +136,11 @@ async fn what_is_marked_is_in_no_list_of_what_lives_and_in_no_count(world: World
     };
     let all = sorted(vec![long, long_policy, short, short_policy]);
     let policies = sorted(vec![long_policy, short_policy]);
-    assert_eq!(listed().await, (all.clone(), all, policies.clone(), 2));
+    assert_eq!(listed().await, (all.clone(), all, policies.clone(), (2, 4, 2)));
     world.clock.pass(HOUR);
     assert_eq!(mark(&world).await, 2);
     let left = sorted(vec![long, long_policy]);
-    assert_eq!(listed().await, (left.clone(), left, vec![long_policy], 1));
+    assert_eq!(listed().await, (left.clone(), left, vec![long_policy], (1, 2, 1)));
     // Whoever asks for it is told until nobody is.
     let ended = tokens::policy_page(world.reader().await.conn(), &acme.grant, true, None, 10).await.unwrap();
     assert_eq!(ids_of(&ended), policies);
