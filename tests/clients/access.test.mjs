@@ -6,7 +6,7 @@ import { before, test } from 'node:test';
 import {
   AccountInfoApi, ClustersApi, Configuration, EnvironmentMainCallsApi, EnvironmentSecretApi, EnvironmentVariableApi, EnvironmentsApi,
   MembersApi, OrganizationApiTokenApi, OrganizationCustomRoleApi, OrganizationEventApi, OrganizationMainCallsApi,
-  ProjectEnvironmentVariableApi, ProjectMainCallsApi, ProjectSecretApi, ProjectsApi, VariableMainCallsApi,
+  OrganizationPolicyApiTokenApi, ProjectEnvironmentVariableApi, ProjectMainCallsApi, ProjectSecretApi, ProjectsApi, VariableMainCallsApi,
 } from 'qovery-typescript-axios';
 
 const { TOKENWARD_URL: url, TOKENWARD_TOKEN: adminToken, TOKENWARD_SESSION: session } = process.env;
@@ -169,6 +169,33 @@ async function variables(project, environment) {
   }
 }
 
+test('a policy token is made, listed with its policy, bounded by it, and deleted', async () => {
+  const policy = 'allow if input.request.method == "GET"';
+  const wanted = { name: 'reader', description: 'looks around', opa_policy: policy };
+  const { status, data: made } = await admin.policyTokens.createOrganizationPolicyApiToken(organization, wanted);
+  assert.equal(status, 201);
+  assert.match(made.token, /^twp_[0-9A-Za-z]{38}$/);
+  assert.equal(made.role_name, 'admin');
+  assert.equal(made.user_sub, `policy:${made.id}:reader`);
+  assert.ok(!('opa_policy' in made));
+  await refused(409, admin.policyTokens.createOrganizationPolicyApiToken(organization, wanted));
+  const bad = await refused(400, admin.policyTokens.createOrganizationPolicyApiToken(organization, { ...wanted, opa_policy: 'package x' }));
+  assert.match(bad.data.detail, /package/);
+  const all = (await admin.policyTokens.listOrganizationPolicyApiTokens(organization)).data.results;
+  const listed = all.find((it) => it.id === made.id);
+  assert.equal(listed.opa_policy, policy);
+  assert.equal(listed.description, 'looks around');
+  assert.ok(all.every((it) => !('token' in it)));
+
+  for (const client of [sdk({ apiKey: `Token ${made.token}` }), sdk({ accessToken: made.token })]) {
+    await client.projects.listProject(organization);
+    await refused(401, client.projects.createProject(organization, { name: 'not-by-a-reader' }));
+  }
+  assert.equal((await admin.policyTokens.deleteOrganizationPolicyApiToken(organization, made.id)).status, 204);
+  await refused(401, sdk({ apiKey: `Token ${made.token}` }).projects.listProject(organization));
+  await refused(404, admin.policyTokens.deleteOrganizationPolicyApiToken(organization, made.id));
+});
+
 test('the audit log tells what was done, page by page', async () => {
   const first = (await admin.events.getOrganizationEvents(organization, 5)).data;
   assert.equal(first.events.length, 5);
@@ -192,6 +219,7 @@ function sdk(credential) {
     account: new AccountInfoApi(c), clusters: new ClustersApi(c), environment: new EnvironmentMainCallsApi(c),
     environmentSecrets: new EnvironmentSecretApi(c), environmentVariables: new EnvironmentVariableApi(c), environments: new EnvironmentsApi(c),
     events: new OrganizationEventApi(c), members: new MembersApi(c), organizations: new OrganizationMainCallsApi(c),
+    policyTokens: new OrganizationPolicyApiTokenApi(c),
     project: new ProjectMainCallsApi(c), projectSecrets: new ProjectSecretApi(c), projectVariables: new ProjectEnvironmentVariableApi(c),
     projects: new ProjectsApi(c), roles: new OrganizationCustomRoleApi(c), tokens: new OrganizationApiTokenApi(c),
     variables: new VariableMainCallsApi(c),

@@ -238,13 +238,13 @@ limits! {
     TOKENS = setting "max_tokens" 1_000_000, Count,
         "Tokens of an organization that live; what has expired is left out within a minute.";
     TOKEN_CREATES = setting "token_creates_per_minute" 0, PerMinute,
-        "API tokens that one credential makes, at each node; 0 is no limit.";
+        "Tokens of all kinds that one credential makes, at each node; an import counts as one, and 0 is no limit.";
     TOKEN_VERSIONS = fixed "token_versions" 5, Count,
         "Secrets of one token that are accepted at once: its newest, and those before that are not over.";
     TOKEN_NETWORKS = fixed "token_networks" 1_000, Count,
         "Networks that one token is bound to.";
     POLICY_TOKENS = setting "policy_tokens" 10_000, Count,
-        "Policy tokens of an organization that were not taken back: their policies are in memory, and read at a start.";
+        "Policy tokens of an organization that live: their policies are in memory, and read at a start.";
     TOKEN_PERMISSIONS = fixed "token_permissions" 100, Count,
         "Permissions that one token is narrowed to.";
     TOKEN_PROJECTS = fixed "token_projects" 100, Count,
@@ -656,7 +656,11 @@ mod tests {
         let page = include_str!("../../../docs/limits.md");
         let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
         let row = |limit: &&Limit| {
-            let default = if limit.default == 0 { "derived".to_owned() } else { limit.default.to_string() };
+            let default = match limit.default {
+                0 if limit.bounds.contains("derived") => "derived".to_owned(),
+                0 => "none".to_owned(),
+                set => set.to_string(),
+            };
             let setting = if limit.setting { "yes" } else { "" };
             format!("| `{}` | {default} {} | {setting} | {} |", limit.name, limit.unit.as_str(), limit.bounds)
         };

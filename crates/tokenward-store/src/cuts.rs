@@ -64,7 +64,7 @@ pub async fn reach(mut conn: Conn<'_>, grant: &Grant, before: Option<Time>) -> R
     let (count, with_policy): (i64, i64) = run!(conn, c => sqlx::query_as(concat!(
         "SELECT count(*), coalesce(sum(CASE WHEN t.kind = $3 THEN 1 ELSE 0 END), 0) FROM token t ",
         "JOIN organization o ON o.id = t.organization_id WHERE t.organization_id = $1 AND t.revoked_at IS NULL ",
-        "AND (o.tokens_cut IS NULL OR t.id > o.tokens_cut) AND t.id <= $2"
+        "AND t.name_freed_at IS NULL AND (o.tokens_cut IS NULL OR t.id > o.tokens_cut) AND t.id <= $2"
     )).bind(organization).bind(through).bind(Kind::PolicyToken.as_str()).fetch_one(&mut *c))?;
     let found = Reach { through, count: count.unsigned_abs(), with_policy: with_policy.unsigned_abs() };
     Ok(Some(found).filter(|found| found.count > 0))

@@ -306,10 +306,10 @@ pub async fn policies(conn: Conn<'_>, tokens: Option<&[Uuid]>) -> Result<Vec<Pol
     }
 }
 
-/// At most `limit` of the policy tokens of the organization that were not taken back and made after the token `after`, in the
-/// order of their creation.
+/// At most `limit` of the policy tokens of the organization that live and were made after the token `after`, in the order of
+/// their creation. Those whose end has come are among them until they are marked.
 ///
-/// With `ended` those that were taken back are among them.
+/// With `ended` all of those that have ended are among them.
 pub async fn policy_page(
     conn: Conn<'_>,
     grant: &Grant,
@@ -320,18 +320,18 @@ pub async fn policy_page(
     let text = if ended {
         select_all!("t.organization_id = $1 AND t.kind = $2 AND t.id > $3 ORDER BY t.id LIMIT $4")
     } else {
-        select!("AND t.id > $3 ORDER BY t.id LIMIT $4")
+        select!("AND t.name_freed_at IS NULL AND t.id > $3 ORDER BY t.id LIMIT $4")
     };
     let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(text)
         .bind(grant.organization()).bind(POLICY_TOKEN).bind(after.unwrap_or_default()).bind(limit as i64).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Token::from).collect())
 }
 
-/// How many policy tokens of the organization were not taken back.
+/// How many policy tokens of the organization live: of the others no policy is in memory.
 pub async fn count_policy_tokens(conn: Conn<'_>, grant: &Grant) -> Result<u64> {
     count!(
         conn,
-        "SELECT count(*) FROM token WHERE organization_id = $1 AND kind = $2 AND revoked_at IS NULL",
+        "SELECT count(*) FROM token WHERE organization_id = $1 AND kind = $2 AND revoked_at IS NULL AND name_freed_at IS NULL",
         grant.organization(),
         POLICY_TOKEN
     )
@@ -389,7 +389,7 @@ pub async fn living(conn: Conn<'_>, grant: &Grant, ids: &[Uuid]) -> Result<Vec<U
 /// The living tokens of all kinds that a user or token has made, in the order of their creation.
 pub async fn made_by(conn: Conn<'_>, grant: &Grant, creator: Uuid) -> Result<Vec<Token>> {
     let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select_all!(concat!(
-        "t.organization_id = $1 AND t.revoked_at IS NULL AND t.creator_id = $2 ORDER BY t.id"
+        "t.organization_id = $1 AND t.revoked_at IS NULL AND t.name_freed_at IS NULL AND t.creator_id = $2 ORDER BY t.id"
     ))).bind(grant.organization()).bind(creator).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Token::from).collect())
 }
@@ -397,16 +397,16 @@ pub async fn made_by(conn: Conn<'_>, grant: &Grant, creator: Uuid) -> Result<Vec
 /// The living tokens of all kinds that a member is accountable for, in the order of their creation.
 pub async fn owned_by(conn: Conn<'_>, grant: &Grant, owner: Uuid) -> Result<Vec<Token>> {
     let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select_all!(concat!(
-        "t.organization_id = $1 AND t.revoked_at IS NULL AND t.owner_id = $2 ORDER BY t.id"
+        "t.organization_id = $1 AND t.revoked_at IS NULL AND t.name_freed_at IS NULL AND t.owner_id = $2 ORDER BY t.id"
     ))).bind(grant.organization()).bind(owner).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Token::from).collect())
 }
 
-/// The tokens with a role that were not taken back, in the order of their creation.
+/// The tokens with a role that live, in the order of their creation; those whose end has come until they are marked.
 pub async fn with_role(conn: Conn<'_>, grant: &Grant, role: Uuid) -> Result<Vec<Token>> {
     // Of both kinds: a policy token loses its role as others do.
     let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select_all!(
-        "t.organization_id = $1 AND t.revoked_at IS NULL AND t.role_id = $2 ORDER BY t.id"
+        "t.organization_id = $1 AND t.revoked_at IS NULL AND t.name_freed_at IS NULL AND t.role_id = $2 ORDER BY t.id"
     )).bind(grant.organization()).bind(role).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Token::from).collect())
 }

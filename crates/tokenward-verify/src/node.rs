@@ -266,7 +266,12 @@ impl Follower {
         if self.cut || now - self.swept > SWEEP {
             follow::sweep(followed, time, self.cut);
             (self.swept, self.cut) = (now, false);
-            followed.index.ended.keep_for(ended::retention(self.feed.alone().await?).await?);
+            let retention = ended::retention(self.feed.alone().await?).await?;
+            if retention > followed.index.ended.retention() {
+                // What was forgotten by the shorter one may still have its row, and is told of again.
+                self.unread = Some((Uuid::nil(), 0));
+            }
+            followed.index.ended.keep_for(retention);
         }
         if now - self.pruned > PRUNE {
             followed.index.prune(time);

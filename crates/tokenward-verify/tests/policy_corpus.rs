@@ -482,19 +482,36 @@ fn hostile() -> Vec<String> {
     all
 }
 
+/// The most memory that this process has had, in KiB.
+fn most_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
+}
+
 #[test]
 fn hostile_policies_cost_little_and_allow_nothing() {
+    // All of them together, the bodies and what the allocator keeps included: so each of them, too.
+    const MOST_KIB: u64 = 64 * 1024;
     let all = hostile();
     assert!(all.len() >= 200, "{}", all.len());
     // Optimised, each takes a tenth of this at most.
     let most = if cfg!(debug_assertions) { Duration::from_millis(500) } else { Duration::from_millis(50) };
     let large = format!("[{}0]", "0,".repeat(400_000));
     let mut allowed = Vec::new();
+    let before = most_memory();
+    if cfg!(target_os = "linux") {
+        assert!(before.is_some(), "the kernel does not say how much memory there is");
+    }
     for source in all {
         let begun = Instant::now();
         let compiled = Policy::compile(&source).unwrap();
         let took = begun.elapsed();
         assert!(took < most, "{took:?} to compile {:.200}", source);
+        let more = |asked: &str| {
+            let more = before.zip(most_memory()).map_or(0, |(before, now)| now.saturating_sub(before));
+            assert!(more < MOST_KIB, "{more} KiB {asked} {source:.200}");
+        };
+        more("to compile");
         let Ok(policy) = compiled else { continue };
         for body in [BODY, "", &large] {
             let begun = Instant::now();
@@ -504,6 +521,7 @@ fn hostile_policies_cost_little_and_allow_nothing() {
                 allowed.push(format!("{source:.400}"));
             }
             assert!(took < most, "{took:?} to ask {:.200}", source);
+            more("to ask");
         }
     }
     assert!(allowed.is_empty(), "{allowed:#?}");

@@ -87,19 +87,74 @@ pub(super) const RECIPES: [Recipe; 6] = [
 
 #[cfg(test)]
 mod tests {
-    use tokenward_verify::server::policy::Policy;
+    use tokenward_core::{Time, Uuid};
+    use tokenward_verify::server::policy::{Policy, PolicyInput, RequestBody, segments};
 
     use super::*;
+
+    /// The id that stands in the recipes.
+    const HERE: Uuid = Uuid::nil();
+    const ELSEWHERE: Uuid = Uuid::from_u128(9);
 
     #[test]
     fn every_recipe_can_be_used_as_it_stands() {
         for recipe in RECIPES {
-            assert!(
-                Policy::compile(recipe.policy).is_ok(),
-                "{}: {:?}",
-                recipe.key,
-                Policy::compile(recipe.policy).err()
-            );
+            let compiled = Policy::compile(recipe.policy).unwrap();
+            assert!(compiled.is_ok(), "{}: {compiled:?}", recipe.key);
+        }
+    }
+
+    #[test]
+    fn every_recipe_allows_what_its_sentence_says_and_nothing_beside_it() {
+        let of = |id: Uuid, rest: &str| format!("/environment/{id}{rest}");
+        let cases = [
+            ("read-environment", "GET", of(HERE, "/status"), HERE, "", true),
+            ("read-environment", "HEAD", of(HERE, ""), HERE, "", true),
+            ("read-environment", "POST", of(HERE, "/deploy"), HERE, "", false),
+            ("read-environment", "GET", of(ELSEWHERE, ""), ELSEWHERE, "", false),
+            ("deploy-environment", "POST", of(HERE, "/deploy"), HERE, "{}", true),
+            ("deploy-environment", "GET", of(HERE, "/deploy"), HERE, "", false),
+            ("deploy-environment", "POST", of(HERE, "/stop"), HERE, "", false),
+            ("deploy-environment", "POST", of(HERE, "/deploy/now"), HERE, "", false),
+            ("deploy-environment", "POST", of(ELSEWHERE, "/deploy"), ELSEWHERE, "", false),
+            ("change-project", "PUT", format!("/project/{HERE}"), HERE, "{}", true),
+            ("change-project", "DELETE", format!("/project/{HERE}"), HERE, "", false),
+            ("change-project", "PUT", format!("/project/{ELSEWHERE}"), ELSEWHERE, "{}", false),
+            ("feature-variables", "POST", of(HERE, "/environmentVariable"), HERE, r#"{"key":"FEATURE_A"}"#, true),
+            ("feature-variables", "POST", of(HERE, "/environmentVariable"), HERE, r#"{"key":"SECRET"}"#, false),
+            ("feature-variables", "POST", of(HERE, "/environmentVariable"), HERE, r#"{"key":7}"#, false),
+            ("feature-variables", "POST", of(HERE, "/environmentVariable"), HERE, "", false),
+            ("feature-variables", "POST", of(HERE, "/secret"), HERE, r#"{"key":"FEATURE_A"}"#, false),
+            ("clone-in-project", "POST", of(ELSEWHERE, "/clone"), HERE, "{}", true),
+            ("clone-in-project", "POST", of(ELSEWHERE, "/deploy"), HERE, "", true),
+            ("clone-in-project", "POST", of(ELSEWHERE, "/stop"), HERE, "", false),
+            ("clone-in-project", "POST", of(ELSEWHERE, "/service/deploy"), HERE, "", false),
+            ("clone-in-project", "POST", of(HERE, "/clone"), ELSEWHERE, "{}", false),
+            ("read-your-api", "GET", "/invoices/7".to_owned(), HERE, "", true),
+            ("read-your-api", "POST", "/invoices/7".to_owned(), HERE, "{}", false),
+            ("read-your-api", "GET", "/orders".to_owned(), HERE, "", false),
+        ];
+        for recipe in RECIPES {
+            for expected in [true, false] {
+                assert!(cases.iter().any(|case| case.0 == recipe.key && case.5 == expected), "{}", recipe.key);
+            }
+        }
+        for (key, method, path, place, body, expected) in cases {
+            let recipe = RECIPES.iter().find(|recipe| recipe.key == key).unwrap();
+            let policy = Policy::compile(recipe.policy).unwrap().unwrap();
+            let said = policy.ask(&PolicyInput {
+                method,
+                path: &segments(&path, key != "read-your-api").unwrap(),
+                body: RequestBody::Whole(body.as_bytes()),
+                organization: Uuid::from_u128(1),
+                project: Some(place),
+                environment: Some(place),
+                cluster: None,
+                token: Uuid::from_u128(5),
+                token_name: "ci",
+                now: Time(0),
+            });
+            assert_eq!(said.is_allowed(), expected, "{key}: {method} {path} {body} says {said:?}");
         }
     }
 }

@@ -192,6 +192,7 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<PolicyToken>
 
 /// Makes a policy token. Its role may not hold more than the caller's; one with the role admin needs a fresh proof of a person.
 pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result<Written<Created>> {
+    app.creates.take(&app.limits, grant.organization(), &grant.by().actor, app.now())?;
     let mut faults = check_words(Some(&new.name), new.description.as_deref());
     if let End::At(at) = new.end
         && at <= app.now()

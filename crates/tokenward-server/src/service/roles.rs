@@ -239,7 +239,8 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid, move_to: Option<Uuid
 /// Most holders of a role that a refusal names.
 const NAMED: usize = 10;
 
-/// Who has a role, as far as that keeps it from being deleted, and the tokens whose end has come.
+/// Who has a role, as far as that keeps it from being deleted, and the tokens whose end has just come: those that are marked
+/// follow without a word, as they do nothing any more.
 struct Holders {
     tokens: Vec<Token>,
     members: Vec<Member>,

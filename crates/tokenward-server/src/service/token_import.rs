@@ -107,6 +107,10 @@ pub async fn import(
     if count == 0 {
         return Err(Error::invalid("body", "has no token; send an object of JSON a line"));
     }
+    if !dry_run {
+        // One, however many it holds: what has run away makes one after the other.
+        app.creates.take(&app.limits, grant.organization(), &grant.by().actor, app.now())?;
+    }
     require_room(app, &grant, count).await?;
     let maker = Arc::clone(app);
     let changes: Vec<(usize, Change)> = heavy::run(grant.organization(), move || {

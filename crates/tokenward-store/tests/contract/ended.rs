@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use tokenward_core::ended::{RETENTION, SHORTEST_RETENTION};
 use tokenward_core::permission::Management;
+use tokenward_core::role::BuiltIn;
 use tokenward_core::secret::Digest;
 use tokenward_core::time::{DAY, HOUR, MINUTE};
+use tokenward_core::token::Token;
 use tokenward_core::{Clock, Code, Time, Uuid};
 use tokenward_store::tokens::{self, ended};
-use tokenward_store::{usage, usage_days};
+use tokenward_store::{cuts, usage, usage_days};
 
 use crate::world::{HandClock, Organization, World, new_token, unique};
 
@@ -18,6 +20,7 @@ on_both_engines![
     retention_is_of_the_database_and_what_was_removed_does_not_come_back_with_a_longer_one,
     an_earlier_secret_is_removed_and_its_token_lives_on,
     what_ended_is_read_page_by_page,
+    what_is_marked_is_in_no_list_of_what_lives_and_in_no_count,
     refusals_are_counted_by_reason_from_a_day_on_and_earlier_secrets_have_their_end,
     a_clock_that_was_set_back_writes_no_earlier_time,
     a_clock_far_ahead_of_the_log_and_of_the_node_ends_nothing_for_good,
@@ -35,6 +38,10 @@ async fn with_end(world: &World, acme: &Organization, name: &str, hours: i64) ->
     tokens::insert(&mut tx, &acme.may(Management::TokenManage), new).await.unwrap();
     crate::world::end(tx).await.unwrap();
     id
+}
+
+fn ids_of(tokens: &[Token]) -> Vec<Uuid> {
+    tokens.iter().map(|token| token.id).collect()
 }
 
 async fn mark(world: &World) -> usize {
@@ -99,6 +106,47 @@ async fn a_token_whose_time_is_over_is_counted_no_more_and_its_row_stays_until_n
     assert!(found(&world, &acme, living).await && found(&world, &acme, again).await);
 }
 
+async fn what_is_marked_is_in_no_list_of_what_lives_and_in_no_count(world: World) {
+    let acme = world_with_pepper(&world).await;
+    let admin = acme.role(BuiltIn::Admin);
+    let make = async |name: &str, hours: Option<i64>, policy: Option<&'static str>| {
+        let may = if policy.is_some() { Management::PolicyManage } else { Management::TokenManage };
+        let (mut tx, id) = (world.begin().await, world.store.new_id());
+        let expires_at = hours.map(|hours| world.now().plus(hours * HOUR));
+        let new = tokens::NewToken { expires_at, policy, ..new_token(&acme, id, name, Digest(unique())) };
+        tokens::insert(&mut tx, &acme.may(may), new).await.unwrap();
+        crate::world::end(tx).await.unwrap();
+        id
+    };
+    let allows = Some("allow := true");
+    let [long, long_policy] = [make("long", None, None).await, make("long", None, allows).await];
+    let [short, short_policy] = [make("short", Some(1), None).await, make("short", Some(1), allows).await];
+    let listed = async || {
+        let (mut reader, grant) = (world.reader().await, &acme.grant);
+        let owned = tokens::owned_by(reader.conn(), grant, acme.owner).await.unwrap();
+        let with_role = tokens::with_role(reader.conn(), grant, admin).await.unwrap();
+        let policies = tokens::policy_page(reader.conn(), grant, false, None, 10).await.unwrap();
+        let count = tokens::count_policy_tokens(reader.conn(), grant).await.unwrap();
+        let cut = cuts::reach(reader.conn(), grant, None).await.unwrap().unwrap();
+        (ids_of(&owned), ids_of(&with_role), ids_of(&policies), (count, cut.count, cut.with_policy))
+    };
+    let sorted = |mut ids: Vec<Uuid>| {
+        ids.sort_unstable();
+        ids
+    };
+    let all = sorted(vec![long, long_policy, short, short_policy]);
+    let policies = sorted(vec![long_policy, short_policy]);
+    assert_eq!(listed().await, (all.clone(), all, policies.clone(), (2, 4, 2)));
+    world.clock.pass(HOUR);
+    assert_eq!(mark(&world).await, 2);
+    let left = sorted(vec![long, long_policy]);
+    assert_eq!(listed().await, (left.clone(), left, vec![long_policy], (1, 2, 1)));
+    // Whoever asks for it is told until nobody is.
+    let ended = tokens::policy_page(world.reader().await.conn(), &acme.grant, true, None, 10).await.unwrap();
+    assert_eq!(ids_of(&ended), policies);
+    assert_eq!(tokens::policies(world.reader().await.conn(), None).await.unwrap().len(), 1);
+}
+
 async fn refusals_are_counted_by_reason_from_a_day_on_and_earlier_secrets_have_their_end(world: World) {
     let acme = world_with_pepper(&world).await;
     let other = world.organization("Other").await;
@@ -150,7 +198,7 @@ async fn an_earlier_secret_is_removed_and_its_token_lives_on(world: World) {
     let grant = acme.may(Management::TokenManage);
     let mut tx = world.begin().await;
     let old = tokens::find(tx.conn(), &grant, token.id, world.now()).await.unwrap();
-    let next = tokenward_core::token::Token { version: 2, updated_at: tx.next_version(old.updated_at), ..old };
+    let next = Token { version: 2, updated_at: tx.next_version(old.updated_at), ..old };
     let until = world.now().plus(HOUR);
     let secret = crate::world::secret(Digest(unique()));
     tokens::rotate(&mut tx, &grant, &next, &secret, (until, None)).await.unwrap();

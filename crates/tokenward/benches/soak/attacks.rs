@@ -59,7 +59,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Attack = (&'static str, usize, fn(Attacker) -> Task);
 
 /// Name, how many at once, and what each of them does.
-const ALL: [Attack; 14] = [
+const ALL: [Attack; 15] = [
     ("bodies held back", 64, |it| Box::pin(it.hold_a_body_back())),
     ("HTTP/2 without a window, with pings", 20, |it| Box::pin(it.take_nothing())),
     ("idle connections", 400, |it| Box::pin(it.idle())),
@@ -74,6 +74,7 @@ const ALL: [Attack; 14] = [
     ("batches of 1,000", 2, |it| Box::pin(it.batches())),
     ("readers of one organization", 32, |it| Box::pin(it.read())),
     ("mail to strangers", 2, |it| Box::pin(it.invite())),
+    ("policies that cost all they may", 4, |it| Box::pin(it.policies())),
 ];
 
 /// All of them, before they begin.
@@ -425,6 +426,45 @@ impl Attacker {
                 self.admin(Method::POST, "/inviteMember").json(&json!({ "email": email, "role_id": role["id"] })),
             )
             .await;
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Policies that take long to read, and one that takes all its steps: written, tried about many requests, and asked.
+    async fn policies(self) {
+        let rules: String = (0..900).map(|n| format!("r{n} := {n}\n")).collect();
+        let deep = format!("allow := {}1{}", "[".repeat(8), "]".repeat(8));
+        let long = format!("{rules}allow if r1 == input.request.body.n\n# {}", "x".repeat(40_000));
+        let some: String = ('a'..='p').map(|it| format!("some {it} in input.request.path; ")).collect();
+        let slow = format!("allow if count([1 | {some} p == \"x\"]) == 0");
+        let requests = vec![json!({ "method": "POST", "path": "/a/b/c/d/e/f", "body": "{}", "gateway": true }); 100];
+        let name = format!("slow {:?}", std::thread::current().id());
+        let mut token = None;
+        for n in 0_u64.. {
+            if self.stop.stopped() {
+                return;
+            }
+            for policy in [&deep, &long] {
+                // It is read, and nothing is kept of it.
+                let past = "2000-01-01T00:00:00Z";
+                let new = json!({ "name": format!("{name} {n}"), "opa_policy": policy, "expires_at": past });
+                self.send(self.admin(Method::POST, "/policyApiToken").json(&new)).await;
+            }
+            let tried = json!({ "opa_policy": slow, "requests": requests });
+            self.send(self.admin(Method::POST, "/policyApiToken/evaluate").json(&tried)).await;
+            if token.is_none() {
+                let new = json!({ "name": format!("{name} {n}"), "opa_policy": slow });
+                let made = self.admin(Method::POST, "/policyApiToken").json(&new).send().await;
+                let made: Value = match made {
+                    Ok(made) => made.json().await.unwrap_or_default(),
+                    Err(_) => Value::Null,
+                };
+                token = made["token"].as_str().map(str::to_owned);
+            }
+            if let Some(token) = &token {
+                let url = format!("{}/a/b/c/d/e/f", self.url);
+                self.send(self.client.post(url).bearer_auth(token).json(&json!({ "n": n }))).await;
+            }
             sleep(PAUSE).await;
         }
     }

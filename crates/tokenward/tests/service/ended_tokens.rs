@@ -1,19 +1,23 @@
 //! Tokens that have ended: how they are told, forgotten and removed, over HTTP.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_core::ended::{RETENTION, SHORTEST_RETENTION};
 use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_core::{Clock as _, Time};
-use tokenward_server::limits::TOKENS;
+use tokenward_server::limits::{POLICY_TOKENS, TOKENS};
 use tokenward_server::service::ended_tokens;
 use tokenward_store::tokens::ended;
 
 use crate::held_back::{Held, JSON};
 use crate::nodes::database;
 use crate::support::{NOW, Organization, Server, TestClock};
+
+/// Whatever must happen has happened by then, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The addresses of the databases that a test runs on, one after the other: none is an SQLite file.
 async fn both() -> [Option<String>; 2] {
@@ -104,15 +108,31 @@ async fn a_digest_that_was_used_is_refused_when_its_row_is_gone() {
     assert_eq!(register("third").await.status, 409, "its row is gone");
 }
 
-#[tokio::test]
-async fn every_table_has_something_that_bounds_it() {
-    let (server, _) = Server::frozen().await;
-    let mut status = Command::new(env!("CARGO_BIN_EXE_tokenward"));
-    let data = server.directory.path();
-    let said = status.args(["status", "--size", "--data-dir"]).arg(data).output().unwrap();
-    let text = String::from_utf8(said.stdout).unwrap();
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    assert!(text.contains("used_digest") && !text.contains("unknown to this version"), "{text}");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_table_has_something_that_bounds_it_and_stands_in_the_guide() {
+    let guide = include_str!("../../../../docs/operations.md");
+    let (_, growth) = guide.split_once("\n## What grows, and what bounds it\n").unwrap();
+    let growth = growth.split("\n## ").next().unwrap();
+    for url in both().await {
+        let clock = TestClock::giving_way(Time::parse(NOW).unwrap());
+        let (server, _) = Server::at_with(clock, url.as_deref()).await;
+        let status = |how: &[&str]| {
+            let mut status = Command::new(env!("CARGO_BIN_EXE_tokenward"));
+            status.args(["status", "--size", "--data-dir"]).arg(server.directory.path()).args(how);
+            let said = status.args(url.iter().flat_map(|url| ["--database", url])).output().unwrap();
+            assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+            String::from_utf8(said.stdout).unwrap()
+        };
+        let told: Value = serde_json::from_str(&status(&["--json"])).unwrap();
+        let (tables, text) = (told["tables"].as_array().unwrap(), status(&[]));
+        assert!(tables.iter().any(|it| it["name"] == "used_digest"), "{told}");
+        for table in tables {
+            let name = table["name"].as_str().unwrap();
+            assert_ne!(table["bounded_by"], "unknown to this version", "{name}");
+            assert!(growth.contains(&format!("`{name}`")), "docs/operations.md says nothing of {name}");
+            assert!(table["bytes"].is_i64() && text.contains(name), "{name}: {text}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -231,6 +251,14 @@ async fn a_full_organization_has_room_again_when_one_of_its_tokens_has_ended() {
         let full = create("one more").await;
         assert_eq!(full.outcome(), (409, "conflict".to_owned()));
         assert!(full.str("detail").contains("`max_tokens` (3 count)"), "{}", full.text);
+        let policy = json!({ "name": "policy", "role_id": viewer, "opa_policy": "allow := false" });
+        let line = json!({ "name": "line", "role_id": viewer, "sha256": "ab".repeat(32) }).to_string();
+        let import = server.request("POST", &acme.path("apiToken/import")).bearer_auth(&admin.0);
+        let import = import.header("content-type", "application/x-ndjson").body(line);
+        for full in [server.post(&acme.path("policyApiToken"), &admin.0, policy).await, server.send(import).await] {
+            assert_eq!(full.outcome(), (409, "conflict".to_owned()), "{}", full.text);
+            assert!(full.str("detail").contains("`max_tokens` (3 count)"), "{}", full.text);
+        }
         assert_eq!(server.delete(&gone, &admin.0).await.status, 204);
         assert_eq!(create("in its place").await.status, 201);
         let undone = server.call(Method::POST, &format!("{gone}/undo"), &admin.0, None).await;
@@ -273,5 +301,87 @@ async fn a_shorter_retention_forgets_and_a_longer_one_brings_nothing_back() {
         let server = Server::start_at_with(directory, clock, url.as_deref(), |_| {}).await;
         assert_eq!(code(&server, &admin.0, &first_text).await, "unknown");
         assert_eq!(states(&server, &acme, &admin, "?state=ended").await, [("second".into(), "revoked".into())]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_shorter_retention_made_a_node_forget_is_told_by_a_longer_one_while_its_row_is_there() {
+    for url in both().await {
+        let clock = TestClock::giving_way(Time::parse(NOW).unwrap());
+        let (server, acme) = Server::at_with(clock, url.as_deref()).await;
+        let viewer = server.role(&acme, "viewer").await;
+        let admin = Admin(server.token(&acme, "admin", "admin").await);
+        let (gone, text) = server.new_token(&acme, json!({ "name": "gone", "role_id": viewer })).await;
+        let path = acme.path(&format!("apiToken/{gone}"));
+        assert_eq!(server.delete(&path, &admin.0).await.status, 204);
+        let (store, index) = (&server.running.app.store, server.running.app.verifier.index());
+        ended_tokens::set_retention(store, SHORTEST_RETENTION).await.unwrap();
+        server.advance(SHORTEST_RETENTION + HOUR).await;
+        let begun = Instant::now();
+        while !index.ended.is_empty() {
+            assert!(begun.elapsed() < PATIENCE, "nothing is forgotten");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        ended_tokens::set_retention(store, RETENTION).await.unwrap();
+        server.advance(2 * MINUTE).await;
+        let begun = Instant::now();
+        // A test that takes long gives the worker the time to remove the row: then nothing is to be told.
+        while code(&server, &admin.0, &text).await != "revoked" && server.get(&path, &admin.0).await.status == 200 {
+            assert!(begun.elapsed() < PATIENCE, "the row says that it was revoked, and the answer does not");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn policy_tokens_end_and_go_as_others_do_and_make_room_for_more() {
+    for url in both().await {
+        let clock = TestClock::giving_way(Time::parse(NOW).unwrap());
+        let two = |config: &mut tokenward_server::config::Config| config.limits.set(&POLICY_TOKENS, 2);
+        let server = Server::start_at_with(tempfile::tempdir().unwrap(), clock, url.as_deref(), two).await;
+        let acme = server.set_up().await;
+        let viewer = server.role(&acme, "viewer").await;
+        let admin = Admin(server.token(&acme, "admin", "admin").await);
+        let list = acme.path("policyApiToken");
+        let create = async |name: &str, end: Option<String>| {
+            let body = json!({ "name": name, "role_id": viewer, "opa_policy": "allow := true", "expires_at": end });
+            server.post(&list, &admin.0, body).await
+        };
+        let names = async |query: &str| {
+            let mut names = server.get(&format!("{list}{query}"), &admin.0).await.each("results", "name");
+            names.sort();
+            names
+        };
+        let short = create("short", Some(server.clock.now().plus(HOUR).to_string())).await.expect(201);
+        let gone = create("gone", None).await.expect(201);
+        let path = |token: &Value| format!("{list}/{}", token["id"].as_str().unwrap());
+        let full = create("one more", None).await;
+        assert_eq!(full.outcome(), (409, "conflict".to_owned()));
+        assert!(full.text.contains("policy_tokens"), "{}", full.text);
+        assert_eq!(server.delete(&path(&gone), &admin.0).await.status, 204);
+        create("long", None).await.expect(201);
+        server.advance(HOUR).await;
+        ended_tokens::tidy(&server.running.app.store).await.unwrap();
+        create("short", None).await.expect(201);
+        assert_eq!(create("one more", None).await.status, 409);
+        assert_eq!(names("").await, ["long", "short"]);
+        assert_eq!(names("?state=ended").await, ["gone", "short"]);
+        assert_eq!(names("?state=all").await, ["gone", "long", "short", "short"]);
+        for (token, said) in [(&short, "expired"), (&gone, "revoked")] {
+            assert_eq!(code(&server, &admin.0, token["token"].as_str().unwrap()).await, said);
+            assert_eq!(server.get(&path(token), &admin.0).await.str("state"), said);
+        }
+        let begun = Instant::now();
+        while server.running.app.verifier.policies() != 2 {
+            assert!(begun.elapsed() < PATIENCE, "policies of ended tokens stay in memory");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        server.advance(RETENTION).await;
+        assert_eq!(ended_tokens::tidy(&server.running.app.store).await.unwrap(), 2);
+        for token in [&short, &gone] {
+            assert_eq!(code(&server, &admin.0, token["token"].as_str().unwrap()).await, "unknown");
+            assert_eq!(server.get(&path(token), &admin.0).await.status, 404);
+        }
+        assert_eq!((names("?state=ended").await.len(), names("").await.len()), (0, 2));
     }
 }

@@ -1,6 +1,7 @@
 //! Limits of tokens that are near: told once, on all nodes, until they are not near any more; and in the console.
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokenward_core::Time;
 use tokenward_core::time::MINUTE;
 use tokenward_server::limits::{TOKEN_CREATES, TOKENS};
@@ -105,6 +106,40 @@ async fn a_credential_that_makes_tokens_fast_is_told_once_until_it_is_slower() {
     assert_eq!(make(4).await, (201, 2));
     let told = told(&server, &acme).await;
     assert!(told[0].to_string().contains("runaway"), "{}", told[0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_of_every_kind_and_imports_count_for_the_credential_that_makes_them() {
+    let few = |config: &mut tokenward_server::config::Config| config.limits.set(&TOKEN_CREATES, 3);
+    let clock = TestClock::giving_way(Time::parse(NOW).unwrap());
+    let server = Server::start_at_with(tempfile::tempdir().unwrap(), clock.clone(), None, few).await;
+    let acme = server.set_up().await;
+    let viewer = server.role(&acme, "viewer").await;
+    let admin = server.token(&acme, "runaway", "admin").await;
+    let policy = async |name: &str| {
+        let body = json!({ "name": name, "role_id": viewer, "opa_policy": "allow := false" });
+        server.post(&acme.path("policyApiToken"), &admin, body).await.outcome()
+    };
+    let import = async |query: &str, name: &str| {
+        let line = |n: usize| {
+            let digest = hex::encode(Sha256::digest(format!("{name}-{n}")));
+            json!({ "name": format!("{name}-{n}"), "role_id": viewer, "sha256": digest }).to_string()
+        };
+        let request = server.request("POST", &acme.path(&format!("apiToken/import{query}")));
+        let request = request.bearer_auth(&admin).header("content-type", "application/x-ndjson");
+        server.send(request.body([line(1), line(2)].join("\n"))).await.outcome()
+    };
+    let throttled = (429, "throttled".to_owned());
+    assert_eq!(policy("first").await.0, 201);
+    assert_eq!(import("?dryRun=true", "tried").await.0, 200, "it makes nothing, and counts for nothing");
+    assert!(import("", "many").await.0 < 300, "two at once are one");
+    assert_eq!(make(&server, &acme, &admin, "third").await, 201);
+    for refused in [policy("fourth").await, import("", "more").await] {
+        assert_eq!(refused, throttled);
+    }
+    assert_eq!(make(&server, &acme, &admin, "fourth").await, 429);
+    clock.advance(MINUTE);
+    assert_eq!(policy("fourth").await.0, 201);
 }
 
 #[tokio::test]

@@ -52,3 +52,35 @@ fn cases_of_a_directory_are_told_where_they_go_wrong() {
         "{text}"
     );
 }
+
+#[test]
+fn what_is_wrong_with_a_directory_of_cases_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().to_str().unwrap();
+    fs::write(folder.path().join("reader.rego"), READER).unwrap();
+    fs::write(folder.path().join("bad.rego"), "allow if {\n\tstrtswith(input.request.method, \"G\")\n}").unwrap();
+    fs::write(folder.path().join("latin.rego"), b"allow := true # Gr\xfc\xdfe").unwrap();
+    let case = "[[case]]\nname = \"reads\"\nmethod = \"GET\"\npath = \"/environment/x\"\nallow = true\n";
+    for (file, case, said) in [
+        ("nowhere.rego", case.to_owned(), "nowhere.rego"),
+        ("bad.rego", case.to_owned(), "line 2, column 2"),
+        ("latin.rego", case.to_owned(), "is not text in UTF-8"),
+        ("reader.rego", format!("{case}alow = true\n"), "alow"),
+        ("reader.rego", case.replace("allow = true\n", ""), "allow"),
+        ("reader.rego", case.replace("/environment/x", "environment"), "does not begin with a slash"),
+        ("reader.rego", "case = 7\n".to_owned(), "cases.toml"),
+    ] {
+        fs::write(folder.path().join("cases.toml"), format!("policy = \"{file}\"\n\n{case}")).unwrap();
+        let (code, text) = told(&policy(&["test", directory]));
+        assert!(code == Some(1) && text.contains(said), "{file}: {text}");
+    }
+    // A request to a service of yours, and one about a place.
+    let own = "[[case]]\nmethod = \"get\"\npath = \"/x/environment\"\ngateway = true\nallow = true\n";
+    fs::write(folder.path().join("cases.toml"), format!("policy = \"reader.rego\"\n\n{case}\n{own}")).unwrap();
+    let place = "policy = \"place.rego\"\n\n[[case]]\nmethod = \"GET\"\npath = \"/x\"\nallow = true\n\
+                 project_id = \"00000000-0000-7000-8000-000000000002\"\n";
+    fs::write(folder.path().join("place.toml"), place).unwrap();
+    let of_project = "allow if input.resource.project_id == \"00000000-0000-7000-8000-000000000002\"";
+    fs::write(folder.path().join("place.rego"), of_project).unwrap();
+    assert_eq!(told(&policy(&["test", directory])), (Some(0), "3 cases, 0 wrong\n".into()));
+}

@@ -9,6 +9,7 @@ mod paging;
 mod policy_token_life;
 mod policy_token_secrets;
 mod policy_tokens;
+mod policy_uploads;
 mod proof;
 mod roles;
 mod service;
