@@ -319,6 +319,8 @@ limits! {
         "Variables and secrets of a project, and of an environment.";
     VARIABLES_BYTES = setting "variables_bytes" 4 * MIB, Bytes,
         "What the values of the variables and secrets of a project, and of an environment, have together.";
+    VARIABLES_TOLD_BYTES = fixed "variables_told_bytes" 16 * MIB, Bytes,
+        "The values in one answer about variables: an alias tells the value that it stands for, too.";
     MEMBERS = setting "members" 10_000, Count,
         "Members of an organization.";
     INVITATIONS = setting "invitations" 1_000, Count,
