@@ -187,6 +187,17 @@ impl UnloggedTx {
         Ok(self.inner.take_head(&self.store).await?.now)
     }
 
+    /// Asks a right again, by rows that nobody else changes until this ends: for what somebody decides now and the log is told of when
+    /// it is used. Answers what time it is, and when whoever is signed in last proved who that is.
+    pub async fn ask<R: Right>(&mut self, right: &R) -> Result<(Time, Option<Time>)> {
+        let now = self.alone().await?;
+        let Some(rests_on) = right.rests_on() else { return Ok((now, None)) };
+        let here = Here { now, passkey_host: self.store.passkey_host() };
+        let basis = basis::read(self.inner.conn(), &rests_on, here).await?;
+        let proven_at = basis.proven_at;
+        right.renewed(basis, now).map(|_| (now, proven_at))
+    }
+
     /// What time it is, for all who write to the same database.
     pub async fn now(&mut self) -> Result<Time> {
         log_time::now(&self.store, self.inner.conn()).await
