@@ -99,11 +99,16 @@ impl Store {
 
     /// Does the right stand now, by the rows? For what is not written but must not be told any more either.
     pub async fn stands<R: Right>(&self, right: &R) -> Result<()> {
-        let Some(rests_on) = right.rests_on() else { return Ok(()) };
         let mut reader = self.read().await?;
+        self.stands_in(reader.conn(), right).await
+    }
+
+    /// The same by a connection that is there.
+    pub async fn stands_in<R: Right>(&self, conn: Conn<'_>, right: &R) -> Result<()> {
+        let Some(rests_on) = right.rests_on() else { return Ok(()) };
         let now = self.now();
         let here = Here { now, passkey_host: self.passkey_host() };
-        let basis = basis::read(reader.conn(), &rests_on, here).await?;
+        let basis = basis::read(conn, &rests_on, here).await?;
         right.renewed(basis, now).map(|_| ())
     }
 

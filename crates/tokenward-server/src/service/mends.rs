@@ -111,7 +111,7 @@ pub async fn find(app: &Arc<App>, grant: &Grant, id: &str) -> Result<Option<Fold
 async fn mended(app: &Arc<App>, grant: &Grant, all: Vec<(Explained, (String, usize, Time))>) -> Result<Vec<Folded>> {
     let tokens: Vec<Uuid> = all.iter().filter_map(|(it, _)| it.decision.token).collect();
     let roles = {
-        let mut reader = app.read(grant.organization()).await?;
+        let mut reader = app.read_for(grant).await?;
         denials::roles_of(reader.conn(), grant, &tokens).await?
     };
     let (app, id) = (Arc::clone(app), grant.organization());

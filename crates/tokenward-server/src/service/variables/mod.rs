@@ -45,7 +45,7 @@ impl VariableWithParent {
 
 /// The variables, or the secrets, of an owner: built-in ones first, then inherited ones, then its own.
 pub async fn list(app: &Arc<App>, grant: &Grant, owner: Owner, secrets: bool) -> Result<Vec<VariableWithParent>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let all = visible(reader.conn(), grant, owner).await?;
     Ok(show_all(all, |it| it.is_secret == secrets))
 }
@@ -58,7 +58,7 @@ pub async fn counting(
     owner: Owner,
     secrets: Option<bool>,
 ) -> Result<Vec<VariableWithParent>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let all = visible(reader.conn(), grant, owner).await?;
     let mut last: HashMap<&str, Uuid> = HashMap::new();
     for variable in &all {
