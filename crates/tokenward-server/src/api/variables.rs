@@ -333,11 +333,9 @@ async fn told(
         let advice = "Ask for it by pages (`limit`), or for fewer on each.";
         return Err(VARIABLES_TOLD_BYTES.exceeded(Code::InvalidRequest, most, what, advice).into());
     }
-    let list = move |rows: Vec<VariableWithParent>| VariableList {
-        results: rows.into_iter().map(Variable::from).collect(),
-        next_cursor,
-    };
-    Ok(json::listed(grant.organization(), rows.len(), move || list(rows)).await?)
+    let count = rows.len();
+    let list = move || VariableList { results: rows.into_iter().map(Variable::from).collect(), next_cursor };
+    Ok(json::listed(grant.organization(), count, list).await?)
 }
 
 /// The answer to a write, with the version that the variable has now.

@@ -558,8 +558,7 @@ async fn whoever_waited_for_a_kept_answer_is_asked_again_on_postgres() {
     let (id, admin) = server.new_token(&acme, json!({ "name": "admin", "role_id": null })).await;
     let body = json!({ "name": "once", "role_id": server.role(&acme, "viewer").await });
     let path = acme.path("apiToken");
-    let create =
-        || server.call_with(Method::POST, &path, &admin, Some(body.clone()), &[("idempotency-key", "k")]);
+    let create = || server.call_with(Method::POST, &path, &admin, Some(body.clone()), &[("idempotency-key", "k")]);
     create().await.expect(201);
     let mut rows = PgConnection::connect(&database).await.unwrap();
     rows.execute("CREATE TEMP TABLE kept AS SELECT scope, answer FROM idempotency").await.unwrap();

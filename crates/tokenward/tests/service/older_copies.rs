@@ -123,8 +123,8 @@ async fn in_the_older_copy(server: &Server, acme: &Organization, [withdrawn, res
     }
     server.sign_in(RENAMED, PASSWORD).await;
     let mut reader = server.running.app.store.read().await.unwrap();
-    let issuers: Vec<String> =
-        identities::all(reader.conn()).await.unwrap().into_iter().map(|identity| identity.issuer).collect();
+    let all = identities::all(reader.conn()).await.unwrap();
+    let issuers: Vec<&str> = all.iter().map(|identity| identity.issuer.as_str()).collect();
     assert_eq!(issuers, [SINCE]);
     drop(reader);
     assert_eq!(server.get(&acme.path(""), &acme.owner).await.expect(200)["forbids_device"], json!(true));

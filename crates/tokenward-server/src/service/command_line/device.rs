@@ -232,12 +232,7 @@ pub async fn refuse(app: &Arc<App>, caller: &Caller, typed: &str) -> Result<Devi
     Ok(found)
 }
 
-async fn decide(
-    app: &Arc<App>,
-    caller: &Caller,
-    found: &DeviceSignIn,
-    approval: Option<&Approval>,
-) -> Result<()> {
+async fn decide(app: &Arc<App>, caller: &Caller, found: &DeviceSignIn, approval: Option<&Approval>) -> Result<()> {
     let (person, within) = (caller.person()?, proof::lifetime(app));
     let mut tx = app.store.begin_unlogged().await?;
     // Inside, by the rows: a session that has ended decides nothing, and one whose proof is over or was outgrown approves nothing.
