@@ -80,6 +80,9 @@ pub enum After {
         /// The sign-in links that worked still, and no others. An entry of an older version does not say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         links: Option<Vec<Uuid>>,
+        /// What tells the password from any other, which tells nothing of it. An entry of an older version does not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        password: Option<String>,
     },
     /// A user, who had this authenticator and these recovery codes, and no others.
     SecondFactor {
@@ -92,6 +95,9 @@ pub enum After {
     Identities {
         /// Their ids.
         living: Vec<Uuid>,
+        /// Who vouched for each: one that was moved to another issuer opens nothing by the earlier one.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        issuers: BTreeMap<Uuid, String>,
     },
     /// A user, whose account these passkeys opened, and no others.
     Passkeys {
@@ -146,7 +152,7 @@ pub enum After {
 pub enum Keeps {
     /// That of the token.
     Token,
-    /// The sessions of the user, and the sign-in links.
+    /// The sessions of the user, the sign-in links, and which password it is.
     Sessions,
     /// The second factor of the user.
     SecondFactor,
@@ -200,7 +206,7 @@ impl Keeps {
                 | Kind::RecoveryCodesReplaced
                 | Kind::RecoveryCodeUsed,
             ) => Self::SecondFactor,
-            Some(Kind::IdentityLinked | Kind::IdentityRemoved) => Self::Identities,
+            Some(Kind::IdentityLinked | Kind::IdentityMoved | Kind::IdentityRemoved) => Self::Identities,
             Some(Kind::PasskeyAdded | Kind::PasskeyRemoved) => Self::Passkeys,
             Some(Kind::SignInPolicyUpdated) => Self::SignIn,
             Some(Kind::SignInRulesUpdated) => Self::Rules,
@@ -283,6 +289,13 @@ mod tests {
         let made = Entry { kind: "token.created".into(), ..entry(1, 7, token(None)) };
         assert_eq!(Keeps::of(&made.kind), Keeps::Token);
         assert!(!made.lasts() && entry(1, 7, token(Some(1))).lasts() && !entry(1, 7, None).lasts());
+    }
+
+    #[test]
+    fn an_identity_that_was_moved_is_noted_as_one_that_was_linked() {
+        for kind in [Kind::IdentityLinked, Kind::IdentityMoved, Kind::IdentityRemoved] {
+            assert_eq!(Keeps::of(kind.as_str()), Keeps::Identities);
+        }
     }
 
     #[test]

@@ -29,7 +29,12 @@ impl ScopeLines {
     pub(crate) fn line(&self, number: u32, of: usize, make: impl FnOnce() -> String) -> Option<&str> {
         let lines = self.0.get_or_init(|| std::iter::repeat_with(OnceLock::new).take(of).collect());
         let line = lines.get(number as usize)?;
-        line.get_or_init(|| Some(make()).filter(|line| line.len() <= KEPT).map(Into::into)).as_deref()
+        if line.get().is_none() {
+            // Not while others wait for it: of many routes it takes milliseconds. Of several that make it one stays.
+            let made = Some(make()).filter(|line| line.len() <= KEPT).map(Into::into);
+            let _ = line.set(made);
+        }
+        line.get()?.as_deref()
     }
 }
 
@@ -81,6 +86,19 @@ mod tests {
         assert_eq!(own.kept_scope_line(&narrowed), None);
         assert_eq!(own.scope_line(&narrowed), "token:read");
         assert_eq!(own.scope_line(role), whole.as_str());
+    }
+
+    #[test]
+    fn nobody_waits_for_a_line_that_somebody_else_makes() {
+        let lines = ScopeLines::default();
+        let inner = || lines.line(0, 1, || "first".to_owned()).map(str::to_owned);
+        // Were it made under a lock, who asks meanwhile would wait for ever.
+        let asked = std::cell::RefCell::new(None);
+        let made = lines.line(0, 1, || {
+            *asked.borrow_mut() = inner();
+            "second".to_owned()
+        });
+        assert_eq!((made, asked.into_inner().as_deref()), (Some("first"), Some("first")));
     }
 
     #[test]

@@ -319,6 +319,8 @@ limits! {
         "Variables and secrets of a project, and of an environment.";
     VARIABLES_BYTES = setting "variables_bytes" 4 * MIB, Bytes,
         "What the values of the variables and secrets of a project, and of an environment, have together.";
+    VARIABLES_TOLD_BYTES = fixed "variables_told_bytes" 16 * MIB, Bytes,
+        "The values in one answer about variables: an alias tells the value that it stands for, too.";
     MEMBERS = setting "members" 10_000, Count,
         "Members of an organization.";
     INVITATIONS = setting "invitations" 1_000, Count,
@@ -331,6 +333,8 @@ limits! {
         "How long a provider of identities may take for all that one sign-in asks of it.";
     PROVIDER_BYTES = fixed "provider_bytes" 256 * KIB, Bytes,
         "One answer of a provider of identities.";
+    PROVIDER_KEYS = fixed "provider_keys" 100, Count,
+        "Keys that a provider of identities publishes.";
     PROVIDER_ICON = fixed "provider_icon_bytes" 32 * KIB, Bytes,
         "The picture of a provider of identities on its buttons.";
     PROVIDERS_ASKED = fixed "providers_asked" 16, Count,

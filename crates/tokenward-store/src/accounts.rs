@@ -1,6 +1,7 @@
 //! Accounts: users, known by e-mail address. An account belongs to no organization; memberships do.
 
 use tokenward_core::name::fold_email;
+use tokenward_core::secret::InnerDigest;
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::account_links;
@@ -81,6 +82,25 @@ pub async fn by_email(conn: Conn<'_>, email: &str) -> Result<Option<Account>> {
 /// The password hash of an account, in PHC form.
 pub async fn password_hash(conn: Conn<'_>, id: Uuid) -> Result<Option<String>> {
     run!(conn, c => sqlx::query_scalar("SELECT password_hash FROM account WHERE id = $1").bind(id).fetch_one(&mut *c))
+}
+
+/// In the place of a password that must not count any more: a salt and a hash of zeros, which fit no password that anybody could find,
+/// and take as long to compare as any other. It can be forgotten as any other, so that another one is chosen by a link.
+pub const FITS_NOTHING: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// What tells the password of an account from any other: a digest of its hash, which has a salt of its own. `None` where there is no
+/// such account.
+pub async fn password_mark(conn: Conn<'_>, id: Uuid) -> Result<Option<String>> {
+    let found: Option<Option<String>> = run!(conn, c => sqlx::query_scalar("SELECT password_hash FROM account WHERE id = $1")
+        .bind(id).fetch_optional(&mut *c))?;
+    Ok(found.map(|hash| mark_of(hash.as_deref())))
+}
+
+/// The same of a hash, or of none.
+#[must_use]
+pub fn mark_of(hash: Option<&str>) -> String {
+    hex::encode(InnerDigest::of(hash.unwrap_or_default()).to_bytes())
 }
 
 /// Changes the name and where mail goes.

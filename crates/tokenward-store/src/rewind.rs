@@ -93,6 +93,14 @@ async fn note(tx: &mut Tx, entry: &Entry, repaired: bool) -> Result<u64> {
     )
 }
 
+/// Was it noted before that this was lost?
+async fn is_noted(tx: &mut Tx, entry: &Entry) -> Result<bool> {
+    let found: Option<i64> = run!(tx.conn(), c => sqlx::query_scalar(
+        "SELECT position FROM log_lost WHERE incarnation = $1 AND position = $2"
+    ).bind(entry.log).bind(entry.position).fetch_optional(&mut *c))?;
+    Ok(found.is_some())
+}
+
 async fn take_away(
     tx: &mut Tx,
     organization: Option<Uuid>,
@@ -132,7 +140,7 @@ async fn take_away(
                 }
             }
         }
-        After::Sessions { living, proven, links } => {
+        After::Sessions { living, proven, links, password } => {
             let all = sessions::of_accounts(tx.conn(), &[target]).await?;
             // One that was proven anew since has its older text in the copy: whoever got hold of that would be in again.
             let ended =
@@ -150,11 +158,19 @@ async fn take_away(
             if let Some(links) = links {
                 credentials::links(tx, target, links, events).await?;
             }
+            // Once: who comes later with the same may find a password that was chosen since.
+            if let Some(mark) = password
+                && !is_noted(tx, entry).await?
+            {
+                credentials::password(tx, target, mark, events).await?;
+            }
         }
         After::SecondFactor { authenticator, codes } => {
             credentials::second_factor(tx, target, *authenticator, codes, events).await?;
         }
-        After::Identities { living } => credentials::identities(tx, target, living, events).await?,
+        After::Identities { living, issuers } => {
+            credentials::identities(tx, target, living, issuers, events).await?;
+        }
         After::Passkeys { living } => credentials::passkeys(tx, target, living, events).await?,
         After::SignIn { providers, two_factors, session_lifetime, session_idle, forbids_device } => {
             let asked = SignInPolicy {

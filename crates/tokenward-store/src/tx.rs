@@ -99,11 +99,16 @@ impl Store {
 
     /// Does the right stand now, by the rows? For what is not written but must not be told any more either.
     pub async fn stands<R: Right>(&self, right: &R) -> Result<()> {
-        let Some(rests_on) = right.rests_on() else { return Ok(()) };
         let mut reader = self.read().await?;
+        self.stands_in(reader.conn(), right).await
+    }
+
+    /// The same by a connection that is there.
+    pub async fn stands_in<R: Right>(&self, conn: Conn<'_>, right: &R) -> Result<()> {
+        let Some(rests_on) = right.rests_on() else { return Ok(()) };
         let now = self.now();
         let here = Here { now, passkey_host: self.passkey_host() };
-        let basis = basis::read(reader.conn(), &rests_on, here).await?;
+        let basis = basis::read(conn, &rests_on, here).await?;
         right.renewed(basis, now).map(|_| ())
     }
 
@@ -185,6 +190,17 @@ impl UnloggedTx {
     /// Keeps everybody else from writing until this ends, so that what it reads first stays true. Answers what time it is then.
     pub async fn alone(&mut self) -> Result<Time> {
         Ok(self.inner.take_head(&self.store).await?.now)
+    }
+
+    /// Asks a right again, by rows that nobody else changes until this ends: for what somebody decides now and the log is told of when
+    /// it is used. Answers what time it is, and when whoever is signed in last proved who that is.
+    pub async fn ask<R: Right>(&mut self, right: &R) -> Result<(Time, Option<Time>)> {
+        let now = self.alone().await?;
+        let Some(rests_on) = right.rests_on() else { return Ok((now, None)) };
+        let here = Here { now, passkey_host: self.store.passkey_host() };
+        let basis = basis::read(self.inner.conn(), &rests_on, here).await?;
+        let proven_at = basis.proven_at;
+        right.renewed(basis, now).map(|_| (now, proven_at))
     }
 
     /// What time it is, for all who write to the same database.

@@ -365,6 +365,8 @@ fn rewrite(path: &Path, contents: &Contents) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use tokenward_core::journal::After;
 
     use super::*;
@@ -438,6 +440,15 @@ mod tests {
         drop(journal);
         let journal = Journal::open(&path, Time(0)).unwrap();
         assert_eq!((journal.ahead(), journal.last()), (vec![entry(9)], Some(6)));
+    }
+
+    #[test]
+    fn an_entry_of_an_older_version_says_less() {
+        let read = |text: &str| serde_json::from_str::<After>(text).unwrap();
+        let (living, proven, issuers) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let sessions = After::Sessions { living: living.clone(), proven, links: None, password: None };
+        assert_eq!(read(r#"{"sessions":{"living":[]}}"#), sessions);
+        assert_eq!(read(r#"{"identities":{"living":[]}}"#), After::Identities { living, issuers });
     }
 
     #[test]

@@ -153,7 +153,8 @@ async fn after(mut conn: Conn<'_>, keeps: Keeps, organization: Option<Uuid>, tar
             let proven = anew.map(|it| (it.id, it.proven_at)).collect();
             let links = accounts::links_of(conn.reborrow(), target).await?;
             let living = living.iter().map(|it| it.id).collect();
-            Some(After::Sessions { living, proven, links: Some(links) })
+            let password = accounts::password_mark(conn.reborrow(), target).await?;
+            Some(After::Sessions { living, proven, links: Some(links), password })
         }
         Keeps::SecondFactor => {
             let authenticator = second_factor::authenticator(conn.reborrow(), target).await?.map(|it| it.id);
@@ -161,8 +162,9 @@ async fn after(mut conn: Conn<'_>, keeps: Keeps, organization: Option<Uuid>, tar
             Some(After::SecondFactor { authenticator, codes: codes.into_iter().map(|it| it.id).collect() })
         }
         Keeps::Identities => {
-            let living = identities::of_account(conn.reborrow(), target).await?;
-            Some(After::Identities { living: living.into_iter().map(|it| it.id).collect() })
+            let all = identities::of_account(conn.reborrow(), target).await?;
+            let living = all.iter().map(|it| it.id).collect();
+            Some(After::Identities { living, issuers: all.into_iter().map(|it| (it.id, it.issuer)).collect() })
         }
         Keeps::Passkeys => {
             let living = passkeys::of_account(conn.reborrow(), target).await?;

@@ -73,10 +73,7 @@ async fn run(app: Arc<App>, caller: Caller, grant: Option<Grant>, request: Reque
     let body = read(body).await?;
     let grant_organization = grant.as_ref().map(Grant::organization);
     // What was taken back while the body came must not hear a kept answer, with the secret that may be in it.
-    match grant {
-        Some(grant) => app.store.stands(&grant).await?,
-        None => app.store.stands(&caller.person()?).await?,
-    }
+    stands(&app, &caller, grant.as_ref()).await?;
     // A user without an organization, who makes the first, counts alone.
     let holder = grant_organization.or(caller.token_organization()).or(caller.by().actor.id()).unwrap_or_default();
     let most = app.limits.get(&IDEMPOTENCY_KEYS);
@@ -97,7 +94,7 @@ async fn run(app: Arc<App>, caller: Caller, grant: Option<Grant>, request: Reque
     let asked: [u8; 32] = Sha256::digest(&body).into();
     let deadline = tokio::time::Instant::now() + WAIT;
     let claim = Claim { scope, id: app.store.new_id() };
-    let mut found_running = false;
+    let (mut found_running, mut waited) = (false, false);
     loop {
         match find(&app, &scope).await? {
             Some(kept) if kept.request != asked => {
@@ -111,7 +108,13 @@ async fn run(app: Arc<App>, caller: Caller, grant: Option<Grant>, request: Reque
                 let counts = still_counts(&app, parts.uri.path(), &answer).await?;
                 match claim_id {
                     Some(id) if !counts => forget(&app, holder, &Claim { scope, id }).await?,
-                    _ => return replay(answer),
+                    _ => {
+                        // Nor what was taken back while the first request ran.
+                        if waited {
+                            stands(&app, &caller, grant.as_ref()).await?;
+                        }
+                        return replay(answer);
+                    }
                 }
             }
             // What this claimed, though nobody could confirm it.
@@ -145,6 +148,7 @@ async fn run(app: Arc<App>, caller: Caller, grant: Option<Grant>, request: Reque
                 }
             }
         }
+        waited = true;
         tokio::time::sleep(LOOK).await;
     }
     // In a task of its own: when the client hangs up, its answer is still kept for the repetition.
@@ -156,6 +160,14 @@ async fn run(app: Arc<App>, caller: Caller, grant: Option<Grant>, request: Reque
         carry_out(&app, holder, &claim, &sealing, response).await
     });
     running.await.map_err(Error::internal)?
+}
+
+/// Does the right of the request stand, by the rows?
+async fn stands(app: &App, caller: &Caller, grant: Option<&Grant>) -> Result<()> {
+    match grant {
+        Some(grant) => app.store.stands(grant).await,
+        None => app.store.stands(&caller.person()?).await,
+    }
 }
 
 async fn find(app: &App, scope: &[u8; 32]) -> Result<Option<KeptAnswer>> {

@@ -26,6 +26,7 @@ use super::json;
 use super::paging::{self, Page, Paging, cut};
 use super::right::{On, is_absence, or_caught_up};
 use super::understood::QueryKind;
+use crate::limits::VARIABLES_TOLD_BYTES;
 use crate::service::variables::{self, NewAlias, NewOverride, NewVariable, VariableChange, VariableWithParent};
 use crate::service::{App, IfMatch, Written};
 
@@ -35,10 +36,10 @@ impl From<VariableWithParent> for Variable {
         let parent = parent.map(|p| Parent {
             id: p.id,
             scope: p.scope(),
-            key: p.key,
-            value: (!p.is_secret).then_some(p.value),
+            key: p.key.clone(),
+            value: (!p.is_secret).then(|| p.value.clone()),
             variable_type: p.variable_type,
-            mount_path: p.mount_path.unwrap_or_default(),
+            mount_path: p.mount_path.clone().unwrap_or_default(),
         });
         let (aliased_variable, overridden_variable) = match v.variable_type {
             VariableType::Alias => (parent, None),
@@ -315,16 +316,25 @@ async fn list_of(
     secret: bool,
     page: Option<Page>,
 ) -> Result<Response, ApiError> {
-    told(grant, page, variables::list(app, grant, owner, secret).await?).await
+    told(app, grant, page, variables::list(app, grant, owner, secret).await?).await
 }
 
 /// These, or the page of them; the values of all may be megabytes.
-async fn told(grant: &Grant, page: Option<Page>, all: Vec<VariableWithParent>) -> Result<Response, ApiError> {
-    let count = all.len();
-    let list = move || {
-        let (rows, next_cursor) = cut(page.as_ref(), all, |row| row.variable.id);
-        VariableList { results: rows.into_iter().map(Variable::from).collect(), next_cursor }
-    };
+async fn told(
+    app: &App,
+    grant: &Grant,
+    page: Option<Page>,
+    all: Vec<VariableWithParent>,
+) -> Result<Response, ApiError> {
+    let (rows, next_cursor) = cut(page.as_ref(), all, |row| row.variable.id);
+    let most = app.limits.get(&VARIABLES_TOLD_BYTES);
+    if rows.iter().map(VariableWithParent::bytes).sum::<u64>() > most {
+        let what = "With what aliases stand for, the values of this answer have more bytes than";
+        let advice = "Ask for it by pages (`limit`), or for fewer on each.";
+        return Err(VARIABLES_TOLD_BYTES.exceeded(Code::InvalidRequest, most, what, advice).into());
+    }
+    let count = rows.len();
+    let list = move || VariableList { results: rows.into_iter().map(Variable::from).collect(), next_cursor };
     Ok(json::listed(grant.organization(), count, list).await?)
 }
 
@@ -393,7 +403,7 @@ async fn by_parent(
         || right_at(&app, &caller, ("scope", scope), query.parent_id, Management::VariableRead)?.ok_or_else(absent);
     let (grant, owner) = or_caught_up(&app, right).await?;
     let page = Paging::new(query.limit, query.cursor).of("variable", query.parent_id)?;
-    told(&grant, page, variables::counting(&app, &grant, owner, query.is_secret).await?).await
+    told(&app, &grant, page, variables::counting(&app, &grant, owner, query.is_secret).await?).await
 }
 
 async fn put_one(

@@ -99,7 +99,7 @@ struct LogCheckRequest {
 async fn first(app: &Arc<App>, grant: &Grant, wanted: LogCheckRequest) -> Result<Range> {
     let LogCheckRequest { mut range, since } = wanted;
     if let Some(since) = since {
-        let mut reader = app.read(grant.organization()).await?;
+        let mut reader = app.read_for(grant).await?;
         // Nothing since then is nothing at all.
         range.after = export::first_since(reader.conn(), since).await?.map_or(i64::MAX, |first| first - 1);
     }

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use super::address::Trouble;
 use super::fetch::Fetcher;
 use super::token::{Head, fits};
+use crate::limits::PROVIDER_KEYS;
 
 /// How long it is taken to be so.
 const FRESH: Micros = HOUR;
@@ -165,10 +166,34 @@ async fn discovered(fetcher: &Fetcher, issuer: &str) -> Result<Metadata, Trouble
 }
 
 pub(super) async fn fetched_keys(fetcher: &Fetcher, address: &str) -> Result<Vec<Jwk>, Trouble> {
-    let body = fetcher.get(address, None).await?;
-    let set: KeySet =
-        serde_json::from_slice(&body).map_err(|_| Trouble("publishes keys that cannot be read".into()))?;
+    read_keys(&fetcher.get(address, None).await?)
+}
+
+fn read_keys(body: &[u8]) -> Result<Vec<Jwk>, Trouble> {
+    let set: KeySet = serde_json::from_slice(body).map_err(|_| Trouble("publishes keys that cannot be read".into()))?;
+    // A token that names none of them is tried with each, and anybody can send one.
+    if set.keys.len() > PROVIDER_KEYS.size() {
+        return Err(Trouble(format!("publishes more than {} keys (`{}`)", PROVIDER_KEYS.default, PROVIDER_KEYS.name)));
+    }
     // Keys of kinds that are not known here are no fault: others of the set can be used.
     let keys: Vec<Jwk> = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect();
     if keys.is_empty() { Err(Trouble("publishes no key that can be used".into())) } else { Ok(keys) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn keys_of_kinds_that_are_not_known_are_passed_over_and_too_many_are_refused() {
+        let key = |id: usize| json!({ "kty": "EC", "crv": "P-256", "kid": id.to_string(), "x": "AA", "y": "AA" });
+        let read = |keys: Vec<Value>| read_keys(json!({ "keys": keys }).to_string().as_bytes());
+        let most = PROVIDER_KEYS.size();
+        assert_eq!(read((0..most).map(key).collect()).unwrap().len(), most);
+        assert!(read((0..=most).map(key).collect()).unwrap_err().0.contains("`provider_keys`"));
+        assert_eq!(read(vec![json!({ "kty": "new" }), key(1), json!(7)]).unwrap().len(), 1);
+        assert!(read(Vec::new()).is_err() && read_keys(b"[]").is_err());
+    }
 }

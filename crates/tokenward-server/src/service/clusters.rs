@@ -28,7 +28,7 @@ struct ClusterBody {
 
 /// The clusters that the caller sees.
 pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Cluster>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let mut all = clusters::list(reader.conn(), grant).await?;
     all.retain(|cluster| {
         grant.role().allows(Permission::Management(Management::ClusterRead), Target::Cluster(cluster.id))
@@ -55,7 +55,7 @@ pub async fn part(
 
 /// The cluster of the grant.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Cluster> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     clusters::get(reader.conn(), grant, id).await
 }
 

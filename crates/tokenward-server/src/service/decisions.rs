@@ -212,7 +212,7 @@ pub(super) async fn matching(
         };
         // What stands in a route is looked for here.
         let most = if filter.route.is_some() { DENIALS_LOOKED_THROUGH.size() } else { limit };
-        let mut reader = app.read(organization).await?;
+        let mut reader = app.read_for(grant).await?;
         kept = denials::list(reader.conn(), grant, &sought, i64::try_from(most).unwrap_or(i64::MAX)).await?;
     }
     let (app, filter) = (Arc::clone(app), filter.clone());
@@ -288,7 +288,7 @@ pub(super) async fn explained(app: &Arc<App>, grant: &Grant, decisions: Vec<Kept
     let names: HashMap<Uuid, String> = if ids.is_empty() {
         HashMap::new()
     } else {
-        let mut reader = app.read(grant.organization()).await?;
+        let mut reader = app.read_for(grant).await?;
         tokens::names(reader.conn(), grant, &ids).await?
     };
     let (app, id) = (Arc::clone(app), grant.organization());

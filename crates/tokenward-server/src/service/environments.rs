@@ -29,7 +29,7 @@ pub struct NewEnvironment {
 
 /// The environments of a project that the caller sees.
 pub async fn list(app: &Arc<App>, grant: &Grant, project: Uuid) -> Result<Vec<Environment>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let mut all = environments::list(reader.conn(), grant, project).await?;
     all.retain(|environment| sees(grant, environment));
     Ok(all)
@@ -58,7 +58,7 @@ fn sees(grant: &Grant, environment: &Environment) -> bool {
 
 /// The environment of the grant.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Environment> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     environments::get(reader.conn(), grant, id).await
 }
 

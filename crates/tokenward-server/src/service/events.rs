@@ -30,7 +30,7 @@ pub struct EventPage {
 
 /// A page of at most `size` events that fit the filter.
 pub async fn page(app: &Arc<App>, grant: &Grant, filter: &EventFilter, size: i64) -> Result<EventPage> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     // One more than asked for tells whether there is another page.
     let mut positions = events::positions(reader.conn(), grant, filter, size + 1).await?;
     let more = positions.len() as i64 > size;
@@ -65,7 +65,7 @@ pub async fn targets(
     filter: &EventFilter,
     level: TargetLevel,
 ) -> Result<Vec<(Uuid, String)>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let bounds = [&EVENTS_LOOKED_THROUGH, &EVENT_TARGETS].map(|limit| i64::from(limit.number()));
     let newest = events::newest_of_each(reader.conn(), grant, filter, level, bounds[0], bounds[1]).await?;
     let positions: Vec<i64> = newest.iter().map(|(_, position)| *position).collect();
@@ -98,7 +98,7 @@ pub struct Proven {
 
 /// The proof of one event of the organization. What no checkpoint covers yet gets one, though not more than one a minute.
 pub async fn proof(app: &Arc<App>, grant: &Grant, event: Uuid) -> Result<Proven> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let material = proofs::of_event(reader.conn(), grant, event).await?.ok_or_else(|| Error::not_found("event"))?;
     let position = material.skeleton.position;
     let mut covering = kept::covering(reader.conn(), position).await?;
@@ -106,7 +106,7 @@ pub async fn proof(app: &Arc<App>, grant: &Grant, event: Uuid) -> Result<Proven>
         // It reads and writes by itself; whoever holds a reader meanwhile keeps it from others.
         drop(reader);
         checkpoints::on_demand(app).await?;
-        reader = app.read(grant.organization()).await?;
+        reader = app.read_for(grant).await?;
         // Also where somebody else was sooner.
         covering = kept::covering(reader.conn(), position).await?;
     }
@@ -121,7 +121,7 @@ pub async fn proof(app: &Arc<App>, grant: &Grant, event: Uuid) -> Result<Proven>
 /// covers yet are not among them; and whether there may be more. Fewer come where their proofs would have more hashes read than one page may: events that
 /// are few and far between have a tree each.
 pub async fn proofs_after(app: &Arc<App>, grant: &Grant, after: i64, limit: i64) -> Result<(Vec<Proven>, bool)> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let through = kept::last(reader.conn()).await?.map_or(0, |last| last.statement.position);
     let found = proofs::between(reader.conn(), grant, after, through, limit).await?;
     let mut all = Vec::with_capacity(found.len());

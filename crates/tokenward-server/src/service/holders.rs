@@ -44,7 +44,7 @@ pub(super) async fn naming_holder<T>(
 }
 
 async fn holder(app: &Arc<App>, grant: &Grant, wanted: WantedName<'_>) -> Result<Option<Uuid>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let conn = reader.conn();
     let (found, read, resource): (_, _, fn(Uuid) -> Resource) = match wanted {
         WantedName::Project(name) => {

@@ -43,13 +43,13 @@ pub fn plain_link(app: &App, id: Uuid) -> String {
 
 /// The invitations, expired ones among them.
 pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Invitation>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     invitations::list(reader.conn(), grant).await
 }
 
 /// One invitation.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Invitation> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     invitations::get(reader.conn(), grant, id).await
 }
 

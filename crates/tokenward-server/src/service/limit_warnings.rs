@@ -102,7 +102,7 @@ async fn tell_once(app: &Arc<App>, organization: Uuid, about: (Uuid, String), sa
 /// The limits of tokens that the organization is near now, each in a sentence or two.
 pub async fn sentences(app: &App, grant: &Grant) -> Result<Vec<String>> {
     let organization = grant.organization();
-    let mut reader = app.read(organization).await?;
+    let mut reader = app.read_for(grant).await?;
     let count = limits_told::token_count(reader.conn(), organization).await?;
     let told = limits_told::all(reader.conn(), Some(organization)).await?;
     let mut all = Vec::new();

@@ -24,7 +24,7 @@ pub struct Status {
 
 /// For those who may read the log.
 pub async fn status(app: &App, grant: &Grant) -> Result<Status> {
-    let mut read = app.read(grant.organization()).await?;
+    let mut read = app.read_for(grant).await?;
     Ok(Status {
         turns: lineage::turns(read.conn(), grant.organization()).await?,
         lost: lineage::lost(read.conn(), grant.organization()).await?,

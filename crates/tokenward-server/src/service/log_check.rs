@@ -65,7 +65,7 @@ pub fn state(app: &App, grant: &Grant) -> Result<Checked> {
 /// Begins a check, unless one runs or has just ended; and waits a moment for its end.
 pub async fn check(app: &Arc<App>, grant: &Grant) -> Result<()> {
     grant.permits(Management::EventRead)?;
-    let end = log::head(app.read(grant.organization()).await?.conn()).await?.number;
+    let end = log::head(app.read_for(grant).await?.conn()).await?.number;
     {
         let mut checked = lock(&app.log_check.0);
         match &*checked {

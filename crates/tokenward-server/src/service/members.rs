@@ -19,25 +19,25 @@ use crate::limits::ORGANIZATIONS;
 
 /// The members, in the order in which they came.
 pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Member>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     members::list(reader.conn(), grant).await
 }
 
 /// The addresses of the members who have a role.
 pub async fn with_role(app: &Arc<App>, grant: &Grant, role: Uuid) -> Result<Vec<String>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     Ok(members::with_role(reader.conn(), grant, role).await?.into_iter().map(|it| it.email).collect())
 }
 
 /// How many members have each role.
 pub async fn count_by_role(app: &Arc<App>, grant: &Grant) -> Result<HashMap<Uuid, usize>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     Ok(counted(members::count_by_role(reader.conn(), grant).await?))
 }
 
 /// One member.
 pub async fn get(app: &Arc<App>, grant: &Grant, user: Uuid) -> Result<Member> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     members::get(reader.conn(), grant, user).await
 }
 
@@ -61,7 +61,7 @@ impl Sent {
 
 /// The pending invitations that a member has sent.
 pub async fn invitations_of(app: &Arc<App>, grant: &Grant, user: Uuid) -> Result<Vec<Invitation>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     invitations::sent_by(reader.conn(), Some(grant.organization()), user, app.now()).await
 }
 

@@ -13,6 +13,7 @@ use tokenward_store::denials;
 
 use super::App;
 use super::decisions::{self, DecisionQuery, Explained, KeptDecision, wanted};
+use crate::heavy;
 use crate::limits::DENIALS_LOOKED_THROUGH;
 
 /// Decisions that are equal in all but their time and address.
@@ -59,32 +60,45 @@ fn shape(asked: &str) -> String {
     format!("{method} {}", parts.join("/"))
 }
 
+/// Decisions that are equal in all but their time and address.
+struct Equal {
+    newest: KeptDecision,
+    wanted: String,
+    count: usize,
+    first: Time,
+}
+
 /// What was decided, equal ones together, the newest first: at most `limit` kinds.
 pub async fn folded(app: &Arc<App>, grant: &Grant, filter: &DecisionQuery, limit: usize) -> Result<Vec<Folded>> {
     let all = decisions::matching(app, grant, filter, DENIALS_LOOKED_THROUGH.size()).await?;
+    // There may be ten thousand of them: not where others wait for their answers.
+    let kinds = heavy::aside(grant.organization(), move || equal_together(all, limit)).await?;
+    let newest = kinds.iter().map(|kind| kind.newest.clone()).collect();
+    let explained = decisions::explained(app, grant, newest).await?;
+    let kinds = kinds.into_iter().map(|Equal { wanted, count, first, .. }| (wanted, count, first));
+    mended(app, grant, explained.into_iter().zip(kinds).collect()).await
+}
+
+fn equal_together(all: Vec<KeptDecision>, limit: usize) -> Vec<Equal> {
     let mut places: HashMap<_, usize> = HashMap::new();
-    let mut kinds: Vec<(KeptDecision, String, usize, Time)> = Vec::new();
+    let mut kinds: Vec<Equal> = Vec::new();
     for it in all {
         let shape = shape(&wanted(&it));
         let key = (it.denied, it.token, it.api.clone(), it.missing.clone(), shape.clone());
         match places.get(&key) {
             Some(place) => {
-                let (_, _, count, first) = &mut kinds[*place];
-                *count += 1;
-                *first = it.at.min(*first);
+                let kind = &mut kinds[*place];
+                kind.count += 1;
+                kind.first = it.at.min(kind.first);
             }
             None if kinds.len() < limit => {
                 places.insert(key, kinds.len());
-                let at = it.at;
-                kinds.push((it, shape, 1, at));
+                kinds.push(Equal { first: it.at, newest: it, wanted: shape, count: 1 });
             }
             None => {}
         }
     }
-    let newest = kinds.iter().map(|(it, ..)| it.clone()).collect();
-    let explained = decisions::explained(app, grant, newest).await?;
-    let kinds = kinds.into_iter().map(|(_, wanted, count, first)| (wanted, count, first));
-    mended(app, grant, explained.into_iter().zip(kinds).collect()).await
+    kinds
 }
 
 /// One decision by its id, as long as it is remembered.
@@ -97,20 +111,25 @@ pub async fn find(app: &Arc<App>, grant: &Grant, id: &str) -> Result<Option<Fold
 async fn mended(app: &Arc<App>, grant: &Grant, all: Vec<(Explained, (String, usize, Time))>) -> Result<Vec<Folded>> {
     let tokens: Vec<Uuid> = all.iter().filter_map(|(it, _)| it.decision.token).collect();
     let roles = {
-        let mut reader = app.read(grant.organization()).await?;
+        let mut reader = app.read_for(grant).await?;
         denials::roles_of(reader.conn(), grant, &tokens).await?
     };
-    let directory = app.verifier.directory();
-    let Some(organization) = directory.organization(grant.organization()) else { return Ok(Vec::new()) };
-    let mend = |it: &Explained| {
-        let role = organization.role(*roles.get(&it.decision.token?)?)?;
-        mend(organization, it, role)
-    };
-    let folded = all.into_iter().map(|(newest, (wanted, count, first))| {
-        let mend = mend(&newest);
-        Folded { newest, wanted, count, first, mend }
-    });
-    Ok(folded.collect())
+    let (app, id) = (Arc::clone(app), grant.organization());
+    // Roles are compared for each of them.
+    heavy::aside(id, move || {
+        let directory = app.verifier.directory();
+        let Some(organization) = directory.organization(id) else { return Vec::new() };
+        let mend = |it: &Explained| {
+            let role = organization.role(*roles.get(&it.decision.token?)?)?;
+            mend(organization, it, role)
+        };
+        let folded = all.into_iter().map(|(newest, (wanted, count, first))| {
+            let mend = mend(&newest);
+            Folded { newest, wanted, count, first, mend }
+        });
+        folded.collect()
+    })
+    .await
 }
 
 fn mend(organization: &Organization, it: &Explained, role: &Role) -> Option<Mend> {

@@ -262,19 +262,29 @@ impl App {
         self.store.now()
     }
 
-    /// A connection to read what belongs to an organization, in its turn among the others of that organization.
+    /// A connection to read what belongs to an organization, in its turn among the others of that organization. What is read is for
+    /// nobody of whom a right was asked: [`read_for`](Self::read_for) is for them.
     pub(crate) async fn read(&self, organization: Uuid) -> Result<Read> {
         let turn = self.shares.read(organization, &self.limits).await?;
         Ok(Read::new(self.store.read().await?, turn))
     }
 
+    /// The same for whoever has a right there. Who had to wait for the turn is asked for it again: it may have been taken back
+    /// meanwhile.
+    pub(crate) async fn read_for(&self, grant: &Grant) -> Result<Read> {
+        self.read_on(grant, None::<()>).await
+    }
+
     /// The same for the part of a long list that comes after another one. The right is asked again: what was there when the
     /// list began may have been taken back since.
     pub(crate) async fn read_on(&self, grant: &Grant, after: Option<impl Sized>) -> Result<Read> {
-        if after.is_some() {
-            self.store.stands(grant).await?;
+        let turn = self.shares.read(grant.organization(), &self.limits).await?;
+        let waited = turn.waited();
+        let mut read = Read::new(self.store.read().await?, turn);
+        if waited || after.is_some() {
+            self.store.stands_in(read.conn(), grant).await?;
         }
-        self.read(grant.organization()).await
+        Ok(read)
     }
 
     /// A turn to write what the log does not tell, among the other writes of the same organization or user.

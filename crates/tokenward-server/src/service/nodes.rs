@@ -32,7 +32,7 @@ impl Nodes {
 
 /// All nodes, for those who may read the log. The grant is the proof of that; what nodes are belongs to no organization.
 pub async fn list(app: &App, grant: &Grant) -> Result<Nodes> {
-    let mut read = app.read(grant.organization()).await?;
+    let mut read = app.read_for(grant).await?;
     self::read(app, read.conn()).await
 }
 

@@ -60,7 +60,7 @@ pub async fn list(app: &Arc<App>, caller: &Caller) -> Result<Vec<Organization>> 
 
 /// The organization of the grant.
 pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<Organization> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     organizations::get(reader.conn(), grant).await
 }
 

@@ -6,6 +6,7 @@
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use tokenward_core::{Error, Result};
+use tokenward_store::accounts;
 use zeroize::Zeroizing;
 
 use super::turns::{Lane, Turn, Turns};
@@ -17,9 +18,9 @@ pub struct Passwords {
     turns: Turns,
 }
 
-/// What an unknown address is compared with, so that it takes as long as a known one: a salt and a hash of zeros, which belong to no
-/// password that anybody could find. What takes the time is in front of them, as [`hash`] writes it.
-const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/// What an unknown address is compared with, so that it takes as long as a known one. What takes the time is in front of it, as [`hash`]
+/// writes it.
+const DECOY: &str = accounts::FITS_NOTHING;
 
 impl Passwords {
     /// Ready to hash.

@@ -183,7 +183,7 @@ async fn policy_of(conn: Conn<'_>, token: Uuid) -> Result<String> {
 
 /// One policy token: a living one, or one that has ended not longer ago than that is told.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<PolicyToken> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let token = kept::find_of(reader.conn(), grant, secret::Kind::PolicyToken, id, app.now()).await?;
     let policy = policy_of(reader.conn(), id).await?;
     let versions = kept::versions(reader.conn(), &[id], app.now()).await?.remove(&id).unwrap_or_default();

@@ -29,7 +29,7 @@ pub struct Seen {
 
 /// The projects that the caller sees.
 pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Seen>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let mut all = projects::list(reader.conn(), grant).await?;
     drop(reader);
     all.retain(|project| {
@@ -53,7 +53,7 @@ pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Seen>> {
 
 /// The project of the grant.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Seen> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     Ok(seen(app, grant, projects::get(reader.conn(), grant, id).await?))
 }
 

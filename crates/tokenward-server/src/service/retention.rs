@@ -69,7 +69,7 @@ pub fn read(text: &str) -> Result<Micros, String> {
 
 /// For those who may read the log.
 pub async fn get(app: &App, grant: &Grant) -> Result<Dated> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     // First, so that it is never newer than what is told beside it.
     let updated_at = organizations::get(reader.conn(), grant).await?.updated_at;
     let own = retention::get(reader.conn(), grant).await?;

@@ -91,7 +91,7 @@ pub async fn part(
 
 /// The custom roles without their matrices, by name: id, name and description.
 pub async fn brief(app: &Arc<App>, grant: &Grant) -> Result<Vec<(Uuid, String, String)>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let descriptions = roles::descriptions(reader.conn(), grant).await?;
     drop(reader);
     let directory = app.verifier.directory();
@@ -107,7 +107,7 @@ pub async fn brief(app: &Arc<App>, grant: &Grant) -> Result<Vec<(Uuid, String, S
 
 /// One custom role.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<CustomRole> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let (role, description) = roles::get(reader.conn(), grant, id).await?;
     Ok(MatrixNames::known(app, grant)?.seen_by(grant).complete(role, description))
 }

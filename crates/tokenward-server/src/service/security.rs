@@ -199,7 +199,7 @@ pub async fn of_caller(app: &Arc<App>, caller: &Caller, before: Option<Time>) ->
 
 /// What happened to the account of a member.
 pub async fn of_member(app: &Arc<App>, grant: &Grant, user: Uuid, before: Option<Time>) -> Result<Vec<Happened>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let member = members::get(reader.conn(), grant, user).await?;
     // Where it lay unused for too long is for other organizations to know.
     of_account(app, reader.conn(), member.account_id, before, |kind| kind != Kind::SessionIdle).await

@@ -57,9 +57,18 @@ pub(super) fn too_many_wait() -> Error {
 
 /// A turn; it ends when it is dropped.
 pub struct Turn {
+    /// Did others have to go first?
+    waited: bool,
     _permit: OwnedSemaphorePermit,
     /// Keeps the share known, so that nobody makes a second one beside it.
     _share: Arc<Share>,
+}
+
+impl Turn {
+    /// Was it waited for? What was so before may not be any more.
+    pub(super) fn waited(&self) -> bool {
+        self.waited
+    }
 }
 
 /// A connection for reading, with the turn that it was given for.
@@ -124,13 +133,13 @@ impl Shares {
 async fn turn(turns: Arc<Semaphore>, share: Arc<Share>, limit: &Limit, limits: &Limits) -> Result<Turn> {
     // Where one is free, nobody waits.
     if let Ok(permit) = Arc::clone(&turns).try_acquire_owned() {
-        return Ok(Turn { _permit: permit, _share: share });
+        return Ok(Turn { waited: false, _permit: permit, _share: share });
     }
     let waits = Waits::begin(&share.waiting)?;
     let turn = tokio::time::timeout(limits.time(&SHARE_WAIT), turns.acquire_owned()).await;
     drop(waits);
     match turn {
-        Ok(Ok(permit)) => Ok(Turn { _permit: permit, _share: share }),
+        Ok(Ok(permit)) => Ok(Turn { waited: true, _permit: permit, _share: share }),
         // It is never closed.
         Ok(Err(closed)) => Err(Error::internal(closed)),
         Err(_) => {
@@ -164,6 +173,20 @@ mod tests {
         assert!(shares.write(a, &limits).await.is_ok(), "reads and writes have turns of their own");
         drop(held);
         assert!(shares.read(a, &limits).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_turn_says_whether_it_was_waited_for() {
+        let (shares, mut limits, a) = (Shares::default(), limits(), Uuid::from_u128(1));
+        limits.set(&SHARE_WAIT, 60_000);
+        let held = shares.read(a, &limits).await.unwrap();
+        assert!(!held.waited());
+        let give_up = async {
+            tokio::task::yield_now().await;
+            drop(held);
+        };
+        let (waited, ()) = tokio::join!(shares.read(a, &limits), give_up);
+        assert!(waited.unwrap().waited());
     }
 
     #[tokio::test]

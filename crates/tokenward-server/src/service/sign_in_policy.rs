@@ -81,7 +81,7 @@ pub struct KeptOut {
 
 /// What the organization asks.
 pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<Dated> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     read(reader.conn(), grant).await
 }
 
@@ -98,7 +98,7 @@ pub async fn kept_out(app: &Arc<App>, grant: &Grant, wanted: &SignInPolicyChange
     }
     grant.require_also(Management::MemberRead)?;
     let SignInPolicyChange { providers, grace_days, .. } = wanted;
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let before = sign_in_rules::asked_by(reader.conn(), grant.organization()).await?;
     let all = members::list(reader.conn(), grant).await?;
     let accounts: Vec<Uuid> = all.iter().map(|member| member.account_id).collect();

@@ -46,7 +46,7 @@ pub fn plain(row: &RuleRow) -> SignInRule {
 
 /// The rules.
 pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<Dated> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let rules = sign_in_rules::list(reader.conn(), grant.organization()).await?;
     let updated_at = organizations::get(reader.conn(), grant).await?.updated_at;
     Ok(Dated { rules, updated_at })

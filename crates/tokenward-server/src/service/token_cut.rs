@@ -35,7 +35,7 @@ impl Reach {
 /// What would be taken back now.
 pub async fn preview(app: &Arc<App>, grant: &Grant, created_before: Option<Time>) -> Result<Reach> {
     check(app, created_before)?;
-    let found = cuts::reach(app.read(grant.organization()).await?.conn(), grant, created_before).await?;
+    let found = cuts::reach(app.read_for(grant).await?.conn(), grant, created_before).await?;
     Ok(found.map_or(Reach { count: 0, own: false }, |found| Reach::of(&found, grant)))
 }
 

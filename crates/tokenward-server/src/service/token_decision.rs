@@ -20,7 +20,7 @@ pub type TokenDecision = Result<(), (Reason, Option<String>)>;
 /// Decides about the newest secret of a token. The index is asked, as for every request: what it does not know yet is
 /// `unknown`.
 pub async fn decide(app: &Arc<App>, grant: &Grant, token: Uuid, question: &Question<'_>) -> Result<TokenDecision> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let found = tokens::find(reader.conn(), grant, token, app.now()).await?;
     match found.state(app.now()) {
         // It is not among those that live.

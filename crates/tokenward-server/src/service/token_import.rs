@@ -145,7 +145,7 @@ pub async fn import(
 
 /// Told before the work. Who makes others meanwhile is found by the work.
 async fn require_room(app: &Arc<App>, grant: &Grant, more: usize) -> Result<()> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let there = tokens::count(reader.conn(), grant).await?;
     let last = there + u64::try_from(more).unwrap_or(u64::MAX).saturating_sub(1);
     app.limits.room(&TOKENS, last, "With these the organization would have more API tokens than")

@@ -254,7 +254,7 @@ pub async fn versions(
 
 /// Those of these tokens of the organization that are wanted and were not taken back.
 pub async fn these(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: &[Uuid]) -> Result<Vec<Token>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let all = tokens::these(reader.conn(), grant, ids, false).await?;
     drop(reader);
     wanted(app, grant, filter, all.into_iter().filter(|token| token.kind == Kind::Token).collect()).await

@@ -36,14 +36,14 @@ pub async fn count(app: &Arc<App>, grant: &Grant, spans: Spans) -> Result<(Facts
         in_use_since: now.plus(-spans.in_use),
         admin: roles::built_in(app, grant, BuiltIn::Admin)?,
     };
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let counts = overview::count(reader.conn(), grant, &facts).await?;
     Ok((facts, counts))
 }
 
 /// How many have expired, and how many were taken back: of either at most so many are counted.
 pub async fn count_ended(app: &Arc<App>, grant: &Grant, most: usize) -> Result<(usize, usize)> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let (expired, taken_back) = overview::count_ended(reader.conn(), grant, app.now(), most).await?;
     Ok((usize::try_from(expired).unwrap_or(0), usize::try_from(taken_back).unwrap_or(0)))
@@ -59,7 +59,7 @@ pub async fn ended(
     before: usize,
     size: usize,
 ) -> Result<(u64, Vec<Uuid>)> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     overview::ended(reader.conn(), grant, facts, which, order, before, size).await
 }
 
@@ -73,6 +73,6 @@ pub async fn page(
     before: usize,
     size: usize,
 ) -> Result<Vec<Uuid>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     overview::ids(reader.conn(), grant, facts, which, order, before, size).await
 }

@@ -166,7 +166,7 @@ pub(super) async fn would_be(
     change: PlacesChange,
     faults: &mut Faults,
 ) -> Result<Places> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     changed(reader.conn(), grant, old, change, faults).await.map(|(places, _)| places)
 }
 
@@ -181,7 +181,7 @@ pub async fn named(app: &App, grant: &Grant, lines: &[String], faults: &mut Faul
     if lines.is_empty() {
         return Ok(wanted);
     }
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let names: HashMap<String, Uuid> =
         projects::names(reader.conn(), grant).await?.into_iter().map(|(id, name)| (name, id)).collect();
     for line in lines {
@@ -210,7 +210,7 @@ pub async fn lines(app: &App, grant: &Grant, places: &Places) -> Result<Vec<Stri
     if places.are_everywhere() {
         return Ok(Vec::new());
     }
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let names: HashMap<Uuid, String> = projects::names(reader.conn(), grant).await?.into_iter().collect();
     let mut lines: Vec<String> =
         places.projects().iter().map(|id| names.get(id).cloned().unwrap_or_else(|| id.to_string())).collect();

@@ -120,7 +120,7 @@ pub fn read(all: &Sent, of_roles: &[(Uuid, Sent)], beside: &SentBeside) -> Resul
 
 /// The policy. Roles that were deleted are left out.
 pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<Dated> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let (mut policy, updated_at) = token_policies::get(reader.conn(), grant).await?;
     let directory = app.verifier.directory();
     let organization = directory.organization(grant.organization());

@@ -70,7 +70,7 @@ pub async fn of(app: &Arc<App>, grant: &Grant, token: &Token, used: &TokenUsage)
     if ended.is_none() && token.version == 1 {
         return Ok(RefusedToken::default());
     }
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let mut told = RefusedToken::default();
     if let Some((reason, at)) = ended {
         let since = at.max(first_day);

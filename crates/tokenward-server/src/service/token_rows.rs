@@ -90,7 +90,7 @@ impl TableNames {
             .organization(grant.organization())
             .map(|it| it.roles().map(|role| (role.name.to_lowercase(), role.id)).collect())
             .unwrap_or_default();
-        let mut reader = app.read(grant.organization()).await?;
+        let mut reader = app.read_for(grant).await?;
         let all = members::list(reader.conn(), grant).await?;
         let members = all.into_iter().map(|it| (fold_email(&it.email), it.account_id)).collect();
         let named = |field: &str| table.iter().any(|row| row.fields.contains_key(field));

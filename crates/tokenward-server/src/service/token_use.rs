@@ -50,7 +50,7 @@ pub struct Sums {
 
 /// The use of the organization's tokens.
 pub async fn sums(app: &Arc<App>, grant: &Grant, sought: Sought) -> Result<Sums> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let wanted = usize::try_from(sought.limit).unwrap_or(usize::MAX);
     let mut rows =
         usage_days::sums(reader.conn(), grant, &Sought { limit: sought.limit.saturating_add(1), ..sought }).await?;
@@ -80,7 +80,7 @@ pub struct Count {
 pub async fn last_days(app: &Arc<App>, grant: &Grant, ids: &[Uuid], days: usize) -> Result<HashMap<Uuid, Vec<Count>>> {
     let today = day(app.now());
     let from = today + 1 - i64::try_from(days).unwrap_or(i64::MAX);
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let mut all: HashMap<Uuid, Vec<Count>> = HashMap::new();
     for row in usage_days::of_tokens(reader.conn(), grant, ids, from).await? {
         let counts = all.entry(row.token_id).or_insert_with(|| vec![Count::default(); days]);
@@ -135,7 +135,7 @@ impl GrantedUsed {
 pub async fn of_role(app: &Arc<App>, grant: &Grant, role: Uuid, days: i64) -> Result<GrantedUsed> {
     let today = day(app.now());
     let most = i64::try_from(PERMISSIONS_USED.default).unwrap_or(i64::MAX);
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let used = usage_days::used_by_role(reader.conn(), grant, role, today + 1 - days, most).await?;
     let first = usage_days::first_day(reader.conn(), grant).await?;
     let counts = tokens::count_by_role(reader.conn(), grant).await?;
@@ -149,7 +149,7 @@ pub async fn of_role(app: &Arc<App>, grant: &Grant, role: Uuid, days: i64) -> Re
 /// What a token has used of what it may, in the last `days` days.
 pub async fn of_token(app: &Arc<App>, grant: &Grant, token: Uuid, days: i64) -> Result<GrantedUsed> {
     let today = day(app.now());
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let token = tokens::find(reader.conn(), grant, token, app.now()).await?;
     let used = usage_days::used_by_token(reader.conn(), grant, token.id, today + 1 - days).await?;
     let first = usage_days::first_day(reader.conn(), grant).await?;

@@ -199,25 +199,25 @@ impl Secret {
 
 /// Those of these tokens that live, or those that were taken back, in any order.
 pub async fn these(app: &Arc<App>, grant: &Grant, ids: &[Uuid], taken_back: bool) -> Result<Vec<Token>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     tokens::these(reader.conn(), grant, ids, taken_back).await
 }
 
 /// Those of these tokens that are alive.
 pub async fn living(app: &Arc<App>, grant: &Grant, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     Ok(tokens::living(reader.conn(), grant, ids).await?.into_iter().collect())
 }
 
 /// The living tokens that somebody has made.
 pub async fn made_by(app: &Arc<App>, grant: &Grant, creator: Uuid) -> Result<Vec<Token>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     tokens::made_by(reader.conn(), grant, creator).await
 }
 
 /// The living tokens that a member is accountable for.
 pub async fn owned_by(app: &Arc<App>, grant: &Grant, owner: Uuid) -> Result<Vec<Token>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     tokens::owned_by(reader.conn(), grant, owner).await
 }
 
@@ -225,31 +225,31 @@ pub async fn owned_by(app: &Arc<App>, grant: &Grant, owner: Uuid) -> Result<Vec<
 pub async fn versions(app: &Arc<App>, grant: &Grant, of: &[Token]) -> Result<HashMap<Uuid, Vec<TokenVersion>>> {
     let own = of.iter().filter(|token| token.organization_id == grant.organization());
     let ids: Vec<Uuid> = own.map(|token| token.id).collect();
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     tokens::versions(reader.conn(), &ids, app.now()).await
 }
 
 /// How many living tokens there are.
 pub async fn count(app: &Arc<App>, grant: &Grant) -> Result<u64> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     tokens::count(reader.conn(), grant).await
 }
 
 /// The names of the tokens that have a role, also of those whose end has come.
 pub async fn with_role(app: &Arc<App>, grant: &Grant, role: Uuid) -> Result<Vec<String>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     Ok(tokens::with_role(reader.conn(), grant, role).await?.into_iter().map(|it| it.name).collect())
 }
 
 /// How many living tokens have each role.
 pub async fn count_by_role(app: &Arc<App>, grant: &Grant) -> Result<HashMap<Uuid, usize>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     Ok(counted(tokens::count_by_role(reader.conn(), grant).await?))
 }
 
 /// How many living tokens each user and token has made.
 pub async fn count_by_creator(app: &Arc<App>, grant: &Grant) -> Result<HashMap<Uuid, usize>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     Ok(counted(tokens::count_by_creator(reader.conn(), grant).await?))
 }
 
@@ -260,19 +260,19 @@ pub(super) fn counted(rows: Vec<(Uuid, i64)>) -> HashMap<Uuid, usize> {
 
 /// The living API token with this name.
 pub async fn named(app: &Arc<App>, grant: &Grant, name: &str) -> Result<Option<Uuid>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     tokens::holder(reader.conn(), grant, tokenward_core::secret::Kind::Token, name).await
 }
 
 /// One token: a living one, or one that was taken back not longer ago than 90 days.
 pub async fn find(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Token> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     tokens::find(reader.conn(), grant, id, app.now()).await
 }
 
 /// One living token.
 pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Token> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     tokens::get(reader.conn(), grant, id).await
 }
 
@@ -547,7 +547,7 @@ pub async fn rotate(
 
 /// Is the newest secret of a token the one that the caller made? Then somebody has rotated it to that already.
 pub async fn has_newest(app: &Arc<App>, grant: &Grant, id: Uuid, registration: &Registration) -> Result<bool> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     for digest in digests(app, &registration.inner) {
         if tokens::has_newest(reader.conn(), grant, id, digest).await? {
             return Ok(true);

@@ -15,6 +15,6 @@ pub async fn of(app: &Arc<App>, grant: &Grant, tokens: &[Token]) -> Result<HashM
     // A token of another organization is never in a list that was made with this grant; this holds it.
     let own = tokens.iter().filter(|token| token.organization_id == grant.organization());
     let ids: Vec<Uuid> = own.map(|token| token.id).collect();
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     app.verifier.usage(&mut reader, &ids).await
 }

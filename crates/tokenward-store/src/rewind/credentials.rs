@@ -1,6 +1,8 @@
 //! What people sign in with, and what an organization asks of that: what was spent, removed or tightened is so again.
 
-use tokenward_core::event::{Event, Kind};
+use std::collections::BTreeMap;
+
+use tokenward_core::event::{Event, Kind, UserSnapshot};
 use tokenward_core::sign_in::{SignInPolicy, SignInRule};
 use tokenward_core::time::Micros;
 use tokenward_core::{Result, Uuid};
@@ -52,11 +54,57 @@ pub(super) async fn second_factor(
     Ok(())
 }
 
-/// Unlinks the identities of an account that are none of these.
-pub(super) async fn identities(tx: &mut Tx, account: Uuid, living: &[Uuid], events: &mut Vec<Event>) -> Result<()> {
-    for identity in kept::of_account(tx.conn(), account).await?.into_iter().filter(|it| !living.contains(&it.id)) {
-        kept::delete(tx, account, identity.id).await?;
-        events.push(Event::new(Kind::IdentityRemoved, None, identity.id, identity.subject).related(account));
+/// Lets the password of an account count no more where it had another one since: whoever knows the earlier one would be in. The other
+/// one is lost, so that its person chooses one by a link, as if it were forgotten. Where it had none since, it has none.
+pub(super) async fn password(tx: &mut Tx, account: Uuid, mark: &str, events: &mut Vec<Event>) -> Result<()> {
+    let Some(held) = accounts::password_mark(tx.conn(), account).await? else { return Ok(()) };
+    let none = accounts::mark_of(None);
+    if held == mark || held == none || held == accounts::mark_of(Some(accounts::FITS_NOTHING)) {
+        return Ok(());
+    }
+    let Some(person) = accounts::get(tx.conn(), account).await? else { return Ok(()) };
+    let now = tx.now();
+    // The links that work still stay: they are the way to another one.
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE account SET password_hash = $2, updated_at = $3 WHERE id = $1")
+            .bind(account)
+            .bind((mark != none).then_some(accounts::FITS_NOTHING))
+            .bind(now.0)
+    )?;
+    let email_proven = person.email_proven_at.is_some();
+    let told = UserSnapshot { email: person.email.clone(), name: person.name, password_changed: true, email_proven };
+    events.push(Event::new(Kind::UserUpdated, None, account, person.email).after(told));
+    Ok(())
+}
+
+/// Unlinks the identities of an account that are none of these, and moves those that had another issuer since to that one; where one
+/// of the same subject is there already, it is unlinked.
+pub(super) async fn identities(
+    tx: &mut Tx,
+    account: Uuid,
+    living: &[Uuid],
+    issuers: &BTreeMap<Uuid, String>,
+    events: &mut Vec<Event>,
+) -> Result<()> {
+    for identity in kept::of_account(tx.conn(), account).await? {
+        let since = issuers.get(&identity.id).filter(|issuer| **issuer != identity.issuer);
+        let moves = match since {
+            Some(issuer) => kept::find(tx.conn(), issuer, &identity.subject).await?.is_none().then_some(issuer),
+            None if living.contains(&identity.id) => continue,
+            None => None,
+        };
+        let kind = match moves {
+            Some(issuer) => {
+                kept::move_to(tx, identity.id, issuer).await?;
+                Kind::IdentityMoved
+            }
+            None => {
+                kept::delete(tx, account, identity.id).await?;
+                Kind::IdentityRemoved
+            }
+        };
+        events.push(Event::new(kind, None, identity.id, identity.subject).related(account));
     }
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! Machines that wait to be signed in, and what a session hands over.
 
+use tokenward_core::caller::Caller;
+use tokenward_core::decision::{Credential, Subject};
+use tokenward_core::event::By;
 use tokenward_core::method::{Method, Methods};
 use tokenward_core::provider_proofs::ProviderProofs;
 use tokenward_core::secret::Digest;
 use tokenward_core::time::{HOUR, MINUTE, SECOND};
+use tokenward_core::token::State;
 use tokenward_core::{Time, Uuid};
 use tokenward_store::device_sign_ins::{self, Approval, NewDeviceSignIn};
 use tokenward_store::provider_sessions::{self, ProviderSession};
@@ -15,6 +19,7 @@ use crate::world::{World, end, unique};
 on_both_engines![
     a_machine_that_was_approved_is_taken_once,
     a_machine_that_was_refused_or_has_ended_is_not,
+    whoever_decides_about_a_machine_is_asked_inside,
     those_that_wait_are_counted_and_forgotten,
     short_codes_that_are_none_are_counted_by_account,
     a_proof_gives_a_session_another_text,
@@ -137,6 +142,51 @@ async fn a_machine_that_was_refused_or_has_ended_is_not(world: World) {
     assert!(!write(&world, async |tx| device_sign_ins::decide(tx, late, Some(&approval)).await.unwrap()).await);
     let mut tx = world.begin().await;
     assert!(device_sign_ins::take(&mut tx, approved).await.unwrap().is_none());
+}
+
+/// A transaction in which something is decided stands on the session as it is there.
+async fn whoever_decides_about_a_machine_is_asked_inside(world: World) {
+    world.pepper(1).await;
+    let ada = world.account("ada@acme.example").await;
+    let id = session(&world, ada).await;
+    let credential = Credential {
+        id,
+        subject: Subject::User(ada),
+        state: State::Active,
+        not_before: None,
+        expires_at: None,
+        replaced: false,
+        brownout: None,
+    };
+    let person = Caller::user(credential, By::operator()).person().unwrap();
+    let now = world.now();
+    let asked = async || write(&world, async |tx| tx.ask(&person).await.unwrap().1).await;
+    assert_eq!(asked().await, None, "it does not say when it was proved");
+    let mut tx = world.begin().await;
+    let renewed = Renewed {
+        digest: Digest(unique()),
+        pepper_version: 1,
+        methods: &Methods::of([Method::Password]),
+        auth_time: now,
+        provider_proofs: &ProviderProofs::default(),
+        absent_claim: None,
+        expires_at: now.plus(HOUR),
+    };
+    assert!(sessions::prove(&mut tx, ada, id, &renewed, now).await.unwrap());
+    end(tx).await.unwrap();
+    assert_eq!(asked().await, Some(now));
+    let mut tx = world.begin().await;
+    assert!(sessions::delete(&mut tx, ada, id).await.unwrap());
+    end(tx).await.unwrap();
+    let mut tx = world.store.begin_unlogged().await.unwrap();
+    tx.ask(&person).await.unwrap_err();
+    drop(tx);
+    let again = session(&world, ada).await;
+    world.clock.pass(HOUR);
+    let late = Credential { id: again, ..credential };
+    let late = Caller::user(late, By::operator()).person().unwrap();
+    let mut tx = world.store.begin_unlogged().await.unwrap();
+    tx.ask(&late).await.unwrap_err();
 }
 
 async fn those_that_wait_are_counted_and_forgotten(world: World) {

@@ -38,6 +38,10 @@ pub const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 /// A change of many rows takes a while; what takes longer than this has been lost.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is taken of an answer: more than the longest list that a server has.
+const LARGEST_ANSWER: usize = 1 << 30;
+/// The same of a refusal, which is a few sentences.
+const LARGEST_REFUSAL: usize = 4 << 20;
 
 /// Where the credential came from: what to say when it is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -209,7 +213,7 @@ impl Client {
         let is_text = answer.headers().get(CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(kind.as_bytes()));
         if !answer.status().is_success() || !is_text {
             let (status, headers) = (answer.status(), answer.headers().clone());
-            let body = answer.bytes().await.map_err(|cause| self.unreachable(&cause))?;
+            let body = self.whole(answer).await?;
             return Err(match serde_json::from_slice::<ErrorBody>(&body) {
                 Ok(body) if !status.is_success() => refused(status, &headers, body, self.source),
                 _ => self.no_tokenward(status),
@@ -360,7 +364,7 @@ impl Client {
         let answer = self.request(Method::POST, path).form(form).send().await;
         let answer = answer.map_err(|cause| self.unreachable(&cause))?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = answer.bytes().await.map_err(|cause| self.unreachable(&cause))?;
+        let body = self.whole(answer).await?;
         if status.is_success() {
             return serde_json::from_slice(&body).map(Ok).map_err(|cause| self.not_understood(&cause));
         }
@@ -376,7 +380,7 @@ impl Client {
         let answer = request.send().await.map_err(|cause| self.unreachable(&cause))?;
         let took = begun.elapsed();
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = answer.bytes().await.map_err(|cause| self.unreachable(&cause))?;
+        let body = self.whole(answer).await?;
         if status.is_success() {
             // An answer without a body is read as null.
             let body = if body.is_empty() { &b"null"[..] } else { &body };
@@ -395,6 +399,20 @@ impl Client {
             Ok(body) => Err(refused(status, &headers, body, self.source)),
             Err(_) => Err(self.no_tokenward(status)),
         }
+    }
+
+    /// The body of an answer, of a server that may be another one than was meant.
+    async fn whole(&self, mut answer: reqwest::Response) -> Result<Vec<u8>> {
+        let most = if answer.status().is_success() { LARGEST_ANSWER } else { LARGEST_REFUSAL };
+        let mut body = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(|cause| self.unreachable(&cause))? {
+            if body.len() + part.len() > most {
+                let text = format!("{} answers more than {} MiB, which is not taken.", self.base, most >> 20);
+                return Err(Failure::error(text).hint("Is the address right? Ask for less: lists come by pages, too."));
+            }
+            body.extend_from_slice(&part);
+        }
+        Ok(body)
     }
 
     fn unreachable(&self, cause: &reqwest::Error) -> Failure {

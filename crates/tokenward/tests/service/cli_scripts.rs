@@ -1,10 +1,13 @@
 //! The command line for scripts: fields, expressions, ids alone, what a shell is offered, and following the log.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
 use crate::cli::{Done, OWNER, World};
+use crate::process::run_with;
 
 fn ok(done: Done) -> Done {
     assert_eq!(done.code, 0, "{}{}", done.out, done.err);
@@ -171,4 +174,25 @@ fn the_log_is_followed_in_its_order_until_a_moment() {
     assert_eq!(world.json(&["event", "list", "--until", "2020-01-01"])["events"], json!([]));
     let of_now = world.json(&["event", "list", "--until", "2100-01-01"]);
     assert!(of_now["events"].as_array().unwrap().len() >= 2);
+}
+
+/// A server that is another one than was meant does not fill the memory of who asks it.
+#[test]
+fn a_refusal_without_an_end_is_not_taken() {
+    const PARTS: usize = 4_096;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 4_096];
+        assert!(stream.read(&mut head).unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 1099511627776\r\n\r\n").unwrap();
+        // Until nobody takes it any more.
+        let part = vec![b'x'; 65_536];
+        (0..PARTS).take_while(|_| stream.write_all(&part).is_ok()).count()
+    });
+    let said = run_with(&["whoami", "--url", &url], &[("TOKENWARD_TOKEN", "t")]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("answers more than 4 MiB"), "{said:?}");
+    assert!(answering.join().unwrap() < PARTS);
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokenward_core::Code;
 use tokenward_core::directory::Resource;
 use tokenward_core::event::Origin;
@@ -11,6 +12,8 @@ use tokenward_core::permission::Management;
 use tokenward_core::reason::Reason;
 use tokenward_core::right::Operator;
 use tokenward_core::time::HOUR;
+use tokenward_server::config::Config;
+use tokenward_server::limits::READS;
 use tokenward_server::service::projects;
 use tokenward_server::service::set_up::sign_in_link;
 use tokenward_verify::Presenter;
@@ -543,4 +546,67 @@ async fn a_long_list_ends_where_it_is_when_the_token_that_reads_it_is_deleted() 
     assert_eq!(listed["results"].as_array().unwrap().len(), MANY + 1);
     let part = list(true).await.expect_err("it is broken off, so that nobody takes it for whole");
     assert!(part.len() < whole.len() && serde_json::from_slice::<Value>(&part).is_err());
+}
+
+/// A repetition waits for the answer of the first request, which is there only after the token was deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waited_for_a_kept_answer_is_asked_again_on_postgres() {
+    let database = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let config = Config { database: database.clone(), ..crate::support::config(directory.path()) };
+    let (server, acme) = Server::with_owner_and(directory, config).await;
+    let (id, admin) = server.new_token(&acme, json!({ "name": "admin", "role_id": null })).await;
+    let body = json!({ "name": "once", "role_id": server.role(&acme, "viewer").await });
+    let path = acme.path("apiToken");
+    let create = || server.call_with(Method::POST, &path, &admin, Some(body.clone()), &[("idempotency-key", "k")]);
+    create().await.expect(201);
+    let mut rows = PgConnection::connect(&database).await.unwrap();
+    rows.execute("CREATE TEMP TABLE kept AS SELECT scope, answer FROM idempotency").await.unwrap();
+    rows.execute("UPDATE idempotency SET answer = NULL").await.unwrap();
+    let meanwhile = async {
+        // Long enough for the repetition to wait. Were it not, the test would pass for another reason, never fail.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        server.delete(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.expect(204);
+        let back = "UPDATE idempotency i SET answer = kept.answer FROM kept WHERE i.scope = kept.scope";
+        rows.execute(back).await.unwrap();
+    };
+    let (repeated, ()) = tokio::join!(create(), meanwhile);
+    assert_eq!(repeated.status, 401, "{}", repeated.text);
+    assert!(!repeated.text.contains("twd_"), "{}", repeated.text);
+}
+
+/// The first of two reads has the only turn of the organization and is held up in the database; the second waits in line behind it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waited_in_line_to_read_is_asked_again_on_postgres() {
+    let database = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = Config { database: database.clone(), ..crate::support::config(directory.path()) };
+    config.limits.set(&READS, 1);
+    let (server, acme) = Server::with_owner_and(directory, config).await;
+    let (_, session) = server.member(&acme, "reader@acme.example", "admin").await;
+    let path = acme.path("cluster");
+    server.get(&path, &session).await.expect(200);
+    let mut lock = PgConnection::connect(&database).await.unwrap();
+    lock.execute("BEGIN").await.unwrap();
+    lock.execute("LOCK TABLE cluster IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let meanwhile = async {
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'cluster'::regclass";
+        for _ in 0..500 {
+            if sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut lock).await.unwrap() > 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let release = async {
+            // Long enough for the second to be in line. Were it not, the test would pass for another reason, never fail.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            server.delete("/session", &session).await.expect(204);
+            lock.execute("COMMIT").await.unwrap();
+        };
+        let (second, ()) = tokio::join!(server.get(&path, &session), release);
+        second
+    };
+    let (first, second) = tokio::join!(server.get(&path, &acme.owner), meanwhile);
+    first.expect(200);
+    assert_eq!(second.status, 401, "{}", second.text);
 }

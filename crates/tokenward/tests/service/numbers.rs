@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_server::limits::{
     APIS, CLUSTERS, CUSTOM_ROLES, ENVIRONMENTS, IDEMPOTENCY_KEYS, INVITATIONS, Limit, MEMBERS, ORGANIZATIONS, PROJECTS,
-    SESSIONS, TOKENS, VARIABLES, VARIABLES_BYTES,
+    SESSIONS, TOKENS, VARIABLES, VARIABLES_BYTES, VARIABLES_TOLD_BYTES,
 };
 
 use crate::support::{Answer, OWNER, Organization, PASSWORD, Server, config};
@@ -212,6 +212,30 @@ async fn an_organization_keeps_so_many_answers() {
     refused(&create("c", "c").await, &IDEMPOTENCY_KEYS, 2);
     assert_eq!(create("a", "a").await.header("idempotency-replayed"), Some("true"), "what is kept is answered");
     server.post(&acme.path("project"), &acme.owner, json!({ "name": "c" })).await.expect(200);
+}
+
+/// A value that a thousand aliases stand for would be told a thousand times.
+#[tokio::test]
+async fn what_aliases_stand_for_counts_in_an_answer() {
+    let (server, acme) = server(&[(&VARIABLES_TOLD_BYTES, 300)]).await;
+    let project = server.post(&acme.path("project"), &acme.owner, json!({ "name": "p" })).await.str("id");
+    let path = format!("/project/{project}/environmentVariable");
+    let value = json!({ "key": "LONG", "value": "x".repeat(100) });
+    let long = server.post(&path, &acme.owner, value).await.str("id");
+    let lists = [path.clone(), format!("/variable?parent_id={project}&scope=PROJECT")];
+    for key in ["A", "B"] {
+        for list in &lists {
+            server.get(list, &acme.owner).await.expect(200);
+        }
+        server.post(&format!("{path}/{long}/alias"), &acme.owner, json!({ "key": key })).await.expect(201);
+    }
+    for list in &lists {
+        let answer = server.get(list, &acme.owner).await;
+        assert_eq!(answer.outcome(), (400, "invalid_request".to_owned()), "{}", answer.text);
+        assert!(answer.str("detail").contains("`variables_told_bytes` (300 bytes)"), "{}", answer.text);
+        let sign = if list.contains('?') { '&' } else { '?' };
+        server.get(&format!("{list}{sign}limit=2"), &acme.owner).await.expect(200);
+    }
 }
 
 #[tokio::test]

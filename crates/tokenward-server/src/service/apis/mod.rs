@@ -62,13 +62,13 @@ pub struct Said {
 
 /// The APIs of the organization, by name.
 pub async fn list(app: &Arc<App>, grant: &Grant) -> Result<Vec<Api>> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     apis::list(reader.conn(), grant).await
 }
 
 /// One API with its routes.
 pub async fn get(app: &Arc<App>, grant: &Grant, name: &str) -> Result<ApiWithRoutes> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     let api = apis::find(reader.conn(), grant, name).await?.ok_or_else(|| Error::not_found("API"))?;
     let content = apis::content(reader.conn(), grant, api.id).await?;
     drop(reader);

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::super::handed::{Handed, over};
 use super::super::links::link_digest;
 use super::super::sessions::{self, Begun, Proof};
-use super::super::{App, Written};
+use super::super::{App, Written, proof};
 use super::Terms;
 use crate::limits::{
     DEVICE_GUESSES, DEVICE_POLL, DEVICE_SIGN_IN_TIME, DEVICE_SIGN_INS, DEVICE_SIGN_INS_PER_ADDRESS, HOST_NAME,
@@ -221,21 +221,25 @@ pub async fn approve(app: &Arc<App>, caller: &Caller, typed: &str, terms: Terms)
         organization: terms.organization,
         life: terms.life(),
     };
-    // Right before, by the rows: a session that has ended approves nothing.
-    app.store.stands(&caller.person()?).await?;
-    decide(app, &found, Some(&approval)).await?;
+    decide(app, caller, &found, Some(&approval)).await?;
     Ok(found)
 }
 
 /// Refuses it: it is told so.
 pub async fn refuse(app: &Arc<App>, caller: &Caller, typed: &str) -> Result<DeviceSignIn> {
     let found = find(app, caller, typed).await?;
-    decide(app, &found, None).await?;
+    decide(app, caller, &found, None).await?;
     Ok(found)
 }
 
-async fn decide(app: &Arc<App>, found: &DeviceSignIn, approval: Option<&Approval>) -> Result<()> {
+async fn decide(app: &Arc<App>, caller: &Caller, found: &DeviceSignIn, approval: Option<&Approval>) -> Result<()> {
+    let (person, within) = (caller.person()?, proof::lifetime(app));
     let mut tx = app.store.begin_unlogged().await?;
+    // Inside, by the rows: a session that has ended decides nothing, and one whose proof is over or was outgrown approves nothing.
+    let (now, proven_at) = tx.ask(&person).await?;
+    if approval.is_some() && !proven_at.is_some_and(|at| now.0.saturating_sub(at.0) < within) {
+        return Err(Error::proof_required(within));
+    }
     let decided = device_sign_ins::decide(&mut tx, found.id, approval).await?;
     tx.commit().await?;
     if decided { Ok(()) } else { Err(Error::conflict("That code is over, or somebody has decided about it already.")) }
