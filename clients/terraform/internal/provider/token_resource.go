@@ -203,8 +203,8 @@ func (r *tokenResource) warnOfRotation(ctx context.Context, state, plan tokenMod
 		token, err := r.of.Token(ctx, state.ID.ValueString())
 		told.now, told.read, told.usedAt, told.usedBy = r.of.Now(), err == nil, token.LastUsedAt, token.LastUsedAgent
 	}
-	end, _ := plan.end(told.now)
-	if text, given := end.(string); given {
+	if end, given := plan.end(told.now); given {
+		text, _ := end.(string)
 		if at, err := time.Parse(time.RFC3339, text); err == nil {
 			told.ends = &at
 		}
