@@ -54,8 +54,13 @@ type Config struct {
 	URL, Token, CACertificate, Agent string
 }
 
-// ErrAuthority is of a setting that holds no certificate.
-var ErrAuthority = errors.New("`ca_certificate` holds no PEM certificate: `file(\"authority.pem\")` reads one")
+// What is wrong with a setting that is no address.
+var (
+	// ErrAuthority is of one that holds no certificate.
+	ErrAuthority = errors.New("`ca_certificate` holds no PEM certificate: `file(\"authority.pem\")` reads one")
+	// ErrToken is of one that no header carries. It does not say what it was.
+	ErrToken = errors.New("it holds a space, a line break, or another character that no token has: was a line break read from a file with it? `trimspace(...)` takes it away")
+)
 
 // New makes a client; it asks nobody yet.
 func New(config Config) (*Client, error) {
@@ -69,6 +74,8 @@ func New(config Config) (*Client, error) {
 		return nil, errors.New("it must hold no user name and no password")
 	case strings.ContainsAny(config.URL, "?#"):
 		return nil, errors.New("it must hold no query and no fragment")
+	case strings.ContainsFunc(config.Token, func(it rune) bool { return it <= ' ' || it > '~' }):
+		return nil, ErrToken
 	}
 	usual, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
@@ -340,13 +347,23 @@ func innermost(err error) error {
 	return err
 }
 
-// What was written is what later reads must know of, whichever node answers them.
+// What was written is what later reads must know of, whichever node answers them. Answers of writes at once come in any order: the
+// last position counts.
 func (c *Client) note(position string) {
-	if position != "" {
-		c.mutex.Lock()
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if position != "" && !before(position, c.position) {
 		c.position = position
-		c.mutex.Unlock()
 	}
+}
+
+// before says whether a position stands before another one in the same log.
+func before(one, other string) bool {
+	log, number, _ := strings.Cut(one, "/")
+	otherLog, otherNumber, _ := strings.Cut(other, "/")
+	at, unread := strconv.ParseUint(number, 10, 64)
+	otherAt, otherUnread := strconv.ParseUint(otherNumber, 10, 64)
+	return log == otherLog && unread == nil && otherUnread == nil && at < otherAt
 }
 
 func (c *Client) known() string {

@@ -97,6 +97,16 @@ func (p people) address(id string) (string, bool) {
 
 type people struct{ members, invited []Member }
 
+// KnownTokens are those that have not been deleted, as they were since this run last wrote something.
+func (o *Of) KnownTokens(ctx context.Context) ([]Token, error) {
+	return remembered(o, "tokens", func() ([]Token, error) { return o.Tokens(ctx) })
+}
+
+// KnownPolicyTokens are those that have not ended, as they were since this run last wrote something.
+func (o *Of) KnownPolicyTokens(ctx context.Context) ([]PolicyToken, error) {
+	return remembered(o, "policy tokens", func() ([]PolicyToken, error) { return o.PolicyTokens(ctx) })
+}
+
 // KnownMembers are the members, and who was invited, as they were since this run last wrote something.
 func (o *Of) KnownMembers(ctx context.Context) (members, invited []Member, err error) {
 	all, err := remembered(o, "members", func() (people, error) {

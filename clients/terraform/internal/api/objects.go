@@ -25,7 +25,9 @@ type Organization struct {
 	LogoURL     string   `json:"logo_url"`
 	IconURL     string   `json:"icon_url"`
 	AdminEmails []string `json:"admin_emails"`
-	ETag        string   `json:"-"`
+	// ForbidsDevice is true where sessions are refused that were given to another machine by a code.
+	ForbidsDevice bool   `json:"forbids_device"`
+	ETag          string `json:"-"`
 }
 
 // Of is an organization whose objects are managed.
@@ -587,6 +589,10 @@ func written[T any](ctx context.Context, client *Client, it call) (T, error) {
 	case *API:
 		it.ETag = etag
 	case *PolicyToken:
+		it.ETag = etag
+	case *TokenPolicy:
+		it.ETag = etag
+	case *EventRetention:
 		it.ETag = etag
 	}
 	return object, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
+	"github.com/hashicorp/terraform-plugin-testing/terraform"
 
 	"github.com/tokenward/tokenward/clients/terraform/internal/api"
 )
@@ -116,6 +117,16 @@ func TestTheOrganizationIsTakenOverAndForgotten(t *testing.T) {
 	}
 	steps = append(steps,
 		resource.TestStep{Config: config("admin_emails = [\"boss@acme.example\"]"), Check: resource.TestCheckResourceAttr("tokenward_organization.it", "admin_emails.#", "1")},
+		resource.TestStep{PreConfig: func() {
+			_, err := of.Edit(ctx, "", api.Fields{"name": "Acme", "admin_emails": []string{"hand@acme.example"}})
+			must(t, err)
+		}, Config: config("admin_emails = [\"boss@acme.example\"]"), Check: func(*terraform.State) error {
+			now, err := of.Itself(ctx)
+			if err != nil || len(now.AdminEmails) != 1 || now.AdminEmails[0] != "boss@acme.example" {
+				return fmt.Errorf("the server has %v, %v", now.AdminEmails, err)
+			}
+			return nil
+		}},
 		resource.TestStep{Config: config(""), ResourceName: "tokenward_organization.it", ImportState: true, ImportStateId: "Acme", ImportStateVerify: true},
 		resource.TestStep{Config: config(""), ResourceName: "tokenward_organization.it", ImportState: true, ImportStateId: "Other", ExpectError: regexp.MustCompile("manages\\s+the\\s+organization")})
 	run(t, steps...)

@@ -138,7 +138,7 @@ func (r *clusterResource) ImportState(ctx context.Context, request resource.Impo
 }
 
 func findCluster(ctx context.Context, of *api.Of, wanted string) (api.Cluster, error) {
-	all, err := of.Clusters(ctx)
+	all, err := of.KnownClusters(ctx)
 	if err != nil {
 		return api.Cluster{}, err
 	}

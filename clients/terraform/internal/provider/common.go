@@ -42,24 +42,45 @@ func configured(data any, of **api.Of, diagnostics *diag.Diagnostics) {
 // The attributes of a request by their names here, where those differ.
 var attributes = map[string]string{"role_id": "role", "keep": "overlap", "sha256": "digest", "cluster": "cluster_id", "owner_id": "owner", "successor_id": "successor", "opa_policy": "policy", "routes": "document"}
 
+// The field that is refused by an error that names none.
+var fieldOf = map[string]string{"name_taken": "name", "digest_used": "sha256"}
+
 // tell says what a server said: its own words, the missing permission, and at which attribute.
 func tell(diagnostics *diag.Diagnostics, summary string, err error) {
+	tellAt(diagnostics, summary, err, attributeOf)
+}
+
+// attributeOf is the attribute that a field of a request comes from.
+func attributeOf(field string) path.Path {
+	name, _, _ := strings.Cut(field, "[")
+	name, _, _ = strings.Cut(name, ".")
+	if known, ok := attributes[name]; ok {
+		name = known
+	}
+	return path.Root(name)
+}
+
+// tellAt is tell where the attributes of fields are others.
+func tellAt(diagnostics *diag.Diagnostics, summary string, err error, at func(field string) path.Path) {
 	if api.Changed(err) {
 		diagnostics.AddError(summary, "It was changed meanwhile, by somebody else, and nothing was overwritten. Plan again: that shows what is different now.")
 		return
 	}
 	var ours *api.Error
-	if !errors.As(err, &ours) || len(ours.Faults) == 0 {
+	if !errors.As(err, &ours) {
 		diagnostics.AddError(summary, err.Error())
 		return
 	}
-	for _, fault := range ours.Faults {
-		name, _, _ := strings.Cut(fault.Field, "[")
-		name, _, _ = strings.Cut(name, ".")
-		if known, ok := attributes[name]; ok {
-			name = known
+	if len(ours.Faults) == 0 {
+		if field, known := fieldOf[ours.Code]; known {
+			diagnostics.AddAttributeError(at(field), summary, err.Error())
+		} else {
+			diagnostics.AddError(summary, err.Error())
 		}
-		diagnostics.AddAttributeError(path.Root(name), summary, "`"+fault.Field+"` "+fault.Problem+".")
+		return
+	}
+	for _, fault := range ours.Faults {
+		diagnostics.AddAttributeError(at(fault.Field), summary, "`"+fault.Field+"` "+fault.Problem+".")
 	}
 }
 
@@ -201,17 +222,20 @@ func moment(before types.String, now *time.Time) types.String {
 	})
 }
 
-// roleID finds a role by name or id.
+// roleID finds a role by name or id. One that is not among those that the run has read may have been made since.
 func roleID(ctx context.Context, of *api.Of, wanted string) (api.Role, error) {
-	roles, err := of.Roles(ctx)
-	if err != nil {
-		return api.Role{}, err
-	}
 	var names []string
-	for _, it := range roles {
-		names = append(names, it.Name)
-		if it.ID == wanted || strings.EqualFold(it.Name, wanted) {
-			return it, nil
+	for _, read := range []func(context.Context) ([]api.Role, error){of.KnownRoles, of.Roles} {
+		roles, err := read(ctx)
+		if err != nil {
+			return api.Role{}, err
+		}
+		names = nil
+		for _, it := range roles {
+			names = append(names, it.Name)
+			if it.ID == wanted || strings.EqualFold(it.Name, wanted) {
+				return it, nil
+			}
 		}
 	}
 	return api.Role{}, fmt.Errorf("there is no role `%s`, or this token may not see it. There are: %s", wanted, strings.Join(names, ", "))

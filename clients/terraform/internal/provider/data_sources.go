@@ -113,7 +113,7 @@ func newTokenData() datasource.DataSource {
 		if err != nil {
 			return err
 		}
-		all, err := of.Tokens(ctx)
+		all, err := of.KnownTokens(ctx)
 		if err != nil {
 			return err
 		}
@@ -158,7 +158,7 @@ func newRolesData() datasource.DataSource {
 		MarkdownDescription: "All roles that this token sees.",
 		Attributes:          map[string]schema.Attribute{"ids": schema.MapAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "Their ids by their names."}},
 	}, read: func(ctx context.Context, of *api.Of, m *rolesDataModel) error {
-		roles, err := of.Roles(ctx)
+		roles, err := of.KnownRoles(ctx)
 		m.IDs = map[string]types.String{}
 		for _, it := range roles {
 			m.IDs[it.Name] = types.StringValue(it.ID)
@@ -248,7 +248,7 @@ func newMemberData() datasource.DataSource {
 		if m.Email.IsNull() == m.UserID.IsNull() {
 			return fmt.Errorf("say the `email` or the `user_id`")
 		}
-		members, _, err := of.Members(ctx)
+		members, _, err := of.KnownMembers(ctx)
 		if err != nil {
 			return err
 		}

@@ -112,12 +112,19 @@ func describeAttributes(page *strings.Builder, level string, all []*tfprotov6.Sc
 				page.WriteString(" " + it.Description)
 			}
 			page.WriteString("\n")
-			if it.NestedType != nil {
-				for _, inner := range it.NestedType.Attributes {
-					fmt.Fprintf(page, "    - `%s` %s\n", inner.Name, inner.Description)
-				}
-			}
+			describeNested(page, "    ", it)
 		}
+	}
+}
+
+// describeNested lists the attributes of one, and of those in it.
+func describeNested(page *strings.Builder, indent string, of *tfprotov6.SchemaAttribute) {
+	if of.NestedType == nil {
+		return
+	}
+	for _, inner := range of.NestedType.Attributes {
+		fmt.Fprintf(page, "%s- `%s` %s\n", indent, inner.Name, inner.Description)
+		describeNested(page, indent+"    ", inner)
 	}
 }
 

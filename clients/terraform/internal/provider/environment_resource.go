@@ -159,7 +159,7 @@ func findEnvironment(ctx context.Context, of *api.Of, project, name string) (api
 	if err != nil {
 		return api.Environment{}, err
 	}
-	all, err := of.Environments(ctx, in.ID)
+	all, err := of.KnownEnvironments(ctx, in.ID)
 	if err != nil {
 		return api.Environment{}, err
 	}

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -10,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/identityschema"
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/tokenward/tokenward/clients/terraform/internal/api"
 )
@@ -89,7 +91,32 @@ func (r *identified) Update(ctx context.Context, request resource.UpdateRequest,
 		return
 	}
 	r.Resource.Update(ctx, request, response)
+	if !response.Diagnostics.HasError() {
+		response.Diagnostics.Append(asPlanned(request.Plan, &response.State)...)
+	}
 	r.note(ctx, response.Identity, &response.Diagnostics, response.State)
+}
+
+// asPlanned keeps what the plan has shown in a state that an apply leaves. Where somebody has changed another attribute between the two,
+// a core takes that for a fault of the provider; the next plan shows it, and what to do about it.
+func asPlanned(plan tfsdk.Plan, state *tfsdk.State) diag.Diagnostics {
+	var wanted, left map[string]tftypes.Value
+	err := plan.Raw.As(&wanted)
+	if err == nil {
+		err = state.Raw.As(&left)
+	}
+	if err != nil {
+		return diag.Diagnostics{diag.NewErrorDiagnostic("The state cannot be read", err.Error())}
+	}
+	// What is read may be the state's own.
+	left = maps.Clone(left)
+	for name, value := range wanted {
+		if value.IsFullyKnown() {
+			left[name] = value
+		}
+	}
+	state.Raw = tftypes.NewValue(state.Raw.Type(), left)
+	return nil
 }
 
 func (r *identified) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {

@@ -209,6 +209,67 @@ resource "tokenward_token" "it" {
 	s.healthy()
 }
 
+// However many data sources ask: of each kind there is one list.
+func TestDataSourcesListEachKindOnce(t *testing.T) {
+	s := newServer(t)
+	way := counting(t, s.world)
+	c := newCore(t, s.world, `
+resource "tokenward_project" "it" {
+  count = 3
+  name  = "listed-${count.index}"
+}
+resource "tokenward_cluster" "it" {
+  count          = 3
+  name           = "listed-${count.index}"
+  region         = "eu-west-3"
+  cloud_provider = "AWS"
+}
+resource "tokenward_token" "it" {
+  count    = 3
+  name     = "listed-${count.index}"
+  role     = "viewer"
+  generate = true
+}
+data "tokenward_project" "it" {
+  count = 12
+  name  = tokenward_project.it[count.index % 3].name
+}
+data "tokenward_cluster" "it" {
+  count = 12
+  name  = tokenward_cluster.it[count.index % 3].name
+}
+data "tokenward_token" "it" {
+  count = 12
+  name  = tokenward_token.it[count.index % 3].name
+}
+data "tokenward_role" "it" {
+  count = 12
+  name  = "viewer"
+}
+data "tokenward_member" "it" {
+  count = 12
+  email = "owner@acme.example"
+}
+`)
+	c.env = append(c.env, "TOKENWARD_URL="+way.URL)
+	c.run("apply", "-auto-approve", "-input=false")
+	way.take()
+	c.run("plan", "-detailed-exitcode", "-input=false")
+	times, lists := map[string]int{}, 0
+	for _, asked := range way.take() {
+		if times[asked]++; times[asked] > 1 {
+			t.Errorf("asked again: %s", asked)
+		}
+		if strings.HasSuffix(asked, "/apiToken?state=kept") {
+			lists++
+		}
+	}
+	if lists != 1 {
+		t.Errorf("the tokens were listed %d times: %v", lists, times)
+	}
+	s.healthy()
+}
+
 // A life counts from the apply that says it, changes it, or rotates; also where nothing was said of an end before.
 func TestALifeCountsFromTheApplyThatSaysIt(t *testing.T) {
 	it := theWorld(t)
@@ -236,6 +297,14 @@ func TestALifeCountsFromTheApplyThatSaysIt(t *testing.T) {
 		resource.TestStep{Config: config("expires_in = \"24h\""), Check: ends(24 * time.Hour)},
 		resource.TestStep{PreConfig: rest, Config: config("expires_in = \"24h\"\nrotate_triggers = { a = \"b\" }\noverlap = \"48h\""), Check: ends(24 * time.Hour)},
 		resource.TestStep{Config: config("expires_in = \"48h\"\nrotate_triggers = { a = \"b\" }"), Check: ends(48 * time.Hour)},
+		// The same length in other words is no other one.
+		resource.TestStep{PreConfig: rest, Config: config("expires_in = \"2d\"\nrotate_triggers = { a = \"b\" }"), Check: func(state *terraform.State) error {
+			now, err := of.Token(t.Context(), attribute(state, token, "id"))
+			if err != nil || now.ExpiresAt == nil || !now.ExpiresAt.Equal(last) {
+				return fmt.Errorf("it ends at %v, not at %v: %v", now.ExpiresAt, last, err)
+			}
+			return nil
+		}},
 		resource.TestStep{Config: config("expires_at = \"2099-01-01T00:00:00Z\"\nrotate_triggers = { a = \"b\" }")},
 		resource.TestStep{Config: config("expires_in = \"12h\"\nrotate_triggers = { a = \"b\" }"), Check: ends(12 * time.Hour)},
 	)

@@ -2,6 +2,8 @@ package provider
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -20,7 +22,10 @@ type organizationResource struct{ managed }
 
 func newOrganizationResource() resource.Resource { return &organizationResource{} }
 
-var _ resource.ResourceWithImportState = (*organizationResource)(nil)
+var (
+	_ resource.ResourceWithImportState    = (*organizationResource)(nil)
+	_ resource.ResourceWithValidateConfig = (*organizationResource)(nil)
+)
 
 type organizationModel struct {
 	ID          types.String `tfsdk:"id"`
@@ -31,6 +36,11 @@ type organizationModel struct {
 	LogoURL     types.String `tfsdk:"logo_url"`
 	IconURL     types.String `tfsdk:"icon_url"`
 	AdminEmails types.Set    `tfsdk:"admin_emails"`
+
+	TokenPolicy    types.Object `tfsdk:"token_policy"`
+	EventRetention types.String `tfsdk:"event_retention"`
+	ForbidsDevice  types.Bool   `tfsdk:"forbids_device"`
+	SignIn         types.Object `tfsdk:"sign_in"`
 }
 
 func (r *organizationResource) Metadata(_ context.Context, _ resource.MetadataRequest, response *resource.MetadataResponse) {
@@ -56,10 +66,18 @@ func (r *organizationResource) Schema(_ context.Context, _ resource.SchemaReques
 				PlanModifiers: []planmodifier.Set{setplanmodifier.UseStateForUnknown()}},
 		},
 	}
+	maps.Copy(response.Schema.Attributes, settingsAttributes())
+}
+
+func (r *organizationResource) ValidateConfig(ctx context.Context, request resource.ValidateConfigRequest, response *resource.ValidateConfigResponse) {
+	var config organizationModel
+	if take(ctx, &response.Diagnostics, sent{request.Config, &config}) {
+		config.checkSettings(&response.Diagnostics)
+	}
 }
 
 func (m *organizationModel) read(it api.Organization) {
-	m.ID, m.Name = types.StringValue(it.ID), types.StringValue(it.Name)
+	m.ID, m.Name, m.ForbidsDevice = types.StringValue(it.ID), types.StringValue(it.Name), types.BoolValue(it.ForbidsDevice)
 	for _, pair := range m.texts() {
 		*pair.here = describe(*pair.here, pair.there(it))
 	}
@@ -93,30 +111,72 @@ func (m *organizationModel) fields(ctx context.Context, diagnostics *diag.Diagno
 			fields[pair.name] = pair.here.ValueString()
 		}
 	}
+	if !m.ForbidsDevice.IsNull() && !m.ForbidsDevice.IsUnknown() {
+		fields["forbids_device"] = m.ForbidsDevice.ValueBool()
+	}
 	if !m.AdminEmails.IsNull() && !m.AdminEmails.IsUnknown() {
 		fields["admin_emails"] = texts(ctx, m.AdminEmails, diagnostics)
 	}
 	return fields
 }
 
-// edit makes the organization what a plan says.
-func (r *organizationResource) edit(ctx context.Context, plan *organizationModel, diagnostics *diag.Diagnostics) bool {
-	it, err := r.of.Itself(ctx)
-	if err == nil {
-		it, err = r.of.Edit(ctx, it.ETag, plan.fields(ctx, diagnostics))
+// isAs says whether an organization is what an edit would make of it.
+func isAs(fields api.Fields, it api.Organization) bool {
+	is := api.Fields{"name": it.Name, "description": it.Description, "website_url": it.WebsiteURL, "repository": it.Repository,
+		"logo_url": it.LogoURL, "icon_url": it.IconURL, "forbids_device": it.ForbidsDevice}
+	for name, wanted := range fields {
+		if emails, several := wanted.([]string); several {
+			if !slices.Equal(slices.Sorted(slices.Values(emails)), slices.Sorted(slices.Values(it.AdminEmails))) {
+				return false
+			}
+		} else if wanted != is[name] {
+			return false
+		}
 	}
-	if err != nil {
-		tell(diagnostics, "The organization cannot be changed", err)
-		return false
-	}
-	plan.read(it)
 	return true
 }
 
+// edit makes the organization what a configuration says, one thing after the other. What is done is kept, whatever fails after it;
+// before is what the state had. What the configuration does not say is left alone.
+func (r *organizationResource) edit(ctx context.Context, config, plan, before organizationModel, keep func(organizationModel), diagnostics *diag.Diagnostics) {
+	fields := config.fields(ctx, diagnostics)
+	it, err := r.of.Itself(ctx)
+	if err == nil && !isAs(fields, it) {
+		it, err = r.of.Edit(ctx, it.ETag, fields)
+	}
+	if err != nil {
+		tell(diagnostics, "The organization cannot be changed", err)
+		return
+	}
+	done := plan
+	done.read(it)
+	done.TokenPolicy, done.EventRetention, done.SignIn = before.TokenPolicy, before.EventRetention, before.SignIn
+	keep(done)
+	policy, ok := r.setPolicy(ctx, config.TokenPolicy, plan.TokenPolicy, diagnostics)
+	if !ok {
+		return
+	}
+	done.TokenPolicy = policy
+	keep(done)
+	if done.EventRetention, ok = r.setRetention(ctx, config.EventRetention, plan.EventRetention, diagnostics); !ok {
+		return
+	}
+	if done.SignIn = plan.SignIn; plan.SignIn.IsUnknown() {
+		done.SignIn = r.seenSignIn(ctx, plan.SignIn, diagnostics)
+	}
+	keep(done)
+}
+
 func (r *organizationResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
-	var plan organizationModel
-	if take(ctx, &response.Diagnostics, sent{request.Plan, &plan}) && r.edit(ctx, &plan, &response.Diagnostics) {
-		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+	var plan, config organizationModel
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.Config, &config}) {
+		return
+	}
+	made := plan
+	r.edit(ctx, config, plan, plan, func(it organizationModel) { made = it }, &response.Diagnostics)
+	// What was taken over in part is taken over once more: nothing of it is lost without a state.
+	if !response.Diagnostics.HasError() {
+		response.Diagnostics.Append(response.State.Set(ctx, made)...)
 	}
 }
 
@@ -136,14 +196,19 @@ func (r *organizationResource) Read(ctx context.Context, request resource.ReadRe
 		return
 	}
 	state.read(it)
-	response.Diagnostics.Append(response.State.Set(ctx, state)...)
+	r.readSettings(ctx, &state, &response.Diagnostics)
+	if !response.Diagnostics.HasError() {
+		response.Diagnostics.Append(response.State.Set(ctx, state)...)
+	}
 }
 
 func (r *organizationResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
-	var plan organizationModel
-	if take(ctx, &response.Diagnostics, sent{request.Plan, &plan}) && r.edit(ctx, &plan, &response.Diagnostics) {
-		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+	var plan, state, config organizationModel
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.State, &state}, sent{request.Config, &config}) {
+		return
 	}
+	keep := func(it organizationModel) { response.Diagnostics.Append(response.State.Set(ctx, it)...) }
+	r.edit(ctx, config, plan, state, keep, &response.Diagnostics)
 }
 
 func (r *organizationResource) Delete(_ context.Context, _ resource.DeleteRequest, response *resource.DeleteResponse) {

@@ -84,6 +84,7 @@ func (r *policyTokenResource) ValidateConfig(ctx context.Context, request resour
 		return
 	}
 	config.secret().check(weakPolicy, &response.Diagnostics)
+	checkLength(path.Root("overlap"), config.Overlap, &response.Diagnostics)
 	if end := config.ExpiresAt; !end.IsNull() && !end.IsUnknown() {
 		if _, err := time.Parse(time.RFC3339, end.ValueString()); err != nil {
 			response.Diagnostics.AddAttributeError(path.Root("expires_at"), "This is no moment", "Write it as 2027-01-31T12:00:00Z.")
@@ -137,16 +138,18 @@ func (r *policyTokenResource) ModifyPlan(ctx context.Context, request resource.M
 }
 
 func (r *policyTokenResource) warnOfRotation(ctx context.Context, state, plan policyTokenModel, why string, diagnostics *diag.Diagnostics) {
-	var newest api.Version
-	var now time.Time
+	told := rotation{name: state.Name.ValueString(), why: why, overlap: plan.Overlap.ValueString()}
 	if r.of != nil {
-		now = r.of.Now()
 		// Where it cannot be read, the plan says less.
-		if it, err := r.of.PolicyToken(ctx, state.ID.ValueString()); err == nil && len(it.Versions) > 0 {
-			newest = it.Versions[0]
+		it, err := r.of.PolicyToken(ctx, state.ID.ValueString())
+		if told.now = r.of.Now(); err == nil && len(it.Versions) > 0 {
+			told.read, told.usedAt, told.usedBy = true, it.Versions[0].LastUsedAt, it.Versions[0].LastUsedVia
 		}
 	}
-	warnOfRotation(state.Name.ValueString(), why, plan.Overlap.ValueString(), now, newest.LastUsedAt, newest.LastUsedVia, diagnostics)
+	if at, err := time.Parse(time.RFC3339, plan.ExpiresAt.ValueString()); err == nil {
+		told.ends = &at
+	}
+	told.warn(diagnostics)
 }
 
 // fields are what a request says; an edit leaves out an end that the configuration does not name.
@@ -204,7 +207,7 @@ func (r *policyTokenResource) Create(ctx context.Context, request resource.Creat
 		it, err = r.adopt(ctx, id, fields, err)
 	}
 	if err != nil {
-		tell(&response.Diagnostics, "The policy token cannot be made", err)
+		plan.secret().tell(&response.Diagnostics, "The policy token cannot be made", err)
 		return
 	}
 	// The answer does not have its policy.
@@ -212,6 +215,7 @@ func (r *policyTokenResource) Create(ctx context.Context, request resource.Creat
 	plan.read(it, r.of.Now())
 	plan.Token = optional(it.Text)
 	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+	noteVersion(ctx, plan.Version, response.Private, &response.Diagnostics)
 }
 
 // adopt takes over what an interrupted apply has made: by this same token, a while ago, as it is wanted now, and never used.
@@ -253,7 +257,9 @@ func (r *policyTokenResource) Read(ctx context.Context, request resource.ReadReq
 		response.Diagnostics.AddWarning("The policy token was taken back", fmt.Sprintf("`%s` is refused%s. It is made anew, with another id and another secret.", it.Name, takenBack(it.Revocation)))
 		response.State.RemoveResource(ctx)
 	default:
+		known := state.Version
 		state.read(it, r.of.Now())
+		warnOfNewer(ctx, it.Name, state.secret(), known, state.Version, request.Private, response.Private, &response.Diagnostics)
 		response.Diagnostics.Append(response.State.Set(ctx, state)...)
 	}
 }
@@ -265,6 +271,10 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 	}
 	id, done := state.ID.ValueString(), state
 	rotated, _ := rotates(state.secret(), plan.secret())
+	if state.secret().name() == "" {
+		// The secret that an import found is the configuration's from now on.
+		noteVersion(ctx, state.Version, response.Private, &response.Diagnostics)
+	}
 	same := plan.Name.Equal(state.Name) && plan.Description.Equal(state.Description) && plan.Role.Equal(state.Role) &&
 		plan.Policy.Equal(state.Policy) && plan.ExpiresAt.Equal(state.ExpiresAt)
 	if same && !rotated {
@@ -282,7 +292,7 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 			it, err = r.of.RotatePolicyToken(ctx, id, it.ETag, rotation)
 		}
 		if err != nil {
-			tell(&response.Diagnostics, "The policy token cannot be rotated", err)
+			plan.secret().tell(&response.Diagnostics, "The policy token cannot be rotated", err)
 			return
 		}
 		// Whatever fails from here on, the new secret is the one that counts.
@@ -291,6 +301,7 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 		done.Token = optional(it.Text)
 		done.read(it, r.of.Now())
 		response.Diagnostics.Append(response.State.Set(ctx, done)...)
+		noteVersion(ctx, done.Version, response.Private, &response.Diagnostics)
 	}
 	it, err := r.of.PolicyToken(ctx, id)
 	if err == nil && !same {
@@ -317,7 +328,7 @@ func (r *policyTokenResource) Delete(ctx context.Context, request resource.Delet
 
 func (r *policyTokenResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
 	r.importAs(ctx, request, response, policyToken, path.Root("id"), func(wanted string) (string, error) {
-		all, err := r.of.PolicyTokens(ctx)
+		all, err := r.of.KnownPolicyTokens(ctx)
 		if err != nil {
 			return "", err
 		}

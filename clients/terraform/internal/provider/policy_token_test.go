@@ -174,6 +174,7 @@ func TestWhatAPolicyTokenCannotBeIsToldAtItsAttribute(t *testing.T) {
 		"secret_wo_version = 1\n  secret_wo = \"" + damaged + "\"":                   "checksum\\s+is\\s+wrong",
 		"secret_wo_version = 1\n  secret_wo = \"" + used + "\"":                      "registered",
 		"digest = \"" + digestOf(used) + "\"":                                        "registered",
+		"generate = true\n  overlap = \"1.5h\"":                                      "no\\s+length",
 		"digest = \"abc\"":                                                           "no\\s+SHA-256",
 		"generate = true\n  expires_at = \"soon\"":                                   "no\\s+moment",
 		"generate = true\n  expires_at = \"2020-01-01T00:00:00Z\"":                   "expires_at",

@@ -115,7 +115,7 @@ func (r *projectResource) ImportState(ctx context.Context, request resource.Impo
 }
 
 func findProject(ctx context.Context, of *api.Of, wanted string) (api.Project, error) {
-	all, err := of.Projects(ctx)
+	all, err := of.KnownProjects(ctx)
 	if err != nil {
 		return api.Project{}, err
 	}

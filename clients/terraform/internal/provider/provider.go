@@ -84,6 +84,11 @@ func (p *tokenward) Configure(ctx context.Context, request provider.ConfigureReq
 	url := read(config.URL, "url", "TOKENWARD_URL", "Say which server it is, here or in TOKENWARD_URL, such as https://tokens.example.com.")
 	token := read(config.Token, "token", "TOKENWARD_TOKEN", "Put a token into TOKENWARD_TOKEN.")
 	organization := read(config.Organization, "organization", "TOKENWARD_ORGANIZATION", "")
+	if config.CACertificate.IsUnknown() {
+		// Without it another authority would be asked whether this is the server.
+		response.Diagnostics.AddAttributeError(path.Root("ca_certificate"), "The provider's `ca_certificate` is not known yet",
+			"It comes from something that this run makes. Make that in a run before, or read it from a file.")
+	}
 	if response.Diagnostics.HasError() {
 		return
 	}
@@ -92,11 +97,19 @@ func (p *tokenward) Configure(ctx context.Context, request provider.ConfigureReq
 		response.Diagnostics.AddAttributeError(path.Root("ca_certificate"), "The authority of the server cannot be used", err.Error())
 		return
 	}
+	if errors.Is(err, api.ErrToken) {
+		response.Diagnostics.AddAttributeError(path.Root("token"), "The provider's token cannot be used", err.Error())
+		return
+	}
 	if err != nil {
 		response.Diagnostics.AddAttributeError(path.Root("url"), "The address of the server cannot be used", err.Error())
 		return
 	}
 	of, err := client.Organization(ctx, organization)
+	if api.Coded(err, "no_organization") {
+		response.Diagnostics.AddAttributeError(path.Root("organization"), "The organization cannot be read", err.Error())
+		return
+	}
 	if err != nil {
 		tell(&response.Diagnostics, "The organization cannot be read", err)
 		return

@@ -139,6 +139,9 @@ func TestASettingThatIsMissingOrWrongIsToldAndNothingIsAsked(t *testing.T) {
 		"a wrong base path":    {"provider \"tokenward\" {\n url = \"" + it.URL + "/below\"\n token = \"" + it.Admin + "\"\n}" + data, "nothing at"},
 		"a revoked token":      {with(it, it.Tokens["revoked"], data), "revoked"},
 		"no certificate":       {"provider \"tokenward\" {\n url = \"" + secure.URL + "\"\n token = \"x\"\n ca_certificate = \"x\"\n}" + data, "no\\s+PEM\\s+certificate"},
+		"a token with a line":  {with(it, it.Admin+"\n", data), "line\\s+break"},
+		"an address later":     {"resource \"terraform_data\" \"it\" {\n input = \"" + it.URL + "\"\n}\nprovider \"tokenward\" {\n url = terraform_data.it.output\n token = \"x\"\n}" + data, "not\\s+known\\s+yet"},
+		"an authority later":   {"resource \"terraform_data\" \"it\" {\n input = \"x\"\n}\nprovider \"tokenward\" {\n url = \"" + it.URL + "\"\n token = \"" + it.Admin + "\"\n ca_certificate = terraform_data.it.output\n}" + data, "ca_certificate.\\s+is\\s+not\\s+known\\s+yet"},
 		"another organization": {"provider \"tokenward\" {\n url = \"" + it.URL + "\"\n token = \"" + it.Admin + "\"\n organization = \"Other\"\n}" + data, "no organization"},
 	} {
 		t.Run(name, func(t *testing.T) {

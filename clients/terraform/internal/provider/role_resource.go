@@ -92,6 +92,11 @@ func (m roleModel) fields(ctx context.Context, before api.CustomRole, diagnostic
 	return role
 }
 
+// sameRights says whether two have the same rights on projects and clusters.
+func (m roleModel) sameRights(other roleModel) bool {
+	return maps.Equal(m.Projects, other.Projects) && maps.EqualFunc(m.Clusters, other.Clusters, func(a, b types.String) bool { return a.Equal(b) })
+}
+
 type modeLevel struct {
 	mode  string
 	level *types.String
@@ -171,9 +176,13 @@ func (r *roleResource) Create(ctx context.Context, request resource.CreateReques
 	role, err := r.of.CreateRole(ctx, fields)
 	if id, taken := api.Taken(err); taken {
 		role, err = adopted(ctx, r.of, id, err, func(id string) (api.CustomRole, error) { return r.of.CustomRole(ctx, id) }, func(it api.CustomRole) bool {
-			now := plan
+			// A run that was killed has made it without rights on projects and clusters, or has given it those that are wanted.
+			now, bare := plan, plan
+			bare.Projects, bare.Clusters = nil, nil
 			now.read(it)
-			return now.Name == plan.Name && now.Description == plan.Description && now.Permissions.Equal(plan.Permissions)
+			bare.read(it)
+			return now.Name == plan.Name && now.Description == plan.Description && now.Permissions.Equal(plan.Permissions) &&
+				(now.sameRights(plan) || len(bare.Projects)+len(bare.Clusters) == 0)
 		})
 	}
 	if err != nil {
@@ -213,8 +222,7 @@ func (r *roleResource) Update(ctx context.Context, request resource.UpdateReques
 	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.State, &state}) {
 		return
 	}
-	if plan.Name.Equal(state.Name) && plan.Description.Equal(state.Description) && plan.Permissions.Equal(state.Permissions) &&
-		maps.Equal(plan.Projects, state.Projects) && maps.EqualFunc(plan.Clusters, state.Clusters, func(a, b types.String) bool { return a.Equal(b) }) {
+	if plan.Name.Equal(state.Name) && plan.Description.Equal(state.Description) && plan.Permissions.Equal(state.Permissions) && plan.sameRights(state) {
 		// Who gets its holders is known here alone.
 		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
 		return

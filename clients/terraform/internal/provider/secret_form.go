@@ -1,9 +1,6 @@
 package provider
 
 import (
-	"fmt"
-	"time"
-
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
@@ -68,7 +65,7 @@ func (f secretForm) check(weak func(string) string, diagnostics *diag.Diagnostic
 	if f.written.IsNull() != f.version.IsNull() {
 		wrong("secret_wo_version", "`secret_wo` and `secret_wo_version` go together", "A new secret without a new version changes nothing, and nobody could see it.")
 	}
-	if !f.triggers.IsNull() && f.generate.IsNull() {
+	if !f.triggers.IsNull() && !f.generate.IsUnknown() && !f.generate.ValueBool() {
 		wrong("rotate_triggers", "`rotate_triggers` goes with `generate`", "The other forms rotate with a new `secret_wo_version` or `digest`.")
 	}
 	if !f.digest.IsNull() && !f.digest.IsUnknown() && !isDigest(f.digest.ValueString()) {
@@ -116,30 +113,22 @@ func (f secretForm) put(fields api.Fields, written types.String, weak func(strin
 	return true
 }
 
+// tell says what a server said: at the attribute of the form where it is the secret that it refused.
+func (f secretForm) tell(diagnostics *diag.Diagnostics, summary string, err error) {
+	tellAt(diagnostics, summary, err, func(field string) path.Path {
+		if form := f.name(); form != "" && (field == "sha256" || field == "last_four") {
+			return path.Root(form)
+		}
+		return attributeOf(field)
+	})
+}
+
 // warnOfState says where a secret will stand that has not stood there before.
 func (f secretForm) warnOfState(before secretForm, diagnostics *diag.Diagnostics) {
 	if f.generate.ValueBool() && before.name() != "generate" {
 		diagnostics.AddAttributeWarning(path.Root("generate"), "This secret will stand in the state",
 			"`generate` puts it into the state, its backups and saved plans, for everybody who reads them. `secret_wo` and `digest` do not.")
 	}
-}
-
-// warnOfRotation says in a plan what a rotation means, and who used the secret before.
-func warnOfRotation(name, why, overlap string, now time.Time, usedAt *time.Time, usedBy string, diagnostics *diag.Diagnostics) {
-	used := ""
-	if usedAt != nil {
-		used = fmt.Sprintf(" It was last used %s ago", now.Sub(*usedAt).Round(time.Second))
-		if usedBy != "" {
-			used += " by " + usedBy
-		}
-		used += "."
-	}
-	until := "The secret before is refused at once."
-	if overlap != "0" {
-		until = "The secret before is accepted for " + overlap + " more."
-	}
-	diagnostics.AddAttributeWarning(path.Root("version"), "The token will be rotated",
-		fmt.Sprintf("`%s` gets a new secret: %s. %s%s", name, why, until, used))
 }
 
 // rotationOf is what an interrupted create is given: with a digest the one that it has to have already, and else a new secret.

@@ -210,7 +210,7 @@ func ownerID(ctx context.Context, of *api.Of, wanted string) (any, error) {
 	if uuidForm.MatchString(wanted) {
 		return wanted, nil
 	}
-	members, _, err := of.Members(ctx)
+	members, _, err := of.KnownMembers(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -83,14 +83,14 @@ func (e *ephemeralToken) Open(ctx context.Context, request ephemeral.OpenRequest
 	if !take(ctx, &response.Diagnostics, sent{request.Config, &model}) {
 		return
 	}
-	life := usualLife
+	lives := usualLife
 	if !model.ExpiresIn.IsNull() {
-		given, err := time.ParseDuration(model.ExpiresIn.ValueString())
-		if err != nil || given < time.Minute || given > longestLife {
+		given, known := life(model.ExpiresIn.ValueString())
+		if !known || given < time.Minute || given > longestLife {
 			response.Diagnostics.AddAttributeError(path.Root("expires_in"), "This is no life of a token", "Write a length such as 15m, from 1m to 24h.")
 			return
 		}
-		life = given
+		lives = given
 	}
 	role, err := roleID(ctx, e.of, model.Role.ValueString())
 	if err != nil {
@@ -102,7 +102,7 @@ func (e *ephemeralToken) Open(ctx context.Context, request ephemeral.OpenRequest
 		prefix = "run-"
 	}
 	now := e.of.Now()
-	fields := api.Fields{"name": prefix + api.Random(5), "role_id": role.ID, "expires_at": now.Add(life).UTC().Format(time.RFC3339)}
+	fields := api.Fields{"name": prefix + api.Random(5), "role_id": role.ID, "expires_at": now.Add(lives).UTC().Format(time.RFC3339)}
 	if networks := texts(ctx, model.Networks, &response.Diagnostics); len(networks) > 0 {
 		fields["networks"] = networksOf(networks)
 	}
@@ -122,14 +122,14 @@ func (e *ephemeralToken) Open(ctx context.Context, request ephemeral.OpenRequest
 	model.ID, model.Name, model.Token = types.StringValue(token.ID), types.StringValue(token.Name), types.StringValue(token.Text)
 	model.ExpiresAt = moment(types.StringNull(), token.ExpiresAt)
 	response.Diagnostics.Append(response.Result.Set(ctx, model)...)
-	kept, err := json.Marshal(open{token.ID, life, now.Add(longestLife)})
+	kept, err := json.Marshal(open{token.ID, lives, now.Add(longestLife)})
 	if err != nil {
 		response.Diagnostics.AddError("The token cannot be remembered", err.Error())
 		return
 	}
 	response.Diagnostics.Append(response.Private.SetKey(ctx, private, kept)...)
-	if life < longestLife {
-		response.RenewAt = time.Now().Add(life / 2)
+	if lives < longestLife {
+		response.RenewAt = time.Now().Add(lives / 2)
 	}
 }
 

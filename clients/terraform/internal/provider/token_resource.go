@@ -78,7 +78,7 @@ func (r *tokenResource) Schema(_ context.Context, _ resource.SchemaRequest, resp
 			"role":        schema.StringAttribute{Required: true, MarkdownDescription: "The role that it acts as, by name or id."},
 			"not_before":  schema.StringAttribute{Optional: true, MarkdownDescription: "From when on it is accepted (RFC 3339)."},
 			"expires_at":  schema.StringAttribute{Optional: true, Computed: true, MarkdownDescription: "From when on it is refused (RFC 3339)."},
-			"expires_in":  schema.StringAttribute{Optional: true, MarkdownDescription: "How long it lives, such as `2160h`, from the apply that makes it, rotates it, or changes this."},
+			"expires_in":  schema.StringAttribute{Optional: true, MarkdownDescription: "How long it lives, such as `90d` or `2160h`, from the apply that makes it, rotates it, or changes this."},
 			"networks":    schema.SetAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "The networks from which it is accepted; from everywhere where there are none."},
 			"enabled":     schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(true), MarkdownDescription: "Whether it is accepted at all."},
 			"on_expired":  schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString("recreate"), MarkdownDescription: "What becomes of a token that has expired: `recreate` or `keep`."},
@@ -102,6 +102,7 @@ func (r *tokenResource) ValidateConfig(ctx context.Context, request resource.Val
 		response.Diagnostics.AddAttributeError(path.Root(name), summary, detail)
 	}
 	config.secret().check(weak, &response.Diagnostics)
+	checkLength(path.Root("overlap"), config.Overlap, &response.Diagnostics)
 	if config.Name.IsNull() == config.NamePrefix.IsNull() && !config.Name.IsUnknown() && !config.NamePrefix.IsUnknown() {
 		wrong("name", "A token has a `name` or a `name_prefix`", "Say exactly one of them.")
 	}
@@ -113,8 +114,8 @@ func (r *tokenResource) ValidateConfig(ctx context.Context, request resource.Val
 			wrong(name, "This is no moment", "Write it as 2027-01-31T12:00:00Z.")
 		}
 	}
-	if life, err := time.ParseDuration(config.ExpiresIn.ValueString()); (err != nil || life <= 0) && !config.ExpiresIn.IsNull() && !config.ExpiresIn.IsUnknown() {
-		wrong("expires_in", "This is no length of time", "Write it as 2160h or 30m, more than 0.")
+	if lives, ok := life(config.ExpiresIn.ValueString()); (!ok || lives <= 0) && !config.ExpiresIn.IsNull() && !config.ExpiresIn.IsUnknown() {
+		wrong("expires_in", "This is no length of time", "Write it as 90d, 2160h or 30m, more than 0.")
 	}
 	oneOf(path.Root("on_expired"), config.OnExpired, &response.Diagnostics, "recreate", "keep")
 	config.checkAttributes(&response.Diagnostics)
@@ -144,9 +145,11 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
+	// An end is final: an expired token cannot be given another one.
+	replaced := state.State.ValueString() == "expired" && plan.OnExpired.ValueString() == "recreate"
 	rotated, why := rotates(state.secret(), plan.secret())
 	plan.LastFour, plan.Version, plan.Token = state.LastFour, state.Version, state.Token
-	if rotated {
+	if rotated && !replaced {
 		plan.LastFour, plan.Version, plan.Token = types.StringUnknown(), types.Int64Unknown(), types.StringUnknown()
 		if !plan.Generate.ValueBool() {
 			plan.Token = types.StringNull()
@@ -169,7 +172,7 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 			plan.ExpiresAt = types.StringNull()
 		}
 	// Of what was imported nobody knows from when it counts: the end that it has is taken over.
-	case rotated || state.secret().name() != "" && !state.ExpiresIn.Equal(plan.ExpiresIn):
+	case rotated || state.secret().name() != "" && !sameLife(state.ExpiresIn, plan.ExpiresIn):
 		plan.ExpiresAt = types.StringUnknown()
 	default:
 		plan.ExpiresAt = state.ExpiresAt
@@ -181,8 +184,7 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 	if !plan.Enabled.Equal(state.Enabled) || !plan.ExpiresAt.Equal(state.ExpiresAt) || !plan.NotBefore.Equal(state.NotBefore) {
 		plan.State = types.StringUnknown()
 	}
-	// An end is final: an expired token cannot be given another one.
-	if state.State.ValueString() == "expired" && plan.OnExpired.ValueString() == "recreate" {
+	if replaced {
 		response.Diagnostics.AddAttributeWarning(path.Root("state"), "The token has expired",
 			fmt.Sprintf("`%s` is refused since %s. It is replaced by another one; `on_expired = \"keep\"` leaves it.", state.Name.ValueString(), state.ExpiresAt.ValueString()))
 		plan.State = types.StringUnknown()
@@ -195,21 +197,26 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 }
 
 func (r *tokenResource) warnOfRotation(ctx context.Context, state, plan tokenModel, why string, diagnostics *diag.Diagnostics) {
-	var token api.Token
-	var now time.Time
+	told := rotation{name: state.Name.ValueString(), why: why, overlap: plan.Overlap.ValueString()}
 	if r.of != nil {
 		// Where it cannot be read, the plan says less.
-		token, _ = r.of.Token(ctx, state.ID.ValueString())
-		now = r.of.Now()
+		token, err := r.of.Token(ctx, state.ID.ValueString())
+		told.now, told.read, told.usedAt, told.usedBy = r.of.Now(), err == nil, token.LastUsedAt, token.LastUsedAgent
 	}
-	warnOfRotation(state.Name.ValueString(), why, plan.Overlap.ValueString(), now, token.LastUsedAt, token.LastUsedAgent, diagnostics)
+	if end, given := plan.end(told.now); given {
+		text, _ := end.(string)
+		if at, err := time.Parse(time.RFC3339, text); err == nil {
+			told.ends = &at
+		}
+	}
+	told.warn(diagnostics)
 }
 
 // end is the moment that the configuration wants: of `expires_in`, from now on.
 func (m tokenModel) end(now time.Time) (any, bool) {
 	if !m.ExpiresIn.IsNull() {
-		life, err := time.ParseDuration(m.ExpiresIn.ValueString())
-		return now.Add(life).UTC().Format(time.RFC3339), err == nil
+		lives, known := life(m.ExpiresIn.ValueString())
+		return now.Add(lives).UTC().Format(time.RFC3339), known
 	}
 	if !m.ExpiresAt.IsNull() && !m.ExpiresAt.IsUnknown() {
 		return m.ExpiresAt.ValueString(), true
@@ -264,7 +271,7 @@ func (r *tokenResource) Create(ctx context.Context, request resource.CreateReque
 		token, err = r.adopt(ctx, holder, role, plan, fields, err)
 	}
 	if err != nil {
-		tell(&response.Diagnostics, "The token cannot be made", err)
+		plan.secret().tell(&response.Diagnostics, "The token cannot be made", err)
 		return
 	}
 	// What is made is in the state before anything else can fail.
@@ -272,6 +279,7 @@ func (r *tokenResource) Create(ctx context.Context, request resource.CreateReque
 	r.read(ctx, &made, token, &response.Diagnostics)
 	made.Token = optional(token.Text)
 	response.Diagnostics.Append(response.State.Set(ctx, made)...)
+	noteVersion(ctx, made.Version, response.Private, &response.Diagnostics)
 	if !plan.Enabled.ValueBool() {
 		token, err := r.of.EnableToken(ctx, token.ID, false)
 		if err != nil {
@@ -344,7 +352,9 @@ func (r *tokenResource) Read(ctx context.Context, request resource.ReadRequest, 
 		if token.DisabledAt != nil && state.Enabled.ValueBool() {
 			response.Diagnostics.AddAttributeWarning(path.Root("enabled"), "The token is switched off", switchedOff(token))
 		}
+		known := state.Version
 		r.read(ctx, &state, token, &response.Diagnostics)
+		warnOfNewer(ctx, token.Name, state.secret(), known, state.Version, request.Private, response.Private, &response.Diagnostics)
 		response.Diagnostics.Append(response.State.Set(ctx, state)...)
 	}
 }
@@ -447,6 +457,10 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 	if response.Diagnostics.HasError() {
 		return
 	}
+	if state.secret().name() == "" {
+		// The secret that an import found is the configuration's from now on.
+		noteVersion(ctx, state.Version, response.Private, &response.Diagnostics)
+	}
 	done := state
 	save := func() { response.Diagnostics.Append(response.State.Set(ctx, done)...) }
 	if !rotated && len(fields) == 0 && plan.Enabled.Equal(state.Enabled) {
@@ -468,7 +482,7 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 			token, err = r.of.RotateToken(ctx, id, token.ETag, rotation)
 		}
 		if err != nil {
-			tell(&response.Diagnostics, "The token cannot be rotated", err)
+			plan.secret().tell(&response.Diagnostics, "The token cannot be rotated", err)
 			return
 		}
 		// Whatever fails from here on, the new secret is the one that counts. Its life is counted by the edit: until then none is.
@@ -477,6 +491,7 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 		done.Token = optional(token.Text)
 		r.read(ctx, &done, token, &response.Diagnostics)
 		save()
+		noteVersion(ctx, done.Version, response.Private, &response.Diagnostics)
 	}
 	token, err := r.of.Token(ctx, id)
 	if err == nil {
@@ -582,7 +597,7 @@ func (r *tokenResource) Delete(ctx context.Context, request resource.DeleteReque
 
 func (r *tokenResource) ImportState(ctx context.Context, request resource.ImportStateRequest, response *resource.ImportStateResponse) {
 	r.importAs(ctx, request, response, "token", path.Root("id"), func(wanted string) (string, error) {
-		all, err := r.of.Tokens(ctx)
+		all, err := r.of.KnownTokens(ctx)
 		if err != nil {
 			return "", err
 		}
