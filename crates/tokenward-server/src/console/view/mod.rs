@@ -160,6 +160,23 @@ pub struct Chip {
     pub current: bool,
 }
 
+/// How a list is sorted, and where it goes on.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct ListFrame {
+    /// The heads of its columns.
+    pub heads: Vec<SortHead>,
+    /// What the query calls the order.
+    pub name: &'static str,
+    /// Where the list is.
+    pub path: String,
+    /// The same orders as a choice, for a window that has no heads.
+    pub orders: Vec<Choice>,
+    /// What else the query says, so that the choice keeps it.
+    pub kept: Vec<(String, String)>,
+    /// Where it goes on.
+    pub pager: Pager,
+}
+
 /// Where a long list goes on.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Pager {

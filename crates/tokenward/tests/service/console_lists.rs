@@ -1,0 +1,84 @@
+//! The console's lists: sorted by their heads, page by page, and narrowed by what can be typed.
+
+use serde_json::json;
+
+use crate::console::{Page, Person, world};
+
+/// The names of what a page lists, in its order.
+fn names(page: &Page) -> Vec<String> {
+    let rows = page.html.split("class=\"name\"").skip(1);
+    rows.map(|row| row.split_once('>').unwrap().1.split('<').next().unwrap().to_owned()).collect()
+}
+
+/// Where a link of a page leads, by what it is.
+fn link(page: &Page, rel: &str) -> Option<String> {
+    let (_, rest) = page.html.split_once(&format!("rel=\"{rel}\" href=\""))?;
+    Some(rest.split('"').next()?.replace("&#38;", "&"))
+}
+
+#[tokio::test]
+async fn each_list_is_sorted_by_its_heads_and_keeps_nothing_of_another_ones_key() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    for (email, role) in [("zoe@acme.example", "viewer"), ("bob@acme.example", "devops")] {
+        server.member(&organization, email, role).await;
+    }
+    let wide = "日".repeat(128);
+    for name in ["beta", "Alpha", wide.as_str()] {
+        let project = json!({ "name": name });
+        server.post(&organization.path("project"), &organization.owner, project).await.expect(201);
+        let role = json!({ "name": format!("role {name}").chars().take(128).collect::<String>() });
+        server.post(&organization.path("customRole"), &organization.owner, role).await.expect(201);
+    }
+    let first = |page: &Page| names(page)[0].clone();
+    for (query, expected) in [("", "Alpha"), ("?sort=-name", wide.as_str()), ("?sort=changed", "beta")] {
+        let page = owner.get(&format!("{base}/projects{query}")).await.says(200, "aria-sort=");
+        assert_eq!(first(&page), expected, "{query}");
+        assert_eq!(page.html.matches("aria-sort=").count(), 1, "{query}");
+    }
+    for (query, expected) in [("", "role Alpha"), ("?sort=-held", "role"), ("?sort=-description", "role")] {
+        let page = owner.get(&format!("{base}/roles{query}")).await.says(200, "aria-sort=");
+        assert!(first(&page).starts_with(expected), "{query}");
+    }
+    for (query, expected) in [("?sort=joined", "owner"), ("?sort=-joined", "bob"), ("?sort=-name", "zoe")] {
+        let page = owner.get(&format!("{base}/members{query}")).await.says(200, "aria-sort=");
+        assert!(first(&page).to_lowercase().contains(expected), "{query}: {}", first(&page));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_list_goes_on_by_keys_and_back_and_its_order_stays() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let viewer = server.role(&organization, "viewer").await;
+    let mut expected: Vec<String> = (0..230).map(|n| format!("t-{n:03}")).collect();
+    for name in &expected {
+        server.new_token(&organization, json!({ "name": name, "role_id": viewer })).await;
+    }
+    expected.reverse();
+    for (sort, word) in [("-name", "name"), ("-role", "role"), ("-created", "created")] {
+        let first = owner.get(&format!("{base}/tokens?sort={sort}")).await.says(200, "230 tokens");
+        assert_eq!((names(&first), link(&first, "prev")), (expected[..100].to_vec(), None), "{sort}");
+        let next = link(&first, "next").unwrap();
+        let second = owner.get(&next).await;
+        assert_eq!(names(&second), expected[100..200], "{sort}");
+        let third = owner.get(&link(&second, "next").unwrap()).await;
+        assert_eq!((names(&third), link(&third, "next")), (expected[200..].to_vec(), None), "{sort}");
+        let back = owner.get(&link(&third, "prev").unwrap()).await;
+        assert_eq!(names(&back), expected[100..200], "{sort}");
+        let back = owner.get(&link(&back, "prev").unwrap()).await;
+        assert_eq!((names(&back), link(&back, "prev")), (expected[..100].to_vec(), None), "{sort}");
+        // A key is of one list and one order.
+        let key = next.split_once("after=").unwrap().1;
+        owner.get(&format!("{base}/tokens?after={key}")).await.says(400, "is of a list that is sorted by");
+        let other = owner.get(&format!("{base}/members?after={key}")).await;
+        other.says(400, "is of the list “tokens”, and this one is “members”");
+        assert!(key.contains(word), "{key}");
+    }
+    // What is searched for is sorted in memory, by the same keys.
+    let first = owner.get(&format!("{base}/tokens?q=t-&sort=-name")).await;
+    let second = owner.get(&link(&first, "next").unwrap()).await;
+    assert_eq!(names(&second), expected[100..200]);
+    server.stop().await;
+}
