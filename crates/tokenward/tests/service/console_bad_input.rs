@@ -180,6 +180,8 @@ async fn what_no_list_has_and_no_link_may_is_said_in_a_sentence() {
         ("events?before=x".into(), "is not a position in the log"),
         ("events?what=nonsense".into(), "a value that it cannot have"),
         ("events?address=here".into(), "is not an address such as"),
+        ("events?kind=token.create".into(), "a value that it cannot have"),
+        (format!("events?about={}", "a".repeat(10_000)), "the limit"),
         ("decisions?reason=because".into(), "a value that it cannot have"),
         ("decisions?since=ever".into(), "a value that it cannot have"),
         (format!("decisions?token={}", "a".repeat(10_000)), "is no name of a token"),

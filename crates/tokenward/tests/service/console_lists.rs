@@ -82,3 +82,30 @@ async fn a_long_list_goes_on_by_keys_and_back_and_its_order_stays() {
     assert_eq!(names(&second), expected[100..200]);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn the_audit_log_is_narrowed_to_one_kind_of_event_and_to_what_it_is_about() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let wide = "日".repeat(128);
+    for name in ["ci-main", "deploys", wide.as_str()] {
+        server.token(&organization, name, "viewer").await;
+    }
+    owner.get(&format!("{base}/events")).await.says(200, "<optgroup label=\"API tokens\">");
+    let listed = async |owner: &mut Person, query: &str| {
+        let page = owner.get(&format!("{base}/events?{query}")).await.says(200, "Audit log");
+        page.html.matches("<li><details>").count()
+    };
+    for (query, count) in [
+        ("kind=token.created".to_owned(), 3),
+        ("kind=token.created&about=CI-".to_owned(), 1),
+        ("kind=token.deleted".to_owned(), 0),
+        (format!("about={wide}"), 1),
+        (format!("about={}&kind=organization.created", organization.id), 1),
+        ("about=nothing-like-it".to_owned(), 0),
+        ("about=%25".to_owned(), 0),
+    ] {
+        assert_eq!(listed(&mut owner, &query).await, count, "{query}");
+    }
+    server.stop().await;
+}

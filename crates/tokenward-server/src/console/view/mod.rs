@@ -147,6 +147,15 @@ pub struct Choice {
     pub chosen: bool,
 }
 
+/// Entries of a select that belong together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChoiceGroup {
+    /// What people read above them.
+    pub label: String,
+    /// These.
+    pub choices: Vec<Choice>,
+}
+
 /// A link that narrows a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Chip {
