@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::console::{Page, Person, world};
+use crate::support::{Server, config};
 
 /// The names of what a page lists, in its order.
 fn names(page: &Page) -> Vec<String> {
@@ -107,5 +108,70 @@ async fn the_audit_log_is_narrowed_to_one_kind_of_event_and_to_what_it_is_about(
     ] {
         assert_eq!(listed(&mut owner, &query).await, count, "{query}");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_pills_of_the_decisions_count_what_the_other_filters_leave() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let verifier = server.token(&organization, "gateway", "verifier").await;
+    let viewer = server.token(&organization, "ci", "viewer").await;
+    for permission in ["invoices:read", "invoices:write", "invoices:pay"] {
+        let asked = json!({ "token": viewer, "permission": permission });
+        server.post("/verify", &verifier, asked).await.expect(200);
+    }
+    let pill = |label: &str, count: &str| format!("{label} <span class=\"count\">{count}</span>");
+    for (query, counts) in [
+        ("", ["3", "2", "1"]),
+        ("?only=allowed", ["3", "2", "1"]),
+        ("?route=pay", ["1", "1", "0"]),
+        ("?token=ci&reason=permission_denied", ["2", "2", "0"]),
+        ("?token=nobody", ["0", "0", "0"]),
+    ] {
+        let page = owner.get(&format!("{base}/decisions{query}")).await;
+        for (label, count) in ["All", "Denied", "Allowed"].into_iter().zip(counts) {
+            assert!(page.html.contains(&pill(label, count)), "{query}: no {label} {count} in {}", page.html);
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_leads_to_the_form_of_a_token_that_may_where_the_server_knows_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = config(directory.path());
+    settings.public_url = Some("https://tokens.acme.example".to_owned());
+    let (server, organization) = Server::with_owner_and(directory, settings).await;
+    let path = organization.path("apiToken");
+    let viewer = server.token(&organization, "viewer", "viewer").await;
+    let body = json!({ "name": "x", "role_id": null });
+    let refused = server.post(&path, &viewer, body.clone()).await.expect(403);
+    let link = format!("https://tokens.acme.example/console/{}/tokens/new?permission=token%3Amanage", organization.id);
+    assert_eq!(refused["create_url"], link.as_str());
+    // Who has nothing of ours may be anybody's customer.
+    let role = json!({ "name": "customer", "permissions": ["invoices:read"] });
+    let role = server.post(&organization.path("customRole"), &organization.owner, role).await.expect(201);
+    let (_, customer) = server.new_token(&organization, json!({ "name": "customer", "role_id": role["id"] })).await;
+    let refused = server.post(&path, &customer, body.clone()).await.expect(403);
+    assert_eq!((refused.get("create_url"), &refused["missing_permission"]), (None, &json!("token:manage")));
+    // What gateways are told, their clients may hear.
+    let asked = server.post("/verify", &customer, json!({ "token": viewer })).await.expect(403);
+    assert_eq!(asked.get("create_url"), None);
+    server.stop().await;
+
+    // Without a name of its own it tells none; the form chooses the smallest role that would do.
+    let (server, organization, base) = world().await;
+    let viewer = server.token(&organization, "viewer", "viewer").await;
+    let refused = server.post(&organization.path("apiToken"), &viewer, body).await.expect(403);
+    assert_eq!(refused.get("create_url"), None);
+    let mut owner = Person::owner(&server).await;
+    let devops = server.role(&organization, "devops").await;
+    let page = owner.get(&format!("{base}/tokens/new?permission=token%3Amanage")).await.says(200, "name=\"role_id\"");
+    let chosen: Vec<&str> =
+        page.html.split("name=\"role_id\"").skip(1).filter(|it| it.split('>').next().unwrap().contains("checked")).collect();
+    assert!(chosen.len() == 1 && chosen[0].contains(&devops), "{}", page.html);
+    owner.get(&format!("{base}/tokens/new?permission=nonsense")).await.says(400, "permission");
+    owner.get(&format!("{base}/tokens/new?permission=organization%3Adelete")).await.says(200, "asks for organization:delete");
     server.stop().await;
 }
