@@ -403,7 +403,7 @@ impl Role {
     /// Does the role hold any of our own permissions besides this one?
     #[must_use]
     pub fn holds_more_of_ours_than(&self, permission: Management) -> bool {
-        Management::ALL.iter().any(|own| *own != permission && self.own.contains(*own))
+        Management::ALL.iter().any(|own| *own != permission && self.own.has(*own))
     }
 
     /// Does the role hold anything of the organization's own API?

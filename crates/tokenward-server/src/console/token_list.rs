@@ -63,17 +63,14 @@ fn of_ended(filter: &str) -> Option<&'static str> {
 }
 
 /// What the list can be sorted by.
-pub(super) static TOKENS: List = List {
-    word: "tokens",
-    keys: List::KEYS,
-    columns: &[
-        Column::new("name", "Name", Holds::Text),
-        Column::new("role", "Role", Holds::Text),
-        Column::new("created", "Created", Holds::Past).classed("opt"),
-        Column::new("used", "Last used", Holds::Past),
-        Column::new("ends", "Expires", Holds::Future),
-    ],
-};
+pub(super) const COLUMNS: &[Column] = &[
+    Column::new("name", "Name", Holds::Text),
+    Column::new("role", "Role", Holds::Text),
+    Column::new("created", "Created", Holds::Past).classed("opt"),
+    Column::new("used", "Last used", Holds::Past),
+    Column::new("ends", "Expires", Holds::Future),
+];
+static TOKENS: List = List { word: "tokens", keys: List::KEYS, columns: COLUMNS };
 
 /// The orders that a phone offers, which has no heads of columns: what the query says, and what people read.
 const ORDERS: [(&str, &str); 10] = [

@@ -87,9 +87,10 @@ fn import_pages(pages: &mut Vec<(String, String)>) {
 
 fn policy_pages(pages: &mut Vec<(String, String)>) {
     let mut page = |name: &str, page: &dyn DynTemplate| pages.push((name.into(), page.dyn_render().unwrap()));
-    let list = PolicyTokensPage { shell: shell(Nav::Tokens), tokens: tokens(), pager: Pager::default() };
+    let frame = lists::frame(&["Name", "Role", "Created", "Last used", "Expires"]);
+    let list = PolicyTokensPage { shell: shell(Nav::Tokens), tokens: tokens(), list: frame };
     page("policy-tokens", &list);
-    page("policy-tokens-empty", &PolicyTokensPage { tokens: Vec::new(), ..list });
+    page("policy-tokens-empty", &PolicyTokensPage { tokens: Vec::new(), list: ListFrame::default(), ..list });
     let form = TokenForm {
         name: FormField::default(),
         description: FormField::default(),
