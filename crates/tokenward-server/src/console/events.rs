@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(filter.from.map(|at| at.to_string()).as_deref(), Some("2026-11-24T00:00:00.000000Z"));
         assert_eq!(filter.to.map(|at| at.to_string()).as_deref(), Some("2026-11-24T23:59:59.999999Z"));
         assert_eq!(filter.kinds, Some(vec![Kind::TokenDeleted, Kind::TokensRevoked, Kind::PolicyTokenDeleted]));
-        assert_eq!((filter.actor.as_deref(), filter.before), (Some("a"), Some(7)));
+        assert_eq!((filter.actor_part.as_deref(), filter.before), (Some("a"), Some(7)));
     }
 
     #[test]

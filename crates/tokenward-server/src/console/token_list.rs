@@ -62,7 +62,7 @@ fn of_ended(filter: &str) -> Option<&'static str> {
     ENDED.iter().find(|(name, _)| *name == filter).map(|(name, _)| *name)
 }
 
-/// What the list can be sorted by.
+/// What a list of tokens can be sorted by.
 pub(super) const COLUMNS: &[Column] = &[
     Column::new("name", "Name", Holds::Text),
     Column::new("role", "Role", Holds::Text),
@@ -70,6 +70,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("used", "Last used", Holds::Past),
     Column::new("ends", "Expires", Holds::Future),
 ];
+/// The list of API tokens.
 static TOKENS: List = List { word: "tokens", keys: List::KEYS, columns: COLUMNS };
 
 /// The orders that a phone offers, which has no heads of columns: what the query says, and what people read.

@@ -185,8 +185,8 @@ async fn events_are_found_by_kind(world: World) {
 
 async fn events_are_found_by_target_actor_and_origin(world: World) {
     let acme = ten_events(&world).await;
-    let target = EventFilter { target: Some(target(1)), ..EventFilter::default() };
-    assert_eq!(positions(&world, &acme, target).await, [9, 5]);
+    let aimed = EventFilter { target: Some(target(1)), ..EventFilter::default() };
+    assert_eq!(positions(&world, &acme, aimed).await, [9, 5]);
     let actor = |name: &str| EventFilter { actor: Some(name.to_owned()), ..EventFilter::default() };
     assert_eq!(positions(&world, &acme, actor("ada@acme.example")).await, [9, 6, 3]);
     assert_eq!(positions(&world, &acme, actor("operator")).await, [2, 1]);
