@@ -34,6 +34,10 @@ pub struct ErrorBody {
     /// The permission that the caller lacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_permission: Option<String>,
+    /// Where a token with that permission is made in the console: a form that is filled in. It makes nothing by itself, and takes
+    /// somebody who may make such a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create_url: Option<String>,
     /// Under this id, `GET /decision/{id}` explains a gateway's refusal for a while.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision_id: Option<String>,
@@ -67,6 +71,7 @@ impl ErrorBody {
             faults: faults.collect(),
             id,
             missing_permission: error.missing_permission.map(Into::into),
+            create_url: None,
             decision_id: error.decision_id.map(Into::into),
             reason: match error.code {
                 Code::Denied(reason) => Some(reason.as_str().into()),

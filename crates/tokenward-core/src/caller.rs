@@ -355,7 +355,10 @@ impl Caller {
             outside: false,
             policy: PolicyOutcome::NoPolicy,
         };
-        judge(&facts, role, permission, now)?;
+        // Who has only the organization's own API may be anybody's customer, to whom nothing is told of the console.
+        let told = self.token.is_none() || role.holds_more_of_ours_than(Management::OrganizationRead);
+        judge(&facts, role, permission, now)
+            .map_err(|error| if told { error.lacking_in(organization.id) } else { error })?;
         Ok(Grant {
             organization: organization.id,
             permission,

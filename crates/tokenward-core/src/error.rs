@@ -132,6 +132,8 @@ pub enum ErrorExtra {
     Holder(Uuid),
     /// The limits of the token, and what is left of them, where one was reached.
     Limits(Metered),
+    /// The organization in which a permission is missing, where who asks may be told how to get it.
+    Lacking(Uuid),
     /// What would do, for `ProofRequired`.
     Proof {
         /// The providers one of which is to prove who it is; none where any proof does.
@@ -193,6 +195,24 @@ impl Error {
     pub fn holder(&self) -> Option<Uuid> {
         match self.told.as_deref() {
             Some(ErrorExtra::Holder(id)) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The same error, which says in which organization the permission is missing.
+    #[must_use]
+    pub fn lacking_in(self, organization: Uuid) -> Self {
+        match self.missing_permission {
+            Some(_) if self.told.is_none() => Self { told: Some(Box::new(ErrorExtra::Lacking(organization))), ..self },
+            _ => self,
+        }
+    }
+
+    /// In which organization the permission is missing, where who asks may be told how to get it.
+    #[must_use]
+    pub fn lacking(&self) -> Option<Uuid> {
+        match self.told.as_deref() {
+            Some(ErrorExtra::Lacking(organization)) => Some(*organization),
             _ => None,
         }
     }

@@ -400,6 +400,12 @@ impl Role {
         own.chain(self.api.iter().map(ToString::to_string)).collect()
     }
 
+    /// Does the role hold any of our own permissions besides this one?
+    #[must_use]
+    pub fn holds_more_of_ours_than(&self, permission: Management) -> bool {
+        Management::ALL.iter().any(|own| *own != permission && self.own.has(*own))
+    }
+
     /// Does the role hold anything of the organization's own API?
     #[must_use]
     pub fn holds_any_of_api(&self) -> bool {

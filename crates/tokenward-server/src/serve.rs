@@ -245,6 +245,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         registrations,
         creates: Creates::default(),
         public_url: own_url,
+        console_url: config.public_url.clone(),
         live: ArcSwap::from_pointee(reload::live(&config, reload::mailer(&config, &limits)?)),
         strangers: Strangers::default(),
         passwords: Passwords::new(&limits),

@@ -10,7 +10,7 @@ use tokenward_core::event::{ActorKind, Kind, Origin};
 use tokenward_core::role::Mode;
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, row, run};
+use crate::db::{Conn, Dialect, row, run};
 
 /// An event with what is left of its payload.
 #[derive(Clone, Debug)]
@@ -63,6 +63,8 @@ pub struct EventFilter {
     pub kinds: Option<Vec<Kind>>,
     /// About this.
     pub target: Option<Uuid>,
+    /// About something with this in its name.
+    pub target_part: Option<String>,
     /// Done by the actor of this name.
     pub actor: Option<String>,
     /// Done by an actor with this in the name, in small letters.
@@ -183,7 +185,7 @@ pub async fn newest_of_each(
 
 fn each<DB>(organization: Uuid, filter: &EventFilter, level: TargetLevel, among: i64, limit: i64) -> QueryBuilder<DB>
 where
-    DB: sqlx::Database,
+    DB: Dialect,
     Uuid: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
     i64: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
     String: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
@@ -244,7 +246,7 @@ where
 
 fn query<DB>(organization: Uuid, filter: &EventFilter, limit: i64) -> QueryBuilder<DB>
 where
-    DB: sqlx::Database,
+    DB: Dialect,
     Uuid: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
     i64: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
     String: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
@@ -261,10 +263,15 @@ where
     query
 }
 
+/// A part of a text as `LIKE` takes it.
+fn like(part: &str) -> String {
+    format!("%{}%", part.replace('!', "!!").replace('%', "!%").replace('_', "!_"))
+}
+
 /// Adds the conditions of a filter.
 fn narrow<DB>(query: &mut QueryBuilder<DB>, filter: &EventFilter)
 where
-    DB: sqlx::Database,
+    DB: Dialect,
     Uuid: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
     i64: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
     String: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
@@ -293,8 +300,15 @@ where
         query.push(" AND p.actor = ").push_bind(actor.clone());
     }
     if let Some(part) = &filter.actor_part {
-        let part = part.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-        query.push(" AND lower(p.actor) LIKE ").push_bind(format!("%{part}%")).push(" ESCAPE '!'");
+        query.push(" AND lower(p.actor) LIKE ").push_bind(like(part)).push(" ESCAPE '!'");
+    }
+    if let Some(part) = &filter.target_part {
+        // As JSON writes it, and as it was typed, too: one of the databases knows no case beyond ASCII.
+        let written = serde_json::Value::from(part.as_str()).to_string();
+        // Without the quotes around it.
+        let written = like(written.get(1..written.len().saturating_sub(1)).unwrap_or_default());
+        query.push(" AND (lower(").push(DB::EVENT_TARGET).push(") LIKE ").push_bind(written.to_lowercase());
+        query.push(" ESCAPE '!' OR ").push(DB::EVENT_TARGET).push(" LIKE ").push_bind(written).push(" ESCAPE '!')");
     }
     if let Some(address) = filter.address {
         // As it stands in the bytes of the payload, which are JSON without blanks.

@@ -18,7 +18,7 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::at_least;
 use super::direct::{Direct, DirectHandler};
-use super::error::{ApiError, with_ways};
+use super::error::{ApiError, with_create_link, with_ways};
 use super::extract::{client, read};
 use super::idempotency;
 use super::once::{self, Make};
@@ -357,9 +357,10 @@ async fn check(
             }
             if guard.idempotent && request.headers().contains_key(idempotency::HEADER) {
                 let answer = idempotency::once(Arc::clone(&guard.app), caller.clone(), grant, request, next).await;
-                return told(with_ways(&guard.app, &caller, answer).await, beside);
+                return told(with_create_link(&guard.app, with_ways(&guard.app, &caller, answer).await), beside);
             }
-            told(with_ways(&guard.app, &caller, prefer::run(request, next).await).await, beside)
+            let answer = with_ways(&guard.app, &caller, prefer::run(request, next).await).await;
+            told(with_create_link(&guard.app, answer), beside)
         }
         Err(error) if error.code == Code::ProofRequired => {
             let answer = ApiError(error).into_response();
@@ -368,7 +369,7 @@ async fn check(
                 None => answer,
             }
         }
-        Err(error) => ApiError(error).into_response(),
+        Err(error) => with_create_link(&guard.app, ApiError(error).into_response()),
     }
 }
 

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use axum::Json;
+use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokenward_api::error::ErrorBody;
 use tokenward_core::caller::Caller;
 use tokenward_core::method::Method;
-use tokenward_core::{Code, Error};
+use tokenward_core::{Code, Error, Uuid};
 use tokenward_verify::credential::challenge;
 
 pub(super) use crate::http::status;
@@ -60,6 +61,28 @@ pub(super) async fn with_ways(app: &App, caller: &Caller, mut answer: Response) 
     answer
 }
 
+/// An answer to somebody who lacks a permission, and in which organization.
+#[derive(Clone)]
+struct LackingAnswer(Uuid, Box<ErrorBody>);
+
+/// The answer with a link to where a token with the missing permission is made, where it is one that lacks it and the server was told
+/// what it is called. The link says what was asked and nothing else: which roles there are, its form tells those who may see them.
+pub(super) fn with_create_link(app: &App, mut answer: Response) -> Response {
+    let Some(LackingAnswer(organization, mut body)) = answer.extensions_mut().remove::<LackingAnswer>() else {
+        return answer;
+    };
+    let (Some(url), Some(missing)) = (app.console_url.as_deref(), body.missing_permission.as_deref()) else {
+        return answer;
+    };
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("permission", missing).finish();
+    body.create_url = Some(format!("{url}/console/{organization}/tokens/new?{query}"));
+    if let Ok(text) = serde_json::to_vec(&body) {
+        answer.headers_mut().remove(header::CONTENT_LENGTH);
+        *answer.body_mut() = Body::from(text);
+    }
+    answer
+}
+
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         Self(error)
@@ -82,8 +105,13 @@ impl ApiError {
             tracing::error!(code = error.code.as_str(), cause = ?error.cause, "{}", error.detail);
         }
         let (retry_after, metered, asked) = (error.retry_after, error.limits().copied(), asks(&error));
+        let lacking = error.lacking().filter(|_| status == StatusCode::FORBIDDEN);
         let body = ErrorBody::new(status.as_u16(), status.canonical_reason().unwrap_or("Error"), error);
+        let lacking = lacking.map(|organization| LackingAnswer(organization, Box::new(body.clone())));
         let mut response = (status, Json(body)).into_response();
+        if let Some(lacking) = lacking {
+            response.extensions_mut().insert(lacking);
+        }
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::UNAUTHORIZED {

@@ -17,6 +17,7 @@ use super::confirm::Confirmation;
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageError, PageResult, page};
+use super::paging::{Column, Holds, List, ListPlace, SortKey};
 use super::person::SignedIn;
 use super::view::{
     ApiForm, ApiPage, ApiReview, ApiRow, ApisPage, Choice, Nav, Pager, ReviewRow, RouteAnswer, RouteQuestion, RouteRow,
@@ -49,6 +50,18 @@ fn row(person: &SignedIn, api: &Api) -> ApiRow {
     }
 }
 
+/// The APIs, in an order.
+static APIS: List = List {
+    word: "apis",
+    keys: List::KEYS,
+    columns: &[
+        Column::new("name", "Name", Holds::Text),
+        Column::new("routes", "Routes", Holds::Number),
+        Column::new("unknown", "Unknown routes", Holds::Text),
+        Column::new("changed", "Changed", Holds::Past),
+    ],
+};
+
 /// `GET …/apis`.
 pub(super) async fn list(
     Extension(person): Extension<SignedIn>,
@@ -56,11 +69,26 @@ pub(super) async fn list(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::ApiRead)?;
-    query.understood(&[])?;
+    query.understood(&APIS.keys)?;
+    let order = APIS.read(&query, organization)?;
     let all = apis::list(&person.app, &grant).await?;
+    let word = order.word();
+    let place = move |api: &Api| ListPlace {
+        key: match word {
+            "routes" => SortKey::Number(api.route_count),
+            // As people read it: any valid token, denied.
+            "unknown" => SortKey::texts(if matches!(api.unknown_route, Unknown::Allow) { "any" } else { "denied" }, &api.name),
+            "changed" => SortKey::Number(api.updated_at.0),
+            _ => SortKey::text(&api.name),
+        },
+        id: api.id,
+    };
+    let cut = order.cut_aside(organization, all, place).await?;
+    let shell = person.shell(Some(organization), Nav::Apis).await?;
     let shown = ApisPage {
-        shell: person.shell(Some(organization), Nav::Apis).await?,
-        apis: all.iter().map(|api| row(&person, api)).collect(),
+        list: order.frame(&format!("{}/apis", shell.base()), &query, &cut),
+        shell,
+        apis: cut.entries.iter().map(|api| row(&person, api)).collect(),
         may_manage: person.can(organization, Management::ApiManage),
     };
     page(StatusCode::OK, &shown)

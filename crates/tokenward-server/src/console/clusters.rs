@@ -14,6 +14,7 @@ use super::confirm::Confirmation;
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
+use super::paging::{Column, Holds, List, ListPlace, SortKey};
 use super::person::SignedIn;
 use super::view::{Choice, ClusterForm, ClusterPage, ClusterRow, ClustersPage, Nav};
 use crate::service::IfMatch;
@@ -57,6 +58,18 @@ fn may(person: &SignedIn, organization: Uuid, id: Uuid, permission: Management) 
     person.require(organization, permission, Resource::cluster(id))
 }
 
+/// The clusters, in an order.
+static CLUSTERS: List = List {
+    word: "clusters",
+    keys: List::KEYS,
+    columns: &[
+        Column::new("name", "Name", Holds::Text),
+        Column::new("provider", "Provider", Holds::Text),
+        Column::new("region", "Region", Holds::Text),
+        Column::new("changed", "Changed", Holds::Past),
+    ],
+};
+
 /// `GET …/clusters`.
 pub(super) async fn list(
     Extension(person): Extension<SignedIn>,
@@ -65,12 +78,25 @@ pub(super) async fn list(
 ) -> PageResult {
     // The list holds what the role sees; it takes no more than to belong to the organization.
     let grant = person.may(organization, Management::OrganizationRead)?;
-    query.understood(&[])?;
-    let mut all = clusters::list(&person.app, &grant).await?;
-    all.sort_by_cached_key(|cluster| cluster.name.to_lowercase());
+    query.understood(&CLUSTERS.keys)?;
+    let order = CLUSTERS.read(&query, organization)?;
+    let all = clusters::list(&person.app, &grant).await?;
+    let word = order.word();
+    let place = move |cluster: &Cluster| ListPlace {
+        key: match word {
+            "provider" => SortKey::texts(provider_label(cluster.cloud_provider), &cluster.name),
+            "region" => SortKey::texts(&cluster.region, &cluster.name),
+            "changed" => SortKey::Number(cluster.updated_at.0),
+            _ => SortKey::text(&cluster.name),
+        },
+        id: cluster.id,
+    };
+    let cut = order.cut_aside(organization, all, place).await?;
+    let shell = person.shell(Some(organization), Nav::Clusters).await?;
     let shown = ClustersPage {
-        shell: person.shell(Some(organization), Nav::Clusters).await?,
-        clusters: all.iter().map(|cluster| row(&person, cluster)).collect(),
+        list: order.frame(&format!("{}/clusters", shell.base()), &query, &cut),
+        shell,
+        clusters: cut.entries.iter().map(|cluster| row(&person, cluster)).collect(),
         may_create: person.can(organization, Management::ClusterManage),
     };
     page(StatusCode::OK, &shown)

@@ -19,7 +19,7 @@ use super::person::SignedIn;
 use super::view::{
     AskedFor, Chip, Choice, DecisionFilter, DecisionOutcome, DecisionRow, DecisionsPage, MendRow, Nav, Pager,
 };
-use super::words::{count, grouped, role_name};
+use super::words::{bounded, count, grouped, role_name};
 use crate::limits::{DENIAL_DAYS, DENIALS};
 use crate::service::decisions::{self, DecisionQuery, Explained};
 use crate::service::mends::{self, Folded, Mend};
@@ -27,6 +27,8 @@ use crate::service::{members, tokens};
 
 /// Kinds of decisions on a page.
 const PAGE: usize = 200;
+/// So many decisions are counted.
+const COUNTED: usize = 1_000;
 /// How far back the page can look.
 const SPANS: [(&str, &str, Micros); 4] = [
     ("", "Any time", 0),
@@ -69,6 +71,8 @@ pub(super) async fn list(
         id => mends::find(&person.app, &grant, id).await?.into_iter().collect(),
     };
     let rows = mended(&person, organization, rows).await?;
+    // One more says that there are more.
+    let (denied, allowed) = decisions::counts(&person.app, &grant, &wanted, COUNTED + 1).await?;
     let shell = person.shell(Some(organization), Nav::Decisions).await?;
     let base = format!("{}/decisions", shell.base());
     let filters = ["token", "reason", "route", "address", "since"];
@@ -85,10 +89,10 @@ pub(super) async fn list(
         }
         format!("{base}?{}", pairs.finish())
     };
-    let chip = |word: &str, label: &str| Chip {
+    let chip = |word: &str, label: &str, count: usize| Chip {
         label: label.into(),
         href: address(word, again.as_ref().map(|_| "1")),
-        count: None,
+        count: Some(bounded(count, COUNTED)),
         current: word == only,
     };
     let choice =
@@ -97,7 +101,11 @@ pub(super) async fn list(
     reasons.extend(Reason::ALL.into_iter().map(|it| choice(it.as_str(), reason_words(it.as_str()), reason)));
     let shown = DecisionsPage {
         decisions: rows,
-        chips: vec![chip("", "All"), chip("denied", "Denied"), chip("allowed", "Allowed")],
+        chips: vec![
+            chip("", "All", denied + allowed),
+            chip("denied", "Denied", denied),
+            chip("allowed", "Allowed", allowed),
+        ],
         filter: DecisionFilter {
             only: only.to_owned(),
             token,

@@ -12,8 +12,9 @@ use super::confirm::Confirmation;
 use super::done::Flashed;
 use super::form::{Pairs, Problems};
 use super::page::{At, PageResult, page};
+use super::paging::{Column, Holds, List, ListPlace, SortKey};
 use super::person::SignedIn;
-use super::view::{Choice, EnvironmentForm, EnvironmentPage, EnvironmentRow, Nav, mode_label};
+use super::view::{Choice, EnvironmentForm, EnvironmentPage, EnvironmentRow, ListFrame, Nav, mode_label};
 use crate::service::IfMatch;
 use crate::service::environments::{self, NewEnvironment};
 
@@ -29,12 +30,41 @@ fn row(person: &SignedIn, environment: &Environment) -> EnvironmentRow {
     }
 }
 
-/// The environments of a project that the person sees, by name.
-pub(super) async fn rows(person: &SignedIn, grant: &Grant, project: Uuid) -> Result<Vec<EnvironmentRow>> {
+/// The environments of a project, in an order.
+pub(super) static ENVIRONMENTS: List = List {
+    word: "environments",
+    keys: List::KEYS,
+    columns: &[
+        Column::new("name", "Name", Holds::Text),
+        Column::new("kind", "Kind", Holds::Text),
+        Column::new("cluster", "Cluster", Holds::Text),
+        Column::new("changed", "Changed", Holds::Past),
+    ],
+};
+
+/// The environments of a project that the person sees: the page that a query asks for.
+pub(super) async fn rows(
+    person: &SignedIn,
+    grant: &Grant,
+    project: Uuid,
+    query: &Pairs,
+) -> Result<(Vec<EnvironmentRow>, ListFrame)> {
+    let order = ENVIRONMENTS.read(query, project)?;
     let all = environments::list(&person.app, grant, project).await?;
-    let mut rows: Vec<EnvironmentRow> = all.iter().map(|environment| row(person, environment)).collect();
-    rows.sort_by_cached_key(|environment| environment.name.to_lowercase());
-    Ok(rows)
+    let word = order.word();
+    let place = move |it: &Environment| ListPlace {
+        key: match word {
+            "kind" => SortKey::texts(mode_label(it.mode), &it.name),
+            "cluster" => SortKey::texts(&it.cluster_name, &it.name),
+            "changed" => SortKey::Number(it.updated_at.0),
+            _ => SortKey::text(&it.name),
+        },
+        id: it.id,
+    };
+    let cut = order.cut_aside(grant.organization(), all, place).await?;
+    let path = format!("/console/{}/projects/{project}", grant.organization());
+    let frame = order.frame(&path, query, &cut);
+    Ok((cut.entries.iter().map(|environment| row(person, environment)).collect(), frame))
 }
 
 /// The right to do something with the environment that a path names in a project.

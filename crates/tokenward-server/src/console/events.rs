@@ -8,13 +8,14 @@ use chrono::{Days, NaiveDate};
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{Kind, Origin};
 use tokenward_core::permission::Management;
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::events::{Event, EventFilter};
 
 use super::form::{Pairs, Query};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
-use super::view::{Choice, EventFilters, EventRow, EventsPage, FieldChange, Nav, Pager, Tone, event_label};
+use super::view::{Choice, ChoiceGroup, EventFilters, EventRow, EventsPage, FieldChange, Nav, Pager, Tone, event_label};
+use crate::limits::QUERY;
 use crate::service::{events, retention, tokens};
 
 /// Events on a page.
@@ -80,21 +81,53 @@ pub(super) fn days(query: &Pairs) -> Result<(Option<Time>, Option<Time>)> {
     Ok((day("from")?.and_then(midnight), day("to")?.and_then(end)))
 }
 
+/// What narrows the list.
+const FILTERS: [&str; 10] =
+    ["what", "target", "kind", "about", "target_id", "who", "address", "origin", "from", "to"];
+
+/// The kinds of events of organizations to choose from, by what they are about.
+fn kinds(chosen: &str) -> Vec<ChoiceGroup> {
+    let group = |(target, label): &(&str, &str)| {
+        let those = Kind::ALL.iter().copied().filter(|kind| target_of(*kind) == *target);
+        let mut choices: Vec<Choice> = those
+            .map(|kind| Choice {
+                value: kind.as_str().to_owned(),
+                label: event_label(kind),
+                chosen: kind.as_str() == chosen,
+            })
+            .collect();
+        choices.sort_by(|a, b| a.label.cmp(&b.label));
+        ChoiceGroup { label: (*label).to_owned(), choices }
+    };
+    TARGETS.iter().filter(|(target, _)| !target.is_empty()).map(group).collect()
+}
+
 /// What a query asks for.
 fn filter(query: &Pairs) -> Result<EventFilter> {
-    query.understood(&["what", "target", "target_id", "who", "address", "origin", "from", "to", "before", "after"])?;
+    query.understood(&[&FILTERS[..], &["before", "after"]].concat())?;
+    let kind = query.one_of("kind", Kind::ALL.iter().map(|kind| kind.as_str()))?;
+    let about = query.line("about");
+    QUERY.check_text(&about).map_err(|problem| Error::invalid("about", problem))?;
+    let named = Uuid::try_parse(&about).ok();
+    let by_link = query.read("target_id", "an id", |text| Uuid::try_parse(text).ok())?;
+    if by_link.is_some() && !about.is_empty() {
+        return Err(Error::invalid("about", "goes not together with `target_id`, which says it already"));
+    }
     let what = query.one_of("what", WHAT.iter().map(|(word, _)| *word))?;
     let target = query.one_of("target", TARGETS.iter().map(|(word, _)| *word))?;
-    let narrowed = !what.is_empty() || !target.is_empty();
+    let narrowed = !what.is_empty() || !target.is_empty() || !kind.is_empty();
     let fits = |wanted: &str, have: &str| wanted.is_empty() || wanted == have;
-    let kinds = Kind::ALL.iter().copied().filter(|k| fits(what, tone_word(*k)) && fits(target, target_of(*k)));
+    let kinds = Kind::ALL.iter().copied().filter(|k| {
+        fits(what, tone_word(*k)) && fits(target, target_of(*k)) && fits(kind, k.as_str())
+    });
     let position = |key| query.read(key, "a position in the log", |text| text.parse().ok());
     let (from, to) = days(query)?;
     Ok(EventFilter {
         from,
         to,
         kinds: narrowed.then(|| kinds.collect()),
-        target: query.read("target_id", "an id", |text| Uuid::try_parse(text).ok())?,
+        target: by_link.or(named),
+        target_part: Some(about).filter(|about| named.is_none() && !about.is_empty()),
         actor_part: Some(query.line("who").to_lowercase()).filter(|who| !who.is_empty()),
         address: query.read("address", "an address such as 203.0.113.7", |text| text.parse().ok())?,
         origin: query.read("origin", "a way in that we know", |text| Origin::parse(text).ok())?,
@@ -141,9 +174,9 @@ pub(super) async fn list(
             from: query.get("from").to_owned(),
             to: query.get("to").to_owned(),
             target_id: query.get("target_id").to_owned(),
-            active: ["what", "target", "origin", "who", "address", "from", "to", "target_id"]
-                .iter()
-                .any(|k| !query.get(k).is_empty()),
+            kinds: kinds(query.get("kind")),
+            about: query.line("about"),
+            active: FILTERS.iter().any(|k| !query.get(k).is_empty()),
         },
         pager: Pager {
             newer: places.newer.map(|position| go("after", position)),
@@ -279,6 +312,23 @@ mod tests {
     }
 
     #[test]
+    fn one_kind_is_picked_and_a_target_is_typed_by_its_name_or_its_id() {
+        let read = |query: &str| filter(&Pairs::parse(query.as_bytes())).unwrap();
+        assert_eq!(read("kind=role.updated").kinds, Some(vec![Kind::RoleUpdated]));
+        assert_eq!(read("kind=role.updated&what=deleted").kinds, Some(Vec::new()), "none is both");
+        let id = "019ab000-0000-7000-8000-000000000000";
+        assert_eq!(read(&format!("about=+{id}+")).target.map(|id| id.to_string()).as_deref(), Some(id));
+        let named = read("about=+ci+main+");
+        assert_eq!((named.target, named.target_part.as_deref()), (None, Some("ci main")));
+        assert!(filter(&Pairs::parse(format!("about={}", "x".repeat(10_000)).as_bytes())).is_err());
+        // All that can be picked are those of an organization, each once.
+        let all: Vec<String> = kinds("").into_iter().flat_map(|it| it.choices).map(|it| it.value).collect();
+        let of_organizations = Kind::ALL.iter().filter(|kind| !target_of(**kind).is_empty()).count();
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), of_organizations);
+        assert_eq!(all.len(), of_organizations);
+    }
+
+    #[test]
     fn a_filter_that_is_not_understood_is_refused_by_its_name() {
         for (query, field) in [
             ("form=2026-11-24", "form"),
@@ -288,6 +338,9 @@ mod tests {
             ("target=tokens", "target"),
             ("origin=CLIENT", "origin"),
             ("target_id=7", "target_id"),
+            ("kind=token.create", "kind"),
+            ("kind=token", "kind"),
+            ("about=a&target_id=019ab000-0000-7000-8000-000000000000", "about"),
             ("before=x", "before"),
         ] {
             let refused = filter(&Pairs::parse(query.as_bytes())).err().map(|error| error.faults[0].field.to_string());

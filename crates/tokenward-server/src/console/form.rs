@@ -30,8 +30,8 @@ struct Inner {
     ends: Vec<(usize, usize)>,
 }
 
-/// The keys of a query that are the number of a page, wherever a page has them.
-const PAGES: [&str; 2] = ["page", "invited"];
+/// The key of a query that is the number of a page, wherever one has it.
+const NUMBER: &str = "page";
 /// The key of a query that keeps a page up to date.
 pub(super) const LIVE: &str = "live";
 
@@ -109,7 +109,7 @@ impl Pairs {
             if seen.contains(&key) {
                 return Err(Error::invalid(key, "is there twice"));
             }
-            if PAGES.contains(&key) && !value.bytes().all(|byte| byte.is_ascii_digit()) {
+            if key == NUMBER && !value.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(Error::invalid(key, "is not the number of a page"));
             }
             // Besides, when it began: `live.rs`.

@@ -14,7 +14,7 @@ use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::member_tokens;
 use super::page::{At, PageResult, page};
-use super::paging::paged;
+use super::paging::{Column, Holds, List, ListPlace, SortKey};
 use super::person::SignedIn;
 use super::proof;
 use super::role_choices::role_choices;
@@ -29,6 +29,36 @@ use crate::service::{IfMatch, invitations, tokens};
 /// The box that keeps the invitations of somebody who loses rights.
 const KEEP: &str = "keep_invitations";
 
+/// The members, in an order.
+static MEMBERS: List = List {
+    word: "members",
+    keys: List::KEYS,
+    columns: &[
+        Column::new("name", "Name", Holds::Text),
+        Column::new("role", "Role", Holds::Text),
+        Column::new("joined", "Joined", Holds::Past).classed("opt roomy"),
+        Column::new("active", "Last active", Holds::Past),
+        Column::new("tokens", "Tokens made", Holds::Number),
+    ],
+};
+
+/// Those who are invited, on the same page.
+static INVITED: List = List {
+    word: "invitations",
+    keys: ["invited_sort", "invited_after", "invited_before"],
+    columns: &[
+        Column::new("email", "E-mail", Holds::Text),
+        Column::new("role", "Role", Holds::Text),
+        Column::new("sent", "Invited", Holds::Past),
+        Column::new("ends", "Link ends", Holds::Future),
+    ],
+};
+
+/// What people call a member.
+fn called(member: &Member) -> &str {
+    if member.name.is_empty() { &member.email } else { &member.name }
+}
+
 /// `GET …/members`.
 pub(super) async fn list(
     Extension(person): Extension<SignedIn>,
@@ -36,32 +66,56 @@ pub(super) async fn list(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::MemberRead)?;
-    query.understood(&["page", "invited"])?;
+    query.understood(&[MEMBERS.keys, INVITED.keys].concat())?;
+    let (order, invited) = (MEMBERS.read(&query, organization)?, INVITED.read(&query, organization)?);
     let may_manage = person.can(organization, Management::MemberManage);
     let made = match person.may(organization, Management::TokenRead) {
         Ok(grant) => tokens::count_by_creator(&person.app, &grant).await?,
         Err(_) => HashMap::new(),
     };
-    let rows = members::list(&person.app, &grant).await?;
-    let mut rows: Vec<MemberRow> = rows
+    let all: Vec<(Member, usize)> = members::list(&person.app, &grant)
+        .await?
         .into_iter()
         .map(|member| {
             let made = made.get(&member.account_id).copied().unwrap_or_default();
-            row(&person, &grant, member, made)
+            (member, made)
         })
         .collect();
-    rows.sort_by_cached_key(|member| member.name.to_lowercase());
-    let pending = if may_manage { pending(&person, organization).await? } else { Vec::new() };
+    let word = order.word();
+    let place = move |(member, made): &(Member, usize)| ListPlace {
+        key: match word {
+            "role" => SortKey::texts(&member.role_name, called(member)),
+            "joined" => SortKey::Number(member.created_at.0),
+            "active" => SortKey::Number(member.last_activity_at.0),
+            "tokens" => SortKey::count(*made),
+            _ => SortKey::text(called(member)),
+        },
+        id: member.account_id,
+    };
+    let members = order.cut_aside(organization, all, place).await?;
+    let pending = match person.may(organization, Management::MemberManage) {
+        Ok(grant) => invitations::list(&person.app, &grant).await?,
+        Err(_) => Vec::new(),
+    };
+    let word = invited.word();
+    let place = move |it: &Invitation| ListPlace {
+        key: match word {
+            "role" => SortKey::texts(&it.role_name, &it.email),
+            "sent" => SortKey::Number(it.updated_at.0),
+            "ends" => SortKey::Number(it.expires_at.0),
+            _ => SortKey::text(&it.email),
+        },
+        id: it.id,
+    };
+    let pending = invited.cut_aside(organization, pending, place).await?;
     let shell = person.shell(Some(organization), Nav::Members).await?;
     let path = format!("{}/members", shell.base());
-    let (rows, pager) = paged(rows, &path, &query, "page");
-    let (pending, invitations_pager) = paged(pending, &path, &query, "invited");
     let shown = MembersPage {
         shell,
-        members: rows,
-        invitations: pending,
-        pager,
-        invitations_pager,
+        list: order.frame(&path, &query, &members),
+        invited: invited.frame(&path, &query, &pending),
+        members: members.entries.into_iter().map(|(member, made)| row(&person, &grant, member, made)).collect(),
+        invitations: invitation_rows(&person, organization, pending.entries),
         may_manage,
         may_transfer: person.can(organization, Management::OrganizationTransfer),
     };
@@ -84,12 +138,6 @@ fn row(person: &SignedIn, grant: &Grant, member: Member, made: usize) -> MemberR
         name: if member.name.is_empty() { member.email.clone() } else { member.name },
         email: member.email,
     }
-}
-
-async fn pending(person: &SignedIn, organization: Uuid) -> Result<Vec<InvitationRow>> {
-    let grant = person.may(organization, Management::MemberManage)?;
-    let all = invitations::list(&person.app, &grant).await?;
-    Ok(invitation_rows(person, organization, all))
 }
 
 /// The pending invitations that the member has sent.

@@ -13,11 +13,13 @@ use super::decisions;
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
+use super::paging::List;
 use super::person::SignedIn;
 use super::policy_recipes::RECIPES;
 use super::proof;
 use super::token_changes::{self, Listed, Switch};
 use super::token_effect::effect_of;
+use super::token_list::{COLUMNS, Sorted};
 use super::token_refused::refused_view;
 use super::token_typed::{About, typed_basics};
 use super::tokens::{
@@ -25,21 +27,22 @@ use super::tokens::{
     version_rows, was_shown,
 };
 use super::view::{
-    Choice, Nav, Pager, PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage,
+    Choice, Nav, PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage,
     RecipeLink, ReplayRow, TokenEffect, TrialForm, Verdict,
 };
 use super::words::METHODS;
 use crate::service::policy_tokens::{
-    self, NewPolicyToken, PolicyToken, PolicyTokenChange, PolicyTokenFilter, Replayed, Trial,
+    self, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial,
 };
-use crate::service::tokens::{Created, TokenChange, check_words};
+use crate::service::token_overview::{Facts, Which};
+use crate::service::tokens::{self, Created, TokenChange, check_words};
 use crate::service::{IfMatch, policy_denials, token_refused, usage};
 
 /// The path of the list below the organization.
 const LIST: &str = "policy-tokens";
 const LISTED: Listed = Listed { path: LIST, kind: Kind::PolicyToken, right: Management::PolicyManage };
-/// Tokens on a page of the list.
-const PAGE: usize = 50;
+/// The list, in an order.
+static POLICY_TOKENS: List = List { word: "policytokens", keys: List::KEYS, columns: COLUMNS };
 
 /// `GET …/policy-tokens`.
 pub(super) async fn list(
@@ -48,16 +51,19 @@ pub(super) async fn list(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::PolicyManage)?;
-    query.understood(&["after"])?;
-    let after = query.read("after", "the id of a token", |text| Uuid::try_parse(text).ok())?;
-    let (all, last) = policy_tokens::part(&person.app, &grant, &PolicyTokenFilter::default(), after, PAGE).await?;
-    let all: Vec<Token> = all.into_iter().map(|it| it.token).collect();
+    query.understood(&POLICY_TOKENS.keys)?;
+    let order = POLICY_TOKENS.read(&query, organization)?;
+    let now = person.app.now();
+    let facts = Facts { now, soon: now, unused_since: now, in_use_since: now, admin: Uuid::nil() };
+    let cut = Sorted::Living(Kind::PolicyToken, Which::All).page(&person, &grant, &facts, &order).await?;
+    let mut all = tokens::these(&person.app, &grant, &cut.entries, false).await?;
+    all.sort_by_key(|token| cut.entries.iter().position(|id| *id == token.id));
     let used = usage::of(&person.app, &grant, &all).await?;
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let list = format!("{}/policy-tokens", shell.base());
     let shown = PolicyTokensPage {
         tokens: all.iter().map(|token| row(&person.app, token, used.get(&token.id))).collect(),
-        pager: Pager { newer: after.map(|_| list.clone()), older: last.map(|last| format!("{list}?after={last}")) },
+        list: order.frame(&list, &query, &cut),
         shell,
     };
     page(StatusCode::OK, &shown)

@@ -11,9 +11,9 @@ use super::done::Flashed;
 use super::environments;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
-use super::paging::paged;
+use super::paging::{Column, Holds, List, ListPlace, SortKey};
 use super::person::SignedIn;
-use super::view::{Nav, ProjectForm, ProjectPage, ProjectRow, ProjectsPage};
+use super::view::{ListFrame, Nav, ProjectForm, ProjectPage, ProjectRow, ProjectsPage};
 use super::words::count;
 use crate::service::IfMatch;
 use crate::service::projects::{self, Seen};
@@ -28,6 +28,17 @@ fn row(person: &SignedIn, seen: Seen) -> ProjectRow {
     }
 }
 
+/// The projects, in an order.
+static PROJECTS: List = List {
+    word: "projects",
+    keys: List::KEYS,
+    columns: &[
+        Column::new("name", "Name", Holds::Text),
+        Column::new("environments", "Environments", Holds::Number),
+        Column::new("changed", "Changed", Holds::Past),
+    ],
+};
+
 /// `GET …/projects`.
 pub(super) async fn list(
     Extension(person): Extension<SignedIn>,
@@ -36,14 +47,26 @@ pub(super) async fn list(
 ) -> PageResult {
     // The list holds what the role sees; it takes no more than to belong to the organization.
     let grant = person.may(organization, Management::OrganizationRead)?;
-    query.understood(&["page"])?;
+    query.understood(&PROJECTS.keys)?;
+    let order = PROJECTS.read(&query, organization)?;
     let all = projects::list(&person.app, &grant).await?;
-    let mut rows: Vec<ProjectRow> = all.into_iter().map(|seen| row(&person, seen)).collect();
-    rows.sort_by_cached_key(|project| project.name.to_lowercase());
+    let word = order.word();
+    let place = move |seen: &Seen| ListPlace {
+        key: match word {
+            "environments" => SortKey::count(seen.environments),
+            "changed" => SortKey::Number(seen.project.updated_at.0),
+            _ => SortKey::text(&seen.project.name),
+        },
+        id: seen.project.id,
+    };
+    let cut = order.cut_aside(organization, all, place).await?;
     let shell = person.shell(Some(organization), Nav::Projects).await?;
-    let (rows, pager) = paged(rows, &format!("{}/projects", shell.base()), &query, "page");
-    let shown =
-        ProjectsPage { shell, projects: rows, pager, may_create: person.can(organization, Management::ProjectCreate) };
+    let shown = ProjectsPage {
+        list: order.frame(&format!("{}/projects", shell.base()), &query, &cut),
+        shell,
+        projects: cut.entries.into_iter().map(|seen| row(&person, seen)).collect(),
+        may_create: person.can(organization, Management::ProjectCreate),
+    };
     page(StatusCode::OK, &shown)
 }
 
@@ -59,6 +82,7 @@ async fn new_page(person: &SignedIn, organization: Uuid, typed: &Pairs, mut prob
         project: None,
         form: form(typed, &mut problems),
         environments: Vec::new(),
+        list: ListFrame::default(),
         may_edit: true,
         may_delete: false,
         may_create_environment: false,
@@ -94,19 +118,22 @@ pub(super) async fn create(
 pub(super) async fn show(
     Extension(person): Extension<SignedIn>,
     At((organization, id)): At<(Uuid, Uuid)>,
+    Query(query): Query,
 ) -> PageResult {
     let grant = person.may_in_project(organization, id, Management::ProjectRead)?;
-    project_page(&person, &grant, id, None, Problems::default()).await
+    query.understood(&environments::ENVIRONMENTS.keys)?;
+    project_page(&person, &grant, id, (None, &query), Problems::default()).await
 }
 
 async fn project_page(
     person: &SignedIn,
     grant: &Grant,
     id: Uuid,
-    typed: Option<&Pairs>,
+    (typed, query): (Option<&Pairs>, &Pairs),
     mut problems: Problems,
 ) -> PageResult {
     let organization = grant.organization();
+    let (environments, list) = environments::rows(person, grant, id, query).await?;
     let seen = projects::get(&person.app, grant, id).await?;
     let saved = Pairs::from([("name", seen.project.name.clone()), ("description", seen.project.description.clone())]);
     let may_manage = person.may_in_project(organization, id, Management::ProjectManage).is_ok();
@@ -114,7 +141,8 @@ async fn project_page(
         shell: person.shell(Some(organization), Nav::Projects).await?,
         project: Some(row(person, seen)),
         form: form(typed.unwrap_or(&saved), &mut problems),
-        environments: environments::rows(person, grant, id).await?,
+        environments,
+        list,
         may_edit: may_manage,
         may_delete: may_manage,
         may_create_environment: grant.role().manages_environments(id),
@@ -133,7 +161,7 @@ pub(super) async fn save(
     let description = Some(form.text("description").unwrap_or_default());
     match projects::update(&person.app, grant.clone(), id, form.line("name"), description, IfMatch(None)).await {
         Ok(_) => person.done(&format!("/console/{organization}/projects/{id}"), Flashed::ProjectSaved),
-        Err(error) => project_page(&person, &grant, id, Some(&form), Problems::of(error)?).await,
+        Err(error) => project_page(&person, &grant, id, (Some(&form), &Pairs::default()), Problems::of(error)?).await,
     }
 }
 

@@ -16,7 +16,7 @@ use super::confirm::Confirmation;
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageError, PageResult, page};
-use super::paging::paged;
+use super::paging::{Column, Holds, List, ListPlace, SortKey};
 use super::person::SignedIn;
 use super::role_choices::role_choices;
 use super::role_page;
@@ -65,6 +65,17 @@ impl Users {
     }
 }
 
+/// The custom roles, in an order.
+static ROLES: List = List {
+    word: "roles",
+    keys: List::KEYS,
+    columns: &[
+        Column::new("name", "Name", Holds::Text),
+        Column::new("description", "Description", Holds::Text),
+        Column::new("held", "Held by", Holds::Number),
+    ],
+};
+
 /// `GET …/roles`.
 pub(super) async fn list(
     Extension(person): Extension<SignedIn>,
@@ -72,19 +83,32 @@ pub(super) async fn list(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::RoleRead)?;
-    query.understood(&["page"])?;
+    query.understood(&ROLES.keys)?;
+    let order = ROLES.read(&query, organization)?;
     let users = Users::of(&person, organization).await?;
-    let custom = roles::brief(&person.app, &grant).await?;
+    let custom = roles::brief(&person.app, &grant).await?.into_iter().map(|(id, name, description)| {
+        let row = users.row(id, name, description);
+        (id, row)
+    });
+    let word = order.word();
+    let place = move |(id, row): &(Uuid, RoleRow)| ListPlace {
+        key: match word {
+            "description" => SortKey::texts(&row.meaning, &row.name),
+            "held" => SortKey::count(row.members + row.tokens),
+            _ => SortKey::text(&row.name),
+        },
+        id: *id,
+    };
+    let custom = order.cut_aside(organization, custom.collect(), place).await?;
     let shell = person.shell(Some(organization), Nav::Roles).await?;
-    let (custom, pager) = paged(custom, &format!("{}/roles", shell.base()), &query, "page");
     let built_in = BuiltIn::ALL.into_iter().filter_map(|role| {
         Some(users.row(built_in_id(&person, organization, role)?, built_in_name(role), role.meaning().into()))
     });
     let shown = RolesPage {
+        list: order.frame(&format!("{}/roles", shell.base()), &query, &custom),
         shell,
         built_in: built_in.collect(),
-        custom: custom.into_iter().map(|(id, name, description)| users.row(id, name, description)).collect(),
-        pager,
+        custom: custom.entries.into_iter().map(|(_, row)| row).collect(),
         may_manage: person.can(organization, Management::RoleManage),
     };
     page(StatusCode::OK, &shown)

@@ -1,6 +1,10 @@
 //! Links that fill the form of a new token: for a runbook, an error message, another page. They make nothing by themselves.
 
+use std::sync::Arc;
+
 use tokenward_core::caller::Grant;
+use tokenward_core::permission::Permission;
+use tokenward_core::role::{Role, Target};
 use tokenward_core::time::{DAY, length};
 use tokenward_core::{Error, Result, Uuid};
 
@@ -10,10 +14,10 @@ use crate::limits::{DESCRIPTION, NAME};
 use crate::service::roles;
 
 /// What an address may fill in.
-const KNOWN: [&str; 4] = ["name", "role", "expires", "description"];
+const KNOWN: [&str; 5] = ["name", "role", "permission", "expires", "description"];
 
-/// The fields of the form as `?name=&role=&expires=&description=` fills them, with what is wrong with it. A role is named by its id
-/// or its name; an end is a length such as `90d`, a date, or `never`.
+/// The fields of the form as `?name=&role=&permission=&expires=&description=` fills them, with what is wrong with it. A role is named by its id
+/// or its name, or is the smallest that holds a permission; an end is a length such as `90d`, a date, or `never`.
 pub(super) fn filled(person: &SignedIn, grant: &Grant, query: &Pairs) -> Result<(Pairs, Problems)> {
     query.understood(&KNOWN)?;
     for (field, limit) in [("name", &NAME), ("description", &DESCRIPTION)] {
@@ -35,6 +39,22 @@ pub(super) fn filled(person: &SignedIn, grant: &Grant, query: &Pairs) -> Result<
                 ),
                 None => fields.push(("role_id", found.id.to_string())),
             },
+        }
+    }
+    let permission = query.line("permission");
+    if !permission.is_empty() {
+        let asked = Permission::parse(&permission).map_err(|problem| Error::invalid("permission", problem))?;
+        let offered = roles::available(&person.app, grant)?;
+        let would_do = |it: &&Arc<Role>| it.allows(asked, Target::Organization) && it.beyond(grant.role()).is_none();
+        let smallest = offered.iter().filter(would_do).min_by_key(|it| (it.permissions().len(), it.name.clone()));
+        match smallest {
+            // Who says the role as well means that.
+            _ if !role.is_empty() => {}
+            Some(found) => fields.push(("role_id", found.id.to_string())),
+            None => problems.add(
+                "role_id",
+                format!("The link asks for {permission}, which no role holds that you may give. Make such a role first."),
+            ),
         }
     }
     let expires = query.line("expires");

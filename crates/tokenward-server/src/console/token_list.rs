@@ -1,13 +1,12 @@
 //! The list of API tokens: searched, filtered, sorted; and from the text of a token to its page.
 
-use std::cmp::Ordering;
-
 use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::directory::Organization;
 use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, RoleKind};
+use tokenward_core::secret::Kind;
 use tokenward_core::time::DAY;
 use tokenward_core::token::{Token, TokenFilter};
 use tokenward_core::{Error, Result, Time, Uuid};
@@ -15,15 +14,15 @@ use tokenward_core::{Error, Result, Time, Uuid};
 use super::form::{Pairs, Query};
 use super::overview;
 use super::page::{At, PageResult, page, see_other};
-use super::paging::{PAGE, place};
+use super::paging::{Column, Cut, Holds, List, ListOrder, ListPlace, PAGE, SortKey, Turn};
 use super::person::SignedIn;
 use super::tokens::{row, state_of};
-use super::view::{Chip, Choice, Nav, Pager, SortHead, TokenState, TokensPage};
-use super::words::{SOON, grouped, token_state};
+use super::view::{Chip, Choice, Nav, TokenState, TokensPage};
+use super::words::{SOON, bounded, token_state};
 use crate::limits::QUERY;
 use crate::service::token_list::{self, Filter};
 use crate::service::token_order::{By, Order};
-use crate::service::token_overview::{self, Facts, Shelf, Spans, Which};
+use crate::service::token_overview::{self, Facts, Shelf, ShelfKey, ShelfPart, ShelfPlace, Spans, Which};
 use crate::service::usage::{self, TokenUsage as TokenUse};
 use crate::service::{limit_warnings, token_owners, tokens};
 
@@ -63,14 +62,16 @@ fn of_ended(filter: &str) -> Option<&'static str> {
     ENDED.iter().find(|(name, _)| *name == filter).map(|(name, _)| *name)
 }
 
-/// What the list can be sorted by: what the query says, what the head says, and which columns a narrow window leaves out.
-const SORTS: [(&str, &str, bool); 5] = [
-    ("name", "Name", false),
-    ("role", "Role", false),
-    ("created", "Created", true),
-    ("used", "Last used", false),
-    ("ends", "Expires", false),
+/// What a list of tokens can be sorted by.
+pub(super) const COLUMNS: &[Column] = &[
+    Column::new("name", "Name", Holds::Text),
+    Column::new("role", "Role", Holds::Text),
+    Column::new("created", "Created", Holds::Past).classed("opt"),
+    Column::new("used", "Last used", Holds::Past),
+    Column::new("ends", "Expires", Holds::Future),
 ];
+/// The list of API tokens.
+static TOKENS: List = List { word: "tokens", keys: List::KEYS, columns: COLUMNS };
 
 /// The orders that a phone offers, which has no heads of columns: what the query says, and what people read.
 const ORDERS: [(&str, &str); 10] = [
@@ -86,48 +87,30 @@ const ORDERS: [(&str, &str); 10] = [
     ("-ends", "Ends last, first"),
 ];
 
-/// An order as the query says it; the usual one needs no word.
-fn sort_word(name: &str, descending: bool) -> String {
-    match (name, descending) {
-        ("name", false) => String::new(),
-        (name, false) => name.to_owned(),
-        (name, true) => format!("-{name}"),
-    }
-}
-
 /// What a query asks for.
 struct ListRequest {
     search: String,
     filter: String,
-    /// Which of [`SORTS`], and whether the other way round.
-    sort: (&'static str, bool),
+    /// In which order, and which page of it.
+    order: ListOrder,
 }
 
 impl ListRequest {
-    fn read(query: &Pairs) -> Result<Self> {
-        let search = query.understood(&["q", "filter", "sort", "page"])?.line("q");
+    fn read(query: &Pairs, organization: Uuid) -> Result<Self> {
+        let search = query.understood(&["q", "filter", "sort", "after", "before"])?.line("q");
         QUERY.check_text(&search).map_err(|problem| Error::invalid("q", problem))?;
         if search.contains(char::is_control) {
             return Err(Error::invalid("q", "has a control character, which no name has"));
         }
         let filters = FILTERS.iter().chain([&BROWNOUT]).chain(&ENDED).map(|(name, _)| *name);
         let filter = query.one_of("filter", filters)?.to_owned();
-        let backwards = SORTS.map(|(name, ..)| format!("-{name}"));
-        let words = SORTS.iter().map(|(name, ..)| *name).chain(backwards.iter().map(String::as_str));
-        let word = query.one_of("sort", words)?;
-        let (name, descending) = word.strip_prefix('-').map_or((word, false), |name| (name, true));
-        let sort = SORTS.iter().find(|(known, ..)| *known == name).map_or("name", |(known, ..)| *known);
-        Ok(Self { search, filter, sort: (sort, descending) })
+        Ok(Self { search, filter, order: TOKENS.read(query, organization)? })
     }
 
     /// Which tokens it asks for, where the database counts them.
     fn counted(&self) -> Option<Which> {
         let named = FILTERS.iter().position(|(name, _)| *name == self.filter);
         named.filter(|_| self.search.trim().is_empty()).map(|at| Which::ALL[at])
-    }
-
-    fn sort_word(&self) -> String {
-        sort_word(self.sort.0, self.sort.1)
     }
 
     /// The address of the same list with another filter or another order.
@@ -142,26 +125,9 @@ impl ListRequest {
         if query.is_empty() { base.to_owned() } else { format!("{base}?{query}") }
     }
 
-    /// The heads of the columns, each a link to the list in its order, or in the other direction.
-    fn heads(&self, base: &str) -> Vec<SortHead> {
-        let head = |(name, label, optional): (&'static str, &str, bool)| {
-            let current = self.sort.0 == name;
-            // What is newest, or ends first, is what somebody wants to see first.
-            let first_descending = ["created", "used"].contains(&name);
-            let descending = if current { !self.sort.1 } else { first_descending };
-            SortHead {
-                label: label.to_owned(),
-                href: self.address(base, &self.filter, &sort_word(name, descending)),
-                direction: current.then(|| if self.sort.1 { "descending" } else { "ascending" }.to_owned()),
-                optional,
-            }
-        };
-        SORTS.map(head).into()
-    }
-
-    /// The same as a choice.
+    /// The orders as a choice.
     fn orders(&self) -> Vec<Choice> {
-        let chosen = self.sort_word();
+        let chosen = self.order.sort_word();
         let choice = |(word, label): (&str, &str)| Choice {
             value: word.to_owned(),
             label: label.to_owned(),
@@ -178,7 +144,7 @@ pub(super) async fn list(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
-    let asked = ListRequest::read(&query)?;
+    let asked = ListRequest::read(&query, organization)?;
     if is_token_like(&person, &asked.search) {
         let problem =
             "looks like the text of a token, which does not belong into an address: search for it by the form";
@@ -200,14 +166,14 @@ pub(super) async fn find(
         return see_other(&format!("{base}/{token}"));
     }
     let kept: Pairs = ["q", "filter", "sort"].into_iter().map(|key| (key, form.line(key))).collect();
-    let asked = ListRequest::read(&kept)?;
+    let asked = ListRequest::read(&kept, organization)?;
     if !is_token_like(&person, &asked.search) {
-        return see_other(&asked.address(&base, &asked.filter, &asked.sort_word()));
+        return see_other(&asked.address(&base, &asked.filter, &asked.order.sort_word()));
     }
     let problem = "No token of this organization has this text. Was a part of it lost in copying, or is it of another \
                    organization? The text was not kept.";
     let asked = ListRequest { search: String::new(), ..asked };
-    let kept: Pairs = [("filter", asked.filter.clone()), ("sort", asked.sort_word())].into_iter().collect();
+    let kept: Pairs = [("filter", asked.filter.clone()), ("sort", asked.order.sort_word())].into_iter().collect();
     show(&person, &grant, &kept, asked, Some(problem.to_owned())).await
 }
 
@@ -227,12 +193,12 @@ async fn show(
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let base = format!("{}/tokens", shell.base());
     let survey = match asked.counted() {
-        Some(which) => ListSurvey::counted(person, grant, &asked, which, &base, query).await?,
-        None if !asked.search.trim().is_empty() => ListSurvey::of(person, grant, &asked, &base, query).await?,
-        None if asked.filter == BROWNOUT.0 => ListSurvey::in_brownout(person, grant, &asked, &base, query).await?,
-        None => ListSurvey::ended(person, grant, &asked, &base, query).await?,
+        Some(which) => ListSurvey::counted(person, grant, which).await?.of_shelf(person, grant, &asked).await?,
+        None if !asked.search.trim().is_empty() => ListSurvey::of(person, grant, &asked).await?,
+        None if asked.filter == BROWNOUT.0 => ListSurvey::in_brownout(person, grant, &asked).await?,
+        None => ListSurvey::ended(person, grant, &asked).await?,
     };
-    let sort = asked.sort_word();
+    let sort = asked.order.sort_word();
     let chip = |(n, (name, label)): (usize, (&str, &str))| Chip {
         label: label.into(),
         href: asked.address(&base, name, &sort),
@@ -248,7 +214,7 @@ async fn show(
         count,
         current: name == asked.filter,
     }));
-    let ids = &survey.page;
+    let ids = &survey.page.entries;
     let mut on_page = tokens::these(&person.app, grant, ids, false).await?;
     if of_ended(&asked.filter).is_some() {
         on_page.extend(tokens::these(&person.app, grant, ids, true).await?);
@@ -261,10 +227,10 @@ async fn show(
         tokens: on_page.iter().map(|token| row(&person.app, token, used.get(&token.id))).collect(),
         total: survey.total.max(survey.matching),
         matching: survey.matching,
-        heads: asked.heads(&base),
+        heads: asked.order.heads(&base, query),
         orders: asked.orders(),
         sort,
-        pager: survey.pager.clone(),
+        pager: asked.order.pager(&base, query, survey.page.newer.as_ref(), survey.page.older.as_ref()),
         warning: survey.warning(&asked.address(&base, "soon", "ends")),
         limits: limit_warnings::sentences(&person.app, grant).await?,
         search: asked.search,
@@ -291,11 +257,116 @@ fn shelf(by: &str) -> Shelf {
     }
 }
 
-/// By what a token is sorted.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum SortKey {
-    Text(String),
-    Moment(i64),
+/// Tokens that the database sorts.
+#[derive(Clone, Copy)]
+pub(super) enum Sorted {
+    /// Those of this kind that live, of which the filter leaves these.
+    Living(Kind, Which),
+    /// API tokens that have ended: `expired`, `revoked`, or `ended` for both.
+    Ended(&'static str),
+}
+
+impl Sorted {
+    /// The page of them that is asked for.
+    pub(super) async fn page(
+        self,
+        person: &SignedIn,
+        grant: &Grant,
+        facts: &Facts,
+        order: &ListOrder,
+    ) -> Result<Cut<Uuid>> {
+        let at = (order, facts);
+        let (places, before, behind) = match order.turn() {
+            Turn::First => {
+                let (places, more) = self.read(person, grant, at, false, None).await?;
+                (places, false, more)
+            }
+            Turn::Behind(place) => match self.read(person, grant, at, false, Some(place)).await? {
+                // All that was behind it is gone: this is the last page then.
+                (places, _) if places.is_empty() => {
+                    let (mut places, more) = self.read(person, grant, at, true, None).await?;
+                    places.reverse();
+                    (places, more, false)
+                }
+                (places, more) => (places, true, more),
+            },
+            Turn::Before(place) => match self.read(person, grant, at, true, Some(place)).await? {
+                // It is not whole: this is the first page then.
+                (places, _) if places.len() < PAGE => {
+                    let (places, more) = self.read(person, grant, at, false, None).await?;
+                    (places, false, more)
+                }
+                (mut places, more) => {
+                    places.reverse();
+                    (places, more, true)
+                }
+            },
+        };
+        Ok(Cut {
+            newer: places.first().filter(|_| before).cloned(),
+            older: places.last().filter(|_| behind).cloned(),
+            entries: places.into_iter().map(|place| place.id).collect(),
+        })
+    }
+
+    /// A page of them behind a place, or from the beginning, and whether there are more; `backwards` in the other direction.
+    async fn read(
+        self,
+        person: &SignedIn,
+        grant: &Grant,
+        (order, facts): (&ListOrder, &Facts),
+        backwards: bool,
+        after: Option<&ListPlace>,
+    ) -> Result<(Vec<ListPlace>, bool)> {
+        let shelf = shelf(order.word());
+        let after = match after {
+            Some(place) => Some(on_shelf(shelf, place).ok_or_else(|| order.no_place())?),
+            None => None,
+        };
+        let part = ShelfPart {
+            kind: match self {
+                Self::Living(kind, _) => kind,
+                Self::Ended(_) => Kind::Token,
+            },
+            shelf,
+            descending: order.is_descending() != backwards,
+            after: after.as_ref(),
+            // One more says that there are more.
+            limit: PAGE + 1,
+        };
+        let mut places = match self {
+            Self::Living(_, which) => token_overview::places(&person.app, grant, facts, which, &part).await?,
+            Self::Ended(which) => token_overview::ended(&person.app, grant, facts, which, &part).await?,
+        };
+        let more = places.len() > PAGE;
+        places.truncate(PAGE);
+        Ok((places.into_iter().map(in_list).collect(), more))
+    }
+}
+
+/// A place of the list as the database has it; `None` where it is none of this order.
+fn on_shelf(shelf: Shelf, place: &ListPlace) -> Option<ShelfPlace> {
+    let plain = |text: &str| !text.contains(char::is_control);
+    let key = match (shelf, &place.key) {
+        (Shelf::Role, SortKey::Text(text)) => {
+            let (role, name) = text.split_once('\0').filter(|(role, name)| plain(role) && plain(name))?;
+            ShelfKey::Texts(role.to_owned(), name.to_owned())
+        }
+        (Shelf::By(By::Name), SortKey::Text(text)) if plain(text) => ShelfKey::Text(text.clone()),
+        (Shelf::By(By::Created | By::End | By::Use), SortKey::Number(at)) => ShelfKey::Number(*at),
+        _ => return None,
+    };
+    Some(ShelfPlace { key, id: place.id })
+}
+
+/// The same the other way round.
+fn in_list(place: ShelfPlace) -> ListPlace {
+    let key = match place.key {
+        ShelfKey::Number(at) => SortKey::Number(at),
+        ShelfKey::Text(text) => SortKey::Text(text),
+        ShelfKey::Texts(role, name) => SortKey::Text(format!("{role}\0{name}")),
+    };
+    ListPlace { key, id: place.id }
 }
 
 /// How many have ended.
@@ -316,9 +387,8 @@ impl EndedCounts {
             _ => self.expired + self.revoked,
         };
         match (count > ENDED_COUNTED, self.more) {
-            (true, _) => format!("{}+", grouped(i64::try_from(ENDED_COUNTED).unwrap_or(i64::MAX))),
             (false, true) => format!("{count}+"),
-            (false, false) => count.to_string(),
+            _ => bounded(count, ENDED_COUNTED),
         }
     }
 
@@ -330,7 +400,6 @@ impl EndedCounts {
 
 /// What is to be known of all tokens for a page of some. The database counts them and finds the page, but for a search: then they
 /// are looked through part by part, and never kept as a whole.
-#[derive(Default)]
 struct ListSurvey {
     /// How many there are.
     total: usize,
@@ -339,33 +408,25 @@ struct ListSurvey {
     /// The same of those that have ended.
     ended: EndedCounts,
     /// Those that are wanted, in order: the key, the id.
-    found: Vec<(SortKey, Uuid)>,
+    found: Vec<ListPlace>,
     /// How many are wanted.
     matching: usize,
     /// Those of them on this page, and where the pages beside it are.
-    page: Vec<Uuid>,
-    pager: Pager,
+    page: Cut<Uuid>,
+    /// What the database counts by.
+    facts: Option<Facts>,
     /// Those in use that end soon: how many, and the first of them with how long it has left.
     ending: usize,
     first_ending: Option<(Time, String, String)>,
 }
 
 impl ListSurvey {
-    async fn counted(
-        person: &SignedIn,
-        grant: &Grant,
-        asked: &ListRequest,
-        which: Which,
-        base: &str,
-        query: &Pairs,
-    ) -> Result<Self> {
+    /// What the database counts.
+    async fn counted(person: &SignedIn, grant: &Grant, which: Which) -> Result<Self> {
         let spans = Spans { soon: SOON, unused: UNUSED, in_use: IN_USE };
         let (facts, counted) = token_overview::count(&person.app, grant, spans).await?;
         let counts = counted.each.map(|count| usize::try_from(count).unwrap_or(0));
         let matching = Which::ALL.iter().position(|it| *it == which).map_or(0, |at| counts[at]);
-        let (before, pager) = place(matching, base, query, "page");
-        let order = (shelf(asked.sort.0), asked.sort.1);
-        let page = token_overview::page(&person.app, grant, &facts, which, order, before, PAGE).await?;
         let first_ending = counted.first.map(|(name, end)| {
             let left = match token_state(Some(end), facts.now) {
                 TokenState::Soon(left) => left,
@@ -377,26 +438,31 @@ impl ListSurvey {
         // One more says that there are more.
         let (expired, revoked) = token_overview::count_ended(&person.app, grant, ENDED_COUNTED + 1).await?;
         let ended = EndedCounts { expired, revoked, more: false };
-        Ok(Self { total: counts[0], counts, ended, matching, page, pager, ending, first_ending, ..Self::default() })
+        Ok(Self { total: counts[0], counts, ended, matching, ending, first_ending, facts: Some(facts), ..Self::none() })
+    }
+
+    /// With the page of those that the filter leaves.
+    async fn of_shelf(self, person: &SignedIn, grant: &Grant, asked: &ListRequest) -> Result<Self> {
+        let (Some(which), Some(facts)) = (asked.counted(), &self.facts) else { return Ok(self) };
+        let page = Sorted::Living(Kind::Token, which).page(person, grant, facts, &asked.order).await?;
+        Ok(Self { page, ..self })
     }
 
     /// Of those that have ended only a page is read.
-    async fn ended(person: &SignedIn, grant: &Grant, asked: &ListRequest, base: &str, query: &Pairs) -> Result<Self> {
-        let survey = Self::counted(person, grant, asked, Which::All, base, &Pairs::default()).await?;
+    async fn ended(person: &SignedIn, grant: &Grant, asked: &ListRequest) -> Result<Self> {
+        let survey = Self::counted(person, grant, Which::All).await?;
         let now = person.app.now();
         let facts = Facts { now, soon: now, unused_since: now, in_use_since: now, admin: Uuid::nil() };
-        let order = (shelf(asked.sort.0), asked.sort.1);
         let which = of_ended(&asked.filter).unwrap_or("ended");
-        let (matching, _) = token_overview::ended(&person.app, grant, &facts, which, order, 0, 0).await?;
+        let matching = token_overview::count_of_ended(&person.app, grant, &facts, which).await?;
         let matching = usize::try_from(matching).unwrap_or(usize::MAX);
-        let (before, pager) = place(matching, base, query, "page");
-        let (_, page) = token_overview::ended(&person.app, grant, &facts, which, order, before, PAGE).await?;
-        Ok(Self { matching, page, pager, ..survey })
+        let page = Sorted::Ended(which).page(person, grant, &facts, &asked.order).await?;
+        Ok(Self { matching, page, ..survey })
     }
 
-    async fn of(person: &SignedIn, grant: &Grant, asked: &ListRequest, base: &str, query: &Pairs) -> Result<Self> {
+    async fn of(person: &SignedIn, grant: &Grant, asked: &ListRequest) -> Result<Self> {
         let words: Vec<String> = asked.search.split_whitespace().map(str::to_lowercase).collect();
-        let mut survey = Self::default();
+        let mut survey = Self::none();
         let living = Filter { state: TokenFilter::Living, ..Filter::default() };
         survey.look_through(person, grant, &living, asked, &words).await?;
         if of_ended(&asked.filter).is_some() {
@@ -405,37 +471,45 @@ impl ListSurvey {
         } else {
             survey.ended = ended_matching(person, grant, &words).await?;
         }
-        Ok(survey.with_page(asked, base, query))
+        survey.with_page(grant, asked).await
     }
 
     /// Of all there is the count; those with a brownout are few, and looked through.
-    async fn in_brownout(
-        person: &SignedIn,
-        grant: &Grant,
-        asked: &ListRequest,
-        base: &str,
-        query: &Pairs,
-    ) -> Result<Self> {
-        let all = Self::counted(person, grant, asked, Which::All, base, &Pairs::default()).await?;
+    async fn in_brownout(person: &SignedIn, grant: &Grant, asked: &ListRequest) -> Result<Self> {
+        let all = Self::counted(person, grant, Which::All).await?;
         let those = Filter { state: TokenFilter::Brownout, ..Filter::default() };
-        let mut survey = Self::default();
+        let mut survey = Self::none();
         survey.look_through(person, grant, &those, asked, &[]).await?;
-        let Self { found, matching, page, pager, .. } = survey.with_page(asked, base, query);
-        Ok(Self { found, matching, page, pager, ..all })
+        let Self { matching, page, .. } = survey.with_page(grant, asked).await?;
+        Ok(Self { matching, page, ..all })
     }
 
     /// The same with the page of those that were found.
-    fn with_page(mut self, asked: &ListRequest, base: &str, query: &Pairs) -> Self {
-        let by = |a: &(SortKey, Uuid), b: &(SortKey, Uuid)| -> Ordering {
-            let order = a.cmp(b);
-            if asked.sort.1 { order.reverse() } else { order }
+    async fn with_page(mut self, grant: &Grant, asked: &ListRequest) -> Result<Self> {
+        let found = std::mem::take(&mut self.found);
+        self.matching = found.len();
+        let cut = asked.order.cut_aside(grant.organization(), found, ListPlace::clone).await?;
+        self.page = Cut {
+            entries: cut.entries.into_iter().map(|place| place.id).collect(),
+            newer: cut.newer,
+            older: cut.older,
         };
-        self.found.sort_by(by);
-        self.matching = self.found.len();
-        let (before, pager) = place(self.matching, base, query, "page");
-        self.page = self.found.iter().skip(before).take(PAGE).map(|(_, id)| *id).collect();
-        self.pager = pager;
-        self
+        Ok(self)
+    }
+
+    /// Nothing is known yet.
+    fn none() -> Self {
+        Self {
+            total: 0,
+            counts: [0; FILTERS.len()],
+            ended: EndedCounts::default(),
+            found: Vec::new(),
+            matching: 0,
+            page: Cut { entries: Vec::new(), newer: None, older: None },
+            facts: None,
+            ending: 0,
+            first_ending: None,
+        }
     }
 
     async fn look_through(
@@ -473,7 +547,7 @@ impl ListSurvey {
                     None => fits(&asked.filter, token, used, organization, now),
                 };
                 if matching && wanted {
-                    self.found.push((sort_key(asked.sort.0, token, used), token.id));
+                    self.found.push(ListPlace { key: sort_key(asked.order.word(), token, used), id: token.id });
                 }
             }
             after = last;
@@ -525,11 +599,11 @@ async fn ended_matching(person: &SignedIn, grant: &Grant, words: &[String]) -> R
 
 fn sort_key(by: &str, token: &Token, used: Option<&TokenUse>) -> SortKey {
     match by {
-        "role" => SortKey::Text(format!("{}\0{}", token.role_name.to_lowercase(), token.name.to_lowercase())),
-        "created" => SortKey::Moment(token.created_at.0),
-        "used" => SortKey::Moment(used.and_then(|used| used.total.last_used_at).map_or(i64::MIN, |at| at.0)),
-        "ends" => SortKey::Moment(token.expires_at.map_or(i64::MAX, |at| at.0)),
-        _ => SortKey::Text(token.name.to_lowercase()),
+        "role" => SortKey::texts(&token.role_name, &token.name),
+        "created" => SortKey::Number(token.created_at.0),
+        "used" => SortKey::Number(used.and_then(|used| used.total.last_used_at).map_or(0, |at| at.0)),
+        "ends" => SortKey::Number(token.expires_at.map_or(i64::MAX, |at| at.0)),
+        _ => SortKey::text(&token.name),
     }
 }
 
@@ -569,16 +643,16 @@ mod tests {
     use super::*;
 
     fn asked(query: &str) -> ListRequest {
-        ListRequest::read(&Pairs::parse(query.as_bytes())).unwrap()
+        ListRequest::read(&Pairs::parse(query.as_bytes()), Uuid::nil()).unwrap()
     }
 
     #[test]
     fn an_address_keeps_search_filter_and_order() {
         let plain = asked("");
-        assert_eq!(plain.address("/t", "", &plain.sort_word()), "/t");
+        assert_eq!(plain.address("/t", "", &plain.order.sort_word()), "/t");
         let all = asked("q=a+b&filter=soon&sort=-ends");
-        assert_eq!(all.address("/t", &all.filter, &all.sort_word()), "/t?q=a+b&filter=soon&sort=-ends");
-        assert_eq!(asked("sort=name").sort_word(), "", "the usual order needs no word");
+        assert_eq!(all.address("/t", &all.filter, &all.order.sort_word()), "/t?q=a+b&filter=soon&sort=-ends");
+        assert_eq!(asked("sort=name").order.sort_word(), "", "the usual order needs no word");
     }
 
     #[test]
@@ -595,19 +669,51 @@ mod tests {
 
     #[test]
     fn a_head_sorts_and_turns_round_what_it_sorts() {
-        let heads =
-            |query: &str| -> Vec<String> { asked(query).heads("/t").into_iter().map(|head| head.href).collect() };
-        assert_eq!(heads(""), ["/t?sort=-name", "/t?sort=role", "/t?sort=-created", "/t?sort=-used", "/t?sort=ends"]);
-        assert_eq!(heads("sort=-used")[3], "/t?sort=used");
-        assert_eq!(heads("sort=-name")[0], "/t");
-        let directions: Vec<_> = asked("sort=-ends").heads("/t").into_iter().map(|head| head.direction).collect();
+        let heads = |query: &str| asked(query).order.heads("/t", &Pairs::parse(query.as_bytes()));
+        let addresses = |query: &str| -> Vec<String> { heads(query).into_iter().map(|head| head.href).collect() };
+        assert_eq!(
+            addresses(""),
+            ["/t?sort=-name", "/t?sort=role", "/t?sort=-created", "/t?sort=-used", "/t?sort=ends"]
+        );
+        assert_eq!(addresses("sort=-used")[3], "/t?sort=used");
+        assert_eq!(addresses("sort=-name")[0], "/t");
+        let directions: Vec<_> = heads("sort=-ends").into_iter().map(|head| head.direction).collect();
         assert_eq!(directions, [None, None, None, None, Some("descending".to_owned())]);
     }
 
     #[test]
+    fn a_place_of_the_list_is_one_of_the_database_and_back_and_nothing_else_is() {
+        let id = Uuid::from_u128(7);
+        let at = |key| ListPlace { key, id };
+        let (role, name) = (Shelf::Role, Shelf::By(By::Name));
+        for (shelf, key) in [
+            (role, SortKey::texts("Admin", "日本")),
+            (name, SortKey::text(&"\u{1f34b}".repeat(128))),
+            (Shelf::By(By::Use), SortKey::Number(0)),
+            (Shelf::By(By::End), SortKey::Number(i64::MAX)),
+            (Shelf::By(By::Created), SortKey::Number(-1)),
+        ] {
+            assert_eq!(on_shelf(shelf, &at(key.clone())).map(in_list), Some(at(key)));
+        }
+        for (shelf, key) in [
+            (role, SortKey::text("admin")),
+            (role, SortKey::Text("a\0b\0c".into())),
+            (name, SortKey::texts("a", "b")),
+            (name, SortKey::Number(7)),
+            (Shelf::By(By::Use), SortKey::text("7")),
+        ] {
+            assert_eq!(on_shelf(shelf, &at(key.clone())), None, "{key:?}");
+        }
+    }
+
+    #[test]
     fn a_choice_has_every_order_in_both_directions_and_the_one_in_force_is_chosen() {
-        let words: std::collections::HashSet<String> =
-            SORTS.iter().flat_map(|(name, ..)| [sort_word(name, false), sort_word(name, true)]).collect();
+        let words: std::collections::HashSet<String> = TOKENS
+            .columns
+            .iter()
+            .flat_map(|column| [column.word.to_owned(), format!("-{}", column.word)])
+            .map(|word| asked(&format!("sort={word}")).order.sort_word())
+            .collect();
         assert_eq!(ORDERS.iter().map(|(word, _)| (*word).to_owned()).collect::<std::collections::HashSet<_>>(), words);
         for word in words {
             let chosen: Vec<_> = asked(&format!("sort={word}")).orders().into_iter().filter(|it| it.chosen).collect();

@@ -34,6 +34,11 @@ pub(super) fn length_words(length: Micros) -> String {
     )
 }
 
+/// How many, counted up to a bound: `1,000+` beyond it.
+pub(super) fn bounded(count: usize, most: usize) -> String {
+    if count > most { format!("{}+", grouped(i64::try_from(most).unwrap_or(i64::MAX))) } else { count.to_string() }
+}
+
 /// A role as people read it.
 pub(super) fn role_name(role: &Role) -> String {
     match role.kind {

@@ -142,6 +142,14 @@ pub async fn list(app: &Arc<App>, grant: &Grant, filter: &DecisionQuery, limit: 
     explained(app, grant, all).await
 }
 
+/// How many decisions of that list are denials, and how many are not, whatever the filter says of that: of either at most so many are
+/// counted.
+pub async fn counts(app: &Arc<App>, grant: &Grant, filter: &DecisionQuery, most: usize) -> Result<(usize, usize)> {
+    let of = |valid| DecisionQuery { valid: Some(valid), ..filter.clone() };
+    let denied = matching(app, grant, &of(false), most).await?.len();
+    Ok((denied, matching(app, grant, &of(true), most).await?.len()))
+}
+
 /// The decision behind which a page begins: when it was made, and its id.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DecisionCursor {

@@ -148,6 +148,8 @@ pub struct App {
     pub(crate) registrations: registration::Registrations,
     /// The only source of links, without a slash at the end.
     pub public_url: String,
+    /// The same where the configuration says it: only then are strangers told where the console is.
+    pub console_url: Option<String>,
     /// What can be another while it runs.
     pub live: ArcSwap<Live>,
     /// Gateways that ask and are not believed.

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use tokenward_core::Result;
-use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
 use tokenward_core::role::BuiltIn;
 use tokenward_core::time::Micros;
 use tokenward_store::tokens::overview;
-pub use tokenward_store::tokens::overview::{Counts, Facts, Shelf, Which};
+pub use tokenward_store::tokens::overview::{Counts, Facts, Shelf, ShelfKey, ShelfPart, ShelfPlace, Which};
 
 use super::{App, roles};
 
@@ -49,30 +48,32 @@ pub async fn count_ended(app: &Arc<App>, grant: &Grant, most: usize) -> Result<(
     Ok((usize::try_from(expired).unwrap_or(0), usize::try_from(taken_back).unwrap_or(0)))
 }
 
-/// A page of those that have ended, and how many they are.
+/// How many have ended, of which that is still told: `expired`, `revoked`, or `ended` for both.
+pub async fn count_of_ended(app: &Arc<App>, grant: &Grant, facts: &Facts, which: &'static str) -> Result<u64> {
+    let mut reader = app.read(grant.organization()).await?;
+    overview::count_of_ended(reader.conn(), grant, facts, which).await
+}
+
+/// The places of a part of them, in its order.
 pub async fn ended(
     app: &Arc<App>,
     grant: &Grant,
     facts: &Facts,
     which: &'static str,
-    order: (Shelf, bool),
-    before: usize,
-    size: usize,
-) -> Result<(u64, Vec<Uuid>)> {
+    part: &ShelfPart<'_>,
+) -> Result<Vec<ShelfPlace>> {
     let mut reader = app.read_for(grant).await?;
-    overview::ended(reader.conn(), grant, facts, which, order, before, size).await
+    overview::ended(reader.conn(), grant, facts, which, part).await
 }
 
-/// A page of some of them.
-pub async fn page(
+/// The places of a part of some that live, in its order.
+pub async fn places(
     app: &Arc<App>,
     grant: &Grant,
     facts: &Facts,
     which: Which,
-    order: (Shelf, bool),
-    before: usize,
-    size: usize,
-) -> Result<Vec<Uuid>> {
+    part: &ShelfPart<'_>,
+) -> Result<Vec<ShelfPlace>> {
     let mut reader = app.read_for(grant).await?;
-    overview::ids(reader.conn(), grant, facts, which, order, before, size).await
+    overview::places(reader.conn(), grant, facts, which, part).await
 }

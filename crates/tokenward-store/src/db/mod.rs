@@ -5,6 +5,7 @@
 //! same expression for either connection; keep the expressions short.
 
 mod at_once;
+mod dialect;
 mod error;
 mod feed;
 mod folds;
@@ -41,6 +42,7 @@ use tokio::time::timeout;
 use crate::address::DatabaseAddress;
 
 pub(crate) use at_once::{Batch, Came, Pieces, Shape};
+pub(crate) use dialect::Dialect;
 pub use error::OpenError;
 use error::cause_of;
 pub use error::gave_way;

@@ -1,7 +1,8 @@
 //! What a page about all API tokens of an organization says of them: counted by the database, so that nobody has all in memory.
 
 use tokenward_core::caller::Grant;
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::secret::Kind;
+use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::API_TOKEN;
 use super::pages::By;
@@ -154,39 +155,79 @@ macro_rules! of {
         )
     };
 }
-macro_rules! chosen_by {
-    ($those:ident, $order:literal) => {
+/// Some of them in an order: `$10` at most, behind a place of it, which is what the order is by (`$11`, and `$13` where that are two
+/// texts) and the id (`$12`).
+macro_rules! shelf {
+    (@text $those:ident, $columns:expr, $from:expr, $behind:expr, $order:expr) => {
         concat!(
-            "SELECT t.id FROM token t LEFT JOIN role r ON r.id = t.role_id WHERE ",
-            of!($those),
-            " ORDER BY ",
-            $order,
-            " LIMIT $10 OFFSET $11"
+            "SELECT t.id, ", $columns, " FROM token t", $from, " WHERE ", of!($those), $behind, " ORDER BY ", $order, " LIMIT $10"
+        )
+    };
+    (@begin $those:ident, created, $than:literal, $direction:literal) => {
+        shelf!(@text $those, "t.created_at AS place", "", "", concat!("t.id", $direction))
+    };
+    (@behind $those:ident, created, $than:literal, $direction:literal) => {
+        shelf!(@text $those, "t.created_at AS place", "", concat!(" AND t.id ", $than, " $12"), concat!("t.id", $direction))
+    };
+    (@begin $those:ident, role, $than:literal, $direction:literal) => {
+        shelf!(
+            @text $those,
+            "coalesce(lower(r.name), '') AS place, t.name_lower AS second",
+            " LEFT JOIN role r ON r.id = t.role_id",
+            "",
+            concat!("coalesce(lower(r.name), '')", $direction, ", t.name_lower", $direction, ", t.id", $direction)
+        )
+    };
+    (@behind $those:ident, role, $than:literal, $direction:literal) => {
+        shelf!(
+            @text $those,
+            "coalesce(lower(r.name), '') AS place, t.name_lower AS second",
+            " LEFT JOIN role r ON r.id = t.role_id",
+            concat!(" AND (coalesce(lower(r.name), ''), t.name_lower, t.id) ", $than, " ($11, $13, $12)"),
+            concat!("coalesce(lower(r.name), '')", $direction, ", t.name_lower", $direction, ", t.id", $direction)
+        )
+    };
+    (@begin $those:ident, $key:literal, $than:literal, $direction:literal) => {
+        shelf!(@text $those, concat!($key, " AS place"), "", "", concat!($key, $direction, ", t.id", $direction))
+    };
+    (@behind $those:ident, $key:literal, $than:literal, $direction:literal) => {
+        shelf!(
+            @text $those,
+            concat!($key, " AS place"),
+            "",
+            concat!(" AND (", $key, ", t.id) ", $than, " ($11, $12)"),
+            concat!($key, $direction, ", t.id", $direction)
         )
     };
 }
 macro_rules! by_shelf {
-    ($shelf:expr, $those:ident) => {
-        match $shelf {
-            (Shelf::By(By::Created), false) => chosen_by!($those, "t.id"),
-            (Shelf::By(By::Created), true) => chosen_by!($those, "t.id DESC"),
-            (Shelf::By(By::Name), false) => chosen_by!($those, "t.name_lower, t.id"),
-            (Shelf::By(By::Name), true) => chosen_by!($those, "t.name_lower DESC, t.id DESC"),
-            (Shelf::By(By::End), false) => chosen_by!($those, "t.end_key, t.id"),
-            (Shelf::By(By::End), true) => chosen_by!($those, "t.end_key DESC, t.id DESC"),
-            (Shelf::By(By::Use), false) => chosen_by!($those, "t.used_at, t.id"),
-            (Shelf::By(By::Use), true) => chosen_by!($those, "t.used_at DESC, t.id DESC"),
-            (Shelf::Role, false) => chosen_by!($those, "lower(r.name), t.name_lower, t.id"),
-            (Shelf::Role, true) => chosen_by!($those, "lower(r.name) DESC, t.name_lower, t.id"),
+    (@$at:ident $part:expr, $those:ident) => {
+        match ($part.shelf, $part.descending) {
+            (Shelf::By(By::Created), false) => shelf!(@$at $those, created, ">", ""),
+            (Shelf::By(By::Created), true) => shelf!(@$at $those, created, "<", " DESC"),
+            (Shelf::By(By::Name), false) => shelf!(@$at $those, "t.name_lower", ">", ""),
+            (Shelf::By(By::Name), true) => shelf!(@$at $those, "t.name_lower", "<", " DESC"),
+            (Shelf::By(By::End), false) => shelf!(@$at $those, "t.end_key", ">", ""),
+            (Shelf::By(By::End), true) => shelf!(@$at $those, "t.end_key", "<", " DESC"),
+            (Shelf::By(By::Use), false) => shelf!(@$at $those, "t.used_at", ">", ""),
+            (Shelf::By(By::Use), true) => shelf!(@$at $those, "t.used_at", "<", " DESC"),
+            (Shelf::Role, false) => shelf!(@$at $those, role, ">", ""),
+            (Shelf::Role, true) => shelf!(@$at $those, role, "<", " DESC"),
         }
+    };
+    ($part:expr, $those:ident) => {
+        if $part.after.is_some() { by_shelf!(@behind $part, $those) } else { by_shelf!(@begin $part, $those) }
     };
 }
 
 macro_rules! asked {
     ($text:expr, $grant:expr, $facts:expr) => {
+        asked!($text, $grant, $facts, API_TOKEN)
+    };
+    ($text:expr, $grant:expr, $facts:expr, $kind:expr) => {
         sqlx::query_as($text)
             .bind($grant.organization())
-            .bind(API_TOKEN)
+            .bind($kind)
             .bind(Uuid::nil())
             .bind($facts.now.0)
             .bind($facts.soon.0)
@@ -224,47 +265,124 @@ pub async fn count(mut conn: Conn<'_>, grant: &Grant, facts: &Facts) -> Result<C
 pub enum Shelf {
     /// As lists are.
     By(By),
-    /// By the name of the role.
+    /// By the name of the role, and of those with one by their own.
     Role,
 }
 
-/// The ids of some of them in an order, so many behind the first `before`.
-pub async fn ids(
+/// By what a token has its place on a shelf.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ShelfKey {
+    /// A time.
+    Number(i64),
+    /// A name, in small letters.
+    Text(String),
+    /// The name of the role and that of the token, in small letters.
+    Texts(String, String),
+}
+
+/// A place on a shelf: that of this token, as long as it has this key, and otherwise where it was.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ShelfPlace {
+    /// What the order is by; nothing of it counts where it is that of creation.
+    pub key: ShelfKey,
+    /// The token.
+    pub id: Uuid,
+}
+
+/// A part of a shelf.
+#[derive(Clone, Copy, Debug)]
+pub struct ShelfPart<'a> {
+    /// API tokens, or those with a policy.
+    pub kind: Kind,
+    /// By what they are sorted.
+    pub shelf: Shelf,
+    /// The other way round.
+    pub descending: bool,
+    /// Behind which place it begins.
+    pub after: Option<&'a ShelfPlace>,
+    /// How many it has at most.
+    pub limit: usize,
+}
+
+/// The places of a part of those that live, in its order.
+pub async fn places(
     conn: Conn<'_>,
     grant: &Grant,
     facts: &Facts,
     which: Which,
-    (shelf, descending): (Shelf, bool),
-    before: usize,
-    limit: usize,
-) -> Result<Vec<Uuid>> {
-    let text = by_shelf!((shelf, descending), living);
-    let (before, limit) = (i64::try_from(before).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX));
-    let rows: Vec<(Uuid,)> = run!(conn, c => asked!(text, grant, facts).bind(which.word()).bind(limit).bind(before)
-        .fetch_all(&mut *c))?;
-    Ok(rows.into_iter().map(|(id,)| id).collect())
+    part: &ShelfPart<'_>,
+) -> Result<Vec<ShelfPlace>> {
+    read(conn, grant, facts, which.word(), part, by_shelf!(part, living)).await
 }
 
-/// The ids of some of those that have ended and of which that is still told, in an order, so many behind the first `before`; and
-/// how many they are in all. `which` is `expired`, `revoked`, or `ended` for both.
+/// The same of those that have ended, as long as that is told. `which` is `expired`, `revoked`, or `ended` for both.
 pub async fn ended(
     mut conn: Conn<'_>,
     grant: &Grant,
     facts: &Facts,
     which: &'static str,
-    (shelf, descending): (Shelf, bool),
-    before: usize,
-    limit: usize,
-) -> Result<(u64, Vec<Uuid>)> {
+    part: &ShelfPart<'_>,
+) -> Result<Vec<ShelfPlace>> {
+    let oldest = facts.now.plus(-super::ended::retention(conn.reborrow()).await?);
+    let facts = &Facts { soon: oldest, ..*facts };
+    read(conn, grant, facts, which, part, by_shelf!(part, ended)).await
+}
+
+async fn read(
+    conn: Conn<'_>,
+    grant: &Grant,
+    facts: &Facts,
+    which: &'static str,
+    part: &ShelfPart<'_>,
+    text: &'static str,
+) -> Result<Vec<ShelfPlace>> {
+    let (kind, limit) = (part.kind.as_str(), i64::try_from(part.limit).unwrap_or(i64::MAX));
+    let wrong = || Error::internal("a place of another order");
+    match part.shelf {
+        Shelf::Role => {
+            let rows: Vec<(Uuid, String, String)> = match part.after {
+                None => run!(conn, c => asked!(text, grant, facts, kind).bind(which).bind(limit).fetch_all(&mut *c))?,
+                Some(ShelfPlace { key: ShelfKey::Texts(role, name), id }) => {
+                    run!(conn, c => asked!(text, grant, facts, kind).bind(which).bind(limit).bind(role).bind(*id).bind(name)
+                        .fetch_all(&mut *c))?
+                }
+                Some(_) => return Err(wrong()),
+            };
+            let place = |(id, role, name)| ShelfPlace { key: ShelfKey::Texts(role, name), id };
+            Ok(rows.into_iter().map(place).collect())
+        }
+        Shelf::By(By::Name) => {
+            let rows: Vec<(Uuid, String)> = match part.after {
+                None => run!(conn, c => asked!(text, grant, facts, kind).bind(which).bind(limit).fetch_all(&mut *c))?,
+                Some(ShelfPlace { key: ShelfKey::Text(name), id }) => {
+                    run!(conn, c => asked!(text, grant, facts, kind).bind(which).bind(limit).bind(name).bind(*id)
+                        .fetch_all(&mut *c))?
+                }
+                Some(_) => return Err(wrong()),
+            };
+            Ok(rows.into_iter().map(|(id, name)| ShelfPlace { key: ShelfKey::Text(name), id }).collect())
+        }
+        Shelf::By(By::Created | By::End | By::Use) => {
+            let rows: Vec<(Uuid, i64)> = match part.after {
+                None => run!(conn, c => asked!(text, grant, facts, kind).bind(which).bind(limit).fetch_all(&mut *c))?,
+                Some(ShelfPlace { key: ShelfKey::Number(at), id }) => {
+                    run!(conn, c => asked!(text, grant, facts, kind).bind(which).bind(limit).bind(*at).bind(*id)
+                        .fetch_all(&mut *c))?
+                }
+                Some(_) => return Err(wrong()),
+            };
+            Ok(rows.into_iter().map(|(id, at)| ShelfPlace { key: ShelfKey::Number(at), id }).collect())
+        }
+    }
+}
+
+/// How many have ended, as long as that is told. `which` is as in [`ended`].
+pub async fn count_of_ended(mut conn: Conn<'_>, grant: &Grant, facts: &Facts, which: &'static str) -> Result<u64> {
     const COUNT: &str = concat!("SELECT count(*) FROM token t WHERE ", of!(ended));
     let oldest = facts.now.plus(-super::ended::retention(conn.reborrow()).await?);
     let facts = &Facts { soon: oldest, ..*facts };
-    let (count,): (i64,) = run!(conn.reborrow(), c => asked!(COUNT, grant, facts).bind(which).fetch_one(&mut *c))?;
-    let text = by_shelf!((shelf, descending), ended);
-    let (before, limit) = (i64::try_from(before).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX));
-    let rows: Vec<(Uuid,)> = run!(conn, c => asked!(text, grant, facts).bind(which).bind(limit).bind(before)
-        .fetch_all(&mut *c))?;
-    Ok((count.unsigned_abs(), rows.into_iter().map(|(id,)| id).collect()))
+    let (count,): (i64,) = run!(conn, c => asked!(COUNT, grant, facts).bind(which).fetch_one(&mut *c))?;
+    Ok(count.unsigned_abs())
 }
 
 /// How many tokens of the organization have expired, and how many were taken back, of which that is still told. Of either at most so

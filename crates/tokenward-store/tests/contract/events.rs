@@ -1,7 +1,7 @@
 //! Events as the organization reads them: filters and pages.
 
 use serde_json::json;
-use tokenward_core::event::{ActorKind, By, Event, Kind, Origin, TokenSnapshot};
+use tokenward_core::event::{ActorKind, By, Event, Kind, Origin, ProjectSnapshot, TokenSnapshot};
 use tokenward_core::right::Visitor;
 use tokenward_core::role::Mode;
 use tokenward_core::{Time, Uuid};
@@ -204,6 +204,21 @@ async fn events_are_found_by_target_actor_and_origin(world: World) {
     let from_there = positions(&world, &acme, address("198.51.100.20")).await;
     assert_eq!(from_there.len(), 1, "and not those of an address that only begins so");
     assert!(positions(&world, &acme, address("198.51.100.2")).await.is_empty());
+    // By a part of the name of what it is about, whatever stands around it.
+    let about = |part: &str| EventFilter { target_part: Some(part.to_owned()), ..EventFilter::default() };
+    assert_eq!(positions(&world, &acme, about("FROM")).await, from_there);
+    for (n, name) in ["a \"b\", c\\d", &"日本".repeat(64), "Ünder_100%"].into_iter().enumerate() {
+        let event = Event::new(Kind::TokenCreated, Some(acme.id), target(1), name);
+        let other = ProjectSnapshot { name: "before".to_owned(), description: String::new(), variables: None };
+        say(&world, &by, event.before(other)).await;
+        let newest = list(&world, &acme, &EventFilter::default(), 1).await.remove(0).position;
+        for part in [name, &name.chars().take(3).collect::<String>(), &name.chars().skip(2).collect::<String>()] {
+            assert_eq!(positions(&world, &acme, about(part)).await, [newest], "{n}: {part}");
+        }
+    }
+    for none in ["before", "eve@acme", "target_name", "_ere", "!", "日日"] {
+        assert!(positions(&world, &acme, about(none)).await.is_empty(), "{none}");
+    }
     let origin = |origin| EventFilter { origin: Some(origin), ..EventFilter::default() };
     assert_eq!(positions(&world, &acme, origin(Origin::Console)).await, [5, 4, 3]);
     assert_eq!(positions(&world, &acme, origin(Origin::Cli)).await, [2, 1]);

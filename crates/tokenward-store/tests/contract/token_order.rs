@@ -2,10 +2,11 @@
 
 use tokenward_core::permission::Management;
 use tokenward_core::role::BuiltIn;
+use tokenward_core::secret::Kind;
 use tokenward_core::time::{DAY, HOUR};
 use tokenward_core::{Time, Uuid};
 use tokenward_store::Conn;
-use tokenward_store::tokens::overview::{self, Facts, Shelf, Which};
+use tokenward_store::tokens::overview::{self, Facts, Shelf, ShelfPart, ShelfPlace, Which};
 use tokenward_store::tokens::pages::{self, By, Key, Only, Part, Place, Sieve};
 use tokenward_store::tokens::{self, NewToken, Those};
 use tokenward_store::usage;
@@ -208,18 +209,28 @@ async fn tokens_are_counted_as_they_are_listed(world: World) {
     for (which, count) in Which::ALL.into_iter().zip(counts.each) {
         for by in ORDERS.map(Shelf::By).into_iter().chain([Shelf::Role]) {
             for descending in [false, true] {
-                let order = (by, descending);
-                let page = async |before, limit| {
+                let part = ShelfPart { kind: Kind::Token, shelf: by, descending, after: None, limit: 100 };
+                let read = async |part: &ShelfPart<'_>| {
                     let mut reader = world.reader().await;
-                    overview::ids(reader.conn(), &acme.grant, &facts, which, order, before, limit).await.unwrap()
+                    overview::places(reader.conn(), &acme.grant, &facts, which, part).await.unwrap()
                 };
-                let all = page(0, 100).await;
-                assert_eq!(all.len(), usize::try_from(count).unwrap(), "{which:?} {order:?}");
-                let mut parts = Vec::new();
-                for before in (0..all.len()).step_by(4) {
-                    parts.extend(page(before, 4).await);
+                let all = read(&part).await;
+                assert_eq!(all.len(), usize::try_from(count).unwrap(), "{which:?} {part:?}");
+                let mut parts: Vec<ShelfPlace> = Vec::new();
+                loop {
+                    let more = read(&ShelfPart { after: parts.last(), limit: 4, ..part }).await;
+                    if more.is_empty() {
+                        break;
+                    }
+                    parts.extend(more);
                 }
-                assert_eq!(parts, all, "{which:?} {order:?}");
+                assert_eq!(parts, all, "{which:?} {part:?}");
+                // The other direction is the same the other way round: so a page before a place is one behind it.
+                let mut back = read(&ShelfPart { descending: !descending, ..part }).await;
+                back.reverse();
+                assert_eq!(back, all, "{which:?} {part:?}");
+                let policies = ShelfPart { kind: Kind::PolicyToken, ..part };
+                assert!(read(&policies).await.is_empty(), "{which:?} {part:?}");
             }
         }
     }
@@ -247,6 +258,32 @@ async fn what_has_ended_is_counted_up_to_a_bound_and_for_as_long_as_it_is_told(w
     }
     world.clock.pass(2 * HOUR);
     assert_eq!(counted(9).await, (3, 3), "`a` and `日本` had an hour");
+    // The list of them has as many, in parts of any size.
+    let facts = Facts {
+        now: world.now(),
+        soon: world.now(),
+        unused_since: world.now(),
+        in_use_since: world.now(),
+        admin: acme.role(BuiltIn::Admin),
+    };
+    for (which, count) in [("expired", 3), ("revoked", 3), ("ended", 6)] {
+        let mut reader = world.reader().await;
+        let all = overview::count_of_ended(reader.conn(), &acme.grant, &facts, which).await.unwrap();
+        assert_eq!(all, count, "{which}");
+        for shelf in ORDERS.map(Shelf::By).into_iter().chain([Shelf::Role]) {
+            let mut found: Vec<ShelfPlace> = Vec::new();
+            loop {
+                let (kind, after) = (Kind::Token, found.last());
+                let part = ShelfPart { kind, shelf, descending: true, after, limit: 2 };
+                let more = overview::ended(reader.conn(), &acme.grant, &facts, which, &part).await.unwrap();
+                if more.is_empty() {
+                    break;
+                }
+                found.extend(more);
+            }
+            assert_eq!(found.len() as u64, count, "{which} {shelf:?}");
+        }
+    }
     assert_eq!(counted(2).await, (2, 2), "of either so many and no more");
     world.clock.pass(2 * DAY);
     assert_eq!(counted(9).await, (5, 3), "`n2` and `0` had a day, and what was taken back has not expired");

@@ -592,6 +592,8 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
     if let Some(missing) = body.missing_permission.filter(|missing| !detail.contains(missing)) {
         let _ = write!(detail, " Missing permission: {missing}.");
     }
+    // It is printed, so it must be one.
+    let link = body.create_url.filter(|url| url.starts_with("http") && url.bytes().all(|byte| byte.is_ascii_graphic()));
     let ways = ways(headers);
     let failure = Failure {
         asks_for_code: body.code == "second_factor_required",
@@ -618,6 +620,9 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
         (StatusCode::UNAUTHORIZED, CredentialSource::Login) => failure.hint("Sign in again with `tokenward login`."),
         (StatusCode::UNAUTHORIZED, CredentialSource::Environment) => {
             failure.hint("The token came from TOKENWARD_TOKEN.")
+        }
+        (StatusCode::FORBIDDEN, _) if link.is_some() => {
+            failure.hint(format!("Who manages tokens makes one that may: {}", link.unwrap_or_default()))
         }
         (StatusCode::PRECONDITION_FAILED, _) => {
             failure.hint("Somebody changed it meanwhile; look at it and try again.")
@@ -683,6 +688,7 @@ mod tests {
             faults: Vec::new(),
             id: None,
             missing_permission: None,
+            create_url: None,
             decision_id: None,
             reason: None,
         }
@@ -706,6 +712,10 @@ mod tests {
         let told_by = |body| told(403, body, CredentialSource::Login).lines;
         assert_eq!(told_by(denied("This needs the permission `a:b`.")), ["This needs the permission `a:b`."]);
         assert_eq!(told_by(denied("No.")), ["No. Missing permission: a:b."]);
+        let with = |url: &str| told_by(ErrorBody { create_url: Some(url.to_owned()), ..denied("`a:b`") });
+        let url = "https://t.example/console/x/tokens/new?permission=a%3Ab";
+        assert_eq!(with(url), ["`a:b`".to_owned(), format!("Who manages tokens makes one that may: {url}")]);
+        assert_eq!(with("https://t.example/\u{1b}[2J"), ["`a:b`"], "what is no address is not printed");
         let faults = [("name", "is empty"), ("role_id", "is no role")];
         let faults = faults.map(|(field, problem)| Fault { field: field.into(), problem: problem.into() });
         let invalid = ErrorBody { faults: faults.into(), ..body("invalid_request", "`name` is empty") };

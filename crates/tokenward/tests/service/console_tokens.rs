@@ -260,6 +260,7 @@ async fn the_list_is_searched_filtered_and_sorted_by_what_it_shows() {
         ("?sort=-ends", &["root", "ci-main", "report", "of-dev", "deploy"]),
         ("?sort=created", &["ci-main", "deploy", "report", "root", "of-dev"]),
         ("?sort=role", &["root", "deploy", "of-dev", "report", "ci-main"]),
+        ("?sort=-role", &["ci-main", "report", "of-dev", "deploy", "root"]),
         ("?filter=endless", &["ci-main", "root"]),
         ("?filter=admin", &["root"]),
         ("?filter=soon", &["deploy"]),
@@ -287,8 +288,8 @@ async fn the_list_is_searched_filtered_and_sorted_by_what_it_shows() {
         ("filter=admins", "did you mean"),
         ("sorted=name", "did you mean"),
         ("sort=name&sort=role", "is there twice"),
-        ("page=x", "is not the number of a page"),
-        ("page=-1", "is not the number of a page"),
+        ("page=1", "is no part of this page"),
+        ("after=x", "is none that a list has answered"),
         (&format!("q={}", "x".repeat(10_000)), "has 10000 characters; the limit"),
         ("q=a%00b", "has a control character"),
     ] {

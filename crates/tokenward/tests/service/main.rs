@@ -25,6 +25,7 @@ mod console_bad_input;
 mod console_documents;
 mod console_guides;
 mod console_insight;
+mod console_lists;
 mod console_log;
 mod console_people;
 mod console_policies;

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Choice, FormField, Moment, Pager, Shell};
+use super::{Choice, FormField, ListFrame, Moment, Pager, Shell};
 
 /// What happens to a request that no route describes.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -33,8 +33,10 @@ pub struct ApiRow {
 pub struct ApisPage {
     /// The frame.
     pub shell: Shell,
-    /// The APIs, by name.
+    /// The APIs.
     pub apis: Vec<ApiRow>,
+    /// How they are sorted, and where they go on.
+    pub list: ListFrame,
     /// May the person create and change them?
     pub may_manage: bool,
 }

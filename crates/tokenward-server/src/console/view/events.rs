@@ -4,7 +4,7 @@ use askama::Template;
 use serde_json::Value;
 use tokenward_core::event::Kind;
 
-use super::{Choice, Moment, Pager, Shell};
+use super::{Choice, ChoiceGroup, Moment, Pager, Shell};
 
 /// What an event did, for its colour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -157,13 +157,18 @@ pub struct EventRow {
     pub changes: Vec<FieldChange>,
 }
 
-/// The filters of the log, as the form shows them. It sends `what`, `target`, `origin`, `who`, `from`, `to`.
+/// The filters of the log, as the form shows them. It sends `what`, `target`, `kind`, `about`, `origin`, `who`,
+/// `address`, `from`, `to`.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct EventFilters {
     /// Kinds of change; the first stands for all.
     pub what: Vec<Choice>,
     /// Kinds of target; the first stands for all.
     pub target: Vec<Choice>,
+    /// Single kinds of events, by what they are about.
+    pub kinds: Vec<ChoiceGroup>,
+    /// What the changes were made to: a part of its name, or its id.
+    pub about: String,
     /// Clients; the first stands for all.
     pub origin: Vec<Choice>,
     /// Who: a part of the name.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Choice, FormField, Moment, Pager, ProofFields, RoleChoices, RoleTag, Shell};
+use super::{Choice, FormField, ListFrame, Moment, ProofFields, RoleChoices, RoleTag, Shell};
 
 /// A member.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,10 +63,10 @@ pub struct MembersPage {
     pub members: Vec<MemberRow>,
     /// Those who have not answered yet; empty for somebody who may not manage members.
     pub invitations: Vec<InvitationRow>,
-    /// Where the members go on.
-    pub pager: Pager,
-    /// Where the invitations go on.
-    pub invitations_pager: Pager,
+    /// How the members are sorted, and where they go on.
+    pub list: ListFrame,
+    /// The same of the invitations.
+    pub invited: ListFrame,
     /// May the person invite and manage?
     pub may_manage: bool,
     /// May the person hand the organization over?

@@ -147,6 +147,15 @@ pub struct Choice {
     pub chosen: bool,
 }
 
+/// Entries of a select that belong together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChoiceGroup {
+    /// What people read above them.
+    pub label: String,
+    /// These.
+    pub choices: Vec<Choice>,
+}
+
 /// A link that narrows a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Chip {
@@ -158,6 +167,23 @@ pub struct Chip {
     pub count: Option<String>,
     /// Is it the filter in force?
     pub current: bool,
+}
+
+/// How a list is sorted, and where it goes on.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct ListFrame {
+    /// The heads of its columns.
+    pub heads: Vec<SortHead>,
+    /// What the query calls the order.
+    pub name: &'static str,
+    /// Where the list is.
+    pub path: String,
+    /// The same orders as a choice, for a window that has no heads.
+    pub orders: Vec<Choice>,
+    /// What else the query says, so that the choice keeps it.
+    pub kept: Vec<(String, String)>,
+    /// Where it goes on.
+    pub pager: Pager,
 }
 
 /// Where a long list goes on.

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::{
-    AskedFor, Choice, DecisionOutcome, FormField, Pager, ProofFields, RefusedView, RevocationView, Shell, TokenEffect,
+    AskedFor, Choice, DecisionOutcome, FormField, ListFrame, ProofFields, RefusedView, RevocationView, Shell, TokenEffect,
     TokenForm, TokenRow, TokenState, TokenUsage, VersionRow,
 };
 
@@ -13,10 +13,10 @@ use super::{
 pub struct PolicyTokensPage {
     /// The frame.
     pub shell: Shell,
-    /// Those that have not ended, in the order of their making.
+    /// Those that have not ended.
     pub tokens: Vec<TokenRow>,
-    /// Where they go on.
-    pub pager: Pager,
+    /// How they are sorted, and where they go on.
+    pub list: ListFrame,
 }
 
 /// A policy to begin with.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Choice, FormField, Moment, Pager, Shell};
+use super::{Choice, FormField, ListFrame, Moment, Shell};
 
 /// A project in the list.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,8 +27,8 @@ pub struct ProjectsPage {
     pub shell: Shell,
     /// The projects that the person sees, by name.
     pub projects: Vec<ProjectRow>,
-    /// Where they go on.
-    pub pager: Pager,
+    /// How they are sorted, and where they go on.
+    pub list: ListFrame,
     /// May the person create one?
     pub may_create: bool,
 }
@@ -72,8 +72,10 @@ pub struct ProjectPage {
     pub project: Option<ProjectRow>,
     /// What the form holds.
     pub form: ProjectForm,
-    /// Its environments that the person sees, by name.
+    /// Its environments that the person sees.
     pub environments: Vec<EnvironmentRow>,
+    /// How they are sorted, and where they go on.
+    pub list: ListFrame,
     /// May the person change it?
     pub may_edit: bool,
     /// May the person delete it?
@@ -149,6 +151,8 @@ pub struct ClustersPage {
     pub shell: Shell,
     /// The clusters that the person sees, by name.
     pub clusters: Vec<ClusterRow>,
+    /// How they are sorted, and where they go on.
+    pub list: ListFrame,
     /// May the person create one?
     pub may_create: bool,
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use tokenward_core::role::{ClusterLevel, EnvironmentLevel, Mode};
 
-use super::{ApiPermissionRow, FaultLine, FormField, OtherPermission, Pager, RoleTrialForm, Shell};
+use super::{ApiPermissionRow, FaultLine, FormField, ListFrame, OtherPermission, RoleTrialForm, Shell};
 
 /// A role in the list.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,8 +30,8 @@ pub struct RolesPage {
     pub built_in: Vec<RoleRow>,
     /// Made by the organization, by name.
     pub custom: Vec<RoleRow>,
-    /// Where these go on.
-    pub pager: Pager,
+    /// How these are sorted, and where they go on.
+    pub list: ListFrame,
     /// May the person create and change roles?
     pub may_manage: bool,
 }

@@ -15,6 +15,7 @@ mod account;
 mod command_line;
 mod guides;
 mod insight;
+mod lists;
 mod pages;
 mod passkeys;
 mod second_factor;
@@ -172,15 +173,7 @@ fn tokens_page() -> TokensPage {
         pictures: tokens().into_iter().take(3).map(|it| (it.id, insight::bars(20))).collect(),
         total: 6,
         matching: 6,
-        heads: ["Name", "Role", "Created", "Last used", "Expires"]
-            .into_iter()
-            .map(|label| SortHead {
-                label: label.into(),
-                href: "?sort=x".into(),
-                direction: (label == "Name").then(|| "ascending".into()),
-                optional: label == "Created",
-            })
-            .collect(),
+        heads: lists::frame(&["Name", "Role", "Created", "Last used", "Expires"]).heads,
         orders: vec![Choice { value: String::new(), label: "Name, A to Z".into(), chosen: true }],
         sort: String::new(),
         error: None,
@@ -715,7 +708,7 @@ fn roles_page() -> RolesPage {
             role_row(65, "Viewer", BuiltIn::Viewer.meaning(), 1, 2),
             role_row(66, "Verifier", BuiltIn::Verifier.meaning(), 0, 0),
         ],
-        pager: Pager::default(),
+        list: lists::frame(&["Name", "Description", "Held by"]),
         custom: vec![
             role_row(60, "Deployer (staging)", "Deploys the staging environments of web-shop.", 1, 2),
             role_row(67, "Invoice reader", "", 0, 0),
@@ -759,6 +752,7 @@ fn project_page() -> ProjectPage {
             description: FormField::new("The shop and its back office"),
         },
         environments: environments(),
+        list: lists::frame(&["Name", "Kind", "Cluster", "Changed"]),
         may_edit: true,
         may_delete: true,
         may_create_environment: true,

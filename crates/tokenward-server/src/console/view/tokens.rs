@@ -84,8 +84,8 @@ pub struct SortHead {
     pub href: String,
     /// `ascending` or `descending` where the list is in this order.
     pub direction: Option<String>,
-    /// Does a window between a phone and a desk leave the column out?
-    pub optional: bool,
+    /// Its classes: which windows leave the column out.
+    pub class: &'static str,
 }
 
 /// `…/tokens`: the list. Its search form posts `q`, and when not empty `filter` and `sort`, to `…/tokens/find`.

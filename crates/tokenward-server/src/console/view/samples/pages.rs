@@ -87,9 +87,10 @@ fn import_pages(pages: &mut Vec<(String, String)>) {
 
 fn policy_pages(pages: &mut Vec<(String, String)>) {
     let mut page = |name: &str, page: &dyn DynTemplate| pages.push((name.into(), page.dyn_render().unwrap()));
-    let list = PolicyTokensPage { shell: shell(Nav::Tokens), tokens: tokens(), pager: Pager::default() };
+    let frame = lists::frame(&["Name", "Role", "Created", "Last used", "Expires"]);
+    let list = PolicyTokensPage { shell: shell(Nav::Tokens), tokens: tokens(), list: frame };
     page("policy-tokens", &list);
-    page("policy-tokens-empty", &PolicyTokensPage { tokens: Vec::new(), ..list });
+    page("policy-tokens-empty", &PolicyTokensPage { tokens: Vec::new(), list: ListFrame::default(), ..list });
     let form = TokenForm {
         name: FormField::default(),
         description: FormField::default(),
@@ -537,8 +538,8 @@ pub fn pages() -> Vec<(String, String)> {
     let members_page = MembersPage {
         shell: shell(Nav::Members),
         members: members(),
-        pager: Pager { newer: None, older: Some("?page=1".into()) },
-        invitations_pager: Pager::default(),
+        list: lists::frame(&["Name", "Role", "Joined", "Last active", "Tokens made"]),
+        invited: lists::frame(&["E-mail", "Role", "Invited", "Link ends"]),
         invitations: vec![
             InvitationRow {
                 id: id(70),
@@ -700,13 +701,13 @@ pub fn pages() -> Vec<(String, String)> {
         ProjectsPage {
             shell: shell(Nav::Projects),
             projects: vec![project(40, "billing", "", 0), project(42, "web-shop", "The shop and its back office", 4)],
-            pager: Pager { newer: Some("?".into()), older: Some("?page=2".into()) },
+            list: lists::frame(&["Name", "Environments", "Changed"]),
             may_create: true
         }
     );
     page!(
         "projects-empty",
-        ProjectsPage { shell: shell(Nav::Projects), projects: Vec::new(), pager: Pager::default(), may_create: true }
+        ProjectsPage { shell: shell(Nav::Projects), projects: Vec::new(), list: ListFrame::default(), may_create: true }
     );
     page!("project", project_page());
     page!(
@@ -785,8 +786,6 @@ pub fn pages() -> Vec<(String, String)> {
     };
     let nodes = vec![node("node-a", true, 0, 96), node("node-b", false, 0, 96), node(NASTY, false, 12, 78)];
     page!("nodes", NodesPage { shell: shell(Nav::Nodes), nodes, end: "4,711".into() });
-    page!("clusters", ClustersPage { shell: shell(Nav::Clusters), clusters: clusters(), may_create: true });
-    page!("clusters-empty", ClustersPage { shell: shell(Nav::Clusters), clusters: Vec::new(), may_create: true });
     let cluster = ClusterPage {
         shell: shell(Nav::Clusters),
         cluster: Some(clusters().remove(0)),
@@ -805,23 +804,6 @@ pub fn pages() -> Vec<(String, String)> {
     page!("cluster", cluster);
     page!("cluster-new", ClusterPage { cluster: None, ..cluster.clone() });
 
-    page!(
-        "apis",
-        ApisPage {
-            shell: shell(Nav::Apis),
-            apis: vec![
-                api_page().api.unwrap(),
-                ApiRow {
-                    name: "partner".into(),
-                    routes: "112".into(),
-                    unknown_route: UnknownRoute::Allow,
-                    updated: moment(-HOUR)
-                }
-            ],
-            may_manage: true
-        }
-    );
-    page!("apis-empty", ApisPage { shell: shell(Nav::Apis), apis: Vec::new(), may_manage: true });
     page!("api", api_page());
     page!(
         "api-new",
@@ -887,6 +869,7 @@ pub fn pages() -> Vec<(String, String)> {
     page!("decisions-live", DecisionsPage { live: Some("?live=1".into()), decisions: Vec::new(), ..decisions_page() });
     page!("decisions-found", DecisionsPage { searched: NASTY.into(), ..decisions_page() });
     page!("decisions-none", DecisionsPage { searched: NASTY.into(), decisions: Vec::new(), ..decisions_page() });
+    lists::pages(&mut pages);
     insight::pages(&mut pages);
     pages
 }
