@@ -260,7 +260,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     });
     tell_of_passkeys(&app).await?;
     let envoy = envoy.map(|listener| envoy::start(&app, &door, listener, envoy_tls)).transpose()?;
-    let (metrics, sampling) = scraped.map(|listener| scrape::start(&app, listener)).transpose()?.unzip();
+    let (metrics, sampling) = scraped.map(|listener| scrape::start(&app, &door, listener)).transpose()?.unzip();
     let secret = app.set_up.offer(&app.store).await?;
     let set_up_link = secret.map(|secret| format!("{}/set-up/{}", app.public_url, *secret));
     let front = api::front(&app, router(&app));
