@@ -60,8 +60,10 @@ pub mod usage;
 pub mod usage_days;
 pub mod variables;
 
-pub use db::gave_way;
-pub use db::{Conn, Connections, Feed, Heard, Listener, Look, OpenError, Places, Reader, SQLITE_AT_LEAST, Store};
+pub use db::{
+    Conn, Connections, Feed, Heard, Listener, LongWrite, Look, OpenError, Places, Reader, SQLITE_AT_LEAST, Store,
+};
+pub use db::{as_present, gave_way, in_background};
 pub use log::{Appended, NotCommitted, Position};
 pub use tx::{Tx, UnloggedTx};
 
