@@ -46,6 +46,7 @@ pub mod rewind;
 mod role_rows;
 pub mod roles;
 pub mod second_factor;
+pub mod sent_log;
 pub mod session_uses;
 pub mod sessions;
 mod short;

@@ -54,6 +54,7 @@ mod kill;
 mod limit_warnings;
 mod limits;
 mod listening;
+mod log_online;
 mod log_proof;
 mod mailbox;
 mod metrics;
