@@ -647,9 +647,14 @@ mod tests {
     fn offline_help_shows_no_server_options() {
         let error = parsed(&["serve", "--help"]).unwrap_err().to_string();
         assert!(error.contains("--listen") && !error.contains("--ca-cert") && !error.contains("--json"), "{error}");
-        for line in
-            [&["completions"][..], &["man"], &["log", "checkpoint"], &["log", "key"], &["migrate"], &["policy", "check"]]
-        {
+        for line in [
+            &["completions"][..],
+            &["man"],
+            &["log", "checkpoint"],
+            &["log", "key"],
+            &["migrate"],
+            &["policy", "check"],
+        ] {
             let help = parsed(&[line, &["--help"]].concat()).unwrap_err().to_string();
             assert!(!["--url", "--organization", "--ca-cert"].iter().any(|it| help.contains(it)), "{help}");
             assert_eq!(help.contains("--json"), line[0] == "log", "{help}");
