@@ -105,6 +105,37 @@ pub struct ProofPage {
     pub next: Option<i64>,
 }
 
+/// A part of the log, as far as an organization may know it: the hash of every event, and its own events as they were written.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct LogPage {
+    /// Which log.
+    pub log: Uuid,
+    /// Where it ends now.
+    pub position: i64,
+    /// The position of the first hash.
+    pub first: i64,
+    /// The hashes of all events from there on, those of others too. They end where the page does, or before a hole.
+    pub hashes: Vec<String>,
+    /// The organization's events among them.
+    pub events: Vec<ProvenEvent>,
+    /// The checkpoints under which they are.
+    pub checkpoints: Vec<Checkpoint>,
+    /// The key of their signatures, to be compared with the one that you were given by other means.
+    pub public_key: String,
+    /// Ask again with this as `after`; null where the log ends.
+    pub next: Option<i64>,
+}
+
+/// An organization's events as they were written, the oldest first.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct WrittenEvents {
+    pub events: Vec<ProvenEvent>,
+    /// Ask again with this as `after`; null where there is nothing more.
+    pub next: Option<i64>,
+}
+
 impl EventProof {
     /// The way to the root; `None` where one of its hashes is none.
     #[must_use]

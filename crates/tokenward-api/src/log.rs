@@ -11,6 +11,9 @@ use utoipa::ToSchema;
 pub struct LogStatus {
     /// Where the log ends.
     pub position: String,
+    /// The hash there, which covers all before: note both.
+    #[serde(default)]
+    pub hash: String,
     /// How often it went on under another name, the newest first.
     pub turns: Vec<LogTurn>,
     /// Is there one that nobody in the organization has acknowledged?

@@ -491,6 +491,10 @@ limits! {
         "Permissions of your API of which it is kept that a token used them.";
     PROOF_PAGE = fixed "proof_page" 100, Count,
         "Proofs of events in one answer.";
+    LOG_PAGE = fixed "log_page" 4_000, Count,
+        "Positions of the log in one answer.";
+    LOG_PAGE_EVENTS = fixed "log_page_events" 200, Count,
+        "Events of the log in one answer, as they were written.";
     ACCOUNT_EVENTS = fixed "account_events" 100, Count,
         "Events of an account in one answer; `before` asks for older ones.";
     ACCOUNT_NOTICES = fixed "account_notices" 200, Count,

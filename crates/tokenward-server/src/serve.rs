@@ -19,7 +19,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tokenward_core::{Clock, Error, Random};
 use tokenward_store::address::DatabaseAddress;
-use tokenward_store::{Store, public_url};
+use tokenward_store::{Store, in_background, public_url};
 use tokio::task::JoinHandle;
 
 use crate::api::{self, ApiError};
@@ -261,7 +261,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     });
     tell_of_passkeys(&app).await?;
     let envoy = envoy.map(|listener| envoy::start(&app, &door, listener, envoy_tls)).transpose()?;
-    let (metrics, sampling) = scraped.map(|listener| scrape::start(&app, listener)).transpose()?.unzip();
+    let (metrics, sampling) = scraped.map(|listener| scrape::start(&app, &door, listener)).transpose()?.unzip();
     let secret = app.set_up.offer(&app.store).await?;
     let set_up_link = secret.map(|secret| format!("{}/set-up/{}", app.public_url, *secret));
     let front = api::front(&app, router(&app));
@@ -277,17 +277,17 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         transport::listen(listener, terms, move |peer| front.connection(peer))
     });
     let listening = listening.collect::<Result<_>>()?;
-    let reporting = tokio::spawn(security::run(Arc::clone(&app)));
-    let signing = tokio::spawn(checkpoints::run(Arc::clone(&app)));
-    let telling = tokio::spawn(policy_denials::run(Arc::clone(&app)));
-    let erasing = tokio::spawn(retention::run(Arc::clone(&app)));
-    let warning = tokio::spawn(token_warnings::run(Arc::clone(&app)));
-    let tending = tokio::spawn(old_secrets::run(Arc::clone(&app)));
-    let pruning = tokio::spawn(token_use::run(Arc::clone(&app)));
-    let sweeping = tokio::spawn(session_limits::run(Arc::clone(&app)));
-    let ending = tokio::spawn(ended_tokens::run(Arc::clone(&app)));
-    let limiting = tokio::spawn(limit_warnings::run(Arc::clone(&app)));
-    let resetting = tokio::spawn(password_resets::run(Arc::clone(&app)));
+    let reporting = tokio::spawn(in_background(security::run(Arc::clone(&app))));
+    let signing = tokio::spawn(in_background(checkpoints::run(Arc::clone(&app))));
+    let telling = tokio::spawn(in_background(policy_denials::run(Arc::clone(&app))));
+    let erasing = tokio::spawn(in_background(retention::run(Arc::clone(&app))));
+    let warning = tokio::spawn(in_background(token_warnings::run(Arc::clone(&app))));
+    let tending = tokio::spawn(in_background(old_secrets::run(Arc::clone(&app))));
+    let pruning = tokio::spawn(in_background(token_use::run(Arc::clone(&app))));
+    let sweeping = tokio::spawn(in_background(session_limits::run(Arc::clone(&app))));
+    let ending = tokio::spawn(in_background(ended_tokens::run(Arc::clone(&app))));
+    let limiting = tokio::spawn(in_background(limit_warnings::run(Arc::clone(&app))));
+    let resetting = tokio::spawn(in_background(password_resets::run(Arc::clone(&app))));
     Ok(Running {
         address,
         app,

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, bail};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{Span as _, SpanKind, TraceContextExt as _, Tracer as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
@@ -184,6 +184,15 @@ pub fn request(method: &str, route: &str, sent: &impl Extractor) -> Span {
     span
 }
 
+/// The span of what is read for a request whose caller may, with its statements; none of a request that changes something, whose
+/// span begins where it is written (`App::write`).
+pub fn reading(method: &Method) -> Span {
+    if !ON.load(Ordering::Relaxed) || !matches!(*method, Method::GET | Method::HEAD) {
+        return Span::none();
+    }
+    trace_span!(target: SPANS, "read")
+}
+
 /// The request of this span is answered.
 pub fn answered(span: &Span, status: StatusCode) {
     if span.is_disabled() {
@@ -343,7 +352,7 @@ mod tests {
             }
         }
         let span = request("GET", "/verify", &Asked);
-        assert!(span.is_disabled() && present().is_none());
+        assert!(span.is_disabled() && present().is_none() && reading(&Method::GET).is_disabled());
         assert!(!tracing::enabled!(target: SPANS, tracing::Level::TRACE));
     }
 

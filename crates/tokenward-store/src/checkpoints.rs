@@ -77,6 +77,15 @@ pub async fn hashes(conn: Conn<'_>, first: i64, last: i64) -> Result<Vec<Hash>> 
     Err(Error::internal(format!("the log has a hole between {first} and {last}; `tokenward log verify` finds it")))
 }
 
+/// The hashes of the events from a position on, at most up to another one, both included. They end before a hole.
+pub async fn hashes_to_hole(conn: Conn<'_>, first: i64, last: i64) -> Result<Vec<Hash>> {
+    let rows: Vec<(i64, Vec<u8>)> = run!(conn, c => sqlx::query_as(
+        "SELECT position, hash FROM event WHERE position >= $1 AND position <= $2 ORDER BY position"
+    ).bind(first).bind(last).fetch_all(&mut *c))?;
+    let dense = rows.into_iter().zip(first..).take_while(|((position, _), expected)| position == expected);
+    Ok(dense.map_while(|((_, hash), _)| hash.try_into().ok()).collect())
+}
+
 /// What is to be said next but its root, and the hashes that the tree is over: of what came since the last checkpoint. `None`
 /// where nothing did. Who makes the tree has up to 65,536 hashes to hash.
 pub async fn next(store: &Store) -> Result<Option<(Statement, Vec<Hash>)>> {

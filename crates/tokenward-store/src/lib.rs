@@ -46,6 +46,7 @@ pub mod rewind;
 mod role_rows;
 pub mod roles;
 pub mod second_factor;
+pub mod sent_log;
 pub mod session_uses;
 pub mod sessions;
 mod short;
@@ -60,8 +61,10 @@ pub mod usage;
 pub mod usage_days;
 pub mod variables;
 
-pub use db::gave_way;
-pub use db::{Conn, Connections, Feed, Heard, Listener, Look, OpenError, Places, Reader, SQLITE_AT_LEAST, Store};
+pub use db::{
+    Conn, Connections, Feed, Heard, Listener, LongWrite, Look, OpenError, Places, Reader, SQLITE_AT_LEAST, Store,
+};
+pub use db::{as_present, gave_way, in_background};
 pub use log::{Appended, NotCommitted, Position};
 pub use tx::{Tx, UnloggedTx};
 

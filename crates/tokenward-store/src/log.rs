@@ -97,7 +97,7 @@ impl Skeleton {
     }
 
     /// The hash that this row must have after one with `before`.
-    fn chained(&self, before: &[u8]) -> [u8; 32] {
+    pub(crate) fn chained(&self, before: &[u8]) -> [u8; 32] {
         let mut hash = Sha256::new();
         // Every field has a fixed length or its length in front: two different rows never give the same bytes.
         hash.update(before);
@@ -257,6 +257,8 @@ pub enum Fault {
     Rewritten,
     /// A checkpoint says something else.
     Checkpoint,
+    /// No checkpoint covers it, and one after it does not begin there.
+    Unsigned,
 }
 
 impl Fault {
@@ -270,6 +272,7 @@ impl Fault {
             Self::Cut => "cut",
             Self::Rewritten => "rewritten",
             Self::Checkpoint => "checkpoint",
+            Self::Unsigned => "unsigned",
         }
     }
 }
@@ -283,6 +286,7 @@ impl fmt::Display for Fault {
             Self::Cut => "the end of the log is missing from here on",
             Self::Rewritten => "its hash is not the one that was noted; the log was written anew up to here",
             Self::Checkpoint => "a signed checkpoint says otherwise; the log was written anew up to here",
+            Self::Unsigned => "a checkpoint is missing that covers it; there is one after it",
         })
     }
 }
@@ -309,32 +313,55 @@ pub enum Proof {
 }
 
 /// The checkpoints that a walk along the log comes to, and the hashes that their trees need.
-struct Ahead<'a> {
+pub(crate) struct Ahead {
     /// The farthest first.
-    rest: Vec<&'a Statement>,
+    rest: Vec<Statement>,
     /// The hashes from `begin` on.
     hashes: VecDeque<Hash>,
     begin: i64,
 }
 
-impl<'a> Ahead<'a> {
-    fn new(evidence: &'a Evidence, first: i64) -> Self {
-        let mut rest: Vec<_> = evidence.checkpoints.iter().filter(|it| it.position >= first).collect();
+impl Ahead {
+    pub(crate) fn new(evidence: &Evidence, first: i64) -> Self {
+        let mut rest: Vec<_> = evidence.checkpoints.iter().filter(|it| it.position >= first).cloned().collect();
         rest.sort_by_key(|it| std::cmp::Reverse(it.position));
         Self { rest, hashes: VecDeque::new(), begin: first }
     }
 
+    /// One more, to which the walk has not come yet.
+    pub(crate) fn add(&mut self, it: Statement) {
+        let at = self.rest.partition_point(|other| other.position >= it.position);
+        self.rest.insert(at, it);
+    }
+
+    /// Where the next one is.
+    pub(crate) fn nearest(&self) -> Option<i64> {
+        self.rest.last().map(|it| it.position)
+    }
+
+    /// Is the hash at this position still known?
+    pub(crate) fn knows(&self, position: i64) -> bool {
+        position >= self.begin
+    }
+
+    /// Does a checkpoint that the walk has come by say the same of what is still known?
+    pub(crate) fn agrees(&self, it: &Statement) -> bool {
+        if it.size().is_none() {
+            return false;
+        }
+        let at = |position: i64| usize::try_from(position - self.begin).ok();
+        let Some(end) = at(it.position) else { return true };
+        // Of a tree that begins before that only the end is known.
+        let whole = |first: usize| Tree::new(self.hashes.range(first..=end).copied()).root() == it.root;
+        self.hashes.get(end) == Some(&it.hash) && at(it.first).is_none_or(whole)
+    }
+
     /// The walk comes by this event. Do the checkpoints at its place say the same of it and of those before?
-    fn pass(&mut self, position: i64, hash: &[u8]) -> bool {
+    pub(crate) fn pass(&mut self, position: i64, hash: &[u8]) -> bool {
         let Ok(hash) = Hash::try_from(hash) else { return false };
         self.hashes.push_back(hash);
         while let Some(it) = self.rest.pop_if(|it| it.position == position) {
-            // Of a tree that begins before the walk only the end is known.
-            let whole = it.first < self.begin
-                || usize::try_from(it.first - self.begin)
-                    .ok()
-                    .is_some_and(|skipped| Tree::new(self.hashes.iter().skip(skipped).copied()).root() == it.root);
-            if it.hash != hash || it.size().is_none() || !whole {
+            if !self.agrees(&it) {
                 return false;
             }
         }
@@ -377,8 +404,8 @@ pub async fn prove(mut conn: Conn<'_>, first: i64, evidence: &Evidence, mut seen
             if let Some(beyond) = noted.iter().find(|noted| noted.position > last) {
                 return fails(beyond.position, Fault::Cut);
             }
-            if let Some(beyond) = ahead.rest.last() {
-                return fails(beyond.position, Fault::Cut);
+            if let Some(beyond) = ahead.nearest() {
+                return fails(beyond, Fault::Cut);
             }
             return Ok(Proof::Holds { events: last - begun, erased, head: Noted { position, hash } });
         };

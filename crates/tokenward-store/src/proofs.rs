@@ -2,7 +2,7 @@
 
 use tokenward_core::caller::Grant;
 use tokenward_core::checkpoint::Hash;
-use tokenward_core::{Result, Uuid};
+use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, Joined, row, run};
 use crate::log::Skeleton;
@@ -53,6 +53,14 @@ pub async fn of_event(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Option<
     let row: Option<Joined<Skeleton, ProofRow>> = run!(conn, c => sqlx::query_as(select!("e.id = $2"))
         .bind(grant.organization()).bind(id).fetch_optional(&mut *c))?;
     Ok(row.map(Into::into))
+}
+
+/// The organization's events behind a position that are not later than a time, the oldest first.
+pub async fn written(conn: Conn<'_>, grant: &Grant, after: i64, until: Time, limit: i64) -> Result<Vec<Material>> {
+    let rows: Vec<Joined<Skeleton, ProofRow>> = run!(conn, c => sqlx::query_as(
+        select!("e.position > $2 AND e.time <= $3 ORDER BY e.position LIMIT $4")
+    ).bind(grant.organization()).bind(after).bind(until.0).bind(limit).fetch_all(&mut *c))?;
+    Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// The organization's events behind a position and up to another one, the oldest first.

@@ -40,6 +40,9 @@ fn main() -> ExitCode {
         Command::Oidc(command) => run(oidc::run(command)),
         Command::Backup(args) => run(backup::run(args)),
         Command::Restore(args) => run(restore::run(args)),
+        Command::Log(LogCommand::Offline(command)) if cli::is_asked_online(&command, &cli.global) => {
+            cli::run_log_online(&command, &cli.global)
+        }
         Command::Log(LogCommand::Offline(command)) => run(log::run(command, cli.global.json)),
         Command::Log(LogCommand::Online(command)) => cli::run_log(command, &cli.global),
         Command::Pepper(command) => run(pepper::run(command, cli.global.json)),

@@ -13,6 +13,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use tokenward_core::meter::Metered;
 use tokenward_core::permission::Management;
 use tokenward_core::{Code, Error, Result as Checked, Time};
+use tracing::Instrument as _;
 use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
@@ -28,6 +29,7 @@ use super::right::{EndpointRight, On, RightGuard, authorize, or_caught_up, refus
 use super::understood::{QueryKind, QueryTable, Understood};
 use crate::limits::PATH_SEGMENT;
 use crate::service::App;
+use crate::traces;
 
 /// The schema of a body or an answer.
 pub(super) struct Shape {
@@ -359,8 +361,9 @@ async fn check(
                 let answer = idempotency::once(Arc::clone(&guard.app), caller.clone(), grant, request, next).await;
                 return told(with_create_link(&guard.app, with_ways(&guard.app, &caller, answer).await), beside);
             }
-            let answer = with_ways(&guard.app, &caller, prefer::run(request, next).await).await;
-            told(with_create_link(&guard.app, answer), beside)
+            let reading = traces::reading(request.method());
+            let answer = prefer::run(request, next).instrument(reading).await;
+            told(with_create_link(&guard.app, with_ways(&guard.app, &caller, answer).await), beside)
         }
         Err(error) if error.code == Code::ProofRequired => {
             let answer = ApiError(error).into_response();

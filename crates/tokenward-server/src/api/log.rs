@@ -7,21 +7,23 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
-use tokenward_api::checkpoints::{Checkpoint, EventProof, ProofPage, ProvenEvent};
+use tokenward_api::checkpoints::{Checkpoint, EventProof, LogPage, ProofPage, ProvenEvent, WrittenEvents};
 use tokenward_api::log::{LogStatus, LogTurn, LostEvent};
 use tokenward_api::retention::{EventRetention, EventRetentionRequest};
 use tokenward_core::caller::Grant;
+use tokenward_core::error::Faults;
 use tokenward_core::permission::Management;
 use tokenward_core::time::length_text;
-use tokenward_core::{Error, Uuid};
+use tokenward_core::{Error, Time, Uuid};
 use tokenward_store::Position;
 use tokenward_store::lineage::Turn;
+use tokenward_store::proofs::Material;
 
 use super::endpoint::{Endpoint, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, id, tagged, written, written_empty};
 use super::right::On;
-use super::understood::QueryKind;
+use super::understood::{NO_MOMENT, QueryKind};
 use crate::limits::PROOF_PAGE;
 use crate::service::events::{self, Proven};
 use crate::service::retention::{self, Dated, Retention};
@@ -72,6 +74,33 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query_kinds(&[("after", QueryKind::Number)])
             .answers::<ProofPage>(200)
             .errors(&[400]),
+        get("/organization/{organizationId}/log/entries", entries)
+            .needs(Management::EventRead, On::Organization)
+            .about(
+                "Events",
+                "The log from its beginning to its end, page by page, to check that nothing of it is missing or was changed: the hash of \
+                 every event, the organization's own events as they were written, and what was signed of them. A hash tells nothing of the \
+                 event of somebody else.",
+            )
+            .query(&[("after", "Behind this position: `next` of the page before. Default: 0.")])
+            .query_kinds(&[("after", QueryKind::Number)])
+            .answers::<LogPage>(200)
+            .errors(&[400]),
+        get("/organization/{organizationId}/log/events", written_events)
+            .needs(Management::EventRead, On::Organization)
+            .about(
+                "Events",
+                "The organization's events as they were written, the oldest first, page by page: to be carried elsewhere, and gone on with \
+                 at any position.",
+            )
+            .query(&[
+                ("after", "Behind this position: `next` of the page before, or the last one that you have. Default: 0."),
+                ("fromTimestamp", "Not before; as for events."),
+                ("toTimestamp", "Not after; as for events."),
+            ])
+            .query_kinds(&[("after", QueryKind::Number)])
+            .answers::<WrittenEvents>(200)
+            .errors(&[400]),
     ]
 }
 
@@ -88,6 +117,7 @@ async fn show(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -
     };
     Ok(Json(LogStatus {
         position: status.end.to_string(),
+        hash: hex::encode(&status.hash),
         warning: status.turns.iter().any(|turn| turn.read_at.is_none()),
         turns: status.turns.iter().map(turn).collect(),
     }))
@@ -150,25 +180,80 @@ async fn proofs(
     Ok(Json(ProofPage { proofs: proven.into_iter().map(|it| event_proof(&app, it)).collect(), next }))
 }
 
-fn event_proof(app: &App, proven: Proven) -> EventProof {
-    let Proven { material, path, checkpoint } = proven;
+async fn entries(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Params(query): Params<ProofQuery>,
+) -> Result<Json<LogPage>, ApiError> {
+    let after = query.after.unwrap_or(0);
+    let stretch = events::stretch(&app, &grant, after).await?;
+    // Where there is a hole it stays there, which is how it is seen.
+    let last = after.saturating_add(i64::try_from(stretch.hashes.len()).unwrap_or(0));
+    Ok(Json(LogPage {
+        log: stretch.end.incarnation,
+        position: stretch.end.number,
+        first: after.saturating_add(1),
+        hashes: stretch.hashes.iter().map(hex::encode).collect(),
+        events: stretch.own.into_iter().map(proven_event).collect(),
+        checkpoints: stretch.checkpoints.iter().map(Checkpoint::from).collect(),
+        public_key: app.checkpoints.signer.public_key().to_string(),
+        next: Some(last).filter(|last| *last < stretch.end.number),
+    }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenQuery {
+    after: Option<i64>,
+    from_timestamp: Option<String>,
+    to_timestamp: Option<String>,
+}
+
+async fn written_events(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Params(query): Params<WrittenQuery>,
+) -> Result<Json<WrittenEvents>, ApiError> {
+    let mut faults = Faults::default();
+    let mut moment = |name: &'static str, text: Option<String>, read: fn(&str) -> Option<Time>| {
+        let text = text.filter(|text| !text.is_empty())?;
+        let moment = read(&text);
+        if moment.is_none() {
+            faults.push(name, NO_MOMENT);
+        }
+        moment
+    };
+    let since = moment("fromTimestamp", query.from_timestamp, Time::parse_query);
+    let until = moment("toTimestamp", query.to_timestamp, Time::parse_query_end);
+    faults.finish()?;
+    let (found, more) = events::written_after(&app, &grant, query.after.unwrap_or(0), (since, until)).await?;
+    let next = found.last().map(|last| last.skeleton.position).filter(|_| more);
+    Ok(Json(WrittenEvents { events: found.into_iter().map(proven_event).collect(), next }))
+}
+
+fn proven_event(material: Material) -> ProvenEvent {
     let (salt, payload) = material.kept.map(|(salt, payload)| (hex::encode(salt), payload)).unzip();
     let it = material.skeleton;
+    ProvenEvent {
+        position: it.position,
+        id: it.id,
+        time: it.time,
+        organization_id: it.organization_id,
+        kind: it.kind,
+        target_id: it.target_id,
+        related_id: it.related_id,
+        payload_digest: hex::encode(it.payload_digest),
+        before: hex::encode(material.before),
+        hash: hex::encode(it.hash),
+        salt,
+        payload,
+    }
+}
+
+fn event_proof(app: &App, proven: Proven) -> EventProof {
+    let Proven { material, path, checkpoint } = proven;
     EventProof {
-        event: ProvenEvent {
-            position: it.position,
-            id: it.id,
-            time: it.time,
-            organization_id: it.organization_id,
-            kind: it.kind,
-            target_id: it.target_id,
-            related_id: it.related_id,
-            payload_digest: hex::encode(it.payload_digest),
-            before: hex::encode(material.before),
-            hash: hex::encode(it.hash),
-            salt,
-            payload,
-        },
+        event: proven_event(material),
         path: path.iter().map(hex::encode).collect(),
         checkpoint: Checkpoint::from(&checkpoint),
         public_key: app.checkpoints.signer.public_key().to_string(),

@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 use tokenward_core::{Code, Error, Result, Uuid};
+use tracing::Instrument as _;
 
 use super::DOCUMENT_FORMS;
 use super::apis::DOCUMENT_TOO_LARGE;
@@ -30,6 +31,7 @@ use crate::limits::{
     BODY_TIME, DISCARDED_BYTES, DOCUMENT_FORM_BYTES, FORM_BYTES, FORM_FIELDS, FORM_TIME, Limit, VISITOR_FORM_BYTES,
 };
 use crate::service::App;
+use crate::traces;
 
 /// A form that is taken apart without a thread of its own.
 const SMALL: usize = 64 * 1024;
@@ -98,7 +100,7 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
     let response = match form(&mut parts, body, (&person.csrf, person.user.into()), &OF_PERSONS).await {
         Ok(body) => {
             parts.extensions.insert(person.clone());
-            next.run(Request::from_parts(parts, body)).await
+            next.run(Request::from_parts(parts, body)).instrument(traces::reading(&method)).await
         }
         Err(FormRefused::Foreign) => foreign(&parts, true),
         Err(FormRefused::Unreadable(error)) => error_inside(&person, organization, nav, &error).await,
@@ -132,7 +134,7 @@ pub(super) async fn visitor(State(app): State<Arc<App>>, request: Request, next:
     let response = match form(&mut parts, body, (&visitor.csrf, lane), &OF_VISITORS).await {
         Ok(body) => {
             parts.extensions.insert(visitor);
-            next.run(Request::from_parts(parts, body)).await
+            next.run(Request::from_parts(parts, body)).instrument(traces::reading(&method)).await
         }
         Err(FormRefused::Foreign) => foreign(&parts, new_cookie.is_none()),
         Err(FormRefused::Unreadable(error)) => error_outside(&app, &error),

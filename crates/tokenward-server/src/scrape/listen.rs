@@ -20,8 +20,8 @@ use crate::transport::{self, Door, Inward, Listener, Listening, Terms};
 /// Prometheus' text format.
 const FORMAT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// Listens, and looks now and then what only the database knows.
-pub fn start(app: &Arc<App>, listener: Listener) -> Result<(Listening, JoinHandle<()>)> {
+/// Listens, and looks now and then what only the database knows. `door` is that of the clients.
+pub fn start(app: &Arc<App>, door: &Arc<Door>, listener: Listener) -> Result<(Listening, JoinHandle<()>)> {
     let terms = Terms {
         limits: app.limits.clone(),
         // Its connections are none of the clients': it tells how it is also when these have used up all of theirs.
@@ -30,13 +30,16 @@ pub fn start(app: &Arc<App>, listener: Listener) -> Result<(Listening, JoinHandl
         streams: STREAMS.number(),
         refuse: |error| status(error.code).into_response(),
     };
-    let answers = Answers(Arc::clone(app));
+    let answers = Answers { app: Arc::clone(app), door: Arc::clone(door) };
     let listening = transport::listen(listener, terms, move |_| answers.clone())?;
     Ok((listening, tokio::spawn(sample::run(Arc::clone(app)))))
 }
 
 #[derive(Clone)]
-struct Answers(Arc<App>);
+struct Answers {
+    app: Arc<App>,
+    door: Arc<Door>,
+}
 
 impl Service<Request<Inward>> for Answers {
     type Response = Response;
@@ -50,7 +53,7 @@ impl Service<Request<Inward>> for Answers {
     fn call(&mut self, request: Request<Inward>) -> Self::Future {
         let answer = match (request.uri().path(), request.method()) {
             ("/metrics", &Method::GET) => {
-                let mut response = Response::new(Body::from(page::write(&self.0)));
+                let mut response = Response::new(Body::from(page::write(&self.app, &self.door)));
                 response.headers_mut().insert(header::CONTENT_TYPE, FORMAT);
                 response
             }

@@ -9,6 +9,7 @@ use tokenward_core::reason::Reason;
 
 use crate::metrics::{AHEAD, BOUNDS, CLASSES, Histogram, Metrics, Outcome, Surface, Times, Way};
 use crate::service::App;
+use crate::transport::Door;
 
 /// A text in the making.
 struct MetricsText(String);
@@ -58,10 +59,11 @@ fn seconds(nanoseconds: u64) -> String {
 }
 
 /// What is to be told now.
-pub(super) fn write(app: &App) -> String {
+pub(super) fn write(app: &App, door: &Door) -> String {
     let mut page = MetricsText(String::with_capacity(16 * 1_024));
     let metrics = &app.metrics;
     decisions(&mut page, metrics);
+    refused(&mut page, metrics, door);
     requests(&mut page, metrics);
     knowledge(&mut page, app);
     writes(&mut page, metrics);
@@ -70,10 +72,34 @@ pub(super) fn write(app: &App) -> String {
     page.0
 }
 
+/// How often a question came to this.
+fn decided(metrics: &Metrics, way: Way, outcome: Outcome) -> u64 {
+    metrics.parts.iter().map(|part| part.decisions[way as usize][outcome.place()].load(Relaxed)).sum()
+}
+
+/// What there was too much of.
+fn refused(page: &mut MetricsText, metrics: &Metrics, door: &Door) {
+    let questions: u64 = Way::ALL.iter().map(|(way, _)| decided(metrics, *way, Outcome::Throttled)).sum();
+    let requests: u64 = metrics.parts.iter().map(|part| part.throttled.load(Relaxed)).sum();
+    let name = "tokenward_throttled_total";
+    page.family(
+        name,
+        "counter",
+        "What was refused because there was too much of it: questions and requests (429) of one client or account, connections \
+         beyond a limit, and connections that could not be accepted, mostly because no descriptor was left.",
+    );
+    for (what, count) in [
+        ("question", questions),
+        ("request", requests),
+        ("connection", door.refused_count()),
+        ("accept", door.failed_count()),
+    ] {
+        page.value(name, &[("what", what)], count);
+    }
+}
+
 fn decisions(page: &mut MetricsText, metrics: &Metrics) {
-    let count = |way: Way, outcome: Outcome| {
-        metrics.parts.iter().map(|part| part.decisions[way as usize][outcome.place()].load(Relaxed)).sum::<u64>()
-    };
+    let count = |way: Way, outcome: Outcome| decided(metrics, way, outcome);
     page.family(
         "tokenward_decisions_total",
         "counter",
@@ -90,16 +116,6 @@ fn decisions(page: &mut MetricsText, metrics: &Metrics) {
     let misses: u64 = Way::ALL.iter().flat_map(|(way, _)| missed.map(|outcome| count(*way, outcome))).sum();
     let help = "Questions about texts that are no token, or none that is known: mistakes, and guesses.";
     page.single("tokenward_misses_total", "counter", help, misses);
-    let throttled: u64 = metrics.parts.iter().map(|part| part.throttled.load(Relaxed)).sum();
-    let decided: u64 = Way::ALL.iter().map(|(way, _)| count(*way, Outcome::Throttled)).sum();
-    let name = "tokenward_throttled_total";
-    page.family(
-        name,
-        "counter",
-        "What was refused because there was too much of it from one client or account: questions, and requests (429).",
-    );
-    page.value(name, &[("what", "question")], decided);
-    page.value(name, &[("what", "request")], throttled);
     let name = "tokenward_decision_duration_seconds";
     page.family(
         name,

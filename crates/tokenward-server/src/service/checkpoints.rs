@@ -19,6 +19,7 @@ use tokenward_core::secret::Pepper;
 use tokenward_core::time::{HOUR, MINUTE, Micros};
 use tokenward_core::{Error, Result};
 use tokenward_store::log::Skeleton;
+use tokenward_store::proofs::Material;
 use tokenward_store::{Store, checkpoints};
 
 use super::App;
@@ -134,30 +135,36 @@ impl fmt::Display for Unproven {
     }
 }
 
+/// An event as it was hashed, out of its digits; `None` where some of them are none.
+#[must_use]
+pub fn as_hashed(event: &body::ProvenEvent) -> Option<Material> {
+    let skeleton = Skeleton {
+        position: event.position,
+        id: event.id,
+        time: event.time,
+        organization_id: event.organization_id,
+        kind: event.kind.clone(),
+        target_id: event.target_id,
+        related_id: event.related_id,
+        payload_digest: body::bytes::<32>(&event.payload_digest)?.to_vec(),
+        hash: body::bytes::<32>(&event.hash)?.to_vec(),
+    };
+    let kept = match (&event.payload, &event.salt) {
+        (Some(payload), salt) => Some((hex::decode(salt.as_deref()?).ok()?, payload.clone())),
+        (None, _) => None,
+    };
+    Some(Material { skeleton, before: body::bytes(&event.before)?, kept })
+}
+
 /// Is the event in the log that the holder of one of these keys has signed, and is it as it was written?
 pub fn check_proof(proof: &body::EventProof, keys: &[PublicKey]) -> Result<(), Unproven> {
-    let it = &proof.event;
     let read = || {
-        let hash: Hash = body::bytes(&it.hash)?;
-        let skeleton = Skeleton {
-            position: it.position,
-            id: it.id,
-            time: it.time,
-            organization_id: it.organization_id,
-            kind: it.kind.clone(),
-            target_id: it.target_id,
-            related_id: it.related_id,
-            payload_digest: body::bytes::<32>(&it.payload_digest)?.to_vec(),
-            hash: hash.to_vec(),
-        };
-        Some((hash, skeleton, body::bytes::<32>(&it.before)?, proof.path()?, proof.checkpoint.read()?))
+        let hash: Hash = body::bytes(&proof.event.hash)?;
+        Some((hash, as_hashed(&proof.event)?, proof.path()?, proof.checkpoint.read()?))
     };
-    let (hash, skeleton, before, path, checkpoint) = read().ok_or(Unproven::Form)?;
-    if let Some(payload) = &it.payload {
-        let salt = it.salt.as_deref().and_then(|salt| hex::decode(salt).ok()).ok_or(Unproven::Form)?;
-        if !skeleton.says(&salt, payload) {
-            return Err(Unproven::Payload);
-        }
+    let (hash, Material { skeleton, before, kept }, path, checkpoint) = read().ok_or(Unproven::Form)?;
+    if kept.is_some_and(|(salt, payload)| !skeleton.says(&salt, &payload)) {
+        return Err(Unproven::Payload);
     }
     if !skeleton.follows(&before) {
         return Err(Unproven::Event);

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::checkpoint::{Checkpoint, EVENTS_MAX, Hash, Tree};
-use tokenward_core::{Error, Result, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::checkpoints as kept;
 pub use tokenward_store::events::TargetLevel;
 use tokenward_store::events::{self, Event, EventFilter, Payload};
 use tokenward_store::proofs::{self, Material};
+use tokenward_store::{Position, export, log};
 
 use super::{App, Read, checkpoints};
 use crate::heavy;
-use crate::limits::{EVENT_TARGETS, EVENTS_LOOKED_THROUGH};
+use crate::limits::{EVENT_TARGETS, EVENTS_LOOKED_THROUGH, LOG_PAGE, LOG_PAGE_EVENTS};
 
 /// Hashes that a page of proofs may have read: those of two of the largest checkpoints.
 const HASHES_READ: usize = 2 * EVENTS_MAX as usize;
@@ -145,6 +146,65 @@ pub async fn proofs_after(app: &Arc<App>, grant: &Grant, after: i64, limit: i64)
         }
     }
     Ok((all, full))
+}
+
+/// A part of the log, of which an organization knows its own events and the hashes of all others.
+pub struct LogStretch {
+    /// Where the log ends.
+    pub end: Position,
+    /// The hashes from behind the position that was asked for, without a hole.
+    pub hashes: Vec<Hash>,
+    /// The organization's events among them.
+    pub own: Vec<Material>,
+    /// The checkpoints under which they are.
+    pub checkpoints: Vec<Checkpoint>,
+}
+
+/// What comes behind a position of the log: so much that neither the hashes nor the own events are too many for one answer.
+pub async fn stretch(app: &Arc<App>, grant: &Grant, after: i64) -> Result<LogStretch> {
+    let (most, most_own) = (i64::from(LOG_PAGE.number()), i64::from(LOG_PAGE_EVENTS.number()));
+    let mut reader = app.read_for(grant).await?;
+    // First of all: what is appended meanwhile is on a later page.
+    let (end, _) = log::end(reader.conn()).await?;
+    let through = end.number.min(after.saturating_add(most));
+    if through <= after {
+        return Ok(LogStretch { end, hashes: Vec::new(), own: Vec::new(), checkpoints: Vec::new() });
+    }
+    let mut own = proofs::between(reader.conn(), grant, after, through, most_own).await?;
+    let full = i64::try_from(own.len()).is_ok_and(|count| count == most_own);
+    let through = own.last().filter(|_| full).map_or(through, |last| last.skeleton.position);
+    let hashes = kept::hashes_to_hole(reader.conn(), after + 1, through).await?;
+    let count = i64::try_from(hashes.len()).unwrap_or(most);
+    let last = after + count;
+    own.retain(|it| it.skeleton.position <= last);
+    // One that ends behind the page has all of it under its tree.
+    let mut checkpoints = kept::after(reader.conn(), after, count).await?;
+    checkpoints.retain(|it| it.statement.first <= last);
+    Ok(LogStretch { end, hashes, own, checkpoints })
+}
+
+/// The organization's events as they were written, behind a position and within these times; the oldest first. And whether there may
+/// be more.
+pub async fn written_after(
+    app: &Arc<App>,
+    grant: &Grant,
+    after: i64,
+    (since, until): (Option<Time>, Option<Time>),
+) -> Result<(Vec<Material>, bool)> {
+    let most = i64::from(LOG_PAGE_EVENTS.number());
+    let mut reader = app.read_for(grant).await?;
+    let first = match since {
+        None => None,
+        Some(since) => match export::first_since(reader.conn(), since).await? {
+            None => return Ok((Vec::new(), false)),
+            first => first,
+        },
+    };
+    let after = first.map_or(after, |first| after.max(first - 1));
+    let until = until.unwrap_or(Time(i64::MAX));
+    let found = proofs::written(reader.conn(), grant, after, until, most).await?;
+    let full = i64::try_from(found.len()).is_ok_and(|count| count == most);
+    Ok((found, full))
 }
 
 async fn tree(grant: &Grant, reader: &mut Read, checkpoint: &Checkpoint) -> Result<Tree> {

@@ -16,6 +16,8 @@ use super::{App, Written};
 pub struct Status {
     /// Where it ends.
     pub end: Position,
+    /// The hash there.
+    pub hash: Vec<u8>,
     /// Where it went on under another name since there is the organization, the newest first.
     pub turns: Vec<Turn>,
     /// What of the organization's was lost, with the name of the log in which it stood.
@@ -25,11 +27,10 @@ pub struct Status {
 /// For those who may read the log.
 pub async fn status(app: &App, grant: &Grant) -> Result<Status> {
     let mut read = app.read_for(grant).await?;
-    Ok(Status {
-        turns: lineage::turns(read.conn(), grant.organization()).await?,
-        lost: lineage::lost(read.conn(), grant.organization()).await?,
-        end: log::head(read.conn()).await?,
-    })
+    let turns = lineage::turns(read.conn(), grant.organization()).await?;
+    let lost = lineage::lost(read.conn(), grant.organization()).await?;
+    let (end, hash) = log::end(read.conn()).await?;
+    Ok(Status { end, hash, turns, lost })
 }
 
 /// Is there something that nobody in the organization has acknowledged?

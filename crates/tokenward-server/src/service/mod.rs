@@ -114,7 +114,7 @@ use tokenward_core::right::Right;
 use tokenward_core::time::Micros;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::idempotency::{self, Claim};
-use tokenward_store::{Appended, Position, Store, Tx, gave_way};
+use tokenward_store::{Appended, Position, Store, Tx, as_present, gave_way};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
@@ -369,7 +369,7 @@ impl App {
             // Who asked may have gone away.
             let _ = done.send(write.await);
         });
-        tokio::spawn(task.instrument(span));
+        tokio::spawn(as_present(task.instrument(span)));
         written.await.unwrap_or_else(|_| Err(Error::internal("a write broke off")))
     }
 }

@@ -122,12 +122,16 @@ pub async fn import(
     })
     .await?;
     let (changes, own) = (Arc::new(changes), Arc::clone(app));
+    // All or nothing is one transaction, and that of many tokens takes seconds. It ends with the write, which goes on without
+    // whoever asked for it.
+    let long = (count > AT_ONCE).then(|| Arc::new(app.store.long_write()));
     // A transaction is taken back by an error; this says that it is none.
     let tried = Arc::new(Mutex::new(false));
     let told = Arc::clone(&tried);
     let written = app
         .write(grant, move |tx, grant| {
             Box::pin(async move {
+                let _long = long;
                 let events = make_all(&own, tx, grant, &changes).await?;
                 if dry_run {
                     *lock(&told) = true;

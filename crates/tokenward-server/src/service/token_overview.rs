@@ -50,7 +50,7 @@ pub async fn count_ended(app: &Arc<App>, grant: &Grant, most: usize) -> Result<(
 
 /// How many have ended, of which that is still told: `expired`, `revoked`, or `ended` for both.
 pub async fn count_of_ended(app: &Arc<App>, grant: &Grant, facts: &Facts, which: &'static str) -> Result<u64> {
-    let mut reader = app.read(grant.organization()).await?;
+    let mut reader = app.read_for(grant).await?;
     overview::count_of_ended(reader.conn(), grant, facts, which).await
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -166,6 +167,18 @@ impl Door {
             tracing::error!(%error, times, "cannot accept connections; is the limit of open files too low?");
         }
     }
+
+    /// How many connections were beyond a limit since the start: closed at once, or asked no more than whether the service is alive.
+    #[must_use]
+    pub fn refused_count(&self) -> u64 {
+        self.refused.all.load(Relaxed)
+    }
+
+    /// How often a connection could not be accepted since the start.
+    #[must_use]
+    pub fn failed_count(&self) -> u64 {
+        self.failed.all.load(Relaxed)
+    }
 }
 
 impl Pass {
@@ -223,12 +236,18 @@ impl Drop for Pass {
 
 /// Counts what happens often and is told seldom.
 #[derive(Default)]
-struct Seldom(Mutex<(Option<Instant>, u64)>);
+struct Seldom {
+    /// How often in all.
+    all: AtomicU64,
+    /// When it was told last, and how often it has happened since.
+    told: Mutex<(Option<Instant>, u64)>,
+}
 
 impl Seldom {
     /// How often it happened since it was told last, when it is time to tell it again.
     fn note(&self) -> Option<u64> {
-        let mut state = lock(&self.0);
+        self.all.fetch_add(1, Relaxed);
+        let mut state = lock(&self.told);
         state.1 += 1;
         if state.0.is_some_and(|told| told.elapsed() < QUIET) {
             return None;
@@ -282,6 +301,20 @@ mod tests {
         assert_eq!(inside.len(), 3 + RESERVE);
         drop(inside);
         assert!(admit(&door, "203.0.113.9").is_some_and(|pass| !pass.crowded));
+    }
+
+    #[test]
+    fn what_is_told_seldom_is_counted_each_time() {
+        let door = door(100, 1, &[]);
+        let _held = admit(&door, "203.0.113.9").unwrap();
+        assert_eq!((door.refused_count(), door.failed_count()), (0, 0));
+        for _ in 0..3 {
+            assert!(admit(&door, "203.0.113.9").is_none());
+        }
+        for _ in 0..2 {
+            door.failed(&io::Error::from_raw_os_error(24));
+        }
+        assert_eq!((door.refused_count(), door.failed_count()), (3, 2));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod folds;
 mod head;
 mod heard;
 mod hints;
+mod long;
 mod look;
 mod many;
 mod open;
@@ -53,6 +54,7 @@ pub use head::Places;
 pub use heard::Heard;
 pub use hints::Listener;
 pub(crate) use hints::{put_applied, put_head};
+pub use long::{LongWrite, as_present, in_background};
 pub use look::Look;
 pub(crate) use many::{Many, hex_bytes, hex_id, many};
 pub(crate) use open::{OpenTransaction, Uncommitted};
@@ -176,6 +178,8 @@ pub struct Store {
     passkey_host: Arc<OnceLock<Box<str>>>,
     /// Where the log ends, as far as this process has written it.
     end: Arc<Mutex<End>>,
+    /// Who writes for long now.
+    long: Arc<long::LongWrites>,
 }
 
 /// What is known of the end of the log.
@@ -255,6 +259,7 @@ impl Store {
             doubted: Arc::default(),
             passkey_host: Arc::default(),
             end: Arc::default(),
+            long: Arc::default(),
         }
     }
 
@@ -495,6 +500,7 @@ impl Store {
     }
 
     pub(crate) async fn transaction(&self) -> Result<OpenTransaction> {
+        self.long.give_way().await;
         Ok(match &self.pools {
             Pools::Sqlite(file) => OpenTransaction::Sqlite(sqlite::Writer::begin(&file.write).await?),
             Pools::Postgres(pool) => OpenTransaction::Postgres(postgres::begin(pool).await?),

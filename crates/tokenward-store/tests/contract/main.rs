@@ -39,6 +39,7 @@ mod hints;
 mod hosts;
 mod identities;
 mod log;
+mod long;
 mod nodes_applied;
 mod notices;
 mod opening;

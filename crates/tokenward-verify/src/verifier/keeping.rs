@@ -7,7 +7,7 @@ use tokenward_core::index::FoundRecord;
 use tokenward_core::permission::RequiredPermission;
 use tokenward_core::role::{Role, Target};
 use tokenward_core::{Result, Uuid};
-use tokenward_store::Store;
+use tokenward_store::{Store, in_background};
 
 use super::{SHARE, Verifier};
 use crate::pending::{DenialTerms, Exercised, Lost};
@@ -43,7 +43,7 @@ impl Verifier {
         self.0.uses.pending.keep();
         self.0.session_uses.keep();
         let (verifier, own) = (self.clone(), store.clone());
-        self.spawn(async move {
+        self.spawn(in_background(async move {
             loop {
                 tokio::select! {
                     () = tokio::time::sleep(SESSIONS) => {}
@@ -53,9 +53,9 @@ impl Verifier {
                     tracing::error!(%error, cause = ?error.cause, "cannot write how sessions were used; trying again in a minute");
                 }
             }
-        });
+        }));
         let (verifier, own) = (self.clone(), store.clone());
-        self.spawn(async move {
+        self.spawn(in_background(async move {
             loop {
                 tokio::select! {
                     () = tokio::time::sleep(SHARE) => {}
@@ -68,9 +68,9 @@ impl Verifier {
                     tracing::error!(%error, cause = ?error.cause, "cannot write what was denied; trying again");
                 }
             }
-        });
+        }));
         let verifier = self.clone();
-        self.spawn(async move {
+        self.spawn(in_background(async move {
             loop {
                 tokio::select! {
                     () = verifier.0.uses.due() => {}
@@ -80,7 +80,7 @@ impl Verifier {
                     tracing::error!(%error, cause = ?error.cause, "cannot write how tokens were used; trying again in a minute");
                 }
             }
-        });
+        }));
     }
 }
 

@@ -21,7 +21,7 @@ use super::answer::List;
 use super::client::Client;
 use super::find::Named;
 use super::output::Result;
-use super::{Global, definition};
+use super::{Global, TypedServer, definition};
 
 /// The variable with which a shell asks this program.
 pub const VARIABLE: &str = "_TOKENWARD_COMPLETE";
@@ -113,6 +113,7 @@ fn as_typed(words: &[String]) -> Global {
         jq: None,
         quiet: true,
         json: false,
+        typed: TypedServer::default(),
         wide: false,
     }
 }

@@ -81,13 +81,13 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
             "tokenward restore tokenward-monday.db --without-journal",
         ],
     ),
-    ("log verify", ["tokenward log verify", "tokenward log verify --data-dir /var/lib/tokenward --json"]),
-    ("log head", ["tokenward log head", "tokenward log head --jq .position"]),
+    ("log verify", ["tokenward log verify --data-dir /var/lib/tokenward --json", "tokenward log verify --online"]),
+    ("log head", ["tokenward log head --jq .position", "tokenward log head --url https://tokens.acme.example"]),
     (
         "log export",
         [
-            "tokenward log export > events.jsonl",
             "tokenward log export --data-dir /var/lib/tokenward | gzip > events.jsonl.gz",
+            "tokenward log export --online --format cef --follow --from 1234 | logger",
         ],
     ),
     ("log checkpoint", ["tokenward log checkpoint", "tokenward log checkpoint > checkpoint.json"]),

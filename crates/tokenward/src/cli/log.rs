@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde::de::IgnoredAny;
 use tokenward_api::log::LogStatus;
 
-use super::Context;
+use super::{Context, Global};
 use super::answer::ApiAnswer;
 use super::output::{self, Result, Table, moment};
 use crate::commands::log::OfflineLog;
@@ -13,12 +13,22 @@ use crate::note::note;
 /// What can be done with the log itself: in the database, and at a server.
 #[derive(Subcommand, Debug)]
 pub enum LogCommand {
-    /// What needs no server.
+    /// What is done with the database, and some of it with a server as well.
     #[command(flatten)]
     Offline(OfflineLog),
     /// What is asked of a server.
     #[command(flatten)]
     Online(OnlineLog),
+}
+
+/// Is this to be asked of a server, and not of the database on this machine? Only where somebody says so here: variables stand for
+/// other commands, too.
+#[must_use]
+pub fn is_asked_online(command: &OfflineLog, global: &Global) -> bool {
+    let Some(which) = command.which() else { return false };
+    // Of an export of the database, the organization says which of its events.
+    let organization = global.typed.organization && !matches!(command, OfflineLog::Export(_));
+    which.online || global.typed.server || organization
 }
 
 /// What is asked of a server about the log.

@@ -23,6 +23,7 @@ mod find;
 mod health;
 mod limits;
 mod log;
+mod log_online;
 mod login;
 mod loopback;
 mod member;
@@ -74,6 +75,7 @@ use tokenward_server::config::unknown_variables;
 use crate::commands::backup::BackupArgs;
 use crate::commands::bootstrap::BootstrapArgs;
 use crate::commands::identity::IdentityCommand;
+use crate::commands::log::OfflineLog;
 use crate::commands::migrate::MigrateArgs;
 use crate::commands::new_organization::NewOrganizationArgs;
 use crate::commands::oidc::OidcCommand;
@@ -87,7 +89,7 @@ use crate::note::be_quiet;
 use crate::{jq, pick};
 use client::Client;
 pub use complete::answer_a_shell;
-pub use log::{LogCommand, OnlineLog};
+pub use log::{LogCommand, OnlineLog, is_asked_online};
 pub use output::Exit;
 use output::{Failure, Result};
 use run::RunArgs;
@@ -148,9 +150,21 @@ pub struct Global {
     /// Is the answer for a program, in one of these ways?
     #[arg(skip)]
     pub json: bool,
+    /// What of a server was typed, and does not come of the environment.
+    #[arg(skip)]
+    pub typed: TypedServer,
     /// Show ids in lists, and shorten nothing
     #[arg(long, global = true, help_heading = "Output")]
     pub wide: bool,
+}
+
+/// What was typed that names a server.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct TypedServer {
+    /// Itself, or the authority of its certificate.
+    pub server: bool,
+    /// An organization there.
+    pub organization: bool,
 }
 
 impl Global {
@@ -184,7 +198,7 @@ pub enum Command {
     ///
     /// The server must be stopped. The files that are there are moved aside. For PostgreSQL: after pg_restore, without a file.
     Restore(RestoreArgs),
-    /// The audit log itself: whether it is what was written (no server needed), and whether any of it was lost
+    /// The audit log itself: whether it is what was written (of the database, or of a server), and whether any of it was lost
     #[command(subcommand)]
     Log(LogCommand),
     /// The pepper, which turns tokens into what is kept of them: another one in its place (no server needed)
@@ -352,6 +366,8 @@ fn read_as_typed(typed: &[OsString]) -> std::result::Result<Cli, clap::Error> {
     refuse_misleading(&mut definition, &matches)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     cli.global.json = cli.global.fields.is_some() || cli.global.jq.is_some() || cli.global.quiet;
+    let typed = |id: &str| matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine);
+    cli.global.typed = TypedServer { server: typed("url") || typed("ca_cert"), organization: typed("organization") };
     Ok(cli)
 }
 
@@ -375,11 +391,11 @@ const MEANT: [(&[&str], &[&str]); 22] = [
     (&["completions"], &[]),
     (&["man"], &[]),
     (&["event", "check-proof"], &["json"]),
-    (&["log", "verify"], &["json"]),
-    (&["log", "head"], &["json"]),
+    (&["log", "verify"], &["url", "organization", "ca_cert", "json"]),
+    (&["log", "head"], &["url", "organization", "ca_cert", "json"]),
     (&["log", "key"], &["json"]),
     (&["log", "checkpoint"], &["json"]),
-    (&["log", "export"], &[]),
+    (&["log", "export"], &["url", "ca_cert"]),
     (&["pepper", "add"], &[]),
     (&["pepper", "status"], &["json"]),
     (&["pepper", "retire"], &[]),
@@ -477,6 +493,21 @@ pub fn run_log(command: OnlineLog, global: &Global) -> ExitCode {
     finish(asked, global)
 }
 
+/// The same for what is done with the log of a server as with that of a database.
+#[must_use]
+pub fn run_log_online(command: &OfflineLog, global: &Global) -> ExitCode {
+    let asked = async {
+        check_environment()?;
+        if command.which().is_some_and(|which| which.data.is_given()) {
+            return Err(Failure::usage(
+                "--data-dir, --database and --config are for the database of this machine: leave them out, or what names a server",
+            ));
+        }
+        log_online::run(command, &Context::open(global)?).await
+    };
+    finish(asked, global)
+}
+
 /// The same for how the service stands.
 #[must_use]
 pub fn run_status(args: &StatusArgs, global: &Global) -> ExitCode {
@@ -528,6 +559,7 @@ pub async fn apply_at_start(
         jq: None,
         quiet: false,
         json: false,
+        typed: TypedServer::default(),
         wide: false,
     };
     let applied = async {
@@ -615,9 +647,14 @@ mod tests {
     fn offline_help_shows_no_server_options() {
         let error = parsed(&["serve", "--help"]).unwrap_err().to_string();
         assert!(error.contains("--listen") && !error.contains("--ca-cert") && !error.contains("--json"), "{error}");
-        for line in
-            [&["completions"][..], &["man"], &["log", "verify"], &["log", "head"], &["migrate"], &["policy", "check"]]
-        {
+        for line in [
+            &["completions"][..],
+            &["man"],
+            &["log", "checkpoint"],
+            &["log", "key"],
+            &["migrate"],
+            &["policy", "check"],
+        ] {
             let help = parsed(&[line, &["--help"]].concat()).unwrap_err().to_string();
             assert!(!["--url", "--organization", "--ca-cert"].iter().any(|it| help.contains(it)), "{help}");
             assert_eq!(help.contains("--json"), line[0] == "log", "{help}");
@@ -634,7 +671,9 @@ mod tests {
             (&["backup", "x.db", "--url", "http://127.0.0.1:1"], Some("--url")),
             (&["restore", "x.db", "--organization", "Acme"], Some("--organization")),
             (&["log", "export", "--json"], Some("--json")),
-            (&["log", "verify", "--ca-cert", "ca.pem"], Some("--ca-cert")),
+            (&["log", "key", "--ca-cert", "ca.pem"], Some("--ca-cert")),
+            (&["log", "verify", "--url", "http://127.0.0.1:1"], None),
+            (&["log", "export", "--online", "--wide"], Some("--wide")),
             (&["log", "verify", "--json"], None),
             (&["log", "export", "--organization", "Acme"], None),
             (&["bootstrap", "--organization", "Acme", "--owner-email", "a@b.c", "--json"], None),
@@ -657,6 +696,27 @@ mod tests {
                 (said, _) => panic!("{line:?}: {said:?}"),
             }
         }
+    }
+
+    #[test]
+    fn the_log_of_a_server_is_meant_only_where_one_is_named_here() {
+        for (line, online) in [
+            (&["log", "verify"][..], false),
+            (&["log", "verify", "--online"], true),
+            (&["log", "verify", "--url", "http://127.0.0.1:1"], true),
+            (&["--url", "http://127.0.0.1:1", "log", "head"], true),
+            (&["log", "head", "--organization", "Acme"], true),
+            (&["log", "export", "--organization", "Acme"], false),
+            (&["log", "export", "--organization", "Acme", "--online"], true),
+            (&["log", "export", "--ca-cert", "ca.pem"], true),
+            (&["log", "key"], false),
+        ] {
+            let cli = parsed(line).unwrap();
+            let Command::Log(LogCommand::Offline(command)) = &cli.command else { panic!("{line:?}") };
+            assert_eq!(is_asked_online(command, &cli.global), online, "{line:?}");
+        }
+        let cli = parsed(&["log", "export", "--organization", "Acme", "--online"]).unwrap();
+        assert_eq!(cli.global.organization.as_deref(), Some("Acme"), "it is the organization at the server, too");
     }
 
     #[test]

@@ -55,6 +55,7 @@ mod kill;
 mod limit_warnings;
 mod limits;
 mod listening;
+mod log_online;
 mod log_proof;
 mod mailbox;
 mod metrics;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokenward_core::secret::{Kind, PlainText, Prefixes};
+use tokenward_server::limits::CONNECTIONS_PER_ADDRESS;
 use tokenward_verify::server::random::OsRandom;
 
 use crate::process::{run_with, text};
@@ -108,6 +109,34 @@ async fn until_what_has_ended_is_read_a_miss_is_unknown_no_guess_and_not_counted
     }
     assert!(told >= 50, "what was asked before has cost nothing: {told}");
     assert_eq!(value(&page(&address).await, series), f64::from(told));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn connections_that_are_refused_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(directory.path());
+    config.metrics_listen = Some("127.0.0.1:0".parse().unwrap());
+    config.trusted_gateways.clear();
+    config.limits.set(&CONNECTIONS_PER_ADDRESS, 2);
+    let server = Server::start_with(directory, config).await;
+    let address = server.running.metrics.as_ref().unwrap().address.to_string();
+    let refused = r#"tokenward_throttled_total{what="connection"}"#;
+    let before = page(&address).await;
+    assert_eq!((value(&before, refused), value(&before, r#"tokenward_throttled_total{what="accept"}"#)), (0.0, 0.0));
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push(tokio::net::TcpStream::connect(server.running.address).await.unwrap());
+    }
+    // They are there before they are accepted.
+    for _ in 0..3_000 {
+        if value(&page(&address).await, refused) >= 3.0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(value(&page(&address).await, refused), 3.0);
+    drop(held);
     server.stop().await;
 }
 

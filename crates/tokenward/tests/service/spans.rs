@@ -230,6 +230,7 @@ async fn a_write_has_its_statements(data: &[&str]) {
     assert!(
         within(&inserted.span, &write.span) && inserted.span.start_time_unix_nano < inserted.span.end_time_unix_nano
     );
+    assert!(collector.all().iter().all(|it| it.trace() != trace || it.span.name != "read"), "a change is no read");
     // Following the log belongs to nobody's trace.
     assert!(collector.all().iter().all(|it| it.span.kind != 3 || !it.span.parent_span_id.is_empty()));
     service.terminate();
@@ -247,6 +248,44 @@ async fn a_write_has_a_span_and_its_statements_too_on_postgres() {
     let url = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();
     let files = tempfile::tempdir().unwrap();
     a_write_has_its_statements(&["--data-dir", text(files.path()), "--database", &url]).await;
+}
+
+async fn a_read_has_its_statements(data: &[&str]) {
+    let (collector, to, _serving) = Collector::start().await;
+    let bootstrapped = bootstrap(data);
+    let service = traced(data, to, &[]);
+    let client = service.client(&bootstrapped);
+    client.create("ci", &client.role("viewer").await).await.unwrap();
+    let (parent, trace, caller) = traceparent(8);
+    let path = format!("{}/organization/{}/apiToken", client.url, client.organization);
+    let request = client.http.get(path).bearer_auth(&client.token).header("traceparent", &parent);
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    let (request, _) = collector.trace(&trace, "GET /organization/{organizationId}/apiToken", &caller).await;
+    let (read, spans) = collector.trace(&trace, "read", &request.id()).await;
+    let of_read = |it: &&Came| it.span.kind == 3 && it.parent() == read.id();
+    let statements: Vec<String> = spans.iter().filter(of_read).map(|it| it.attribute("db.query.text")).collect();
+    assert!(statements.iter().any(|text| text.contains("FROM token")), "{statements:?}");
+    // A question about a token is a decision, and reads nothing.
+    let token = client.create("other", &client.role("viewer").await).await.unwrap();
+    let (parent, trace, caller) = traceparent(9);
+    verify(&client, &token, &parent).await;
+    let (_, spans) = collector.trace(&trace, "POST /verify", &caller).await;
+    assert!(spans.iter().all(|it| it.span.name != "read"));
+    service.terminate();
+    assert!(service.wait().0.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_has_a_span_and_its_statements_too() {
+    let files = tempfile::tempdir().unwrap();
+    a_read_has_its_statements(&["--data-dir", text(files.path())]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_has_a_span_and_its_statements_too_on_postgres() {
+    let url = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();
+    let files = tempfile::tempdir().unwrap();
+    a_read_has_its_statements(&["--data-dir", text(files.path()), "--database", &url]).await;
 }
 
 /// Creates at once in one test: one that is alone, and a full batch.

@@ -13,7 +13,7 @@ use tokenward_server::service::log_format::Format;
 use tokenward_store::export::{self, Range};
 use tokenward_store::{Store, organizations};
 
-use crate::commands::DataArgs;
+use super::WhichLog;
 use crate::note::note;
 
 /// Events that are in memory at once: a few megabytes.
@@ -24,28 +24,28 @@ const FOLLOW: Duration = Duration::from_secs(1);
 /// `tokenward log export`.
 #[derive(Args, Clone, Debug)]
 pub struct ExportArgs {
-    /// Where the data is.
+    /// Which log.
     #[command(flatten)]
-    pub data: DataArgs,
+    pub log: WhichLog,
     /// In which form
     #[arg(long, value_name = "FORMAT", value_parser = formats(), default_value = "jsonl")]
-    format: Format,
+    pub format: Format,
     /// Where to begin: a position, or a moment such as 2027-01-31 or 2027-01-31T12:00:00Z
     #[arg(long, value_name = "POSITION|TIME", value_parser = bound)]
-    from: Option<ExportBound>,
+    pub from: Option<ExportBound>,
     /// Where to end, inclusive: a position, or a moment
     #[arg(long, value_name = "POSITION|TIME", value_parser = bound_end)]
-    to: Option<ExportBound>,
-    /// Only the events of one organization, by name or id
+    pub to: Option<ExportBound>,
+    /// Only the events of one organization, by name or id; of a server there are no others
     // Named like the option that chooses an organization on a server, and therefore instead of it.
     #[arg(long, value_name = "NAME|ID")]
     organization: Option<String>,
     /// Go on with what is written from now on, until you end it
     #[arg(long, conflicts_with = "to")]
-    follow: bool,
+    pub follow: bool,
     /// Leave out the names of the columns (csv), to go on with a file
     #[arg(long)]
-    no_header: bool,
+    pub no_header: bool,
 }
 
 /// Takes the word of a form.
@@ -57,8 +57,10 @@ fn formats() -> impl TypedValueParser<Value = Format> {
 
 /// A place in the log.
 #[derive(Clone, Copy, Debug)]
-enum ExportBound {
+pub enum ExportBound {
+    /// A position.
     Position(i64),
+    /// A moment.
     Time(Time),
 }
 
@@ -163,16 +165,18 @@ async fn organization(store: &Store, named: Option<&str>) -> Result<Option<Uuid>
 
 /// How far the output is whole.
 #[derive(Default)]
-struct WholeOutput {
-    events: usize,
-    last: Option<i64>,
+pub struct WholeOutput {
+    /// How many events are whole there.
+    pub events: usize,
+    /// The position of the last of them.
+    pub last: Option<i64>,
     /// Is there a part of a line behind it?
     torn: bool,
 }
 
 impl WholeOutput {
     /// So many bytes of lines were written, which end at these places.
-    fn pass(&mut self, ends: &[(i64, usize)], bytes: usize) {
+    pub fn pass(&mut self, ends: &[(i64, usize)], bytes: usize) {
         let whole = ends.iter().take_while(|(_, end)| *end <= bytes);
         let mut length = 0;
         for (position, end) in whole {
@@ -182,7 +186,8 @@ impl WholeOutput {
         self.torn = bytes > length;
     }
 
-    fn failure(&self, cause: &io::Error, format: Format) -> anyhow::Error {
+    /// Where to go on that could not be written to its end.
+    pub fn failure(&self, cause: &io::Error, format: Format) -> anyhow::Error {
         let torn = if self.torn { " Take away the last line there first, which is not whole." } else { "" };
         let header = if format == Format::Csv { " --no-header" } else { "" };
         match self.last {
@@ -198,16 +203,17 @@ impl WholeOutput {
 }
 
 /// Standard output without a buffer, so that it is known to the byte what was taken.
-struct Out(File);
+pub struct Out(File);
 
 impl Out {
-    fn standard() -> Result<Self> {
+    /// Standard output.
+    pub fn standard() -> Result<Self> {
         let owned = io::stdout().as_fd().try_clone_to_owned().context("cannot write to standard output")?;
         Ok(Self(File::from(owned)))
     }
 
     /// Writes all of it, or says how much was taken before the error.
-    fn put(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+    pub fn put(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
         let mut taken = 0;
         while taken < bytes.len() {
             match self.0.write(&bytes[taken..]) {

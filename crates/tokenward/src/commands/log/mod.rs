@@ -1,12 +1,13 @@
 //! `tokenward log`: whether the audit log is the one that was written, and the log for others to read; from the database
 //! itself. Needs no server, and works beside one. All but `checkpoint` change nothing, not even the schema of an older version.
+//! Where a server is to be asked instead, `cli` carries it out.
 
 mod export;
 mod verify;
 
 use std::io::Write;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokenward_server::config::{Config, Flags};
@@ -19,7 +20,7 @@ use tokenward_verify::server::pepper;
 use super::{DataArgs, config, must_exist, print_answer};
 use crate::note::note;
 
-pub use export::ExportArgs;
+pub use export::{ExportArgs, ExportBound, Out, WholeOutput};
 pub use verify::VerifyArgs;
 
 /// What can be done with the log in the database.
@@ -29,35 +30,73 @@ pub enum OfflineLog {
     ///
     /// Prints where it ends: note that elsewhere, and give it with --head the next time. Signed checkpoints are checked with
     /// the key that lies here, or with those that are named. Without a head, a checkpoint or a key from elsewhere, whoever can
-    /// write the database and read the pepper could have written all of the log anew.
+    /// write the database and read the pepper could have written all of the log anew. Of a server (--online, --url) an organization's
+    /// own events are checked, and the hashes of all others.
     Verify(VerifyArgs),
     /// Print where the log ends, as POSITION:HASH
     Head(HeadArgs),
     /// Write the log to standard output, an event a line
     Export(ExportArgs),
     /// Sign what the log is like now, and print it
-    Checkpoint(HeadArgs),
+    Checkpoint(KeyArgs),
     /// Print the public key with which checkpoints are checked: the newest first
-    Key(HeadArgs),
+    Key(KeyArgs),
 }
 
-/// `tokenward log head`, and what else needs nothing but the place of the data.
+/// `tokenward log head`.
 #[derive(Args, Clone, Debug)]
 pub struct HeadArgs {
+    /// Which log.
+    #[command(flatten)]
+    pub log: WhichLog,
+}
+
+/// What needs nothing but the place of the data.
+#[derive(Args, Clone, Debug)]
+pub struct KeyArgs {
     /// Where the data is.
     #[command(flatten)]
     pub data: DataArgs,
 }
 
+/// Which log is meant: that of a database, or that of a server.
+#[derive(Args, Clone, Debug)]
+pub struct WhichLog {
+    /// Where the data is.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Ask the server that you are signed in to, and not the database of this machine; so does --url
+    #[arg(long)]
+    pub online: bool,
+}
+
+impl OfflineLog {
+    /// Where the log is, for what can be asked of a server too.
+    #[must_use]
+    pub fn which(&self) -> Option<&WhichLog> {
+        match self {
+            Self::Verify(args) => Some(&args.log),
+            Self::Export(args) => Some(&args.log),
+            Self::Head(args) => Some(&args.log),
+            Self::Checkpoint(_) | Self::Key(_) => None,
+        }
+    }
+}
+
 /// `tokenward log`.
 pub async fn run(command: OfflineLog, as_json: bool) -> Result<()> {
     let data = match &command {
-        OfflineLog::Verify(args) => &args.data,
-        OfflineLog::Export(args) => &args.data,
-        OfflineLog::Head(args) | OfflineLog::Checkpoint(args) | OfflineLog::Key(args) => &args.data,
+        OfflineLog::Verify(args) => &args.log.data,
+        OfflineLog::Export(args) => &args.log.data,
+        OfflineLog::Head(args) => &args.log.data,
+        OfflineLog::Checkpoint(args) | OfflineLog::Key(args) => &args.data,
     };
     let config = config(data, Flags::default())?;
-    must_exist(&config)?;
+    must_exist(&config).map_err(|absent| match command.which() {
+        // Never by itself: the check of a database shows more than that of a server.
+        Some(_) => anyhow!("{absent}, or ask the server that you are signed in to with --online"),
+        None => absent,
+    })?;
     let store = match &command {
         OfflineLog::Checkpoint(_) => open_store(&config).await?,
         _ => open_to_read(&config).await?,
@@ -92,7 +131,8 @@ async fn head(store: &Store) -> Result<Noted> {
     Ok(Noted { position: at.number, hash })
 }
 
-fn place(head: &Noted) -> Value {
+/// A place as programs are told of it.
+pub fn place(head: &Noted) -> Value {
     let text = head.to_string();
     let hash = text.split_once(':').map_or("", |(_, hash)| hash);
     json!({ "position": head.position, "hash": hash })

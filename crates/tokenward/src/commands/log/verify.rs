@@ -14,28 +14,28 @@ use tokenward_store::Store;
 use tokenward_store::checkpoints as kept;
 use tokenward_store::log::{self, Evidence, Noted, Proof};
 
-use super::{head, keys, place, print, public_key};
-use crate::commands::{DataArgs, print_answer};
+use super::{WhichLog, head, keys, place, print, public_key};
+use crate::commands::print_answer;
 use crate::note::note;
 
 /// `tokenward log verify`.
 #[derive(Args, Clone, Debug)]
 pub struct VerifyArgs {
-    /// Where the data is.
+    /// Which log.
     #[command(flatten)]
-    pub data: DataArgs,
+    pub log: WhichLog,
     /// A place that was noted earlier; can be given several times
     #[arg(long, value_name = "POSITION:HASH", value_parser = noted)]
-    head: Vec<Noted>,
+    pub head: Vec<Noted>,
     /// The first position to look at; what is before it is believed
     #[arg(long, value_name = "POSITION", default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..))]
-    from: i64,
+    pub from: i64,
     /// A key that is believed, as `tokenward log key` prints it, instead of the one that lies here; can be given several times
     #[arg(long, value_name = "KEY", value_parser = public_key)]
-    public_key: Vec<PublicKey>,
+    pub public_key: Vec<PublicKey>,
     /// A file of checkpoints, as the setting checkpoint_file has it written; can be given several times
     #[arg(long, value_name = "FILE")]
-    checkpoints: Vec<PathBuf>,
+    pub checkpoints: Vec<PathBuf>,
 }
 
 fn noted(text: &str) -> Result<Noted, String> {

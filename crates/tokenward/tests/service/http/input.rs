@@ -418,6 +418,13 @@ async fn a_value_that_a_parameter_cannot_have_is_refused_by_its_name() {
         (acme.path("decision?token_id=ci"), "token_id", "is not a UUID"),
         (acme.path("apiToken?exceedsPolicy=True"), "exceedsPolicy", flag),
         (acme.path("log/proofs?after=-1"), "after", number),
+        (acme.path("log/entries?after=-1"), "after", number),
+        (acme.path("log/events?after=x"), "after", number),
+        (
+            acme.path("log/events?fromTimestamp=yesterday"),
+            "fromTimestamp",
+            "is neither RFC 3339 nor a Unix time in seconds, milliseconds, microseconds or nanoseconds",
+        ),
         (
             acme.path("log/proofs?after=99999999999999999999"),
             "after",
