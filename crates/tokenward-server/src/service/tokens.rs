@@ -19,13 +19,14 @@ use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{Tx, cuts, peppers, roles, token_policies, tokens};
 
 pub(super) mod batches;
+mod secrets;
 
 use super::holders::{self, WantedName as Named};
 use super::token_labels::{LabelsChange, MetadataChange};
 use super::token_owners::OwnerChange;
 use super::token_places::{PlacesChange, PlacesWanted};
 use super::{
-    App, IfMatch, Written, proof, registration, sessions, token_allowance, token_labels, token_networks, token_owners,
+    App, IfMatch, Written, proof, sessions, token_allowance, token_labels, token_networks, token_owners,
     token_places, token_scope,
 };
 use crate::limits::{POLICY_TOKENS, TOKEN_OVERLAP, TOKEN_UNDO, TOKENS};
@@ -33,6 +34,7 @@ use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
 
 use batches::{Around, Change, Done, Lookups, Rotation};
+pub(super) use secrets::{Secret, UsedSecrets};
 
 /// What a caller says of a new token.
 #[derive(Clone)]
@@ -100,101 +102,6 @@ pub struct Created {
     pub text: Option<Arc<PlainText>>,
     /// Its secrets that are accepted, the newest first.
     pub versions: Vec<TokenVersion>,
-}
-
-/// A secret that is about to be, and what is stored of it. Made before the write that stores it.
-#[derive(Clone)]
-pub(super) struct Secret {
-    text: SecretText,
-    digest: Digest,
-    pepper_version: i32,
-    /// Of one that the caller made: what it would have been stored as under the other peppers.
-    others: Vec<Digest>,
-    /// What is kept of it for ever.
-    used: [u8; 16],
-}
-
-/// Who made the text of a secret.
-#[derive(Clone)]
-enum SecretText {
-    /// We did. Shared, so that a write that is made again keeps no second copy of it.
-    Ours(Arc<PlainText>),
-    /// The caller, who keeps it.
-    Registered(Registration),
-}
-
-impl Secret {
-    /// One of ours for a token of this kind, or that of the caller.
-    pub(super) fn new(app: &App, kind: secret::Kind, registration: Option<Registration>) -> Self {
-        let text = registration.map_or_else(
-            || {
-                let text = PlainText::generate(kind, app.verifier.prefixes(), app.store.random());
-                SecretText::Ours(Arc::new(text))
-            },
-            SecretText::Registered,
-        );
-        let inner = match &text {
-            SecretText::Ours(text) => text.inner_digest(),
-            SecretText::Registered(registration) => registration.inner,
-        };
-        let (digest, pepper_version) = app.verifier.digest(&inner);
-        let others = match &text {
-            SecretText::Ours(_) => Vec::new(),
-            SecretText::Registered(_) => digests(app, &inner).filter(|it| *it != digest).collect(),
-        };
-        let used = app.registrations.digest(&inner);
-        Self { text, digest, pepper_version, others, used }
-    }
-
-    /// A digest that was used once is used for ever, under whichever pepper, and also once its row is gone. Of one of ours that
-    /// need not be asked.
-    pub(super) async fn refuse_used(&self, tx: &mut Tx) -> Result<()> {
-        if matches!(self.text, SecretText::Registered(_)) {
-            let stored = self.digests().map(|digest| registration::beginning(&digest));
-            let kept: Vec<[u8; 16]> = std::iter::once(self.used).chain(stored).collect();
-            if tokens::was_used(tx.conn(), &kept).await? {
-                return Err(Error::digest_used());
-            }
-        }
-        for digest in &self.others {
-            if tokens::is_used(tx.conn(), digest).await? {
-                return Err(Error::digest_used());
-            }
-        }
-        Ok(())
-    }
-
-    /// Is it one of ours, of which nothing is to be looked up?
-    pub(super) fn is_ours(&self) -> bool {
-        matches!(self.text, SecretText::Ours(_)) && self.others.is_empty()
-    }
-
-    /// What it is stored as, or would have been under another pepper.
-    pub(super) fn digests(&self) -> impl Iterator<Item = Digest> + '_ {
-        std::iter::once(self.digest).chain(self.others.iter().copied())
-    }
-
-    pub(super) fn last_four(&self) -> &str {
-        match &self.text {
-            SecretText::Ours(text) => text.last_four(),
-            SecretText::Registered(registration) => registration.shown(),
-        }
-    }
-
-    /// What is stored of it.
-    pub(super) fn row(&self) -> tokens::NewSecret<'_> {
-        let (digest, pepper_version) = (self.digest, self.pepper_version);
-        let registered = matches!(self.text, SecretText::Registered(_));
-        tokens::NewSecret { digest, pepper_version, last_four: self.last_four(), registered, used: Some(self.used) }
-    }
-
-    /// The text to show, where it is one of ours.
-    pub(super) fn text(self) -> Option<Arc<PlainText>> {
-        match self.text {
-            SecretText::Ours(text) => Some(text),
-            SecretText::Registered(_) => None,
-        }
-    }
 }
 
 /// Those of these tokens that live, or those that were taken back, in any order.

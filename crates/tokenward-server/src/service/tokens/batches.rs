@@ -21,7 +21,7 @@ pub(in crate::service) use rotate::{Rotated, Rotation};
 
 use super::super::token_places::{self, PlacesWanted};
 use super::super::{App, proof, token_allowance, token_networks, token_owners, token_scope};
-use super::{Created, NewToken, Secret, Why, check, deleted, event, snapshot};
+use super::{Created, NewToken, Secret, UsedSecrets, Why, check, deleted, event, snapshot};
 use crate::limits::TOKENS;
 
 /// A write as data.
@@ -37,12 +37,16 @@ pub(in crate::service) enum Change {
 impl Change {
     /// What the secret of a new token is stored as, or would be under another pepper.
     pub(in crate::service) fn digests(&self) -> impl Iterator<Item = Digest> + '_ {
-        let secret = match self {
+        self.secret().into_iter().flat_map(Secret::digests)
+    }
+
+    /// The new secret.
+    fn secret(&self) -> Option<&Secret> {
+        match self {
             Self::Create { secret, .. } => Some(secret),
             Self::Rotate { rotation, .. } => Some(&rotation.secret),
             Self::Revoke { .. } => None,
-        };
-        secret.into_iter().flat_map(Secret::digests)
+        }
     }
 
     /// The token that it is about, from which it takes something away.
@@ -174,6 +178,8 @@ pub(in crate::service) async fn make(
     let living = living(tx, &asked).await?;
     let accepted = accepted(tx, &asked, &living, &mut wanted).await?;
     around.learn(tx.conn(), wanted).await?;
+    let secrets: Vec<&Secret> = asked.iter().filter_map(|(_, change)| change.secret()).collect();
+    let used = UsedSecrets::among(tx, &secrets).await?;
     let mut full = None;
     if asked.iter().any(|(_, change)| change.about().is_some()) {
         // Before it is done: what is taken away must be noted where no restored database brings it back.
@@ -186,9 +192,9 @@ pub(in crate::service) async fn make(
         judged.push(match (grant, change) {
             (Err(error), _) => Err(error.into()),
             (Ok(grant), Change::Create { id, new, secret }) => {
-                let used = secret.refuse_used(tx).await;
                 let more = with_these.entry(grant.organization()).or_default();
                 let made = used
+                    .refuse(secret)
                     .map_err(Refused::from)
                     .and_then(|()| around.create(app, &grant, (*id, &**new, secret), *more, now));
                 *more += u64::from(made.is_ok());
@@ -212,8 +218,7 @@ pub(in crate::service) async fn make(
                         let by = (proof::lifetime(app), &app.limits);
                         let accepted = accepted.get(id).map_or(&[][..], Vec::as_slice);
                         let made = around.rotate(by, &grant, (&old, accepted), rotation, now);
-                        let used = rotation.secret.refuse_used(tx).await;
-                        made.and_then(|made| used.map(|()| made))
+                        made.and_then(|made| used.refuse(&rotation.secret).map(|()| made))
                     }
                     Err(error) => Err(error),
                 };
