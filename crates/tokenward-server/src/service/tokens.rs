@@ -301,78 +301,92 @@ pub async fn update(
         .write(grant, move |tx, grant| {
             Box::pin(async move {
                 let old = not_ended(tx, grant, id).await?;
-                let now = tx.now();
-                roles::assignable_to(tx, grant, old.role_id, &old.permissions, &old.places).await?;
-                let mut faults = change.faults(now);
-                let permissions = change.permissions.unwrap_or_else(|| old.permissions.clone());
-                let (places, known) =
-                    token_places::changed(tx.conn(), grant, &old.places, change.places, &mut faults).await?;
-                let role = change.role_id.unwrap_or(old.role_id);
-                let role = roles::assignable_to(tx, grant, role, &permissions, &places).await;
-                let role = faults.and(role)?;
-                if_match.check(old.updated_at)?;
-                let allowance = Allowance {
-                    rate: change.rate.unwrap_or(old.allowance.rate),
-                    quota: change.quota.unwrap_or(old.allowance.quota),
-                };
-                let mut faults = Faults::default();
-                token_allowance::check(&allowance, &mut faults);
-                let (not_before, expires_at) =
-                    (change.not_before.unwrap_or(old.not_before), change.expires_at.unwrap_or(old.expires_at));
-                check_begin(not_before, expires_at, &mut faults);
-                // What goes beyond a policy that came later keeps its end, until that or what decides about it is changed.
-                if expires_at != old.expires_at || not_before != old.not_before || role.id != old.role_id {
-                    let (policy, _) = token_policies::get(tx.conn(), grant).await?;
-                    let end = policy.of_role(role.id).check_end(expires_at, token::begin(not_before, now));
-                    faults.check("expires_at", end);
-                }
-                let owners = OwnerChange { owner: change.owner_id, successor: change.successor_id };
-                let owner = token_owners::of_change(tx, grant, &old, owners, &mut faults).await?;
-                let labels = token_labels::changed_labels(&old.labels, change.labels, &mut faults);
-                let metadata = token_labels::changed_metadata(old.metadata.as_deref(), change.metadata, &mut faults)?;
-                faults.finish()?;
-                if permissions != old.permissions || role.id != old.role_id {
-                    token_scope::within(&permissions, &role)?;
-                }
-                if places != old.places || role.id != old.role_id {
-                    known.within(&places, &role, grant.organization())?;
-                }
-                let token = Token {
-                    labels,
-                    metadata,
-                    owner_id: owner.id,
-                    owner_name: owner.name,
-                    successor_id: owner.successor,
-                    name: change.name.unwrap_or_else(|| old.name.clone()),
-                    description: change.description.unwrap_or_else(|| old.description.clone()),
-                    role_id: role.id,
-                    role_name: role.name.to_string(),
-                    not_before,
-                    expires_at,
-                    networks: change.networks.unwrap_or_else(|| old.networks.clone()),
-                    permissions,
-                    places,
-                    allowance,
-                    updated_at: tx.next_version(old.updated_at),
-                    ..old.clone()
-                };
-                token_networks::within_own(tx, grant, &token.networks).await?;
-                token_allowance::within_own(tx, grant, &token.allowance).await?;
-                let is_admin = role.kind == RoleKind::BuiltIn(BuiltIn::Admin);
-                let more = lives_longer(&old, token.expires_at)
-                    || token_networks::admits_more(&token, &old)
-                    || token_scope::admits_more(&token, &old)
-                    || token.places.go_beyond(&old.places);
-                if is_admin && (token.role_id != old.role_id || more) {
-                    grant.require_proof(proof, now)?;
-                }
-                tokens::update(tx, grant, &token).await?;
+                let token = changed(tx, grant, &old, (change, if_match), proof).await?;
                 let event = updated(&old, &token);
                 Ok((token, vec![event]))
             })
         })
         .await;
     holders::naming_holder(app, &asked, Named::Token(wanted.as_deref().unwrap_or_default()), written).await
+}
+
+/// Writes what a change makes of a token of either kind, and answers it.
+pub(super) async fn changed(
+    tx: &mut Tx,
+    grant: &Grant,
+    old: &Token,
+    (change, if_match): (TokenChange, IfMatch),
+    proof: Micros,
+) -> Result<Token> {
+    let now = tx.now();
+    roles::assignable_to(tx, grant, old.role_id, &old.permissions, &old.places).await?;
+    let mut faults = change.faults(now);
+    let permissions = change.permissions.unwrap_or_else(|| old.permissions.clone());
+    let (places, known) =
+        token_places::changed(tx.conn(), grant, &old.places, change.places, &mut faults).await?;
+    let role = change.role_id.unwrap_or(old.role_id);
+    let role = roles::assignable_to(tx, grant, role, &permissions, &places).await;
+    let role = faults.and(role)?;
+    if_match.check(old.updated_at)?;
+    let allowance = Allowance {
+        rate: change.rate.unwrap_or(old.allowance.rate),
+        quota: change.quota.unwrap_or(old.allowance.quota),
+    };
+    let mut faults = Faults::default();
+    token_allowance::check(&allowance, &mut faults);
+    let (not_before, expires_at) =
+        (change.not_before.unwrap_or(old.not_before), change.expires_at.unwrap_or(old.expires_at));
+    check_begin(not_before, expires_at, &mut faults);
+    // What goes beyond a policy that came later keeps its end, until that or what decides about it is changed.
+    if expires_at != old.expires_at || not_before != old.not_before || role.id != old.role_id {
+        let (policy, _) = token_policies::get(tx.conn(), grant).await?;
+        let end = policy.of_role(role.id).check_end(expires_at, token::begin(not_before, now));
+        faults.check("expires_at", end);
+    }
+    let owners = OwnerChange { owner: change.owner_id, successor: change.successor_id };
+    let owner = token_owners::of_change(tx, grant, old, owners, &mut faults).await?;
+    let labels = token_labels::changed_labels(&old.labels, change.labels, &mut faults);
+    let metadata = token_labels::changed_metadata(old.metadata.as_deref(), change.metadata, &mut faults)?;
+    faults.finish()?;
+    if permissions != old.permissions || role.id != old.role_id {
+        token_scope::within(&permissions, &role)?;
+    }
+    if places != old.places || role.id != old.role_id {
+        known.within(&places, &role, grant.organization())?;
+    }
+    let token = Token {
+        labels,
+        metadata,
+        owner_id: owner.id,
+        owner_name: owner.name,
+        successor_id: owner.successor,
+        name: change.name.unwrap_or_else(|| old.name.clone()),
+        description: change.description.unwrap_or_else(|| old.description.clone()),
+        role_id: role.id,
+        role_name: role.name.to_string(),
+        not_before,
+        expires_at,
+        networks: change.networks.unwrap_or_else(|| old.networks.clone()),
+        permissions,
+        places,
+        allowance,
+        updated_at: tx.next_version(old.updated_at),
+        ..old.clone()
+    };
+    token_networks::within_own(tx, grant, &token.networks).await?;
+    token_allowance::within_own(tx, grant, &token.allowance).await?;
+    let is_admin = role.kind == RoleKind::BuiltIn(BuiltIn::Admin);
+    let more = lives_longer(old, token.expires_at)
+        || token_networks::admits_more(&token, old)
+        || token_scope::admits_more(&token, old)
+        || token.places.go_beyond(&old.places);
+    // Of a policy nobody can say whether it admits more.
+    let is_bounded = old.kind == secret::Kind::PolicyToken;
+    if is_admin && (is_bounded || token.role_id != old.role_id || more) {
+        grant.require_proof(proof, now)?;
+    }
+    tokens::update(tx, grant, &token).await?;
+    Ok(token)
 }
 
 /// How long the secrets before a new one are accepted beside it.

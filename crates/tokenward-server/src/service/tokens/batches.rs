@@ -100,6 +100,14 @@ impl From<Error> for Refused {
     }
 }
 
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Itself(error) | Refused::ForOthers(error) => error,
+        }
+    }
+}
+
 pub(in crate::service) type Made = Result<(Done, Event), Refused>;
 /// The same with the right by which it is done.
 type Judged = Result<(Grant, (Done, Event)), Refused>;
@@ -137,7 +145,13 @@ pub(in crate::service) struct Lookups {
 impl Lookups {
     /// What this change needs.
     pub(in crate::service) fn add(&mut self, grant: &Grant, change: &Change) {
-        let Change::Create { new, .. } = change else { return };
+        if let Change::Create { new, .. } = change {
+            self.add_new(grant, new);
+        }
+    }
+
+    /// What a new token needs, of either kind.
+    pub(in crate::service) fn add_new(&mut self, grant: &Grant, new: &NewToken) {
         self.organizations.insert(grant.organization());
         self.makers.extend(grant.token().map(|(id, _)| id));
         self.projects.extend(&new.places.projects);
@@ -437,9 +451,21 @@ impl Around {
         &self,
         app: &App,
         grant: &Grant,
-        (id, new, secret): (Uuid, &NewToken, &Secret),
+        new: (Uuid, &NewToken, &Secret),
         more: u64,
         now: Time,
+    ) -> Made {
+        self.create_of(app, grant, secret::Kind::Token, new, (more, now))
+    }
+
+    /// The same of a kind.
+    pub(in crate::service) fn create_of(
+        &self,
+        app: &App,
+        grant: &Grant,
+        kind: secret::Kind,
+        (id, new, secret): (Uuid, &NewToken, &Secret),
+        (more, now): (u64, Time),
     ) -> Made {
         let organization = grant.organization();
         let of_organization = self.organizations.get(&organization);
@@ -478,7 +504,7 @@ impl Around {
         let token = Token {
             id,
             organization_id: organization,
-            kind: secret::Kind::Token,
+            kind,
             role_id: role.id,
             role_name: role.name.to_string(),
             name: new.name.clone(),
