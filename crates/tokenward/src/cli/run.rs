@@ -36,7 +36,7 @@ use super::client::Client;
 use super::effect::WaitArgs;
 use super::find::find;
 use super::output::{self, Failure, Result, clean, moment, print};
-use super::{Context, Global, can, check_environment, pipeline, role, token, when};
+use super::{Context, Global, can, check_environment, pipeline, role, token_args, when};
 use crate::note::note;
 
 /// What went wrong before the command ran.
