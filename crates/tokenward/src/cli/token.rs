@@ -17,7 +17,7 @@ use super::own_secret::{OwnSecret, print_secret};
 use super::token_acts::{self, WhyArgs};
 use super::token_allowance::{shown_quota, shown_rate};
 use super::token_args::{
-    self, CHANGES, ChangeArgs, NewArgs, label_list, metadata_text, network_list, owner, permission_list,
+    self, CHANGES, ChangeArgs, NewArgs, label_list, metadata_text, network_list, or, owner, permission_list,
 };
 use super::token_bulk::{self, BulkCommand, RevokeAllArgs};
 use super::token_filter::{FilterArgs, query_of, state, tokens_of};
@@ -342,10 +342,6 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     } else {
         "There are no tokens yet. Create one with `tokenward token create NAME --role ROLE`."
     })
-}
-
-pub(super) fn or(text: String, empty: &str) -> String {
-    if text.is_empty() { empty.to_owned() } else { text }
 }
 
 /// The path of the token, and the token. Names of those that have not ended are unique; one that has expired is meant only

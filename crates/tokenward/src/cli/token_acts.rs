@@ -2,47 +2,18 @@
 
 use clap::Args;
 use reqwest::Method;
-use serde::de::{DeserializeOwned, IgnoredAny};
-use tokenward_api::policy_tokens::PolicyApiToken;
-use tokenward_api::tokens::{ApiToken, ApiTokenDeleteRequest, ApiTokenVersion};
+use serde::de::IgnoredAny;
+use tokenward_api::tokens::{ApiTokenDeleteRequest, ApiTokenVersion};
 use tokenward_core::token::{RevokeReason, TokenFilter};
 use uuid::Uuid;
 
 use super::answer::{ApiAnswer, List};
 use super::effect::WaitArgs;
 use super::output::{self, Exit, Failure, Result, moment};
+use super::token_args::AnyToken;
 use super::token_filter::reason;
 use super::{Context, prompt, token_life};
 use crate::note::note;
-
-/// A token of a kind.
-pub trait AnyToken: DeserializeOwned {
-    /// How people call it.
-    const WHAT: &'static str;
-    /// The command about it.
-    const COMMAND: &'static str;
-
-    /// What all kinds have.
-    fn token(&self) -> &ApiToken;
-}
-
-impl AnyToken for ApiToken {
-    const WHAT: &'static str = "token";
-    const COMMAND: &'static str = "token";
-
-    fn token(&self) -> &ApiToken {
-        self
-    }
-}
-
-impl AnyToken for PolicyApiToken {
-    const WHAT: &'static str = "policy token";
-    const COMMAND: &'static str = "policy-token";
-
-    fn token(&self) -> &ApiToken {
-        self
-    }
-}
 
 /// Why a token is deleted.
 #[derive(Args, Debug)]

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokenward_api::policy_tokens::PolicyApiToken;
 use tokenward_api::tokens::{ApiToken, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenRequest};
 use tokenward_core::Time;
 use tokenward_core::meter::{Quota, Rate};
@@ -13,9 +15,37 @@ use uuid::Uuid;
 use super::find::find;
 use super::output::{Result, moment, text};
 use super::own_secret::OwnSecret;
-use super::token::or;
 use super::token_allowance::{quota_argument, rate_argument, sent_quota, sent_rate, shown_quota, shown_rate};
 use super::{Context, member, role, token_places, when};
+
+/// A token of a kind.
+pub trait AnyToken: DeserializeOwned {
+    /// How people call it.
+    const WHAT: &'static str;
+    /// The command about it.
+    const COMMAND: &'static str;
+
+    /// What all kinds have.
+    fn token(&self) -> &ApiToken;
+}
+
+impl AnyToken for ApiToken {
+    const WHAT: &'static str = "token";
+    const COMMAND: &'static str = "token";
+
+    fn token(&self) -> &ApiToken {
+        self
+    }
+}
+
+impl AnyToken for PolicyApiToken {
+    const WHAT: &'static str = "policy token";
+    const COMMAND: &'static str = "policy-token";
+
+    fn token(&self) -> &ApiToken {
+        self
+    }
+}
 
 /// What a new token is, besides its name and its role.
 #[derive(Args, Debug)]
@@ -332,4 +362,9 @@ pub(super) fn metadata_text(token: &ApiToken) -> String {
 pub(super) fn owner(token: &ApiToken) -> String {
     let name = or(text(token.owner_name.as_deref()), "-");
     if token.owner_left { format!("{name} (left)") } else { name }
+}
+
+/// A text, or what stands where there is none.
+pub(super) fn or(text: String, empty: &str) -> String {
+    if text.is_empty() { empty.to_owned() } else { text }
 }

@@ -11,7 +11,7 @@ use tokenward_core::token::TokenState;
 use super::answer::ApiAnswer;
 use super::effect::WaitArgs;
 use super::output::{self, Failure, Result, moment};
-use super::token_acts::AnyToken;
+use super::token_args::AnyToken;
 use super::{Context, when};
 use crate::note::note;
 
