@@ -1,8 +1,10 @@
 //! Policy tokens (contract §1.1), and ours: one of them, a change, and asking a policy.
 
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
 use serde::{Deserialize, Serialize};
-use tokenward_core::life::DisabledBecause;
-use tokenward_core::token::TokenState;
+use serde_json::{Map, Value};
 use tokenward_core::{Time, Uuid};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -10,73 +12,29 @@ use utoipa::ToSchema;
 #[cfg(feature = "openapi")]
 use crate::field;
 use crate::present;
-use crate::tokens::{ApiTokenRefused, ApiTokenRevocation, ApiTokenVersion};
+use crate::tokens::{
+    ApiToken, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenQuota, ApiTokenRate, ApiTokenRequest, ApiTokenVersion,
+};
 
 #[cfg(feature = "openapi")]
 field::list_of!(PolicyTrials, "policy_requests", PolicyTrial);
 
-/// A policy token, without its text.
+/// A policy token, without its text: all that an API token is, and a policy.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct PolicyApiToken {
-    pub id: Uuid,
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
-    pub created_at: Time,
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
-    pub updated_at: Time,
-    pub name: String,
-    /// Absent when it was never given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    pub role_name: String,
-    pub role_id: Uuid,
+    #[serde(flatten)]
+    pub token: ApiToken,
     /// What it may be used for, in Rego.
     pub opa_policy: String,
-    pub creator_name: Option<String>,
-    /// The member who is accountable for it; absent where nobody is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner_id: Option<Uuid>,
-    /// That member's e-mail address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner_name: Option<String>,
-    /// That member has left the organization; absent where not.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub owner_left: bool,
-    /// The member who becomes its owner when that one leaves; absent where nobody does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub successor_id: Option<Uuid>,
-    /// From when on it is refused.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
-    pub expires_at: Option<Time>,
-    /// The end of its text, to tell it from others.
-    pub last_four: String,
-    /// `active`, `disabled`, `expired` or `revoked`.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
-    pub state: TokenState,
-    /// Since when it is switched off; absent while it is on.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disabled_at: Option<Time>,
-    /// Why it is switched off, where nobody did it by hand: `secret_reused`.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disabled_because: Option<DisabledBecause>,
-    /// When a replaced secret of it last came back after its overlap; absent where none did since the last rotation.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reused_at: Option<Time>,
-    /// That it was taken back; absent while it lives.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revocation: Option<ApiTokenRevocation>,
-    /// Its secrets that are accepted, the newest first; none where it is over.
-    #[serde(default)]
-    pub versions: Vec<ApiTokenVersion>,
-    /// How often it was presented since it has ended or was switched off. Absent while it is accepted, and in lists.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<ApiTokenRefused>,
-    /// How often earlier secrets of it were presented since they have ended. Absent where none was, and in lists.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused_earlier: Option<ApiTokenRefused>,
+}
+
+impl Deref for PolicyApiToken {
+    type Target = ApiToken;
+
+    fn deref(&self) -> &ApiToken {
+        &self.token
+    }
 }
 
 /// A policy token with a new secret. Its text is in `token`, here and never again.
@@ -120,7 +78,7 @@ pub struct PolicyApiTokenList {
 }
 
 /// What a new policy token is to be.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PolicyApiTokenRequest {
@@ -138,11 +96,27 @@ pub struct PolicyApiTokenRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role_id: Option<Uuid>,
+    /// From when on the token is accepted; null or absent is at once.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Time>,
     /// From when on the token is refused; null is never. Absent is the usual life of the organization's token policy, and never
     /// where it has none.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Option<Time>>,
+    /// The networks from which it is accepted; null or absent is from everywhere. A list without entries is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenNetworks>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub networks: Option<Vec<ApiTokenNetwork>>,
+    /// Up to 32 words by which it is found: `{"team": "shop"}`. A key is 1 to 64 letters, digits and `._/-`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenLabels>))]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// What else is to be kept with it: an object of at most 4 KiB. Nothing here reads it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenMetadata>))]
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
     /// The member who is accountable for it; null is nobody. Absent is who makes it, or the owner of the token that does.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -150,6 +124,26 @@ pub struct PolicyApiTokenRequest {
     /// The member who becomes its owner when that one leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor_id: Option<Uuid>,
+    /// The permissions of its role that it is narrowed to, such as `invoices:read`, `*:read` or `token:verify`; null or absent is
+    /// all of the role. A list without entries is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenPermissions>))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Vec<String>>,
+    /// The projects that it is narrowed to, with all that is in them; null or absent is none. Without projects and environments it is
+    /// wherever its role is.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenProjects>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projects: Option<Vec<Uuid>>,
+    /// The environments that it is narrowed to besides; null or absent is none.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenEnvironments>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environments: Option<Vec<Uuid>>,
+    /// How fast it may be used; null or absent is as fast as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<ApiTokenRate>,
+    /// How much it may be used until the next refill; null or absent is as much as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<ApiTokenQuota>,
     /// The SHA-256, in 64 hexadecimal digits, of a text that the caller made: then that is the token, and no text is made
     /// here or answered. The text must begin as that of a policy token does (`twp_`) and have its checksum; one that does not is
     /// refused wherever it is presented, as its policy is never asked.
@@ -160,6 +154,99 @@ pub struct PolicyApiTokenRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::LastFour>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_four: Option<String>,
+}
+
+impl PolicyApiTokenRequest {
+    /// A new token, with a policy.
+    #[must_use]
+    pub fn of(token: ApiTokenRequest, opa_policy: String) -> Self {
+        let ApiTokenRequest {
+            name,
+            description,
+            role_id,
+            not_before,
+            expires_at,
+            networks,
+            labels,
+            metadata,
+            owner_id,
+            successor_id,
+            permissions,
+            projects,
+            environments,
+            rate_limit,
+            quota,
+            sha256,
+            last_four,
+            scope: _,
+        } = token;
+        Self {
+            role_id: role_id.flatten(),
+            opa_policy,
+            name,
+            description,
+            not_before,
+            expires_at,
+            networks,
+            labels,
+            metadata,
+            owner_id,
+            successor_id,
+            permissions,
+            projects,
+            environments,
+            rate_limit,
+            quota,
+            sha256,
+            last_four,
+        }
+    }
+
+    /// The two apart.
+    #[must_use]
+    pub fn into_parts(self) -> (ApiTokenRequest, String) {
+        let Self {
+            opa_policy,
+            name,
+            description,
+            role_id,
+            not_before,
+            expires_at,
+            networks,
+            labels,
+            metadata,
+            owner_id,
+            successor_id,
+            permissions,
+            projects,
+            environments,
+            rate_limit,
+            quota,
+            sha256,
+            last_four,
+        } = self;
+        let token = ApiTokenRequest {
+            role_id: Some(role_id),
+            scope: None,
+            name,
+            description,
+            not_before,
+            expires_at,
+            networks,
+            labels,
+            metadata,
+            owner_id,
+            successor_id,
+            permissions,
+            projects,
+            environments,
+            rate_limit,
+            quota,
+            sha256,
+            last_four,
+        };
+        (token, opa_policy)
+    }
 }
 
 /// What is to be different about a policy token (JSON merge patch, RFC 7396): what is absent stays as it is.
@@ -183,10 +270,26 @@ pub struct PolicyApiTokenEditRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>, nullable = false))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub role_id: Option<Option<Uuid>>,
+    /// From when on the token is accepted; null is at once.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Option<Time>>,
     /// From when on the token is refused; null is never.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Option<Time>>,
+    /// All networks from which it is accepted; null is from everywhere. A list without entries is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenNetworks>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub networks: Option<Option<Vec<ApiTokenNetwork>>>,
+    /// Labels to be added or changed; one that is null goes, and null instead of all takes all away.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenLabels>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Option<BTreeMap<String, Option<String>>>>,
+    /// The same of its metadata, at any depth.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenMetadata>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Option<Map<String, Value>>>,
     /// The member who is accountable for it; null is nobody.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -195,6 +298,109 @@ pub struct PolicyApiTokenEditRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Uuid>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub successor_id: Option<Option<Uuid>>,
+    /// All permissions of its role that it is narrowed to; null is all of the role. A list without entries is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenPermissions>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Option<Vec<String>>>,
+    /// All projects that it is narrowed to; null is none. A list without entries is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenProjects>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub projects: Option<Option<Vec<Uuid>>>,
+    /// All environments that it is narrowed to besides; null is none. A list without entries is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::TokenEnvironments>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub environments: Option<Option<Vec<Uuid>>>,
+    /// How fast it may be used; null is as fast as it likes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<ApiTokenRate>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<Option<ApiTokenRate>>,
+    /// How much it may be used until the next refill; null is as much as it likes.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<ApiTokenQuota>))]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Option<ApiTokenQuota>>,
+}
+
+impl PolicyApiTokenEditRequest {
+    /// A change of a token, and another policy where there is one.
+    #[must_use]
+    pub fn of(token: ApiTokenEditRequest, opa_policy: Option<String>) -> Self {
+        let ApiTokenEditRequest {
+            name,
+            description,
+            role_id,
+            not_before,
+            expires_at,
+            networks,
+            labels,
+            metadata,
+            owner_id,
+            successor_id,
+            permissions,
+            projects,
+            environments,
+            rate_limit,
+            quota,
+        } = token;
+        Self {
+            opa_policy: opa_policy.map(Some),
+            name,
+            description,
+            role_id,
+            not_before,
+            expires_at,
+            networks,
+            labels,
+            metadata,
+            owner_id,
+            successor_id,
+            permissions,
+            projects,
+            environments,
+            rate_limit,
+            quota,
+        }
+    }
+
+    /// The two apart.
+    #[must_use]
+    pub fn into_parts(self) -> (ApiTokenEditRequest, Option<Option<String>>) {
+        let Self {
+            opa_policy,
+            name,
+            description,
+            role_id,
+            not_before,
+            expires_at,
+            networks,
+            labels,
+            metadata,
+            owner_id,
+            successor_id,
+            permissions,
+            projects,
+            environments,
+            rate_limit,
+            quota,
+        } = self;
+        let token = ApiTokenEditRequest {
+            name,
+            description,
+            role_id,
+            not_before,
+            expires_at,
+            networks,
+            labels,
+            metadata,
+            owner_id,
+            successor_id,
+            permissions,
+            projects,
+            environments,
+            rate_limit,
+            quota,
+        };
+        (token, opa_policy)
+    }
 }
 
 /// A policy or a role, and the requests about which it is asked. Nothing is kept.

@@ -284,10 +284,8 @@ mod tests {
         assert_eq!(whole(&hashes, &own, &noted(11, [1; 32]), &all), misfit(11, Fault::Cut));
         // A file elsewhere has a checkpoint that the server does not send, of a log that is another one.
         let (other, _) = log(3);
-        let elsewhere = Evidence {
-            checkpoints: vec![Statement { hash: [7; 32], ..signed(&other, 1, 3) }],
-            ..Evidence::default()
-        };
+        let elsewhere =
+            Evidence { checkpoints: vec![Statement { hash: [7; 32], ..signed(&other, 1, 3) }], ..Evidence::default() };
         assert_eq!(whole(&hashes, &own, &elsewhere, &all), misfit(3, Fault::Checkpoint));
     }
 

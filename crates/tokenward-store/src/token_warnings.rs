@@ -19,8 +19,8 @@ const MONTH: i64 = 30 * DAY;
 macro_rules! unused {
     () => {
         concat!(
-            "t.kind = $2 AND t.revoked_at IS NULL AND t.disabled_at IS NULL AND t.expires_at > $3 AND t.expires_at <= $4 ",
-            "AND t.created_at <= $5 AND NOT EXISTS (SELECT 1 FROM token_usage u WHERE u.token_id = t.id AND u.last_used_at > $5) "
+            "t.revoked_at IS NULL AND t.disabled_at IS NULL AND t.expires_at > $2 AND t.expires_at <= $3 ",
+            "AND t.created_at <= $4 AND NOT EXISTS (SELECT 1 FROM token_usage u WHERE u.token_id = t.id AND u.last_used_at > $4) "
         )
     };
 }
@@ -61,13 +61,13 @@ pub async fn due(conn: Conn<'_>, days: i64, now: Time, limit: i64) -> Result<Vec
     .bind(now.plus(-UNUSED).0).bind(limit).bind(Kind::PolicyToken.as_str()).fetch_all(&mut *c))
 }
 
-/// At most `limit` API tokens of an organization that end within 30 days and were not used for 90: of these no end is told by itself.
+/// At most `limit` tokens of an organization, of both kinds, that end within 30 days and were not used for 90: of these no end is told by itself.
 pub async fn unused(conn: Conn<'_>, organization: Uuid, now: Time, limit: i64) -> Result<Vec<Ending>> {
     run!(conn, c => sqlx::query_as(concat!(
         "SELECT t.id, t.organization_id, t.kind, t.name, t.expires_at, t.owner_id, a.email AS owner FROM token t ",
-        "LEFT JOIN account a ON a.id = t.owner_id WHERE t.organization_id = $1 AND ", unused!(), "ORDER BY t.id LIMIT $6"
+        "LEFT JOIN account a ON a.id = t.owner_id WHERE t.organization_id = $1 AND ", unused!(), "ORDER BY t.id LIMIT $5"
     ))
-    .bind(organization).bind(Kind::Token.as_str()).bind(now.0).bind(now.plus(MONTH).0).bind(now.plus(-UNUSED).0)
+    .bind(organization).bind(now.0).bind(now.plus(MONTH).0).bind(now.plus(-UNUSED).0)
     .bind(limit).fetch_all(&mut *c))
 }
 
@@ -77,7 +77,7 @@ pub async fn organizations_to_tell(conn: Conn<'_>, now: Time) -> Result<Vec<Uuid
         "SELECT o.id FROM organization o WHERE o.deleted_at IS NULL AND (o.unused_told_at IS NULL OR o.unused_told_at <= $1) ",
         "AND EXISTS (SELECT 1 FROM token t WHERE t.organization_id = o.id AND ", unused!(), ") ORDER BY o.id"
     ))
-    .bind(now.plus(-MONTH).0).bind(Kind::Token.as_str()).bind(now.0).bind(now.plus(MONTH).0).bind(now.plus(-UNUSED).0)
+    .bind(now.plus(-MONTH).0).bind(now.0).bind(now.plus(MONTH).0).bind(now.plus(-UNUSED).0)
     .fetch_all(&mut *c))
 }
 

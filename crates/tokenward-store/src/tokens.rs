@@ -17,7 +17,10 @@ use tokenward_core::time::Micros;
 use tokenward_core::token::{Revocation, RevokeReason, Token, TokenVersion};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
-use crate::db::{Conn, LIVING_SECRETS, by_ids, by_ids_above, count, each_row, execute, name_conflict, row, run};
+use crate::db::{
+    Conn, LIVING_SECRETS, SECRETS_OF, TOKENS_NOT_TAKEN_BACK, TOKENS_TAKEN_BACK, by_ids, by_ids_above, count, each_row,
+    execute, name_conflict, packed_by_ids, row, run,
+};
 use crate::restrictions;
 use crate::tx::Tx;
 
@@ -31,7 +34,7 @@ pub(crate) use many::{
 };
 pub use many::{
     Maker, end_of_member, hand_over, insert_all, living_of, makers, owners_of, revoke_all, revoke_of_member,
-    revoke_policy_token, set_ends, switch_all, used,
+    revoke_policy_token, set_ends, switch_all, used, were_used,
 };
 pub(crate) use rotate::{END_EARLIER, INSERT_NEXT, ROTATE_ALL, rotated_rows};
 pub use rotate::{Rotated, rotate, rotate_all};
@@ -208,6 +211,7 @@ pub mod ended;
 mod many;
 mod new;
 pub mod overview;
+mod packed;
 pub mod pages;
 mod rotate;
 mod swept;
@@ -370,12 +374,12 @@ pub enum Those {
 
 /// Those of these tokens of the organization that live, or those that were taken back, in any order.
 pub async fn these(conn: Conn<'_>, grant: &Grant, ids: &[Uuid], taken_back: bool) -> Result<Vec<Token>> {
-    let select = if taken_back {
-        select_all!("t.revoked_at IS NOT NULL AND t.id IN")
+    let (select, packs) = if taken_back {
+        (select_all!("t.revoked_at IS NOT NULL AND t.id IN"), TOKENS_TAKEN_BACK)
     } else {
-        select_all!("t.revoked_at IS NULL AND t.id IN")
+        (select_all!("t.revoked_at IS NULL AND t.id IN"), TOKENS_NOT_TAKEN_BACK)
     };
-    let rows: Vec<TokenRow> = by_ids(conn, select, ids).await?;
+    let rows: Vec<TokenRow> = packed_by_ids(conn, select, packs, packed::token, ids).await?;
     Ok(rows.into_iter().map(Token::from).filter(|token| token.organization_id == grant.organization()).collect())
 }
 
@@ -445,18 +449,6 @@ pub async fn names(conn: Conn<'_>, grant: &Grant, ids: &[Uuid]) -> Result<HashMa
         by_ids(conn, "SELECT id, organization_id, name FROM token WHERE id IN", ids).await?;
     let own = rows.into_iter().filter(|(_, organization, _)| *organization == grant.organization());
     Ok(own.map(|(id, _, name)| (id, name)).collect())
-}
-
-/// Is this the digest of a secret, of whichever token?
-pub async fn is_used(conn: Conn<'_>, digest: &Digest) -> Result<bool> {
-    let found: Option<Uuid> = run!(conn, c => sqlx::query_scalar("SELECT id FROM token_secret WHERE digest = $1")
-        .bind(&digest.0[..]).fetch_optional(&mut *c))?;
-    Ok(found.is_some())
-}
-
-/// Is one of these what is kept of a secret whose row is gone?
-pub async fn was_used(conn: Conn<'_>, kept: &[[u8; 16]]) -> Result<bool> {
-    many::was_used(conn, kept).await
 }
 
 /// Is this the digest of the newest secret of a token?
@@ -748,7 +740,7 @@ macro_rules! select_index {
 
 /// The secrets of these tokens, for the index.
 pub async fn index_rows(conn: Conn<'_>, tokens: &[Uuid]) -> Result<Vec<IndexRow>> {
-    by_ids(conn, select_index!("WHERE t.id IN"), tokens).await
+    packed_by_ids(conn, select_index!("WHERE t.id IN"), SECRETS_OF, packed::secret, tokens).await
 }
 
 /// How many tokens live, of all organizations.
@@ -774,32 +766,5 @@ pub async fn each_index_row(conn: Conn<'_>, now: Time, each: impl FnMut(IndexRow
         "WHERE t.revoked_at IS NULL AND t.name_freed_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $1) \
          AND (s.expires_at IS NULL OR s.expires_at > $1)"
     );
-    each_row(conn, rows, LIVING_SECRETS, unpack, now.0, each).await
-}
-
-/// The row that `LIVING_SECRETS` has packed.
-fn unpack([version, registered, times @ ..]: [Option<i64>; 7], bytes: [&[u8]; 11]) -> Option<IndexRow> {
-    let [expires_at, secret_expires_at, revoked_at, disabled_at, not_before] = times.map(|micros| micros.map(Time));
-    let [id, organization, role, digest, last_four, kind, networks, permissions, allowance, brownout, name] = bytes;
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-    Some(IndexRow {
-        token_id: Uuid::from_slice(id).ok()?,
-        organization_id: Uuid::from_slice(organization).ok()?,
-        role_id: Some(role).filter(|id| !id.is_empty()).map(Uuid::from_slice).transpose().ok()?,
-        digest: digest.to_vec(),
-        last_four: text(last_four)?,
-        kind: Kind::try_from(text(kind)?).ok()?,
-        name: text(name)?,
-        version: version?.try_into().ok()?,
-        registered: registered? != 0,
-        networks: if networks.is_empty() { None } else { Some(text(networks)?) },
-        permissions: if permissions.is_empty() { None } else { Some(text(permissions)?) },
-        allowance: if allowance.is_empty() { None } else { Some(text(allowance)?) },
-        brownout: if brownout.is_empty() { None } else { Some(text(brownout)?) },
-        not_before,
-        expires_at,
-        secret_expires_at,
-        revoked_at,
-        disabled_at,
-    })
+    each_row(conn, rows, LIVING_SECRETS, packed::secret, now.0, each).await
 }

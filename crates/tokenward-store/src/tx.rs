@@ -135,6 +135,11 @@ impl Tx {
         self.inner.conn()
     }
 
+    /// The connection, and the end of the log, which can move while something is written.
+    pub(crate) fn conn_and_head(&mut self) -> (Conn<'_>, &mut Head) {
+        (self.inner.conn(), &mut self.head)
+    }
+
     /// The time of this transaction: that of the database, where several processes write.
     #[must_use]
     pub fn now(&self) -> Time {

@@ -461,9 +461,21 @@ pub(super) fn moves(kind: &str) -> bool {
     matches!(Event::parse(kind), Some(Event::LogMoved | Event::LogRewound | Event::LogRestored))
 }
 
-/// Puts what these events are about into the index, as the rows say it.
-pub(super) async fn apply(followed: &Followed, feed: &mut Feed, rows: &[Skeleton], now: Time) -> Result<()> {
-    let touched = Touched::by(rows);
+/// The secrets of the tokens that these events are about, as they are now.
+pub(super) async fn token_rows(feed: &mut Feed, events: &[Skeleton]) -> Result<Vec<IndexRow>> {
+    let ids: Vec<Uuid> = Touched::by(events).tokens.into_iter().collect();
+    tokens::index_rows(feed.conn()?, &ids).await
+}
+
+/// Puts what these events are about into the index, as the rows say it; `rows` are those of [`token_rows`].
+pub(super) async fn apply(
+    followed: &Followed,
+    feed: &mut Feed,
+    events: &[Skeleton],
+    rows: Vec<IndexRow>,
+    now: Time,
+) -> Result<()> {
+    let touched = Touched::by(events);
     let index = &followed.index;
     // Organizations and roles first: tokens refer to them.
     if touched.directory() {
@@ -476,7 +488,6 @@ pub(super) async fn apply(followed: &Followed, feed: &mut Feed, rows: &[Skeleton
     }
     let directory = index.directory();
     let ids: Vec<Uuid> = touched.tokens.into_iter().collect();
-    let rows = tokens::index_rows(feed.conn()?, &ids).await?;
     // Its policy first: a token without one is denied everything.
     let with_policy = rows.iter().filter(|row| row.kind == Kind::PolicyToken && row.revoked_at.is_none());
     let with_policy: Vec<Uuid> = with_policy.map(|row| row.token_id).collect();

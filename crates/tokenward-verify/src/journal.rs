@@ -30,8 +30,18 @@ const LONG: u64 = 64 << 20;
 const ROOM: u64 = 256 << 10;
 const LEAST_ROOM: u64 = 64 << 10;
 
+/// What is written in a line.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum WrittenLine<'e> {
+    Root(Uuid),
+    Event(&'e Entry),
+    Ahead(&'e Entry),
+    Until(i64),
+}
+
 /// What stands in a line.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum JournalLine {
     /// The first name of the log.
@@ -158,7 +168,7 @@ impl Journal {
     pub(crate) fn begin(&self, root: Uuid) -> Result<()> {
         let mut state = lock(&self.state);
         state.root = Some(root);
-        self.write(&mut state, &[JournalLine::Root(root)], true)
+        self.write(&mut state, &[WrittenLine::Root(root)], true)
     }
 
     /// What was noted ahead, and is not among the others.
@@ -197,17 +207,19 @@ impl Journal {
 
     /// Writes up to where the events before count, and after it what is noted ahead.
     fn write_ahead(&self, state: &mut JournalState, until: i64) -> Result<()> {
-        let ahead = state.ahead.iter().cloned().map(JournalLine::Ahead);
-        let lines: Vec<JournalLine> = std::iter::once(JournalLine::Until(until)).chain(ahead).collect();
+        let ahead = state.ahead.clone();
+        let ahead = ahead.iter().map(WrittenLine::Ahead);
+        let lines: Vec<WrittenLine<'_>> = std::iter::once(WrittenLine::Until(until)).chain(ahead).collect();
         self.write(state, &lines, true)
     }
 
     /// Notes events ahead of others that come before them. They are on the disk when it returns without an error.
     pub(crate) fn keep_ahead(&self, entries: Vec<Entry>) -> Result<()> {
         let mut state = lock(&self.state);
-        let lines: Vec<JournalLine> = entries.iter().cloned().map(JournalLine::Ahead).collect();
+        let lines: Vec<WrittenLine<'_>> = entries.iter().map(WrittenLine::Ahead).collect();
+        let written = self.write(&mut state, &lines, true);
         state.ahead.extend(entries);
-        self.write(&mut state, &lines, true)
+        written
     }
 
     /// Notes events. With `lasting`, they are on the disk when it returns without an error; what cannot be written is noted
@@ -225,11 +237,14 @@ impl Journal {
             }
             return Ok(());
         }
-        state.owed.extend(entries);
-        let lines: Vec<JournalLine> = state.owed.iter().cloned().map(JournalLine::Event).collect();
-        self.write(&mut state, &lines, lasting)?;
-        state.owed.clear();
-        Ok(())
+        let mut owed = std::mem::take(&mut state.owed);
+        owed.extend(entries);
+        let lines: Vec<WrittenLine<'_>> = owed.iter().map(WrittenLine::Event).collect();
+        let written = self.write(&mut state, &lines, lasting);
+        if written.is_err() {
+            state.owed = owed;
+        }
+        written
     }
 
     /// Is there room for what is to be taken away? Waits for nobody.
@@ -246,12 +261,11 @@ impl Journal {
         Ok(())
     }
 
-    fn write(&self, state: &mut JournalState, lines: &[JournalLine], lasting: bool) -> Result<()> {
+    fn write(&self, state: &mut JournalState, lines: &[WrittenLine<'_>], lasting: bool) -> Result<()> {
         let Some(file) = &mut state.file else { return Ok(()) };
         let mut text = Vec::new();
         for line in lines {
-            let json = serde_json::to_string(line).map_err(Error::internal)?;
-            text.extend_from_slice(format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes())).as_bytes());
+            put(&mut text, line).map_err(Error::internal)?;
         }
         let length = state.length;
         let written = file.write_all(&text).and_then(|()| if lasting { file.sync_data() } else { Ok(()) });
@@ -279,6 +293,17 @@ impl Journal {
         );
         Error { cause: Some(cause.into()), ..Error::unavailable(detail) }
     }
+}
+
+/// Puts a line behind a text: its checksum, and what it says.
+fn put(text: &mut Vec<u8>, line: &WrittenLine<'_>) -> io::Result<()> {
+    let begin = text.len();
+    text.extend_from_slice(b"00000000 ");
+    serde_json::to_writer(&mut *text, line)?;
+    let (sum, json) = text[begin..].split_at_mut(9);
+    write!(&mut sum[..8], "{:08x}", crc32fast::hash(json))?;
+    text.push(b'\n');
+    Ok(())
 }
 
 /// Does something with a journal on a thread that may wait for the disk.
@@ -347,13 +372,15 @@ fn shorten(contents: &mut Contents, now: Time) {
 fn rewrite(path: &Path, contents: &Contents) -> io::Result<File> {
     let part = path.with_extension("part");
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    let root = contents.root.map(JournalLine::Root);
-    let ahead = contents.ahead.iter().cloned().map(JournalLine::Ahead);
-    let lines = root.into_iter().chain(contents.entries.iter().cloned().map(JournalLine::Event)).chain(ahead);
+    let root = contents.root.map(WrittenLine::Root);
+    let ahead = contents.ahead.iter().map(WrittenLine::Ahead);
+    let lines = root.into_iter().chain(contents.entries.iter().map(WrittenLine::Event)).chain(ahead);
     let mut text = io::BufWriter::new(&mut file);
+    let mut one = Vec::new();
     for line in lines {
-        let json = serde_json::to_string(&line)?;
-        writeln!(text, "{:08x} {json}", crc32fast::hash(json.as_bytes()))?;
+        one.clear();
+        put(&mut one, &line)?;
+        text.write_all(&one)?;
     }
     text.flush()?;
     drop(text);

@@ -20,7 +20,7 @@ use tokenward_core::time::Micros;
 use tokenward_core::{Clock, Code, Error, Result, Time, Uuid};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::nodes::{self, Node};
-use tokenward_store::tokens::ended;
+use tokenward_store::tokens::{IndexRow, ended};
 use tokenward_store::{Feed, Look, Store, lineage, log_time, nodes_applied};
 
 use crate::compare;
@@ -522,7 +522,7 @@ impl Follower {
         while last < self.position {
             let rows = log::after(self.feed.conn()?, last, BATCH).await?;
             let Some(newest) = rows.last().map(|row| row.position) else { return Ok(()) };
-            let entries = self.entries(followed, &rows).await?;
+            let entries = self.entries(followed, &rows, None).await?;
             note(followed, entries).await?;
             last = newest;
         }
@@ -645,10 +645,11 @@ impl Follower {
             followed.turns(followed.incarnation(), self.clock.steady());
             followed.put_line(lineage::all(self.feed.conn()?).await?);
         }
+        let tokens = follow::token_rows(&mut self.feed, new).await?;
         // What was taken away is on the disk before anybody is told; what cannot be written is refused here all the same.
         let noted = match self.terms.kind {
             NodeKind::Server => {
-                let entries = self.entries(followed, new).await?;
+                let entries = self.entries(followed, new, Some(&tokens)).await?;
                 note(followed, entries).await
             }
             NodeKind::Embedded => Ok(()),
@@ -656,7 +657,7 @@ impl Follower {
         // Before it is asked what has ended by then.
         self.clock.not_before(time);
         self.cut |= new.iter().any(|row| Event::parse(&row.kind) == Some(Event::TokensRevoked));
-        follow::apply(followed, &mut self.feed, new, self.store.now()).await?;
+        follow::apply(followed, &mut self.feed, new, tokens, self.store.now()).await?;
         let count = i64::try_from(new.len()).unwrap_or(BATCH);
         self.goes_on(followed, new, noted)?;
         Ok(count)
@@ -674,10 +675,15 @@ impl Follower {
         if followed.moves_to(self.position, events) { Ok(()) } else { Err(self.lost(followed, NOT_THERE)) }
     }
 
-    /// What is to be noted of these events, as the rows say it now.
-    async fn entries(&mut self, followed: &Followed, rows: &[Skeleton]) -> Result<Vec<Entry>> {
+    /// What is to be noted of these events, as the rows say it now; those of `tokens` are known.
+    async fn entries(
+        &mut self,
+        followed: &Followed,
+        rows: &[Skeleton],
+        tokens: Option<&[IndexRow]>,
+    ) -> Result<Vec<Entry>> {
         let events: Vec<Subject<'_>> = rows.iter().map(Subject::from).collect();
-        let noted = noted::noted(self.feed.conn()?, &events).await?;
+        let noted = noted::noted(self.feed.conn()?, &events, tokens).await?;
         Ok(noted.into_iter().zip(rows).map(|(noted, row)| noted.at(followed.name_at(row.position), row)).collect())
     }
 

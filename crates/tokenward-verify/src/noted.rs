@@ -67,11 +67,23 @@ impl Noted {
     }
 }
 
-/// What is to be noted of events, whose rows are those of one moment: so of each thing the last event has the state.
-pub(crate) async fn noted(mut conn: Conn<'_>, events: &[Subject<'_>]) -> Result<Vec<Noted>> {
+/// What is to be noted of events, whose rows are those of one moment: so of each thing the last event has the state. `known` are the
+/// secrets of all tokens that they are about, where somebody has read them.
+pub(crate) async fn noted(
+    mut conn: Conn<'_>,
+    events: &[Subject<'_>],
+    known: Option<&[IndexRow]>,
+) -> Result<Vec<Noted>> {
     let mut all = Vec::with_capacity(events.len());
     let mut seen = HashSet::new();
-    let tokens = NotedTokens::read(conn.reborrow(), events).await?;
+    let ids = NotedTokens::ids(events);
+    let read = match known {
+        Some(_) => Vec::new(),
+        None if ids.is_empty() => Vec::new(),
+        None => tokens::index_rows(conn.reborrow(), &ids).await?,
+    };
+    let used = if ids.is_empty() { Vec::new() } else { ended::used_of_all(conn.reborrow(), &ids).await? };
+    let tokens = NotedTokens::of(known.unwrap_or(&read), used);
     for event in events.iter().rev() {
         let keeps = Keeps::of(event.kind);
         let accepted = event.kind == event::Kind::InvitationAccepted.as_str();
@@ -101,7 +113,7 @@ pub(crate) async fn noted(mut conn: Conn<'_>, events: &[Subject<'_>]) -> Result<
 pub async fn of_change<'e>(conn: Conn<'_>, events: impl Iterator<Item = &'e Event> + Clone) -> Result<Vec<Noted>> {
     if events.clone().any(|event| event.kind.takes_away() && Keeps::of(event.kind.as_str()) != Keeps::Nothing) {
         let events: Vec<Subject<'_>> = events.map(Subject::from).collect();
-        noted(conn, &events).await
+        noted(conn, &events, None).await
     } else {
         Ok(Vec::new())
     }
@@ -117,31 +129,32 @@ pub fn entries(noted: impl IntoIterator<Item = Noted>, log: Uuid, rows: &[Skelet
 /// The tokens that events name, as far as it is noted what they are like. A copy from before one was made would not know that its
 /// digests were used.
 #[derive(Default)]
-struct NotedTokens {
-    rows: HashMap<Uuid, Vec<IndexRow>>,
+struct NotedTokens<'r> {
+    rows: HashMap<Uuid, Vec<&'r IndexRow>>,
     used: HashMap<Uuid, Vec<String>>,
 }
 
-impl NotedTokens {
-    async fn read(mut conn: Conn<'_>, events: &[Subject<'_>]) -> Result<Self> {
+impl<'r> NotedTokens<'r> {
+    /// Which those are.
+    fn ids(events: &[Subject<'_>]) -> Vec<Uuid> {
         let named = events.iter().filter(|event| Keeps::of(event.kind) == Keeps::Token).map(|event| event.target);
-        let ids: Vec<Uuid> = named.collect::<BTreeSet<_>>().into_iter().collect();
+        named.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn of(rows: &'r [IndexRow], used: Vec<(Uuid, String)>) -> Self {
         let mut noted = Self::default();
-        if ids.is_empty() {
-            return Ok(noted);
-        }
-        for row in tokens::index_rows(conn.reborrow(), &ids).await? {
+        for row in rows {
             noted.rows.entry(row.token_id).or_default().push(row);
         }
-        for (token, used) in ended::used_of_all(conn, &ids).await? {
+        for (token, used) in used {
             noted.used.entry(token).or_default().push(used);
         }
-        Ok(noted)
+        noted
     }
 
     fn after(&self, token: Uuid) -> Option<After> {
         let used = self.used.get(&token).cloned().unwrap_or_default();
-        after_token(self.rows.get(&token)?.iter(), used)
+        after_token(self.rows.get(&token)?.iter().copied(), used)
     }
 }
 

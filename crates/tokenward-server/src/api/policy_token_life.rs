@@ -6,6 +6,7 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use tokenward_api::policy_tokens::PolicyApiToken;
+use tokenward_api::tokens::ApiTokenBrownoutRequest;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::Kind;
@@ -14,10 +15,12 @@ use tokenward_core::{Error, Uuid};
 
 use super::endpoint::{Endpoint, delete, post};
 use super::error::ApiError;
-use super::extract::{id, tagged, written, written_empty};
+use super::extract::{Body, id, tagged, written, written_empty};
 use super::policy_tokens::{policy_token, read_with_usage};
 use super::right::On;
+use super::token_life::brownout_request;
 use crate::service::policy_tokens::PolicyToken;
+use crate::service::token_brownout;
 use crate::service::tokens;
 use crate::service::usage::TokenUsage;
 use crate::service::{App, Written};
@@ -43,6 +46,21 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "Policy tokens",
                 "Undo the deletion of a policy token, for an hour after it: the same secrets are accepted again.",
             )
+            .answers::<PolicyApiToken>(200)
+            .errors(&[400, 409]),
+        post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/brownout", start_brownout)
+            .needs(Management::PolicyManage, On::Organization)
+            .about(
+                "Policy tokens",
+                "Refuse a policy token for short times before it is taken back, to learn who would miss it. Answers that it gets \
+                 meanwhile announce the next time (`Tokenward-Brownout`).",
+            )
+            .takes::<ApiTokenBrownoutRequest>()
+            .answers::<PolicyApiToken>(200)
+            .errors(&[400, 409]),
+        delete("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/brownout", end_brownout)
+            .needs(Management::PolicyManage, On::Organization)
+            .about("Policy tokens", "Accept a policy token again at all times.")
             .answers::<PolicyApiToken>(200)
             .errors(&[400, 409]),
         delete("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/version/{version}", end_version)
@@ -88,6 +106,28 @@ async fn undo(
     let token = id("policyApiTokenId", &token)?;
     let before = read_with_usage(&app, &grant, token).await?;
     Ok(changed(&app, before, tokens::undo(&app, grant, (Kind::PolicyToken, token)).await?))
+}
+
+async fn start_brownout(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+    Body(sent): Body<ApiTokenBrownoutRequest>,
+) -> Result<Response, ApiError> {
+    let token = id("policyApiTokenId", &token)?;
+    let before = read_with_usage(&app, &grant, token).await?;
+    let of = (Kind::PolicyToken, token);
+    Ok(changed(&app, before, token_brownout::start(&app, grant, of, brownout_request(sent)).await?))
+}
+
+async fn end_brownout(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let token = id("policyApiTokenId", &token)?;
+    let before = read_with_usage(&app, &grant, token).await?;
+    Ok(changed(&app, before, token_brownout::end(&app, grant, (Kind::PolicyToken, token)).await?))
 }
 
 async fn end_version(

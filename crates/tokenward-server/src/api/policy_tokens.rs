@@ -16,8 +16,7 @@ use tokenward_api::tokens::{ApiTokenDeleteRequest, ApiTokenRotateRequest, ApiTok
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::permission::Management;
-use tokenward_core::token::{Token, TokenFilter, TokenState, TokenVersion};
-use tokenward_core::token_policy::End;
+use tokenward_core::token::{Token, TokenFilter, TokenVersion};
 use tokenward_core::{Error, Uuid};
 
 use super::endpoint::{Endpoint, delete, get, patch, post};
@@ -26,7 +25,10 @@ use super::extract::{Body, OptionalBody, Params, Precondition, id, tagged, writt
 use super::paging::{self, Paging};
 use super::pieces::{self, Piece};
 use super::right::On;
-use super::tokens::{self as of_tokens, DELETE, DeleteQuery, api_refused, api_version, given, overlap, registration};
+use super::tokens::{
+    self as of_tokens, DELETE, DeleteQuery, api_refused, api_version, given, new_token, overlap, registration,
+    token_change,
+};
 use super::understood::QueryKind;
 use crate::limits::POLICY_CHARACTERS;
 use crate::service::policy_tokens::{
@@ -46,33 +48,7 @@ pub(super) fn policy_token(
     PolicyToken { token, policy, versions }: PolicyToken,
     usage: &TokenUsage,
 ) -> PolicyApiToken {
-    let state = token.state(app.now());
-    let over = matches!(state, TokenState::Expired | TokenState::Revoked);
-    PolicyApiToken {
-        versions: if over { Vec::new() } else { with_use(versions, usage) },
-        state,
-        disabled_at: token.disabled_at,
-        disabled_because: token.life.disabled_because,
-        reused_at: token.life.reused_at,
-        revocation: of_tokens::revocation(app, &token),
-        owner_left: of_tokens::owner_left(app, &token),
-        owner_id: token.owner_id,
-        owner_name: token.owner_name,
-        successor_id: token.successor_id,
-        id: token.id,
-        created_at: token.created_at,
-        updated_at: token.updated_at,
-        name: token.name,
-        description: token.description,
-        role_name: token.role_name,
-        role_id: token.role_id,
-        opa_policy: policy,
-        creator_name: token.creator_name,
-        expires_at: token.expires_at,
-        last_four: token.last_four,
-        refused: None,
-        refused_earlier: None,
-    }
+    PolicyApiToken { token: of_tokens::api_token(app, token, usage.clone(), versions), opa_policy: policy }
 }
 
 /// Secrets with their use.
@@ -157,7 +133,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .needs(Management::PolicyManage, On::Organization)
             .about(
                 "Policy tokens",
-                "Change what a policy token is: name, description, policy, role, end, owner. Its text stays the same.",
+                "Change what a policy token is: policy, name, description, role, time, networks, permissions, limits, labels, owner. Its \
+                 text stays the same.",
             )
             .takes::<PolicyApiTokenEditRequest>()
             .written_in(&["application/json", "application/merge-patch+json"])
@@ -197,8 +174,8 @@ const LIST: &[(&str, &str)] = &[
     ("ownerLeft", "`true`: only those whose owner is a member no more."),
     (
         "state",
-        "`living` (not ended, the default), `active`, `disabled`, `expired`, `revoked` (deleted within 90 days), `ended` (expired or \
-         revoked), `kept` (not revoked) or `all`.",
+        "`living` (not ended, the default), `active`, `disabled`, `not_yet_valid`, `brownout` (refused in windows, now or later), \
+         `expired`, `revoked` (deleted within 90 days), `ended` (expired or revoked), `kept` (not revoked) or `all`.",
     ),
     paging::LIMIT,
     paging::CURSOR,
@@ -249,19 +226,14 @@ async fn create(
     Extension(grant): Extension<Grant>,
     Body(new): Body<PolicyApiTokenRequest>,
 ) -> Result<Response, ApiError> {
+    let (new, policy) = new.into_parts();
     let mut faults = Faults::default();
-    let registration = registration(new.sha256.as_deref(), new.last_four.as_deref(), &mut faults);
-    faults.finish()?;
-    let new = NewPolicyToken {
-        registration,
-        name: new.name,
-        description: new.description,
-        role_id: new.role_id,
-        end: new.expires_at.map_or(End::Usual, |sent| sent.map_or(End::Never, End::At)),
-        policy: new.opa_policy,
-        owner_id: new.owner_id,
-        successor_id: new.successor_id,
-    };
+    let token = new_token(new, &mut faults);
+    if let wrong @ Err(_) = faults.finish() {
+        // All that is wrong is told at once.
+        tokens::check(&token, app.now()).and(wrong)?;
+    }
+    let new = NewPolicyToken { token, policy };
     let created = policy_tokens::create(&app, grant, new).await?;
     let version = created.value.token.updated_at;
     let answer = written(StatusCode::CREATED, created, |created| with_text(created, &TokenUsage::default()));
@@ -308,7 +280,8 @@ async fn show(
     let version = found.token.updated_at;
     let RefusedToken { all, earlier } = token_refused::of(&app, &grant, &found.token, &usage).await?;
     let (refused, refused_earlier) = (all.map(api_refused), earlier.map(api_refused));
-    let told = PolicyApiToken { refused, refused_earlier, ..policy_token(&app, found, &usage) };
+    let mut told = policy_token(&app, found, &usage);
+    (told.token.refused, told.token.refused_earlier) = (refused, refused_earlier);
     Ok(tagged(version, Json(told)))
 }
 
@@ -321,15 +294,9 @@ async fn update(
 ) -> Result<Response, ApiError> {
     let token = id("policyApiTokenId", &token)?;
     let mut faults = Faults::default();
-    let change = PolicyTokenChange {
-        name: given("name", sent.name, &mut faults),
-        description: sent.description,
-        policy: given("opa_policy", sent.opa_policy, &mut faults),
-        role_id: given("role_id", sent.role_id, &mut faults),
-        expires_at: sent.expires_at,
-        owner_id: sent.owner_id,
-        successor_id: sent.successor_id,
-    };
+    let (edit, policy) = sent.into_parts();
+    let policy = given("opa_policy", policy, &mut faults);
+    let change = PolicyTokenChange { token: token_change(edit, &mut faults), policy };
     faults.finish()?;
     let (_, usage) = read_with_usage(&app, &grant, token).await?;
     let changed = policy_tokens::update(&app, grant, token, change, if_match).await?;

@@ -8,6 +8,7 @@ use tokenward_api::tokens::{ApiToken, ApiTokenBrownoutRequest};
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
+use tokenward_core::secret::Kind;
 
 use super::endpoint::{Endpoint, delete, post};
 use super::error::ApiError;
@@ -44,6 +45,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
+/// A brownout as it was sent.
+pub(super) fn brownout_request(sent: ApiTokenBrownoutRequest) -> BrownoutRequest {
+    let ApiTokenBrownoutRequest { minutes, every, until, from } = sent;
+    BrownoutRequest { minutes, every, until, from }
+}
+
 async fn start_brownout(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
@@ -51,9 +58,8 @@ async fn start_brownout(
     Body(sent): Body<ApiTokenBrownoutRequest>,
 ) -> Result<Response, ApiError> {
     let token = id("apiTokenId", &token)?;
-    let ApiTokenBrownoutRequest { minutes, every, until, from } = sent;
     let beside = Beside::of(&app, &grant, token).await?;
-    let started = token_brownout::start(&app, grant, token, BrownoutRequest { minutes, every, until, from }).await?;
+    let started = token_brownout::start(&app, grant, (Kind::Token, token), brownout_request(sent)).await?;
     Ok(beside.changed(&app, started))
 }
 
@@ -64,7 +70,7 @@ async fn end_brownout(
 ) -> Result<Response, ApiError> {
     let token = id("apiTokenId", &token)?;
     let beside = Beside::of(&app, &grant, token).await?;
-    Ok(beside.changed(&app, token_brownout::end(&app, grant, token).await?))
+    Ok(beside.changed(&app, token_brownout::end(&app, grant, (Kind::Token, token)).await?))
 }
 
 async fn attest(

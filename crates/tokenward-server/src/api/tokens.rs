@@ -47,7 +47,7 @@ use crate::service::{App, IfMatch, Written, token_labels, token_networks, token_
 /// The longest part of a name that is looked for, in bytes: a whole one of 128 characters.
 const NAME_PART: usize = 512;
 
-fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVersion>) -> ApiToken {
+pub(super) fn api_token(app: &App, token: Token, usage: TokenUsage, versions: Vec<TokenVersion>) -> ApiToken {
     let revocation = revocation(app, &token);
     let state = token.state(app.now());
     let over = matches!(state, TokenState::Expired | TokenState::Revoked);

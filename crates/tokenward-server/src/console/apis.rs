@@ -77,7 +77,9 @@ pub(super) async fn list(
         key: match word {
             "routes" => SortKey::Number(api.route_count),
             // As people read it: any valid token, denied.
-            "unknown" => SortKey::texts(if matches!(api.unknown_route, Unknown::Allow) { "any" } else { "denied" }, &api.name),
+            "unknown" => {
+                SortKey::texts(if matches!(api.unknown_route, Unknown::Allow) { "any" } else { "denied" }, &api.name)
+            }
             "changed" => SortKey::Number(api.updated_at.0),
             _ => SortKey::text(&api.name),
         },

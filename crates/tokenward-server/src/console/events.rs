@@ -14,7 +14,9 @@ use tokenward_store::events::{Event, EventFilter};
 use super::form::{Pairs, Query};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
-use super::view::{Choice, ChoiceGroup, EventFilters, EventRow, EventsPage, FieldChange, Nav, Pager, Tone, event_label};
+use super::view::{
+    Choice, ChoiceGroup, EventFilters, EventRow, EventsPage, FieldChange, Nav, Pager, Tone, event_label,
+};
 use crate::limits::QUERY;
 use crate::service::{events, retention, tokens};
 
@@ -82,8 +84,7 @@ pub(super) fn days(query: &Pairs) -> Result<(Option<Time>, Option<Time>)> {
 }
 
 /// What narrows the list.
-const FILTERS: [&str; 10] =
-    ["what", "target", "kind", "about", "target_id", "who", "address", "origin", "from", "to"];
+const FILTERS: [&str; 10] = ["what", "target", "kind", "about", "target_id", "who", "address", "origin", "from", "to"];
 
 /// The kinds of events of organizations to choose from, by what they are about.
 fn kinds(chosen: &str) -> Vec<ChoiceGroup> {
@@ -117,9 +118,10 @@ fn filter(query: &Pairs) -> Result<EventFilter> {
     let target = query.one_of("target", TARGETS.iter().map(|(word, _)| *word))?;
     let narrowed = !what.is_empty() || !target.is_empty() || !kind.is_empty();
     let fits = |wanted: &str, have: &str| wanted.is_empty() || wanted == have;
-    let kinds = Kind::ALL.iter().copied().filter(|k| {
-        fits(what, tone_word(*k)) && fits(target, target_of(*k)) && fits(kind, k.as_str())
-    });
+    let kinds = Kind::ALL
+        .iter()
+        .copied()
+        .filter(|k| fits(what, tone_word(*k)) && fits(target, target_of(*k)) && fits(kind, k.as_str()));
     let position = |key| query.read(key, "a position in the log", |text| text.parse().ok());
     let (from, to) = days(query)?;
     Ok(EventFilter {

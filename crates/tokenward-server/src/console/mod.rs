@@ -260,6 +260,8 @@ fn policy_token_routes() -> Router<Arc<App>> {
             &format!("{ONE}/secrets/{{version}}/end"),
             get(policy_tokens::ask_end_version).post(policy_tokens::end_version),
         )
+        .route(&format!("{ONE}/brownout"), get(policy_tokens::ask_brownout).post(policy_tokens::brownout))
+        .route(&format!("{ONE}/brownout/end"), form_page::of_form(policy_tokens::end_brownout))
         .route(&format!("{ONE}/delete"), get(policy_tokens::ask_delete).post(policy_tokens::delete))
 }
 

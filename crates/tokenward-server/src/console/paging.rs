@@ -111,7 +111,10 @@ impl List {
         };
         order.turn = match (place(after)?, place(before)?) {
             (Some(_), Some(_)) => {
-                return Err(Error::invalid(before, format!("goes not together with `{after}`: a page has one of them")));
+                return Err(Error::invalid(
+                    before,
+                    format!("goes not together with `{after}`: a page has one of them"),
+                ));
             }
             (Some(place), None) => Turn::Behind(place),
             (None, Some(place)) => Turn::Before(place),
@@ -289,9 +292,7 @@ impl ListOrder {
                 start if start == all.len() => start.saturating_sub(PAGE),
                 start => start,
             },
-            Turn::Before(place) => {
-                all.partition_point(|(it, _)| self.compare(it, place).is_lt()).saturating_sub(PAGE)
-            }
+            Turn::Before(place) => all.partition_point(|(it, _)| self.compare(it, place).is_lt()).saturating_sub(PAGE),
         };
         let end = (start + PAGE).min(all.len());
         let at = |at: usize| all.get(at).map(|(place, _)| place.clone());

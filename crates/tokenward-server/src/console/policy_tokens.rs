@@ -6,7 +6,6 @@ use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::Kind;
 use tokenward_core::token::Token;
-use tokenward_core::token_policy::End;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use super::decisions;
@@ -17,25 +16,24 @@ use super::paging::List;
 use super::person::SignedIn;
 use super::policy_recipes::RECIPES;
 use super::proof;
-use super::token_changes::{self, Listed, Switch};
+use super::token_changes::{self, Listed, Switch, typed_change};
 use super::token_effect::effect_of;
+use super::token_life;
 use super::token_list::{COLUMNS, Sorted};
 use super::token_refused::refused_view;
-use super::token_typed::{About, typed_basics};
+use super::token_typed::{About, TokenTyped};
 use super::tokens::{
-    KeptTimes, NewSecret, SHOWN, counts, meaning, off_because, revocation, row, secret_page, shown_page, token_form,
-    version_rows, was_shown,
+    KeptTimes, NewSecret, SHOWN, brownout_told, counts, details, meaning, new_token, off_because, owner_fields,
+    revocation, row, secret_page, shown_page, token_form, version_rows, was_shown,
 };
 use super::view::{
-    Choice, Nav, PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage,
-    RecipeLink, ReplayRow, TokenEffect, TrialForm, Verdict,
+    Choice, Nav, PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage, RecipeLink,
+    ReplayRow, TokenEffect, TrialForm, Verdict,
 };
 use super::words::METHODS;
-use crate::service::policy_tokens::{
-    self, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial,
-};
+use crate::service::policy_tokens::{self, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial};
 use crate::service::token_overview::{Facts, Which};
-use crate::service::tokens::{self, Created, TokenChange, check_words};
+use crate::service::tokens::{self, Created};
 use crate::service::{IfMatch, policy_denials, token_refused, usage};
 
 /// The path of the list below the organization.
@@ -91,6 +89,11 @@ async fn new_page(
     mut problems: Problems,
 ) -> PageResult {
     let form = token_form(person, grant, typed, &mut problems, None).await?;
+    let mut chosen = typed.clone();
+    if typed.all("owner_id").next().is_none() {
+        chosen = Pairs::from([("owner_id", person.user.to_string())]);
+    }
+    let owners = owner_fields(person, grant, &chosen, &mut problems).await?;
     let editor = editor(typed, verdict, &mut problems);
     let recipe = |it: &super::policy_recipes::Recipe| RecipeLink {
         key: it.key,
@@ -101,6 +104,7 @@ async fn new_page(
     let shown = PolicyTokenNewPage {
         shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
         form,
+        owners,
         recipes: RECIPES.iter().map(recipe).collect(),
         editor,
         shown: person.app.now().0,
@@ -175,23 +179,21 @@ async fn tried(person: &SignedIn, grant: &Grant, typed: &Pairs) -> PageOf {
 
 type PageOf = std::result::Result<(Option<Verdict>, Problems), super::page::PageError>;
 
-/// The role and the end that were typed, or all that is wrong with the form; an outer `None` is the end that the token has.
-async fn typed_fields(
+/// What was typed of the token, or all that is wrong with the form.
+async fn typed_token(
     person: &SignedIn,
+    grant: &Grant,
     typed: &Pairs,
     about: About,
-) -> std::result::Result<std::result::Result<(Uuid, Option<Option<Time>>), Problems>, super::page::PageError> {
-    let mut problems = Problems::default();
-    problems.read(check_words(Some(&typed.line("name")), typed.text("description").as_deref()).finish())?;
-    let (role_id, expires_at) = typed_basics(person, typed, about, &mut problems);
-    if problems.are_none()
-        && let Some(role_id) = role_id
-    {
-        return Ok(Ok((role_id, expires_at)));
-    }
-    // What is wrong with the policy is told with the rest.
-    problems.read(policy_tokens::compile(typed.get("opa_policy").to_owned()).await)?;
-    Ok(Err(problems.refused()))
+) -> std::result::Result<std::result::Result<TokenTyped, Problems>, super::page::PageError> {
+    Ok(match TokenTyped::read(person, grant, typed, about).await? {
+        Ok(read) => Ok(read),
+        Err(mut problems) => {
+            // What is wrong with the policy is told with the rest.
+            problems.read(policy_tokens::compile(typed.get("opa_policy").to_owned()).await)?;
+            Err(problems)
+        }
+    })
 }
 
 /// `POST …/policy-tokens`: tries the policy, or makes the token and shows its text in the answer, once.
@@ -206,19 +208,13 @@ pub(super) async fn create(
         return new_page(&person, &grant, &typed, verdict, problems).await;
     }
     let again = |problems| new_page(&person, &grant, &typed, None, problems);
-    let (role_id, expires_at) = match typed_fields(&person, &typed, About::New).await? {
+    let read = match typed_token(&person, &grant, &typed, About::New).await? {
         Ok(read) => read,
         Err(problems) => return again(problems).await,
     };
-    let new = NewPolicyToken {
-        name: typed.line("name"),
-        description: typed.text("description"),
-        role_id: Some(role_id),
-        end: expires_at.flatten().map_or(End::Never, End::At),
-        policy: typed.get("opa_policy").to_owned(),
-        owner_id: None,
-        successor_id: None,
-        registration: None,
+    let new = match new_token(&typed, read) {
+        Ok(token) => NewPolicyToken { token, policy: typed.get("opa_policy").to_owned() },
+        Err(error) => return again(Problems::of(error)?).await,
     };
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let created = match proof::given(&person, &typed).await {
@@ -267,6 +263,8 @@ pub(super) async fn show(
         refused: refused.all.map(|it| refused_view(&person, it)),
         refused_earlier: refused.earlier.map(|it| refused_view(&person, it)),
         disabled_because: token.life.disabled_because.map(off_because),
+        brownout: brownout_told(&person, &token),
+        details: details(&person, &grant, &token).await?,
         usage: counts(&used.map(|it| it.total).unwrap_or_default(), Some(decisions)),
         meaning: meaning(&person, organization, token.role_id).0,
         may_read_events: person.can(organization, Management::EventRead),
@@ -283,13 +281,8 @@ pub(super) async fn edit(
 ) -> PageResult {
     let grant = person.may(organization, Management::PolicyManage)?;
     let PolicyToken { token, policy, .. } = policy_tokens::get(&person.app, &grant, id).await?;
-    let saved = Pairs::from([
-        ("name", token.name.clone()),
-        ("description", token.description.clone().unwrap_or_default()),
-        ("role_id", token.role_id.to_string()),
-        ("opa_policy", policy),
-        ("version", token.updated_at.0.to_string()),
-    ]);
+    let own = token_changes::saved(&person, &grant, &token).await?.into_iter();
+    let saved: Pairs = own.chain([("opa_policy", policy)]).collect();
     edit_page(&person, &grant, &token, &saved, Shown::default(), Problems::default()).await
 }
 
@@ -311,10 +304,10 @@ async fn edit_page(
 ) -> PageResult {
     let row = row(&person.app, token, None);
     let end = row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone());
-    // Policy tokens have no beginning.
-    let kept = KeptTimes { end, begin: None };
+    let kept = KeptTimes { end, begin: token.not_before.map(|at| person.moment(at).full) };
     let shown = PolicyTokenEditPage {
         form: token_form(person, grant, typed, &mut problems, Some(kept)).await?,
+        owners: owner_fields(person, grant, typed, &mut problems).await?,
         editor: editor(typed, shown.verdict, &mut problems),
         replay: shown.replay,
         effect: shown.effect,
@@ -353,22 +346,15 @@ pub(super) async fn save(
         }
         _ => {}
     }
-    let (role_id, expires_at) = match typed_fields(&person, &typed, About::Kept).await? {
+    let read = match typed_token(&person, &grant, &typed, About::Kept).await? {
         Ok(read) => read,
         Err(problems) => return again(Shown::default(), problems).await,
     };
-    let taking = TokenChange { role_id: Some(role_id), expires_at, ..TokenChange::default() };
-    if let Some(effect) = effect_of(&person, &grant, &token, &typed, &taking).await? {
+    let change = typed_change(&token, &typed, read);
+    if let Some(effect) = effect_of(&person, &grant, &token, &typed, &change).await? {
         return again(Shown { effect: Some(effect), ..Shown::default() }, Problems::default()).await;
     }
-    let change = PolicyTokenChange {
-        name: Some(typed.line("name")),
-        description: Some(typed.text("description")),
-        role_id: Some(role_id),
-        expires_at,
-        policy: Some(typed.get("opa_policy").to_owned()),
-        ..PolicyTokenChange::default()
-    };
+    let change = PolicyTokenChange { token: change, policy: Some(typed.get("opa_policy").to_owned()) };
     // A form without its version could overwrite what somebody else saved: it fits none.
     let version = IfMatch(Some(Time(typed.get("version").parse().unwrap_or_default())));
     let saved = match proof::given(&person, &typed).await {
@@ -480,6 +466,25 @@ pub(super) async fn undo(
     Extension(typed): Extension<Pairs>,
 ) -> PageResult {
     Switch::Undo.act(&person, LISTED, (organization, id), &typed).await
+}
+
+/// `GET …/policy-tokens/{id}/brownout`.
+pub(super) async fn ask_brownout(Extension(person): Extension<SignedIn>, At(place): At<(Uuid, Uuid)>) -> PageResult {
+    token_life::brownout_asked(&person, LISTED, place).await
+}
+
+/// `POST …/policy-tokens/{id}/brownout`.
+pub(super) async fn brownout(
+    Extension(person): Extension<SignedIn>,
+    At(place): At<(Uuid, Uuid)>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    token_life::brownout_started(&person, LISTED, place, &typed).await
+}
+
+/// `POST …/policy-tokens/{id}/brownout/end`: at once, without a question.
+pub(super) async fn end_brownout(Extension(person): Extension<SignedIn>, At(place): At<(Uuid, Uuid)>) -> PageResult {
+    token_life::brownout_ended(&person, LISTED, place).await
 }
 
 /// `GET …/policy-tokens/{id}/delete`.

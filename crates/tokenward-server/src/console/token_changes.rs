@@ -42,11 +42,11 @@ pub(super) struct Listed {
 }
 
 /// API tokens.
-const TOKENS: Listed = Listed { path: LIST, kind: Kind::Token, right: Management::TokenManage };
+pub(super) const TOKENS: Listed = Listed { path: LIST, kind: Kind::Token, right: Management::TokenManage };
 
 impl Listed {
     /// One of them: a living one, or one of which it is still told that it has ended.
-    async fn find(self, person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Token> {
+    pub(super) async fn find(self, person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Token> {
         match self.kind {
             Kind::PolicyToken => Ok(policy_tokens::get(&person.app, grant, id).await?.token),
             Kind::Token | Kind::Session => tokens::find(&person.app, grant, id).await,
@@ -61,22 +61,51 @@ pub(super) async fn edit(
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
     let token = tokens::get(&person.app, &grant, id).await?;
-    let saved = Pairs::from([
+    let saved = Pairs::from_iter(saved(&person, &grant, &token).await?);
+    edit_page(&person, &grant, &token, &saved, None, Problems::default()).await
+}
+
+/// What the form of a token has as it is.
+pub(super) async fn saved(person: &SignedIn, grant: &Grant, token: &Token) -> Result<Vec<(&'static str, String)>> {
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    Ok(vec![
         ("name", token.name.clone()),
         ("description", token.description.clone().unwrap_or_default()),
         ("role_id", token.role_id.to_string()),
         ("networks", network_lines(&token.networks)),
         ("labels", label_lines(&token.labels)),
         ("metadata", token.metadata.clone().unwrap_or_default()),
-        ("owner_id", token.owner_id.map(|id| id.to_string()).unwrap_or_default()),
-        ("successor_id", token.successor_id.map(|id| id.to_string()).unwrap_or_default()),
+        ("owner_id", id(token.owner_id)),
+        ("successor_id", id(token.successor_id)),
         ("permissions", token.permissions.join("\n")),
-        ("projects", token_places::lines(&person.app, &grant, &token.places).await?.join("\n")),
+        ("projects", token_places::lines(&person.app, grant, &token.places).await?.join("\n")),
         ("rate_limit", token.allowance.rate.map(|it| it.to_string()).unwrap_or_default()),
         ("quota", token.allowance.quota.map(|it| it.to_string()).unwrap_or_default()),
         ("version", token.updated_at.0.to_string()),
-    ]);
-    edit_page(&person, &grant, &token, &saved, None, Problems::default()).await
+    ])
+}
+
+/// What a form changes about a token.
+pub(super) fn typed_change(token: &Token, typed: &Pairs, read: TokenTyped) -> TokenChange {
+    TokenChange {
+        name: Some(typed.line("name")),
+        description: Some(typed.text("description")),
+        role_id: Some(read.role_id),
+        not_before: read.not_before,
+        expires_at: read.expires_at,
+        networks: read.networks,
+        labels: read.labels.map(|labels| replaced_labels(&token.labels, labels)),
+        metadata: read.metadata.map(|metadata| replaced_metadata(token.metadata.as_deref(), metadata)),
+        owner_id: read.owner_id,
+        successor_id: read.successor_id,
+        permissions: read.permissions,
+        places: read.places.map_or_else(PlacesChange::default, |it| PlacesChange {
+            projects: Some(it.projects),
+            environments: Some(it.environments),
+        }),
+        rate: read.allowance.map(|it| it.rate),
+        quota: read.allowance.map(|it| it.quota),
+    }
 }
 
 async fn edit_page(
@@ -126,25 +155,7 @@ pub(super) async fn save(
         Ok(read) => read,
         Err(problems) => return again(problems).await,
     };
-    let change = TokenChange {
-        name: Some(typed.line("name")),
-        description: Some(typed.text("description")),
-        role_id: Some(read.role_id),
-        not_before: read.not_before,
-        expires_at: read.expires_at,
-        networks: read.networks,
-        labels: read.labels.map(|labels| replaced_labels(&token.labels, labels)),
-        metadata: read.metadata.map(|metadata| replaced_metadata(token.metadata.as_deref(), metadata)),
-        owner_id: read.owner_id,
-        successor_id: read.successor_id,
-        permissions: read.permissions,
-        places: read.places.map_or_else(PlacesChange::default, |it| PlacesChange {
-            projects: Some(it.projects),
-            environments: Some(it.environments),
-        }),
-        rate: read.allowance.map(|it| it.rate),
-        quota: read.allowance.map(|it| it.quota),
-    };
+    let change = typed_change(&token, &typed, read);
     if let Some(effect) = effect_of(&person, &grant, &token, &typed, &change).await? {
         return edit_page(&person, &grant, &token, &typed, Some(effect), Problems::default()).await;
     }

@@ -10,10 +10,11 @@ use super::done::Flashed;
 use super::form::{Pairs, Problems};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
+use super::token_changes::{Listed, TOKENS};
 use super::tokens::row;
 use super::view::{Choice, Nav, TokenBrownoutPage};
 use crate::service::token_brownout::{self, BrownoutRequest};
-use crate::service::{token_attestation, tokens, usage};
+use crate::service::{token_attestation, usage};
 
 /// How long a window is, how far apart they are, and for how long: what the form sends, and what people read.
 const MINUTES: [(&str, &str); 4] = [("1", "A minute"), ("5", "5 minutes"), ("15", "15 minutes"), ("30", "30 minutes")];
@@ -29,26 +30,29 @@ fn choices(all: [(&str, &str); 4], chosen: &str) -> Vec<Choice> {
 }
 
 /// `GET …/tokens/{id}/brownout`.
-pub(super) async fn ask_brownout(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id)): At<(Uuid, Uuid)>,
-) -> PageResult {
-    let grant = person.may(organization, Management::TokenManage)?;
+pub(super) async fn ask_brownout(Extension(person): Extension<SignedIn>, At(place): At<(Uuid, Uuid)>) -> PageResult {
+    brownout_asked(&person, TOKENS, place).await
+}
+
+/// Asks for the windows in which a token is refused.
+pub(super) async fn brownout_asked(person: &SignedIn, of: Listed, (organization, id): (Uuid, Uuid)) -> PageResult {
+    let grant = person.may(organization, of.right)?;
     let usual = Pairs::from([("minutes", "5".to_owned()), ("every", "1h".to_owned()), ("lasts", "3d".to_owned())]);
-    brownout_page(&person, &grant, id, &usual, Problems::default()).await
+    brownout_page(person, &grant, (of, id), &usual, Problems::default()).await
 }
 
 async fn brownout_page(
     person: &SignedIn,
     grant: &Grant,
-    id: Uuid,
+    (of, id): (Listed, Uuid),
     typed: &Pairs,
     mut problems: Problems,
 ) -> PageResult {
-    let token = tokens::get(&person.app, grant, id).await?;
+    let token = of.find(person, grant, id).await?;
     let used = usage::of(&person.app, grant, std::slice::from_ref(&token)).await?;
     let shown = TokenBrownoutPage {
         shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
+        list: of.path,
         token: row(&person.app, &token, used.get(&id)),
         minutes: choices(MINUTES, typed.get("minutes")),
         minutes_error: problems.take("minutes"),
@@ -64,10 +68,20 @@ async fn brownout_page(
 /// `POST …/tokens/{id}/brownout`.
 pub(super) async fn brownout(
     Extension(person): Extension<SignedIn>,
-    At((organization, id)): At<(Uuid, Uuid)>,
+    At(place): At<(Uuid, Uuid)>,
     Extension(typed): Extension<Pairs>,
 ) -> PageResult {
-    let grant = person.may(organization, Management::TokenManage)?;
+    brownout_started(&person, TOKENS, place, &typed).await
+}
+
+/// Starts the brownout that was typed.
+pub(super) async fn brownout_started(
+    person: &SignedIn,
+    of: Listed,
+    (organization, id): (Uuid, Uuid),
+    typed: &Pairs,
+) -> PageResult {
+    let grant = person.may(organization, of.right)?;
     let lasts = length(typed.get("lasts")).unwrap_or_default();
     let wanted = BrownoutRequest {
         minutes: typed.get("minutes").parse().unwrap_or_default(),
@@ -75,24 +89,26 @@ pub(super) async fn brownout(
         until: person.app.now().plus(lasts),
         from: None,
     };
-    match token_brownout::start(&person.app, grant.clone(), id, wanted).await {
+    match token_brownout::start(&person.app, grant.clone(), (of.kind, id), wanted).await {
         Ok(started) => person.done_at(
-            &format!("/console/{organization}/tokens/{id}"),
+            &format!("/console/{organization}/{}/{id}", of.path),
             Flashed::TokenBrownoutStarted,
             started.position,
         ),
-        Err(error) => brownout_page(&person, &grant, id, &typed, Problems::of(error)?).await,
+        Err(error) => brownout_page(person, &grant, (of, id), typed, Problems::of(error)?).await,
     }
 }
 
 /// `POST …/tokens/{id}/brownout/end`: at once, without a question.
-pub(super) async fn end_brownout(
-    Extension(person): Extension<SignedIn>,
-    At((organization, id)): At<(Uuid, Uuid)>,
-) -> PageResult {
-    let grant = person.may(organization, Management::TokenManage)?;
-    let ended = token_brownout::end(&person.app, grant, id).await?;
-    person.done_at(&format!("/console/{organization}/tokens/{id}"), Flashed::TokenBrownoutEnded, ended.position)
+pub(super) async fn end_brownout(Extension(person): Extension<SignedIn>, At(place): At<(Uuid, Uuid)>) -> PageResult {
+    brownout_ended(&person, TOKENS, place).await
+}
+
+/// Ends the brownout of a token.
+pub(super) async fn brownout_ended(person: &SignedIn, of: Listed, (organization, id): (Uuid, Uuid)) -> PageResult {
+    let grant = person.may(organization, of.right)?;
+    let ended = token_brownout::end(&person.app, grant, (of.kind, id)).await?;
+    person.done_at(&format!("/console/{organization}/{}/{id}", of.path), Flashed::TokenBrownoutEnded, ended.position)
 }
 
 /// `POST …/tokens/{id}/attest`: it is still needed.

@@ -53,7 +53,9 @@ pub(super) fn filled(person: &SignedIn, grant: &Grant, query: &Pairs) -> Result<
             Some(found) => fields.push(("role_id", found.id.to_string())),
             None => problems.add(
                 "role_id",
-                format!("The link asks for {permission}, which no role holds that you may give. Make such a role first."),
+                format!(
+                    "The link asks for {permission}, which no role holds that you may give. Make such a role first."
+                ),
             ),
         }
     }

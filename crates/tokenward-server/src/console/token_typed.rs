@@ -87,7 +87,7 @@ impl TokenTyped {
 }
 
 /// The role and the end that were chosen. Never without a role: to the service none would mean admin.
-pub(super) fn typed_basics(
+fn typed_basics(
     person: &SignedIn,
     typed: &Pairs,
     about: About,

@@ -31,7 +31,8 @@ use super::token_refused::{last_used, refused_view};
 use super::token_typed::{About, KEEP, TokenTyped};
 use super::view::{
     Begin, Choice, DecisionRow, Expiry, ExpiryPreset, Nav, OwnerFields, ReasonCount, RevocationView, Shell,
-    TokenCreatedPage, TokenForm, TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState, TokenUsage, VersionRow,
+    TokenCreatedPage, TokenDetails, TokenForm, TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState,
+    TokenUsage, VersionRow,
 };
 use super::words::{agent, grouped, length_words, points, role_tag, token_state};
 use crate::service::tokens::{self, NewToken};
@@ -283,26 +284,9 @@ pub(super) async fn create(
         Ok(read) => read,
         Err(problems) => return new_page(&person, &grant, &typed, problems).await,
     };
-    let mut faults = Faults::default();
-    let metadata = read.metadata.and_then(|metadata| token_labels::metadata_text(&metadata, &mut faults));
-    if let Err(error) = faults.finish() {
-        return new_page(&person, &grant, &typed, Problems::of(error)?).await;
-    }
-    let new = NewToken {
-        labels: read.labels.unwrap_or_default(),
-        metadata,
-        name: typed.line("name"),
-        description: typed.text("description"),
-        role_id: Some(read.role_id),
-        not_before: read.not_before.flatten(),
-        end: read.expires_at.flatten().map_or(End::Never, End::At),
-        networks: read.networks.unwrap_or_default(),
-        owner_id: read.owner_id,
-        successor_id: read.successor_id.flatten(),
-        permissions: read.permissions.unwrap_or_default(),
-        places: read.places.unwrap_or_default(),
-        allowance: read.allowance.unwrap_or_default(),
-        registration: None,
+    let new = match new_token(&typed, read) {
+        Ok(new) => new,
+        Err(error) => return new_page(&person, &grant, &typed, Problems::of(error)?).await,
     };
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
     let created = match proof::given(&person, &typed).await {
@@ -326,6 +310,54 @@ pub(super) async fn create(
         }
         Err(error) => new_page(&person, &grant, &typed, Problems::of(error)?).await,
     }
+}
+
+/// The new token that a form says.
+pub(super) fn new_token(typed: &Pairs, read: TokenTyped) -> Result<NewToken> {
+    let mut faults = Faults::default();
+    let metadata = read.metadata.and_then(|metadata| token_labels::metadata_text(&metadata, &mut faults));
+    faults.finish()?;
+    Ok(NewToken {
+        labels: read.labels.unwrap_or_default(),
+        metadata,
+        name: typed.line("name"),
+        description: typed.text("description"),
+        role_id: Some(read.role_id),
+        not_before: read.not_before.flatten(),
+        end: read.expires_at.flatten().map_or(End::Never, End::At),
+        networks: read.networks.unwrap_or_default(),
+        owner_id: read.owner_id,
+        successor_id: read.successor_id.flatten(),
+        permissions: read.permissions.unwrap_or_default(),
+        places: read.places.unwrap_or_default(),
+        allowance: read.allowance.unwrap_or_default(),
+        registration: None,
+    })
+}
+
+/// What a token is bound to, and what is kept with it, as its page shows it.
+pub(super) async fn details(person: &SignedIn, grant: &Grant, token: &Token) -> Result<TokenDetails> {
+    Ok(TokenDetails {
+        not_before: token.not_before.map(|at| person.moment(at)),
+        networks: token.networks.clone(),
+        labels: token.labels.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+        metadata: token
+            .metadata
+            .as_deref()
+            .and_then(|text| serde_json::from_str::<Value>(text).ok())
+            .map(|it| format!("{it:#}")),
+        successor: match token.successor_id {
+            Some(id) => {
+                let all = people(person, grant.organization()).await?;
+                all.into_iter().find(|(it, _)| *it == id.to_string()).map(|it| it.1)
+            }
+            None => None,
+        },
+        permissions: token.permissions.clone(),
+        places: token_places::lines(&person.app, grant, &token.places).await?,
+        rate: token.allowance.rate.map(|it| it.to_string()),
+        quota: token.allowance.quota.map(|it| it.to_string()),
+    })
 }
 
 /// Did this person make the token that has the name already, after this form was shown? Whoever loads the page of a new token
@@ -416,29 +448,12 @@ pub(super) async fn show(
         revocation: token.revocation.as_ref().map(|it| revocation(&person, &token, it)),
         refused: refused.all.map(|it| refused_view(&person, it)),
         refused_earlier: refused.earlier.map(|it| refused_view(&person, it)),
-        brownout: token.life.brownout.filter(|it| !it.is_over(person.app.now())).map(|it| brownout_words(&person, it)),
+        brownout: brownout_told(&person, &token),
         disabled_because: token.life.disabled_because.map(off_because),
         meaning,
         points,
         versions,
-        not_before: token.not_before.map(|at| person.moment(at)),
-        networks: token.networks.clone(),
-        labels: token.labels.iter().map(|(key, value)| format!("{key}={value}")).collect(),
-        metadata: token
-            .metadata
-            .as_deref()
-            .and_then(|text| serde_json::from_str::<Value>(text).ok())
-            .map(|it| format!("{it:#}")),
-        successor: match token.successor_id {
-            Some(id) => {
-                people(&person, organization).await?.into_iter().find(|(it, _)| *it == id.to_string()).map(|it| it.1)
-            }
-            None => None,
-        },
-        permissions: token.permissions.clone(),
-        places: token_places::lines(&person.app, &grant, &token.places).await?,
-        rate: token.allowance.rate.map(|it| it.to_string()),
-        quota: token.allowance.quota.map(|it| it.to_string()),
+        details: details(&person, &grant, &token).await?,
         usage: Some(TokenUsage {
             picture: overview::pictures(&person, &grant, &[id], 60).await?.remove(&id),
             granted,
@@ -495,6 +510,11 @@ fn attest_words(person: &SignedIn, asked: AttestationRequest) -> String {
     } else {
         format!("Its owner is asked to say so by {until}.")
     }
+}
+
+/// The brownout of a token that has one, as people read it.
+pub(super) fn brownout_told(person: &SignedIn, token: &Token) -> Option<String> {
+    token.life.brownout.filter(|it| !it.is_over(person.app.now())).map(|it| brownout_words(person, it))
 }
 
 /// A brownout as people read it.

@@ -6,14 +6,12 @@ use std::sync::{Arc, LazyLock};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, TokenSnapshot};
-use tokenward_core::meter::Allowance;
 use tokenward_core::reason::Reason;
-use tokenward_core::role::{BuiltIn, RoleKind};
-use tokenward_core::secret::{self, Registration};
-use tokenward_core::token::{self, Token, TokenFilter, TokenVersion};
-use tokenward_core::token_policy::{End, TokenPolicy};
+use tokenward_core::secret;
+use tokenward_core::token::{Token, TokenFilter, TokenVersion};
+use tokenward_core::token_policy::TokenPolicy;
 use tokenward_core::{Error, Result, Time, Uuid};
-use tokenward_store::{Conn, roles, token_policies, tokens as kept};
+use tokenward_store::{Conn, tokens as kept};
 use tokenward_verify::server::TriedBy;
 use tokenward_verify::server::policy::{AskedRequest, Judgement, Policy, PolicyLines, RequestBody};
 use tokio::sync::Semaphore;
@@ -22,34 +20,24 @@ use tokio::time::timeout;
 use super::decisions::KeptDecision;
 use super::holders::{self, WantedName};
 use super::token_list::maker_left;
-use super::token_owners::OwnerChange;
-use super::tokens::{Created, Secret, Why, accepted, check_words, event, not_ended_of, snapshot};
-use super::{App, IfMatch, Written, proof, token_allowance, token_networks, token_owners};
+use super::tokens::batches::{Around, Done, Lookups};
+use super::tokens::{
+    Created, NewToken, Secret, TokenChange, Why, accepted, changed, check, event, not_ended_of, snapshot,
+};
+use super::{App, IfMatch, Written, proof, token_owners};
 use crate::heavy;
 use crate::limits::{
     API_NAME, PERMISSION, POLICIES_AT_ONCE, POLICY_CHARACTERS, POLICY_COMPILE_TIME, POLICY_REQUESTS, POLICY_TOKENS,
-    PRESENTED_BYTES, REQUEST_BODY, TOKENS,
+    PRESENTED_BYTES, REQUEST_BODY,
 };
 
 /// What a caller says of a new policy token.
 #[derive(Clone)]
 pub struct NewPolicyToken {
-    /// Its name.
-    pub name: String,
-    /// Its description; `None` is kept as absent.
-    pub description: Option<String>,
-    /// Its role; `None` is the role admin.
-    pub role_id: Option<Uuid>,
-    /// From when on it is refused.
-    pub end: End,
+    /// What it is, as any other token.
+    pub token: NewToken,
     /// What it may be used for, in Rego.
     pub policy: String,
-    /// The member who is accountable for it, or nobody; `None` is who makes it, or the owner of the token that does.
-    pub owner_id: Option<Option<Uuid>>,
-    /// The member who takes it over from that one.
-    pub successor_id: Option<Uuid>,
-    /// Its secret, where the caller made it; `None` is one of ours.
-    pub registration: Option<Registration>,
 }
 
 /// A policy token with what it may be used for.
@@ -190,87 +178,32 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<PolicyToken>
     Ok(PolicyToken { token, policy, versions })
 }
 
-/// Makes a policy token. Its role may not hold more than the caller's; one with the role admin needs a fresh proof of a person.
+/// Makes a policy token, as any other one is made. Its role may not hold more than the caller's; one with the role admin needs a fresh
+/// proof of a person.
 pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result<Written<Created>> {
     app.creates.take(&app.limits, grant.organization(), &grant.by().actor, app.now())?;
-    let mut faults = check_words(Some(&new.name), new.description.as_deref());
-    if let End::At(at) = new.end
-        && at <= app.now()
-    {
-        faults.push("expires_at", format!("is in the past; it is {} now", app.now()));
-    }
-    faults.and(compile(new.policy.clone()).await)?;
-    let secret = Secret::new(app, secret::Kind::PolicyToken, new.registration);
-    let (proof, limits) = (proof::lifetime(app), app.limits.clone());
-    let (asked, wanted) = (grant.clone(), new.name.clone());
+    let NewPolicyToken { token: mut new, policy } = new;
+    check(&new, app.now()).and(compile(policy.clone()).await)?;
+    let secret = Secret::new(app, secret::Kind::PolicyToken, new.registration.take());
+    let (own, asked, wanted) = (Arc::clone(app), grant.clone(), new.name.clone());
     let written = app
         .write(grant, move |tx, grant| {
             Box::pin(async move {
-                let now = tx.now();
-                let role = match new.role_id {
-                    Some(id) => id,
-                    None => roles::built_in(tx, grant, BuiltIn::Admin).await?.id,
-                };
-                let role = roles::assignable(tx, grant, "role_id", role).await?;
-                let of_organization = token_policies::of_all(tx.conn(), &[grant.organization()]).await?;
-                let token_policies::Around { policy: lives, count, .. } =
-                    of_organization.get(&grant.organization()).ok_or_else(|| Error::not_found("organization"))?;
-                limits.room(&TOKENS, *count, "The organization has as many API tokens as")?;
                 let others = kept::count_policy_tokens(tx.conn(), grant).await?;
-                limits.room(&POLICY_TOKENS, others, "The organization has as many policy tokens as")?;
-                let rules = lives.of_role(role.id);
-                let expires_at = rules.end(new.end, now);
-                rules.check_end(expires_at, now).map_err(|problem| Error::invalid("expires_at", problem))?;
-                // It is bound to no network.
-                token_networks::within_own(tx, grant, &[]).await?;
-                token_allowance::within_own(tx, grant, &Allowance::default()).await?;
-                if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
-                    grant.require_proof(proof, now)?;
-                }
+                own.limits.room(&POLICY_TOKENS, others, "The organization has as many policy tokens as")?;
+                let (mut around, mut wanted) = (Around::default(), Lookups::default());
+                wanted.add_new(grant, &new);
+                around.learn(tx.conn(), wanted).await?;
                 secret.refuse_used(tx).await?;
-                let maker = grant.token().map(|(id, _)| id);
-                let mut faults = Faults::default();
-                let owner = match new.owner_id {
-                    Some(named) => {
-                        let found = token_owners::member(tx, grant, "owner_id", named, &mut faults).await?;
-                        found.map(|it| (it.account_id, it.email))
-                    }
-                    None => {
-                        let owners = kept::owners_of(tx.conn(), maker.as_slice()).await?;
-                        token_owners::usual(grant, |token| owners.get(&token).cloned())
-                    }
+                let (id, now) = (tx.new_id(), tx.now());
+                let made = around.create_of(&own, grant, secret::Kind::PolicyToken, (id, &new, &secret), (0, now));
+                let (Done::Created { created, .. }, _) = made.map_err(Error::from)? else {
+                    return Err(Error::internal("a policy token was to be made"));
                 };
-                if let Some(successor) = new.successor_id {
-                    token_owners::member(tx, grant, "successor_id", Some(successor), &mut faults).await?;
-                    token_owners::check_successor(owner.as_ref().map(|(id, _)| *id), successor, &mut faults);
-                }
-                faults.finish()?;
-                let made = Token::new(
-                    tx.new_id(),
-                    grant.organization(),
-                    secret::Kind::PolicyToken,
-                    (role.id, role.name.to_string()),
-                    new.name,
-                    now,
-                );
-                let token = Token {
-                    description: new.description,
-                    creator_name: Some(grant.by().actor.name().to_owned()),
-                    creator_kind: Some(grant.by().actor.kind()),
-                    creator_id: grant.by().actor.id(),
-                    owner_id: owner.as_ref().map(|(id, _)| *id),
-                    owner_name: owner.map(|(_, email)| email),
-                    successor_id: new.successor_id,
-                    expires_at,
-                    last_four: secret.last_four().to_owned(),
-                    ..made
-                };
-                let row = kept::NewToken { policy: Some(&new.policy), ..kept::NewToken::of(&token, secret.row()) };
+                let row = kept::NewToken { policy: Some(&policy), ..kept::NewToken::of(&created.token, secret.row()) };
                 kept::insert(tx, grant, row).await?;
-                let event = event(Kind::TokenCreated, &token).after(with_policy(&token, &new.policy));
-                let last_four = token.last_four.clone();
-                let first = TokenVersion { version: 1, created_at: now, expires_at: None, last_four, silent_for: None };
-                Ok((Created { token, text: secret.text(), versions: vec![first] }, vec![event]))
+                let told = event(Kind::TokenCreated, &created.token).after(with_policy(&created.token, &policy));
+                Ok((created, vec![told]))
             })
         })
         .await;
@@ -280,20 +213,10 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
 /// What is to be different about a policy token; what is `None` stays as it is.
 #[derive(Clone, Default, Debug)]
 pub struct PolicyTokenChange {
-    /// Another name.
-    pub name: Option<String>,
-    /// Another description, or none.
-    pub description: Option<Option<String>>,
-    /// Another role.
-    pub role_id: Option<Uuid>,
-    /// Another end, or none.
-    pub expires_at: Option<Option<Time>>,
+    /// What is to be different about it as about any other token.
+    pub token: TokenChange,
     /// Another policy.
     pub policy: Option<String>,
-    /// Another owner, or none.
-    pub owner_id: Option<Option<Uuid>>,
-    /// Another successor, or none.
-    pub successor_id: Option<Option<Uuid>>,
 }
 
 /// Changes a policy token: its text stays the same, and what is changed counts from the next request on, and for those whose
@@ -305,11 +228,9 @@ pub async fn update(
     change: PolicyTokenChange,
     if_match: IfMatch,
 ) -> Result<Written<PolicyToken>> {
-    let mut faults = check_words(change.name.as_deref(), change.description.as_ref().and_then(|it| it.as_deref()));
-    if change.expires_at.flatten().is_some_and(|at| at <= app.now()) {
-        faults.push("expires_at", "is in the past. To end a token now, delete it");
-    }
-    match &change.policy {
+    let PolicyTokenChange { token: change, policy } = change;
+    let faults = change.faults(app.now());
+    match &policy {
         Some(policy) => {
             faults.and(compile(policy.clone()).await)?;
         }
@@ -320,40 +241,10 @@ pub async fn update(
     let written = app
         .write(grant, move |tx, grant| {
             Box::pin(async move {
-                let now = tx.now();
                 let old = not_ended_of(tx, grant, (secret::Kind::PolicyToken, id)).await?;
-                roles::assignable(tx, grant, "role_id", old.role_id).await?;
-                let role = roles::assignable(tx, grant, "role_id", change.role_id.unwrap_or(old.role_id)).await?;
-                if_match.check(old.updated_at)?;
-                token_networks::within_own(tx, grant, &[]).await?;
-                token_allowance::within_own(tx, grant, &Allowance::default()).await?;
-                let expires_at = change.expires_at.unwrap_or(old.expires_at);
-                let mut faults = Faults::default();
-                if expires_at != old.expires_at || role.id != old.role_id {
-                    let (lives, _) = token_policies::get(tx.conn(), grant).await?;
-                    faults.check("expires_at", lives.of_role(role.id).check_end(expires_at, token::begin(None, now)));
-                }
-                let owners = OwnerChange { owner: change.owner_id, successor: change.successor_id };
-                let owner = token_owners::of_change(tx, grant, &old, owners, &mut faults).await?;
-                faults.finish()?;
-                if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
-                    grant.require_proof(proof, now)?;
-                }
                 let before = policy_of(tx.conn(), id).await?;
-                let token = Token {
-                    name: change.name.unwrap_or_else(|| old.name.clone()),
-                    description: change.description.unwrap_or_else(|| old.description.clone()),
-                    role_id: role.id,
-                    role_name: role.name.to_string(),
-                    expires_at,
-                    owner_id: owner.id,
-                    owner_name: owner.name,
-                    successor_id: owner.successor,
-                    updated_at: tx.next_version(old.updated_at),
-                    ..old.clone()
-                };
-                kept::update(tx, grant, &token).await?;
-                let policy = match change.policy {
+                let token = changed(tx, grant, &old, (change, if_match), proof).await?;
+                let policy = match policy {
                     Some(policy) if policy != before => {
                         kept::set_policy(tx, grant, &token, &policy).await?;
                         policy
@@ -363,6 +254,7 @@ pub async fn update(
                 let event = event(Kind::TokenUpdated, &token)
                     .before(with_policy(&old, &before))
                     .after(with_policy(&token, &policy));
+                let now = tx.now();
                 let versions = accepted(tx, id, now).await?;
                 Ok((PolicyToken { token, policy, versions }, vec![event]))
             })

@@ -9,10 +9,10 @@ use tokenward_core::event::{Kind, TokenBrownoutSnapshot};
 use tokenward_core::life::Life;
 use tokenward_core::time::{MINUTE, Micros, length, length_text};
 use tokenward_core::token::Token;
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Error, Result, Time};
 use tokenward_store::{roles, tokens};
 
-use super::tokens::{event, not_ended};
+use super::tokens::{Of, event, not_ended_of};
 use super::{App, Written};
 use crate::limits::{Limits, TOKEN_BROWNOUT, TOKEN_BROWNOUT_WINDOW};
 
@@ -78,11 +78,11 @@ impl BrownoutRequest {
 }
 
 /// From now on a token is refused in these windows. One that has such windows gets these instead.
-pub async fn start(app: &Arc<App>, grant: Grant, id: Uuid, wanted: BrownoutRequest) -> Result<Written<Token>> {
+pub async fn start(app: &Arc<App>, grant: Grant, of: Of, wanted: BrownoutRequest) -> Result<Written<Token>> {
     let limits = app.limits.clone();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
-            let old = not_ended(tx, grant, id).await?;
+            let old = not_ended_of(tx, grant, of).await?;
             let now = tx.now();
             let brownout = wanted.read(&limits, now)?;
             if old.disabled_at.is_some() {
@@ -107,10 +107,10 @@ pub async fn start(app: &Arc<App>, grant: Grant, id: Uuid, wanted: BrownoutReque
 }
 
 /// The token is accepted again at all times.
-pub async fn end(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Token>> {
+pub async fn end(app: &Arc<App>, grant: Grant, of: Of) -> Result<Written<Token>> {
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
-            let old = not_ended(tx, grant, id).await?;
+            let old = not_ended_of(tx, grant, of).await?;
             let now = tx.now();
             let Some(before) = old.life.brownout.filter(|it| !it.is_over(now)) else {
                 return Err(Error::conflict("The token has no brownout; there is nothing to end."));

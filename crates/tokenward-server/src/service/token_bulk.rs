@@ -9,22 +9,23 @@ use sha2::{Digest, Sha256};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind};
-use tokenward_core::role::{BuiltIn, RoleKind};
+use tokenward_core::role::{BuiltIn, Places, Role, RoleKind};
+use tokenward_core::time::Micros;
 use tokenward_core::token::{self, Token};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::tokens::pages::Version;
 use tokenward_store::{Tx, roles, token_policies, tokens};
 
 use super::token_list::{self, Filter};
-use super::tokens::{Why, check_begin, deleted, event, lives_longer, may_hand_out, snapshot, updated};
+use super::tokens::{Why, check_begin, deleted, event, lives_longer, snapshot, updated};
 use super::{App, Written, proof, receipts, token_allowance, token_hand_over, token_networks, token_owners};
 use crate::limits::TOKEN_BULK;
 
 /// Tokens that are looked at in one read, and those of which only the version is.
 const LOOKED_AT: usize = 500;
 const VERSIONS_LOOKED_AT: usize = 5_000;
-/// Tokens that one write is about: more would hold up who writes besides.
-const AT_ONCE: usize = 1_000;
+/// Tokens that one write is about: with fewer the disk is waited for more often, and more would hold up who writes besides.
+const AT_ONCE: usize = 2_000;
 /// Parts that are under way at once.
 const WRITTEN_AHEAD: usize = 2;
 /// Tokens that are named in an answer, or in the error about a set that has changed.
@@ -282,9 +283,10 @@ async fn disable(tx: &mut Tx, grant: &Grant, all: &[Token]) -> Result<Vec<Event>
     Ok(changes(Kind::TokenDisabled, all, &new))
 }
 
-async fn enable(tx: &mut Tx, grant: &Grant, all: &[Token], proof: tokenward_core::time::Micros) -> Result<Vec<Event>> {
+async fn enable(tx: &mut Tx, grant: &Grant, all: &[Token], proof: Micros) -> Result<Vec<Event>> {
+    let mut roles = Assignable::default();
     for old in all {
-        may_hand_out(tx, grant, old, proof).await?;
+        roles.may_hand_out(tx, grant, old, proof).await?;
     }
     let on = |old: &Token| old.switched(None, tx.next_version(old.updated_at));
     let new: Vec<Token> = all.iter().map(on).collect();
@@ -292,32 +294,45 @@ async fn enable(tx: &mut Tx, grant: &Grant, all: &[Token], proof: tokenward_core
     Ok(changes(Kind::TokenEnabled, all, &new))
 }
 
+/// The roles of tokens, as they are narrowed, that whoever asks may hand out: each is looked up once.
+#[derive(Default)]
+struct Assignable(HashMap<(Uuid, Vec<String>, Places), Arc<Role>>);
+
+impl Assignable {
+    async fn role(&mut self, tx: &mut Tx, grant: &Grant, of: &Token) -> Result<Arc<Role>> {
+        let key = (of.role_id, of.permissions.clone(), of.places.clone());
+        if let Some(role) = self.0.get(&key) {
+            return Ok(Arc::clone(role));
+        }
+        let role = Arc::new(roles::assignable_to(tx, grant, of.role_id, &of.permissions, &of.places).await?);
+        self.0.insert(key, Arc::clone(&role));
+        Ok(role)
+    }
+
+    /// What a token may do is handed out, as [`super::tokens::may_hand_out`] has it.
+    async fn may_hand_out(&mut self, tx: &mut Tx, grant: &Grant, of: &Token, proof: Micros) -> Result<()> {
+        let role = self.role(tx, grant, of).await?;
+        token_networks::within_own(tx, grant, &of.networks).await?;
+        token_allowance::within_own(tx, grant, &of.allowance).await?;
+        if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
+            grant.require_proof(proof, tx.now())?;
+        }
+        Ok(())
+    }
+}
+
 /// An event for each of them, of before and after.
 fn changes(kind: Kind, all: &[Token], new: &[Token]) -> Vec<Event> {
     all.iter().zip(new).map(|(old, new)| event(kind, new).before(snapshot(old)).after(snapshot(new))).collect()
 }
 
-async fn set_end(
-    tx: &mut Tx,
-    grant: &Grant,
-    all: &[Token],
-    end: Option<Time>,
-    proof: tokenward_core::time::Micros,
-) -> Result<Vec<Event>> {
+async fn set_end(tx: &mut Tx, grant: &Grant, all: &[Token], end: Option<Time>, proof: Micros) -> Result<Vec<Event>> {
     let now = tx.now();
     let (policy, _) = token_policies::get(tx.conn(), grant).await?;
-    let mut assignable = HashMap::new();
+    let mut roles = Assignable::default();
     let mut changed = Vec::with_capacity(all.len());
     for old in all {
-        let key = (old.role_id, old.permissions.clone(), old.places.clone());
-        let role = match assignable.get(&key) {
-            Some(role) => Arc::clone(role),
-            None => {
-                let role = Arc::new(roles::assignable_to(tx, grant, old.role_id, &old.permissions, &old.places).await?);
-                assignable.insert(key, Arc::clone(&role));
-                role
-            }
-        };
+        let role = roles.role(tx, grant, old).await?;
         let mut faults = Faults::default();
         check_begin(old.not_before, end, &mut faults);
         faults.check("expires_at", policy.of_role(role.id).check_end(end, token::begin(old.not_before, now)));
@@ -328,11 +343,7 @@ async fn set_end(
             Error::invalid("expires_at", format!("does not fit the token `{}`: {}", old.name, said.join("; ")))
         })?;
         if lives_longer(old, end) {
-            token_networks::within_own(tx, grant, &old.networks).await?;
-            token_allowance::within_own(tx, grant, &old.allowance).await?;
-            if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
-                grant.require_proof(proof, now)?;
-            }
+            roles.may_hand_out(tx, grant, old, proof).await?;
         }
         changed.push(Token { expires_at: end, updated_at: tx.next_version(old.updated_at), ..old.clone() });
     }

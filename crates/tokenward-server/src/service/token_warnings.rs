@@ -78,17 +78,18 @@ pub async fn tell_of_unused(app: &Arc<App>) -> Result<usize> {
             Err(error) => return Err(error),
         };
         told += unused.len();
-        let place = format!("{}/console/{organization}/tokens?filter=unused", app.public_url);
         for (email, (name, tokens)) in concerned(app, organization, &unused).await? {
+            let (what, places) = named(&app.public_url, organization, "unused", &tokens);
+            let lead = format!("These {what} end within 30 days, and were not used for 90 days:");
             let letter = Letter {
                 organization,
                 organization_name: &name,
                 subject: "unused, and about to end",
-                lead: "These API tokens end within 30 days, and were not used for 90 days:",
+                lead: &lead,
                 lines: tokens.iter().take(NAMED).map(|token| (token.name.as_str(), Some(token.expires_at))).collect(),
                 more: tokens.len().saturating_sub(NAMED),
                 what: "Nothing need be done where nobody misses them. This is told once a month.",
-                place: &place,
+                place: &places,
             };
             if let Err(error) = mailer.send_letter(&letter, &email, app.now()) {
                 tracing::warn!(%error, "a mail about unused tokens that end soon was not sent");
@@ -169,9 +170,10 @@ fn event(token: &Ending, days: i64) -> Event {
     Event::new(Kind::TokenEndsSoon, Some(token.organization_id), token.id, &token.name).after(said)
 }
 
-/// What these are called, and the lists that have them, one on a line.
-fn named(url: &str, organization: Uuid, tokens: &[&Ending]) -> (&'static str, String) {
-    let lists = [(secret::Kind::Token, "tokens?filter=soon"), (secret::Kind::PolicyToken, "policy-tokens")];
+/// What these are called, and the lists that have them, one on a line: of API tokens those that this filter leaves.
+fn named(url: &str, organization: Uuid, filter: &str, tokens: &[&Ending]) -> (&'static str, String) {
+    let usual = format!("tokens?filter={filter}");
+    let lists = [(secret::Kind::Token, usual.as_str()), (secret::Kind::PolicyToken, "policy-tokens")];
     let there = lists.into_iter().filter(|(kind, _)| tokens.iter().any(|it| it.kind == *kind));
     let (kinds, lists): (Vec<secret::Kind>, Vec<&str>) = there.unzip();
     let what = match kinds.as_slice() {
@@ -192,7 +194,7 @@ async fn mail(app: &Arc<App>, all: Vec<Ending>, days: i64) -> Result<()> {
     }
     for (organization, tokens) in by_organization {
         for (email, (name, tokens)) in concerned(app, organization, &tokens).await? {
-            let (what, places) = named(&app.public_url, organization, &tokens);
+            let (what, places) = named(&app.public_url, organization, "soon", &tokens);
             let lines = tokens.iter().take(NAMED).map(|token| (token.name.as_str(), token.expires_at));
             let more = tokens.len().saturating_sub(NAMED);
             // A budget that is spent is no reason to tell others nothing.

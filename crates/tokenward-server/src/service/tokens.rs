@@ -19,20 +19,22 @@ use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{Tx, cuts, peppers, roles, token_policies, tokens};
 
 pub(super) mod batches;
+mod secrets;
 
 use super::holders::{self, WantedName as Named};
 use super::token_labels::{LabelsChange, MetadataChange};
 use super::token_owners::OwnerChange;
 use super::token_places::{PlacesChange, PlacesWanted};
 use super::{
-    App, IfMatch, Written, proof, registration, sessions, token_allowance, token_labels, token_networks, token_owners,
-    token_places, token_scope,
+    App, IfMatch, Written, proof, sessions, token_allowance, token_labels, token_networks, token_owners, token_places,
+    token_scope,
 };
 use crate::limits::{POLICY_TOKENS, TOKEN_OVERLAP, TOKEN_UNDO, TOKENS};
 use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
 
 use batches::{Around, Change, Done, Lookups, Rotation};
+pub(super) use secrets::{Secret, UsedSecrets};
 
 /// What a caller says of a new token.
 #[derive(Clone)]
@@ -100,101 +102,6 @@ pub struct Created {
     pub text: Option<Arc<PlainText>>,
     /// Its secrets that are accepted, the newest first.
     pub versions: Vec<TokenVersion>,
-}
-
-/// A secret that is about to be, and what is stored of it. Made before the write that stores it.
-#[derive(Clone)]
-pub(super) struct Secret {
-    text: SecretText,
-    digest: Digest,
-    pepper_version: i32,
-    /// Of one that the caller made: what it would have been stored as under the other peppers.
-    others: Vec<Digest>,
-    /// What is kept of it for ever.
-    used: [u8; 16],
-}
-
-/// Who made the text of a secret.
-#[derive(Clone)]
-enum SecretText {
-    /// We did. Shared, so that a write that is made again keeps no second copy of it.
-    Ours(Arc<PlainText>),
-    /// The caller, who keeps it.
-    Registered(Registration),
-}
-
-impl Secret {
-    /// One of ours for a token of this kind, or that of the caller.
-    pub(super) fn new(app: &App, kind: secret::Kind, registration: Option<Registration>) -> Self {
-        let text = registration.map_or_else(
-            || {
-                let text = PlainText::generate(kind, app.verifier.prefixes(), app.store.random());
-                SecretText::Ours(Arc::new(text))
-            },
-            SecretText::Registered,
-        );
-        let inner = match &text {
-            SecretText::Ours(text) => text.inner_digest(),
-            SecretText::Registered(registration) => registration.inner,
-        };
-        let (digest, pepper_version) = app.verifier.digest(&inner);
-        let others = match &text {
-            SecretText::Ours(_) => Vec::new(),
-            SecretText::Registered(_) => digests(app, &inner).filter(|it| *it != digest).collect(),
-        };
-        let used = app.registrations.digest(&inner);
-        Self { text, digest, pepper_version, others, used }
-    }
-
-    /// A digest that was used once is used for ever, under whichever pepper, and also once its row is gone. Of one of ours that
-    /// need not be asked.
-    pub(super) async fn refuse_used(&self, tx: &mut Tx) -> Result<()> {
-        if matches!(self.text, SecretText::Registered(_)) {
-            let stored = self.digests().map(|digest| registration::beginning(&digest));
-            let kept: Vec<[u8; 16]> = std::iter::once(self.used).chain(stored).collect();
-            if tokens::was_used(tx.conn(), &kept).await? {
-                return Err(Error::digest_used());
-            }
-        }
-        for digest in &self.others {
-            if tokens::is_used(tx.conn(), digest).await? {
-                return Err(Error::digest_used());
-            }
-        }
-        Ok(())
-    }
-
-    /// Is it one of ours, of which nothing is to be looked up?
-    pub(super) fn is_ours(&self) -> bool {
-        matches!(self.text, SecretText::Ours(_)) && self.others.is_empty()
-    }
-
-    /// What it is stored as, or would have been under another pepper.
-    pub(super) fn digests(&self) -> impl Iterator<Item = Digest> + '_ {
-        std::iter::once(self.digest).chain(self.others.iter().copied())
-    }
-
-    pub(super) fn last_four(&self) -> &str {
-        match &self.text {
-            SecretText::Ours(text) => text.last_four(),
-            SecretText::Registered(registration) => registration.shown(),
-        }
-    }
-
-    /// What is stored of it.
-    pub(super) fn row(&self) -> tokens::NewSecret<'_> {
-        let (digest, pepper_version) = (self.digest, self.pepper_version);
-        let registered = matches!(self.text, SecretText::Registered(_));
-        tokens::NewSecret { digest, pepper_version, last_four: self.last_four(), registered, used: Some(self.used) }
-    }
-
-    /// The text to show, where it is one of ours.
-    pub(super) fn text(self) -> Option<Arc<PlainText>> {
-        match self.text {
-            SecretText::Ours(text) => Some(text),
-            SecretText::Registered(_) => None,
-        }
-    }
 }
 
 /// Those of these tokens that live, or those that were taken back, in any order.
@@ -394,78 +301,91 @@ pub async fn update(
         .write(grant, move |tx, grant| {
             Box::pin(async move {
                 let old = not_ended(tx, grant, id).await?;
-                let now = tx.now();
-                roles::assignable_to(tx, grant, old.role_id, &old.permissions, &old.places).await?;
-                let mut faults = change.faults(now);
-                let permissions = change.permissions.unwrap_or_else(|| old.permissions.clone());
-                let (places, known) =
-                    token_places::changed(tx.conn(), grant, &old.places, change.places, &mut faults).await?;
-                let role = change.role_id.unwrap_or(old.role_id);
-                let role = roles::assignable_to(tx, grant, role, &permissions, &places).await;
-                let role = faults.and(role)?;
-                if_match.check(old.updated_at)?;
-                let allowance = Allowance {
-                    rate: change.rate.unwrap_or(old.allowance.rate),
-                    quota: change.quota.unwrap_or(old.allowance.quota),
-                };
-                let mut faults = Faults::default();
-                token_allowance::check(&allowance, &mut faults);
-                let (not_before, expires_at) =
-                    (change.not_before.unwrap_or(old.not_before), change.expires_at.unwrap_or(old.expires_at));
-                check_begin(not_before, expires_at, &mut faults);
-                // What goes beyond a policy that came later keeps its end, until that or what decides about it is changed.
-                if expires_at != old.expires_at || not_before != old.not_before || role.id != old.role_id {
-                    let (policy, _) = token_policies::get(tx.conn(), grant).await?;
-                    let end = policy.of_role(role.id).check_end(expires_at, token::begin(not_before, now));
-                    faults.check("expires_at", end);
-                }
-                let owners = OwnerChange { owner: change.owner_id, successor: change.successor_id };
-                let owner = token_owners::of_change(tx, grant, &old, owners, &mut faults).await?;
-                let labels = token_labels::changed_labels(&old.labels, change.labels, &mut faults);
-                let metadata = token_labels::changed_metadata(old.metadata.as_deref(), change.metadata, &mut faults)?;
-                faults.finish()?;
-                if permissions != old.permissions || role.id != old.role_id {
-                    token_scope::within(&permissions, &role)?;
-                }
-                if places != old.places || role.id != old.role_id {
-                    known.within(&places, &role, grant.organization())?;
-                }
-                let token = Token {
-                    labels,
-                    metadata,
-                    owner_id: owner.id,
-                    owner_name: owner.name,
-                    successor_id: owner.successor,
-                    name: change.name.unwrap_or_else(|| old.name.clone()),
-                    description: change.description.unwrap_or_else(|| old.description.clone()),
-                    role_id: role.id,
-                    role_name: role.name.to_string(),
-                    not_before,
-                    expires_at,
-                    networks: change.networks.unwrap_or_else(|| old.networks.clone()),
-                    permissions,
-                    places,
-                    allowance,
-                    updated_at: tx.next_version(old.updated_at),
-                    ..old.clone()
-                };
-                token_networks::within_own(tx, grant, &token.networks).await?;
-                token_allowance::within_own(tx, grant, &token.allowance).await?;
-                let is_admin = role.kind == RoleKind::BuiltIn(BuiltIn::Admin);
-                let more = lives_longer(&old, token.expires_at)
-                    || token_networks::admits_more(&token, &old)
-                    || token_scope::admits_more(&token, &old)
-                    || token.places.go_beyond(&old.places);
-                if is_admin && (token.role_id != old.role_id || more) {
-                    grant.require_proof(proof, now)?;
-                }
-                tokens::update(tx, grant, &token).await?;
+                let token = changed(tx, grant, &old, (change, if_match), proof).await?;
                 let event = updated(&old, &token);
                 Ok((token, vec![event]))
             })
         })
         .await;
     holders::naming_holder(app, &asked, Named::Token(wanted.as_deref().unwrap_or_default()), written).await
+}
+
+/// Writes what a change makes of a token of either kind, and answers it.
+pub(super) async fn changed(
+    tx: &mut Tx,
+    grant: &Grant,
+    old: &Token,
+    (change, if_match): (TokenChange, IfMatch),
+    proof: Micros,
+) -> Result<Token> {
+    let now = tx.now();
+    roles::assignable_to(tx, grant, old.role_id, &old.permissions, &old.places).await?;
+    let mut faults = change.faults(now);
+    let permissions = change.permissions.unwrap_or_else(|| old.permissions.clone());
+    let (places, known) = token_places::changed(tx.conn(), grant, &old.places, change.places, &mut faults).await?;
+    let role = change.role_id.unwrap_or(old.role_id);
+    let role = roles::assignable_to(tx, grant, role, &permissions, &places).await;
+    let role = faults.and(role)?;
+    if_match.check(old.updated_at)?;
+    let allowance = Allowance {
+        rate: change.rate.unwrap_or(old.allowance.rate),
+        quota: change.quota.unwrap_or(old.allowance.quota),
+    };
+    let mut faults = Faults::default();
+    token_allowance::check(&allowance, &mut faults);
+    let (not_before, expires_at) =
+        (change.not_before.unwrap_or(old.not_before), change.expires_at.unwrap_or(old.expires_at));
+    check_begin(not_before, expires_at, &mut faults);
+    // What goes beyond a policy that came later keeps its end, until that or what decides about it is changed.
+    if expires_at != old.expires_at || not_before != old.not_before || role.id != old.role_id {
+        let (policy, _) = token_policies::get(tx.conn(), grant).await?;
+        let end = policy.of_role(role.id).check_end(expires_at, token::begin(not_before, now));
+        faults.check("expires_at", end);
+    }
+    let owners = OwnerChange { owner: change.owner_id, successor: change.successor_id };
+    let owner = token_owners::of_change(tx, grant, old, owners, &mut faults).await?;
+    let labels = token_labels::changed_labels(&old.labels, change.labels, &mut faults);
+    let metadata = token_labels::changed_metadata(old.metadata.as_deref(), change.metadata, &mut faults)?;
+    faults.finish()?;
+    if permissions != old.permissions || role.id != old.role_id {
+        token_scope::within(&permissions, &role)?;
+    }
+    if places != old.places || role.id != old.role_id {
+        known.within(&places, &role, grant.organization())?;
+    }
+    let token = Token {
+        labels,
+        metadata,
+        owner_id: owner.id,
+        owner_name: owner.name,
+        successor_id: owner.successor,
+        name: change.name.unwrap_or_else(|| old.name.clone()),
+        description: change.description.unwrap_or_else(|| old.description.clone()),
+        role_id: role.id,
+        role_name: role.name.to_string(),
+        not_before,
+        expires_at,
+        networks: change.networks.unwrap_or_else(|| old.networks.clone()),
+        permissions,
+        places,
+        allowance,
+        updated_at: tx.next_version(old.updated_at),
+        ..old.clone()
+    };
+    token_networks::within_own(tx, grant, &token.networks).await?;
+    token_allowance::within_own(tx, grant, &token.allowance).await?;
+    let is_admin = role.kind == RoleKind::BuiltIn(BuiltIn::Admin);
+    let more = lives_longer(old, token.expires_at)
+        || token_networks::admits_more(&token, old)
+        || token_scope::admits_more(&token, old)
+        || token.places.go_beyond(&old.places);
+    // Of a policy nobody can say whether it admits more.
+    let is_bounded = old.kind == secret::Kind::PolicyToken;
+    if is_admin && (is_bounded || token.role_id != old.role_id || more) {
+        grant.require_proof(proof, now)?;
+    }
+    tokens::update(tx, grant, &token).await?;
+    Ok(token)
 }
 
 /// How long the secrets before a new one are accepted beside it.

@@ -10,8 +10,7 @@ pub(crate) trait Dialect: sqlx::Database {
 }
 
 impl Dialect for Sqlite {
-    const EVENT_TARGET: &'static str =
-        "substr(p.payload, 17, instr(substr(p.payload, 17) || '\",\"', '\",\"') - 1)";
+    const EVENT_TARGET: &'static str = "substr(p.payload, 17, instr(substr(p.payload, 17) || '\",\"', '\",\"') - 1)";
 }
 
 impl Dialect for Postgres {

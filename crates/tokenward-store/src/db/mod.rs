@@ -16,6 +16,7 @@ mod long;
 mod look;
 mod many;
 mod open;
+mod packed;
 mod postgres;
 mod row;
 mod served;
@@ -58,9 +59,9 @@ pub use long::{LongWrite, as_present, in_background};
 pub use look::Look;
 pub(crate) use many::{Many, hex_bytes, hex_id, many};
 pub(crate) use open::{OpenTransaction, Uncommitted};
+pub(crate) use packed::{LIVING_SECRETS, SECRETS_OF, TOKENS_NOT_TAKEN_BACK, TOKENS_TAKEN_BACK};
 pub use postgres::{Lease, Session};
 pub(crate) use row::{Column, Joined, column, row};
-pub(crate) use sqlite::LIVING_SECRETS;
 pub use sqlite::SQLITE_AT_LEAST;
 pub use table_size::TableSize;
 
@@ -110,7 +111,7 @@ macro_rules! count {
 pub(crate) use count;
 
 /// Passes the rows of a query with one number in it to `each`, without holding all of them in memory. SQLite is asked for
-/// the same in `packed` rows; see [`sqlite::each_packed`].
+/// the same in `packed` rows; see [`packed`].
 pub(crate) async fn each_row<T, const NUMBERS: usize, const PIECES: usize>(
     conn: Conn<'_>,
     rows: &'static str,
@@ -123,7 +124,7 @@ where
     T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
     match conn {
-        Conn::Sqlite(c) => sqlite::each_packed(c, packed, bound, unpack, each).await,
+        Conn::Sqlite(c) => packed::each_packed(c, packed, bound, unpack, each).await,
         Conn::Postgres(session) => {
             let ended = {
                 let (patience, c) = session.statement();
@@ -600,6 +601,33 @@ impl Reader {
     }
 }
 
+/// Ids that one statement is about: far below the 32,766 parameters that both databases allow, and one plan for all full pieces.
+const IDS_AT_ONCE: usize = 500;
+
+/// Rows as [`by_ids`] reads them, in any order; SQLite is asked for the same in `packed` rows.
+pub(crate) async fn packed_by_ids<T, const NUMBERS: usize, const PIECES: usize>(
+    conn: Conn<'_>,
+    select: &'static str,
+    packed: &'static str,
+    unpack: impl Fn([Option<i64>; NUMBERS], [&[u8]; PIECES]) -> Option<T>,
+    ids: &[Uuid],
+) -> Result<Vec<T>>
+where
+    T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    let c = match conn {
+        Conn::Sqlite(c) => c,
+        conn @ Conn::Postgres(_) => return by_ids(conn, select, ids).await,
+    };
+    let mut rows = Vec::with_capacity(ids.len());
+    for piece in ids.chunks(IDS_AT_ONCE) {
+        let piece: Vec<String> = piece.iter().map(|id| hex_id(*id)).collect();
+        let piece = serde_json::to_string(&piece).map_err(Error::internal)?;
+        packed::each_packed(&mut *c, packed, piece, &unpack, |row| rows.push(row)).await?;
+    }
+    Ok(rows)
+}
+
 /// Rows whose id is in `ids`. `select` ends in `IN`.
 pub(crate) async fn by_ids<T>(conn: Conn<'_>, select: &'static str, ids: &[Uuid]) -> Result<Vec<T>>
 where
@@ -619,8 +647,7 @@ where
     T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
     let mut rows = Vec::with_capacity(ids.len());
-    // Far below the 32,766 parameters that both databases allow, and one plan for all full pieces.
-    for piece in ids.chunks(500) {
+    for piece in ids.chunks(IDS_AT_ONCE) {
         rows.extend(match conn.reborrow() {
             Conn::Sqlite(c) => {
                 among::<Sqlite>(select, piece, above).build_query_as::<T>().fetch_all(c).await.map_err(fail)?

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -10,7 +11,7 @@ use tokenward_core::role::Mode;
 use tokenward_core::{Error, Result, Uuid};
 
 use super::{EVENT_MAX, Position, Skeleton};
-use crate::db::{Head, Many, Store, Uncommitted, hex_bytes, hex_id, many, put_head};
+use crate::db::{Conn, Head, Many, Store, Uncommitted, hex_bytes, hex_id, many, put_head};
 use crate::lineage;
 use crate::short;
 use crate::tx::Tx;
@@ -62,6 +63,59 @@ pub(crate) struct Told {
     origin: &'static str,
     project_id: Option<String>,
     environment_id: Option<String>,
+}
+
+/// What its first table keeps.
+#[derive(Serialize)]
+struct ToldEvent<'t> {
+    position: i64,
+    id: &'t str,
+    time: i64,
+    organization_id: Option<&'t str>,
+    kind: &'static str,
+    target_id: &'t str,
+    related_id: Option<&'t str>,
+    payload_digest: &'t str,
+    hash: &'t str,
+}
+
+/// What its second one does.
+#[derive(Serialize)]
+struct ToldPayload<'t> {
+    position: i64,
+    salt: &'t str,
+    payload: &'t str,
+    actor: &'t str,
+    origin: &'static str,
+    project_id: Option<&'t str>,
+    environment_id: Option<&'t str>,
+}
+
+impl Told {
+    /// The two apart, so that no statement takes what is not for its table to pieces.
+    fn parts(&self) -> (ToldEvent<'_>, ToldPayload<'_>) {
+        let event = ToldEvent {
+            position: self.position,
+            id: &self.id,
+            time: self.time,
+            organization_id: self.organization_id.as_deref(),
+            kind: self.kind,
+            target_id: &self.target_id,
+            related_id: self.related_id.as_deref(),
+            payload_digest: &self.payload_digest,
+            hash: &self.hash,
+        };
+        let payload = ToldPayload {
+            position: self.position,
+            salt: &self.salt,
+            payload: &self.payload,
+            actor: &self.actor,
+            origin: self.origin,
+            project_id: self.project_id.as_deref(),
+            environment_id: self.environment_id.as_deref(),
+        };
+        (event, payload)
+    }
 }
 
 /// So many events go to the database at once.
@@ -150,18 +204,25 @@ impl Tx {
         if events.is_empty() {
             return Err(Error::internal("a change without an event").into());
         }
-        let (mut told, mut rows) = (Vec::with_capacity(events.len() + 1), Vec::with_capacity(events.len() + 1));
+        let (mut told, mut rows) = (Vec::new(), Vec::with_capacity(events.len() + 1));
         let mut goes_on = self.begins.is_none();
+        let store = self.store().clone();
         if let Some(why) = self.begins {
             let begun = lineage::begin(&mut self, why).await?;
             let by = self.by.clone();
-            told.push(tell(&self.store().clone(), &mut self.head, &by, &begun, &mut rows)?);
+            told.push(tell(&store, &mut self.head, &by, &begun, &mut rows)?);
         }
-        let store = self.store().clone();
-        for (by, event) in events {
-            told.push(tell(&store, &mut self.head, by, event, &mut rows)?);
+        let mut parts = events.chunks(AT_ONCE);
+        told.extend(tell_all(&store, &mut self.head, parts.next().unwrap_or_default(), &mut rows)?);
+        // While the database writes some, the next ones get their places and hashes: many are never all in memory.
+        while !told.is_empty() {
+            let next = parts.next().unwrap_or_default();
+            let (conn, head) = self.conn_and_head();
+            let written = append(conn, &told);
+            let (written, next) = future::join(written, async { tell_all(&store, head, next, &mut rows) }).await;
+            written?;
+            told = next?;
         }
-        self.append(&told).await?;
         let here = self.head.here.clone().or_else(|| self.head.place.clone());
         let head = Head { place: here, ..self.head.clone() };
         let (incarnation, position) = (head.incarnation, head.position);
@@ -179,15 +240,18 @@ impl Tx {
         let events = rows.split_off(rows.len().saturating_sub(events.len()));
         Ok(Appended { position: Position { incarnation, number: position }, events, goes_on })
     }
+}
 
-    /// Writes the events that have their places.
-    async fn append(&mut self, told: &[Told]) -> Result<()> {
-        for some in told.chunks(AT_ONCE) {
-            INSERT_EVENTS.execute(self.conn(), &some).await?;
-            INSERT_PAYLOADS.execute(self.conn(), &some).await?;
-        }
-        Ok(())
-    }
+/// Writes events that have their places.
+async fn append(mut conn: Conn<'_>, told: &[Told]) -> Result<()> {
+    let (events, payloads): (Vec<ToldEvent<'_>>, Vec<ToldPayload<'_>>) = told.iter().map(Told::parts).unzip();
+    INSERT_EVENTS.execute(conn.reborrow(), &events).await?;
+    INSERT_PAYLOADS.execute(conn, &payloads).await.map(|_| ())
+}
+
+/// Gives events their places, one behind the other.
+fn tell_all(store: &Store, head: &mut Head, events: &[(&By, &Event)], rows: &mut Vec<Skeleton>) -> Result<Vec<Told>> {
+    events.iter().map(|(by, event)| tell(store, head, by, event, rows)).collect()
 }
 
 /// Gives an event its place behind the last one, and puts what stays of it for ever behind the other rows.

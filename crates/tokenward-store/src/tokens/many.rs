@@ -427,10 +427,11 @@ pub async fn used(conn: Conn<'_>, digests: &[Digest]) -> Result<HashSet<Digest>>
 
 const WAS_USED: Many = many!("SELECT u.digest FROM used_digest u JOIN", [digest bytes], "ON u.digest = r.digest");
 
-pub(super) async fn was_used(conn: Conn<'_>, kept: &[[u8; 16]]) -> Result<bool> {
+/// Those of these that are kept of secrets whose rows are gone.
+pub async fn were_used(conn: Conn<'_>, kept: &[[u8; 16]]) -> Result<HashSet<[u8; 16]>> {
     let rows: Vec<Sought> = kept.iter().map(|digest| Sought { digest: hex_bytes(digest) }).collect();
     let found: Vec<(Vec<u8>,)> = WAS_USED.returning(conn, &rows).await?;
-    Ok(!found.is_empty())
+    Ok(found.into_iter().filter_map(|(bytes,)| bytes.try_into().ok()).collect())
 }
 
 /// How many living tokens more or fewer an organization has.

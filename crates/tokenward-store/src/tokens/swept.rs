@@ -3,7 +3,7 @@
 
 use tokenward_core::time::{MINUTE, Micros};
 
-use super::{Conn, Error, Grant, Management, Result, Time, Token, TokenRow, Tx, Uuid, by_ids, end_secrets};
+use super::{Conn, Error, Grant, Result, Time, Token, TokenRow, Tx, Uuid, by_ids, end_secrets, managing};
 use crate::db::{execute, row, run};
 
 /// Nodes write once a minute how tokens are used: what is not known after this time did not happen.
@@ -47,7 +47,7 @@ pub(super) async fn write_switch(tx: &mut Tx, organization: Uuid, token: &Token)
 
 /// Says in which minutes a token is refused, or that there are none any more.
 pub async fn set_brownout(tx: &mut Tx, grant: &Grant, token: &Token) -> Result<()> {
-    grant.permits(Management::TokenManage)?;
+    grant.permits(managing(token.kind))?;
     let kept = token.life.brownout.map(|it| it.kept());
     let set: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(concat!(
         "UPDATE token SET brownout = $3, updated_at = $4 ",

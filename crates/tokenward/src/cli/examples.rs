@@ -224,6 +224,13 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
         ["tokenward policy-token enable reader", "tokenward policy-token enable reader --json state"],
     ),
     (
+        "policy-token brownout",
+        [
+            "tokenward policy-token brownout reader --minutes 5 --every 1h",
+            "tokenward policy-token brownout reader --end",
+        ],
+    ),
+    (
         "policy-token undo",
         ["tokenward policy-token undo reader", "tokenward policy-token undo 0199d5a2-8c1e-7d3b-9f10-6a5b4c3d2e1f"],
     ),

@@ -4,9 +4,9 @@ use clap::Subcommand;
 use serde::de::IgnoredAny;
 use tokenward_api::log::LogStatus;
 
-use super::{Context, Global};
 use super::answer::ApiAnswer;
 use super::output::{self, Result, Table, moment};
+use super::{Context, Global};
 use crate::commands::log::OfflineLog;
 use crate::note::note;
 

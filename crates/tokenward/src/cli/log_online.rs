@@ -65,7 +65,8 @@ async fn page<T: DeserializeOwned>(
 async fn head(context: &Context<'_>) -> Result {
     let organization = context.client.organization(context.global).await?;
     let status = context.client.get::<LogStatus>(&format!("/organization/{}/log", organization.id)).await?;
-    let hash = bytes::<32>(&status.hash).ok_or_else(|| Failure::error("The server does not tell the hash of its log."))?;
+    let hash =
+        bytes::<32>(&status.hash).ok_or_else(|| Failure::error("The server does not tell the hash of its log."))?;
     let end = status.position.parse::<Position>();
     let end = end.map_err(|_| Failure::error("The server does not tell where its log ends."))?;
     print_head(&Noted { position: end.number, hash: hash.to_vec() }, context)
@@ -164,8 +165,8 @@ async fn verify(args: &VerifyArgs, context: &Context<'_>) -> Result {
     let mut kept = Vec::new();
     for path in &args.checkpoints {
         let name = path.display().to_string();
-        let (read, unread) = checkpoints::read_file(path)
-            .map_err(|cause| Failure::error(format!("{name} cannot be read: {cause}.")))?;
+        let (read, unread) =
+            checkpoints::read_file(path).map_err(|cause| Failure::error(format!("{name} cannot be read: {cause}.")))?;
         if unread > 0 {
             note(format!("{unread} lines of {name} are no checkpoints, and were passed over."));
         }
@@ -234,9 +235,8 @@ async fn along(auditor: &Auditor<'_>, mut page: LogPage, walk: &mut SentWalk, ba
             break;
         }
         let last = walk.last();
-        let go_on = |failure: Failure| {
-            failure.hint(format!("It held up to position {last}; go on with --from {}.", last + 1))
-        };
+        let go_on =
+            |failure: Failure| failure.hint(format!("It held up to position {last}; go on with --from {}.", last + 1));
         page = auditor.page(last, TRIES).await.map_err(go_on)?;
     }
     walk.finish().map_err(broken)?;
@@ -308,11 +308,8 @@ async fn export(args: &ExportArgs, context: &Context<'_>) -> Result {
     let mut tries = 1;
     loop {
         let behind = after.to_string();
-        let query = [
-            ("after", Some(behind.as_str())),
-            ("fromTimestamp", since.as_deref()),
-            ("toTimestamp", until.as_deref()),
-        ];
+        let query =
+            [("after", Some(behind.as_str())), ("fromTimestamp", since.as_deref()), ("toTimestamp", until.as_deref())];
         let go_on = |failure: Failure| match written.last {
             Some(last) => failure.hint(format!("Written through position {last}; go on with --from {}.", last + 1)),
             None => failure,
@@ -322,7 +319,8 @@ async fn export(args: &ExportArgs, context: &Context<'_>) -> Result {
         let (mut lines, mut ends) = (String::new(), Vec::with_capacity(came.events.len()));
         for event in came.events.iter().take_while(|event| event.position <= through) {
             let known = exported(event).filter(|it| it.skeleton.position > after);
-            let known = known.ok_or_else(|| Failure::error("The server has sent what is no event, or none of these."))?;
+            let known =
+                known.ok_or_else(|| Failure::error("The server has sent what is no event, or none of these."))?;
             after = event.position;
             lines.push_str(&args.format.line(&known));
             ends.push((after, lines.len()));
@@ -364,7 +362,8 @@ mod tests {
 
     #[test]
     fn an_event_of_a_server_is_exported_like_one_of_a_database() {
-        let payload = r#"{"target_name":"ci","actor_kind":"user","actor_id":null,"actor":"ada@acme.example","origin":"CLI"}"#;
+        let payload =
+            r#"{"target_name":"ci","actor_kind":"user","actor_id":null,"actor":"ada@acme.example","origin":"CLI"}"#;
         let event = ProvenEvent {
             position: 7,
             id: Uuid::from_u128(1),

@@ -6,7 +6,7 @@ use tokenward_api::nodes::{NodeList, ReceiptBody};
 use super::Context;
 use super::answer::ApiAnswer;
 use super::output::{self, Failure, Result, Table, clean, moment, second};
-use super::token::or;
+use super::token_args::or;
 use crate::note::note;
 
 /// What can be done with nodes.

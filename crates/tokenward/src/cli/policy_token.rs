@@ -1,16 +1,13 @@
 //! `tokenward policy-token`.
 
 use clap::{ArgGroup, Args, Subcommand};
-use reqwest::Method;
-use serde::de::IgnoredAny;
 use tokenward_api::policy_tokens::{
     PolicyApiToken, PolicyApiTokenCreate, PolicyApiTokenEditRequest, PolicyApiTokenRequest,
 };
-use tokenward_api::tokens::{ApiTokenDeleteRequest, ApiTokenRotateRequest, ApiTokenVersion};
-use tokenward_core::life::DisabledBecause;
+use tokenward_api::tokens::ApiTokenRotateRequest;
 use tokenward_core::secret::{Kind, Prefixes};
 use tokenward_core::time::{Micros, length_text};
-use tokenward_core::token::{RevokeReason, TokenFilter};
+use tokenward_core::token::TokenFilter;
 use tokenward_server::limits::DOCUMENT_BYTES;
 use uuid::Uuid;
 
@@ -19,9 +16,12 @@ use super::effect::WaitArgs;
 use super::find::find;
 use super::output::{self, Exit, Failure, Result, Table, fields, moment, print, text};
 use super::own_secret::{OwnSecret, print_secret};
-use super::token::{or, secret_line};
-use super::token_filter::{reason, state};
-use super::{Context, member, prompt, role, token_end, token_life, when};
+use super::token::{secret_lines, shown};
+use super::token_acts::{self, WhyArgs};
+use super::token_args::{self, CHANGES, ChangeArgs, NewArgs, or, owner};
+use super::token_filter::state;
+use super::token_life::{self, BrownoutArgs};
+use super::{Context, prompt, role, token_end, when};
 use crate::note::note;
 
 /// What can be done with policy tokens.
@@ -41,7 +41,7 @@ pub enum PolicyTokenCommand {
         #[arg(long)]
         policy: bool,
     },
-    /// Change what a policy token is: name, description, role, policy, end, owner; its secret stays the same
+    /// Change what a policy token is: policy, name, role, time, networks, permissions, limits, labels, owner; its secret stays the same
     Edit(EditArgs),
     /// Give a policy token a new secret; it is printed alone on standard output, and never again
     Rotate(RotateArgs),
@@ -73,6 +73,8 @@ pub enum PolicyTokenCommand {
         #[arg(value_name = "NAME|ID")]
         token: String,
     },
+    /// Refuse a policy token for short times before it is deleted, to learn who would miss it
+    Brownout(BrownoutArgs),
     /// Undo the deletion of a policy token, for an hour after it
     Undo {
         /// Its name or id
@@ -85,12 +87,8 @@ pub enum PolicyTokenCommand {
         /// Its name or id
         #[arg(value_name = "NAME|ID")]
         token: String,
-        /// Why; key_compromise cannot be undone
-        #[arg(long, value_name = "REASON", value_parser = reason)]
-        reason: Option<RevokeReason>,
-        /// More about it, for people
-        #[arg(long, value_name = "TEXT")]
-        note: Option<String>,
+        #[command(flatten)]
+        why: WhyArgs,
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
@@ -110,20 +108,8 @@ pub struct CreateArgs {
     /// The role that bounds it besides, by name or id; without it the roles are listed
     #[arg(long, value_name = "ROLE")]
     role: Option<String>,
-    /// More about it, for people
-    #[arg(long, value_name = "TEXT")]
-    description: Option<String>,
-    /// When it expires: 12h, 90d, 6w, 1y, 2027-01-31 (to the end of that day, UTC), a date-time, or never. Without it
-    /// the token lives as long as the token policy of the organization says, and 90 days where it says nothing
-    #[arg(long, value_name = "WHEN", value_parser = when::end_argument)]
-    expires: Option<when::End>,
-    /// The member who is accountable for it, by e-mail address or id, or none; without it you, or the owner of the token that
-    /// you use
-    #[arg(long, value_name = "EMAIL|ID")]
-    owner: Option<String>,
-    /// The member who becomes its owner when that one leaves
-    #[arg(long, value_name = "EMAIL|ID")]
-    successor: Option<String>,
+    #[command(flatten)]
+    what: NewArgs,
     #[command(flatten)]
     own: OwnArgs,
 }
@@ -131,7 +117,8 @@ pub struct CreateArgs {
 /// `tokenward policy-token list`.
 #[derive(Args, Debug)]
 pub struct ListArgs {
-    /// Only those in this state: living, active, disabled, expired, revoked (deleted within 90 days), ended, kept, or all
+    /// Only those in this state: living, active, disabled, not_yet_valid, brownout (refused in windows, now or later), expired,
+    /// revoked (deleted within 90 days), ended, kept, or all
     #[arg(long, value_name = "STATE", value_parser = state, default_value = "living")]
     state: TokenFilter,
     /// Only those that go beyond the token policy of the organization
@@ -170,34 +157,16 @@ impl OwnArgs {
 
 /// `tokenward policy-token edit`.
 #[derive(Args, Debug)]
-#[command(group(ArgGroup::new("change").required(true).multiple(true).args([
-    "name", "description", "role", "policy", "expires", "owner", "successor",
-])))]
+#[command(group(ArgGroup::new("change").required(true).multiple(true).args(CHANGES).arg("policy")))]
 pub struct EditArgs {
     /// Its name or id
     #[arg(value_name = "NAME|ID")]
     token: String,
-    /// Its new name
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-    /// Its new description; an empty text removes it
-    #[arg(long, value_name = "TEXT")]
-    description: Option<String>,
-    /// The role that bounds it from now on, by name or id
-    #[arg(long, value_name = "ROLE")]
-    role: Option<String>,
     /// What it may be used for from now on: a file in Rego; `-` reads it from standard input
     #[arg(long, value_name = "FILE|-")]
     policy: Option<String>,
-    /// When it expires: as for create, or never
-    #[arg(long, value_name = "WHEN", value_parser = when::end_argument)]
-    expires: Option<when::End>,
-    /// The member who is accountable for it, by e-mail address or id, or none
-    #[arg(long, value_name = "EMAIL|ID")]
-    owner: Option<String>,
-    /// The member who becomes its owner when that one leaves, or none
-    #[arg(long, value_name = "EMAIL|ID")]
-    successor: Option<String>,
+    #[command(flatten)]
+    change: ChangeArgs,
 }
 
 /// `tokenward policy-token rotate`.
@@ -223,13 +192,26 @@ pub async fn run(command: PolicyTokenCommand, context: &Context<'_>) -> Result {
         PolicyTokenCommand::Show { token, policy } => show(&token, policy, context).await,
         PolicyTokenCommand::Edit(args) => edit(args, context).await,
         PolicyTokenCommand::Rotate(args) => rotate(args, context).await,
-        PolicyTokenCommand::End { token, secret, yes, wait } => end(&token, secret, yes, wait, context).await,
-        PolicyTokenCommand::Disable { token, wait } => disable(&token, wait, context).await,
-        PolicyTokenCommand::Enable { token } => enable(&token, context).await,
-        PolicyTokenCommand::Undo { token } => undo(&token, context).await,
-        PolicyTokenCommand::Delete { token, reason, note, yes, wait } => {
-            let why = ApiTokenDeleteRequest { reason: reason.map(|reason| reason.to_string()), note };
-            delete(&token, &why, yes, wait, context).await
+        PolicyTokenCommand::End { token, secret, yes, wait } => {
+            token_acts::end(resolve(&token, context).await?, secret, yes, wait, context).await
+        }
+        PolicyTokenCommand::Disable { token, wait } => {
+            let (path, _) = resolve(&token, context).await?;
+            token_acts::disable::<PolicyApiToken>(&path, wait, context).await
+        }
+        PolicyTokenCommand::Enable { token } => {
+            let (path, _) = resolve(&token, context).await?;
+            token_acts::enable::<PolicyApiToken>(&path, context).await
+        }
+        PolicyTokenCommand::Brownout(args) => {
+            let (path, _) = resolve(&args.token, context).await?;
+            token_life::brownout::<PolicyApiToken>(&path, args, context).await
+        }
+        PolicyTokenCommand::Undo { token } => {
+            token_acts::undo::<PolicyApiToken>(&tokens_of(context).await?, &token, context).await
+        }
+        PolicyTokenCommand::Delete { token, why, yes, wait } => {
+            token_acts::delete(resolve(&token, context).await?, why, yes, wait, context).await
         }
     }
 }
@@ -273,21 +255,12 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
     let own = args.own.secret()?;
     let role = find(&roles, &wanted, "role")?.id;
     let opa_policy = read(&args.policy)?;
-    let expires = match args.expires {
-        None => token_end::usual(role, None, &organization, context).await?,
+    let expires = match args.what.expires {
+        None => token_end::usual(role, args.what.not_before, &organization, context).await?,
         said => said,
     };
-    let body = PolicyApiTokenRequest {
-        name: args.name,
-        opa_policy,
-        description: args.description,
-        role_id: Some(role),
-        expires_at: expires.map(|end| end.0),
-        owner_id: member::named(args.owner.as_deref(), context).await?,
-        successor_id: member::named(args.successor.as_deref(), context).await?.flatten(),
-        sha256: own.as_ref().map(OwnSecret::sha256),
-        last_four: own.as_ref().map(OwnSecret::last_four),
-    };
+    let token = args.what.request(args.name, role, expires, own.as_ref(), context).await?;
+    let body = PolicyApiTokenRequest::of(token, opa_policy);
     let path = format!("/organization/{}/policyApiToken", organization.id);
     let created: ApiAnswer<PolicyApiTokenCreate> = context.client.post(&path, &body).await?;
     let lost = format!("The policy token `{}` was created, but its secret is lost: rotate it.", created.name);
@@ -323,7 +296,7 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
             token.name.clone(),
             token.role_name.clone(),
             token.last_four.clone(),
-            state_of(token),
+            token_life::state(token),
             or(moment(token.expires_at), "never"),
             or(text(token.creator_name.as_deref()), "-"),
             owner(token),
@@ -338,26 +311,6 @@ async fn list(args: ListArgs, context: &Context<'_>) -> Result {
     })
 }
 
-/// What it is in, with what somebody should look at.
-fn state_of(token: &PolicyApiToken) -> String {
-    let reused = if token.reused_at.is_some() { ", old secret used again" } else { "" };
-    format!("{}{reused}", token.state)
-}
-
-/// The state with the reason for it, where nobody made it so by hand.
-fn explained(token: &PolicyApiToken) -> String {
-    match token.disabled_because {
-        Some(DisabledBecause::SecretReused) => format!("{}: a replaced secret of it came back", token.state),
-        _ => token.state.to_string(),
-    }
-}
-
-/// Who is accountable for it, and whether that member has left.
-fn owner(token: &PolicyApiToken) -> String {
-    let name = or(text(token.owner_name.as_deref()), "-");
-    if token.owner_left { format!("{name} (left)") } else { name }
-}
-
 async fn show(wanted: &str, policy: bool, context: &Context<'_>) -> Result {
     let (path, _) = resolve(wanted, context).await?;
     // A list does not tell all of it.
@@ -369,32 +322,8 @@ async fn show(wanted: &str, policy: bool, context: &Context<'_>) -> Result {
         // As it is written: nothing invisible can be in a policy.
         return print(token.opa_policy.trim_end());
     }
-    let mut lines = vec![
-        ("Name", token.name.clone()),
-        ("Description", text(token.description.as_deref())),
-        ("Role", token.role_name.clone()),
-        ("Ends in", token.last_four.clone()),
-        ("State", explained(&token)),
-        ("Switched off", moment(token.disabled_at)),
-        ("Presented", token_life::refused_line(token.refused.as_ref())),
-        ("Old secret used again", moment(token.reused_at)),
-        ("Old secrets presented", token_life::refused_line(token.refused_earlier.as_ref())),
-        ("Expires", or(moment(token.expires_at), "never")),
-        ("Created", moment(token.created_at)),
-        ("Creator", text(token.creator_name.as_deref())),
-        ("Owner", owner(&token)),
-        ("Owner id", token.owner_id.map(|id| id.to_string()).unwrap_or_default()),
-        ("Successor id", token.successor_id.map(|id| id.to_string()).unwrap_or_default()),
-        ("Id", token.id.to_string()),
-    ];
-    if let Some(gone) = &token.revocation {
-        let by = gone.by_name.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-        lines.push(("Deleted", format!("{}{by}, {}", moment(gone.at), gone.reason)));
-        lines.push(("Note", text(gone.note.as_deref())));
-        lines.push(("Undo until", moment(gone.undo_until)));
-    }
-    let label = |at| if at == 0 { "Secrets" } else { "" };
-    lines.extend(token.versions.iter().enumerate().map(|(at, version)| (label(at), secret_line(version))));
+    let mut lines = shown(&token, context).await?;
+    lines.extend(secret_lines(&token.versions));
     let label = |at| if at == 0 { "Policy" } else { "" };
     lines.extend(token.opa_policy.lines().enumerate().map(|(at, line)| (label(at), line.to_owned())));
     fields(&lines)
@@ -402,53 +331,20 @@ async fn show(wanted: &str, policy: bool, context: &Context<'_>) -> Result {
 
 async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
     let (path, before) = resolve(&args.token, context).await?;
-    let role: Option<Uuid> = match &args.role {
-        Some(wanted) => {
-            let organization = context.client.organization(context.global).await?;
-            Some(find(&role::available(context, &organization).await?, wanted, "role")?.id)
-        }
-        None => None,
-    };
-    let body = PolicyApiTokenEditRequest {
-        name: args.name.map(Some),
-        opa_policy: args.policy.as_deref().map(read).transpose()?.map(Some),
-        description: args.description.map(|text| Some(text).filter(|text| !text.is_empty())),
-        role_id: role.map(Some),
-        expires_at: args.expires.map(|end| end.0),
-        owner_id: member::named(args.owner.as_deref(), context).await?,
-        successor_id: member::named(args.successor.as_deref(), context).await?,
-    };
+    let policy = args.policy.as_deref().map(read).transpose()?;
+    let body = PolicyApiTokenEditRequest::of(args.change.request(&before, context).await?, policy);
     let changed: ApiAnswer<PolicyApiToken> = context.client.patch(&path, &body).await?;
     if context.global.json {
         return output::json(&changed.raw);
     }
-    let never = |at| or(moment(at), "never");
-    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     let lines = |policy: &str| format!("{} lines", policy.lines().count());
-    let mut changes: Vec<String> = [
-        ("name", before.name.clone(), changed.name.clone()),
-        ("description", text(before.description.as_deref()), text(changed.description.as_deref())),
-        ("role", before.role_name.clone(), changed.role_name.clone()),
-        ("end", never(before.expires_at), never(changed.expires_at)),
-        ("owner", owner(&before), owner(&changed)),
-        ("successor", id(before.successor_id), id(changed.successor_id)),
-    ]
-    .into_iter()
-    .filter(|(_, before, after)| before != after)
-    .map(|(what, before, after)| format!("{what}: {} → {}", or(before, "none"), or(after, "none")))
-    .collect();
+    let mut changes = token_args::changes(&before, &changed, context).await?;
     if before.opa_policy != changed.opa_policy {
         changes.push(format!("policy: {} → {}", lines(&before.opa_policy), lines(&changed.opa_policy)));
     }
-    let told = if changes.is_empty() { "nothing is different".to_owned() } else { changes.join("; ") };
+    let told = token_args::told(changes);
     note(output::clean(&format!("Changed the policy token `{}`: {told}.", changed.name)));
     Ok(())
-}
-
-/// `…m4Bc is accepted until 2026-11-25 02:00Z`.
-fn kept(version: &ApiTokenVersion) -> String {
-    let until = version.expires_at.map(moment).unwrap_or_default();
-    format!("…{} is accepted until {until}{}", version.last_four, token_life::sooner(version))
 }
 
 async fn rotate(args: RotateArgs, context: &Context<'_>) -> Result {
@@ -465,87 +361,9 @@ async fn rotate(args: RotateArgs, context: &Context<'_>) -> Result {
     let lost = format!("The policy token `{name}` was rotated, but its new secret is lost: rotate it once more.");
     print_secret(&rotated, rotated.token.as_deref(), own.as_ref(), &lost, context)?;
     if !context.global.json {
-        // The newest one stands first.
-        let earlier: Vec<String> = rotated.versions.iter().skip(1).map(kept).collect();
-        let told =
-            if earlier.is_empty() { "no earlier secret is accepted any more".to_owned() } else { earlier.join("; ") };
+        let told = token_acts::earlier(&rotated.versions);
         note(output::clean(&format!("Rotated the policy token `{name}`: {told}.")));
         note("This is the only time that the new secret is shown. Keep it in a secret store.");
     }
     Ok(())
-}
-
-async fn end(wanted: &str, secret: u16, yes: bool, wait: WaitArgs, context: &Context<'_>) -> Result {
-    let (path, token) = resolve(wanted, context).await?;
-    let name = &token.name;
-    let Some(version) = token.versions.iter().find(|it| it.version == secret) else {
-        let all: Vec<String> = token.versions.iter().map(|it| format!("{} (…{})", it.version, it.last_four)).collect();
-        let said = format!("The policy token `{name}` has no accepted secret {secret}; it has {}.", all.join(", "));
-        return Err(Failure::new(Exit::NotFound, said));
-    };
-    let last =
-        version.last_used_at.map_or_else(|| "It was never used".to_owned(), |at| format!("Last used {}", moment(at)));
-    let question = format!(
-        "End the secret {secret} (…{}) of `{name}` now? {last}; whoever uses it is refused from then on.",
-        version.last_four
-    );
-    prompt::confirm(&question, yes)?;
-    let path = format!("{path}/version/{secret}");
-    let ended = context.client.take_away::<IgnoredAny>(Method::DELETE, &path, None, wait).await?;
-    note(output::clean(&format!("Ended the secret …{} of `{name}`. {}", version.last_four, ended.refused)));
-    Ok(())
-}
-
-async fn disable(wanted: &str, wait: WaitArgs, context: &Context<'_>) -> Result {
-    let (path, _) = resolve(wanted, context).await?;
-    let path = format!("{path}/disable");
-    let off = context.client.take_away::<PolicyApiToken>(Method::POST, &path, None, wait).await?;
-    note(output::clean(&format!("The policy token `{}` is switched off. {}", off.answer.name, off.refused)));
-    if context.global.json { output::json(&off.answer.raw) } else { Ok(()) }
-}
-
-async fn enable(wanted: &str, context: &Context<'_>) -> Result {
-    let (path, _) = resolve(wanted, context).await?;
-    let token: ApiAnswer<PolicyApiToken> = context.client.post_nothing(&format!("{path}/enable")).await?;
-    if context.global.json {
-        return output::json(&token.raw);
-    }
-    note(output::clean(&format!("The policy token `{}` is switched on. It is accepted from now on.", token.name)));
-    Ok(())
-}
-
-async fn undo(wanted: &str, context: &Context<'_>) -> Result {
-    let tokens = tokens_of(context).await?;
-    let id = match Uuid::parse_str(wanted) {
-        Ok(id) => id,
-        Err(_) => {
-            let query = [("state", Some(TokenFilter::Revoked.as_str()))];
-            let answer: ApiAnswer<List<PolicyApiToken>> = context.client.query(&tokens, &query).await?;
-            // Of several that had the name, the one that was deleted last.
-            let named = answer.results.iter().filter(|token| token.name == wanted);
-            let last = named.max_by_key(|token| token.revocation.as_ref().map(|it| it.at));
-            let missing =
-                || Failure::not_found(format!("No policy token named `{wanted}` was deleted in the last 90 days."));
-            last.ok_or_else(missing)?.id
-        }
-    };
-    let token: ApiAnswer<PolicyApiToken> = context.client.post_nothing(&format!("{tokens}/{id}/undo")).await?;
-    if context.global.json {
-        return output::json(&token.raw);
-    }
-    note(output::clean(&format!("The policy token `{}` is back. The same secrets are accepted again.", token.name)));
-    Ok(())
-}
-
-async fn delete(wanted: &str, why: &ApiTokenDeleteRequest, yes: bool, wait: WaitArgs, context: &Context<'_>) -> Result {
-    let (path, token) = resolve(wanted, context).await?;
-    let (name, role, end) = (&token.name, &token.role_name, &token.last_four);
-    let question = format!(
-        "Delete the policy token `{name}` (role {role}, ends in {end})? Whoever uses it is refused from then on."
-    );
-    prompt::confirm(&question, yes)?;
-    let why = serde_json::to_value(why).map_err(|cause| Failure::error(cause.to_string()))?;
-    let deleted = context.client.take_away::<IgnoredAny>(Method::DELETE, &path, Some(&why), wait).await?;
-    note(output::clean(&format!("Deleted the policy token `{name}`. {}", deleted.refused)));
-    if context.global.json { output::json(&token.raw) } else { Ok(()) }
 }

@@ -36,7 +36,7 @@ use super::client::Client;
 use super::effect::WaitArgs;
 use super::find::find;
 use super::output::{self, Failure, Result, clean, moment, print};
-use super::{Context, Global, can, check_environment, pipeline, role, token, when};
+use super::{Context, Global, can, check_environment, pipeline, role, token_args, when};
 use crate::note::note;
 
 /// What went wrong before the command ran.
@@ -70,7 +70,7 @@ pub struct RunArgs {
     #[arg(long = "permission", value_name = "PERMISSION")]
     permissions: Vec<String>,
     /// A label besides those of the job, such as team=shop; several times for several
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = token::label)]
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = token_args::label)]
     labels: Vec<(String, String)>,
     /// The variable that the command finds it in
     #[arg(long, value_name = "NAME", default_value = TOKEN, value_parser = variable)]

@@ -11,6 +11,7 @@ use tokenward_core::token::TokenState;
 use super::answer::ApiAnswer;
 use super::effect::WaitArgs;
 use super::output::{self, Failure, Result, moment};
+use super::token_args::AnyToken;
 use super::{Context, when};
 use crate::note::note;
 
@@ -61,13 +62,13 @@ pub struct BrownoutArgs {
 }
 
 /// Starts a brownout of the token with this path, or ends it.
-pub async fn brownout(path: &str, args: BrownoutArgs, context: &Context<'_>) -> Result {
+pub async fn brownout<T: AnyToken>(path: &str, args: BrownoutArgs, context: &Context<'_>) -> Result {
     let path = format!("{path}/brownout");
     if args.end {
-        let ended = context.client.take_away::<ApiToken>(Method::DELETE, &path, None, args.wait).await?;
+        let ended = context.client.take_away::<T>(Method::DELETE, &path, None, args.wait).await?;
         note(output::clean(&format!(
             "The brownout of `{}` is over. It is accepted at all times again.",
-            ended.answer.name
+            ended.answer.token().name
         )));
         return if context.global.json { output::json(&ended.answer.raw) } else { Ok(()) };
     }
@@ -78,12 +79,13 @@ pub async fn brownout(path: &str, args: BrownoutArgs, context: &Context<'_>) -> 
         from: args.from,
     };
     let body = serde_json::to_value(body).map_err(|cause| Failure::error(cause.to_string()))?;
-    let token = context.client.take_away::<ApiToken>(Method::POST, &path, Some(&body), args.wait).await?.answer;
+    let found = context.client.take_away::<T>(Method::POST, &path, Some(&body), args.wait).await?.answer;
     if context.global.json {
-        return output::json(&token.raw);
+        return output::json(&found.raw);
     }
-    note(output::clean(&format!("The token `{}` is {}", token.name, brownout_words(token.brownout.as_ref()))));
-    note(output::clean(&format!("To accept it at all times again: tokenward token brownout {} --end", token.name)));
+    let (token, what, command) = (found.token(), T::WHAT, T::COMMAND);
+    note(output::clean(&format!("The {what} `{}` is {}", token.name, brownout_words(token.brownout.as_ref()))));
+    note(output::clean(&format!("To accept it at all times again: tokenward {command} brownout {} --end", token.name)));
     Ok(())
 }
 

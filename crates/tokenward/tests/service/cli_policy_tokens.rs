@@ -52,6 +52,12 @@ async fn a_policy_token_is_made_here_or_there_rotated_changed_and_deleted() {
     assert_eq!(client.verify(local.out.trim()).await, "disabled");
     assert!(good(&["enable", "all"]).err.contains("is switched on"));
     assert!(good(&["edit", "all", "--owner", "none"]).err.contains("owner: "));
+    let bound = good(&["edit", "all", "--network", "10.0.0.0/8", "--label", "team=shop", "--quota", "100/day"]);
+    assert!(bound.err.contains("networks: everywhere → 10.0.0.0/8") && bound.err.contains("team=shop"), "{bound:?}");
+    assert!(good(&["show", "all"]).out.contains("10.0.0.0/8"));
+    good(&["edit", "all", "--anywhere", "--unlabel", "team", "--no-quota"]);
+    assert!(good(&["brownout", "all"]).err.contains("policy-token brownout all --end"));
+    assert!(good(&["brownout", "all", "--end"]).err.contains("at all times again"));
     good(&["delete", "all", "--reason", "cessation", "--note", "old", "--yes"]);
     assert!(good(&["list", "--state", "revoked"]).out.contains("revoked"));
     assert!(good(&["undo", "all"]).err.contains("is back"));

@@ -168,10 +168,17 @@ async fn a_refusal_leads_to_the_form_of_a_token_that_may_where_the_server_knows_
     let mut owner = Person::owner(&server).await;
     let devops = server.role(&organization, "devops").await;
     let page = owner.get(&format!("{base}/tokens/new?permission=token%3Amanage")).await.says(200, "name=\"role_id\"");
-    let chosen: Vec<&str> =
-        page.html.split("name=\"role_id\"").skip(1).filter(|it| it.split('>').next().unwrap().contains("checked")).collect();
+    let chosen: Vec<&str> = page
+        .html
+        .split("name=\"role_id\"")
+        .skip(1)
+        .filter(|it| it.split('>').next().unwrap().contains("checked"))
+        .collect();
     assert!(chosen.len() == 1 && chosen[0].contains(&devops), "{}", page.html);
     owner.get(&format!("{base}/tokens/new?permission=nonsense")).await.says(400, "permission");
-    owner.get(&format!("{base}/tokens/new?permission=organization%3Adelete")).await.says(200, "asks for organization:delete");
+    owner
+        .get(&format!("{base}/tokens/new?permission=organization%3Adelete"))
+        .await
+        .says(200, "asks for organization:delete");
     server.stop().await;
 }

@@ -70,7 +70,10 @@ async fn is_whole(database: Option<&str>) {
     assert_eq!(head, served.offline("head", &[]).out.trim());
     let said = served.log("verify", &["--public-key", &served.key, "--head", &head]);
     assert_eq!((said.code, said.out.trim()), (Some(0), &*head), "{said:?}");
-    assert!(said.err.contains("No position is missing") && said.err.contains("What was signed says the same"), "{said:?}");
+    assert!(
+        said.err.contains("No position is missing") && said.err.contains("What was signed says the same"),
+        "{said:?}"
+    );
     let told = object(&served.log("verify", &["--json", "--public-key", &served.key]));
     let (positions, own) = (told["positions"].as_i64().unwrap(), told["events"].as_i64().unwrap());
     assert_eq!(format!("{}:{}", told["head"]["position"], told["head"]["hash"].as_str().unwrap()), head);

@@ -3,8 +3,8 @@
 use askama::Template;
 
 use super::{
-    AskedFor, Choice, DecisionOutcome, FormField, ListFrame, ProofFields, RefusedView, RevocationView, Shell, TokenEffect,
-    TokenForm, TokenRow, TokenState, TokenUsage, VersionRow,
+    AskedFor, Choice, DecisionOutcome, FormField, ListFrame, OwnerFields, ProofFields, RefusedView, RevocationView,
+    Shell, TokenDetails, TokenEffect, TokenForm, TokenRow, TokenState, TokenUsage, VersionRow,
 };
 
 /// `…/policy-tokens`.
@@ -96,6 +96,8 @@ pub struct PolicyTokenNewPage {
     pub shell: Shell,
     /// What was typed of the token.
     pub form: TokenForm,
+    /// Who is accountable.
+    pub owners: OwnerFields,
     /// What it may be used for.
     pub editor: PolicyEditor,
     /// Policies to begin with.
@@ -118,6 +120,8 @@ pub struct PolicyTokenEditPage {
     pub token: TokenRow,
     /// What was typed of the token.
     pub form: TokenForm,
+    /// Who is accountable.
+    pub owners: OwnerFields,
     /// What it may be used for.
     pub editor: PolicyEditor,
     /// Its last requests, where that was asked for.
@@ -152,6 +156,10 @@ pub struct PolicyTokenPage {
     pub refused_earlier: Option<RefusedView>,
     /// Why it is switched off, where nobody did it by hand.
     pub disabled_because: Option<&'static str>,
+    /// In which minutes it is refused, in a sentence.
+    pub brownout: Option<String>,
+    /// What it is bound to, and what is kept with it.
+    pub details: TokenDetails,
     /// How it was used.
     pub usage: TokenUsage,
     /// What its role can do, in one sentence.

@@ -356,18 +356,20 @@ fn token_page() -> TokenPage {
         may_attest: true,
         brownout: Some("It is refused for 5 minutes every hour, next 24 Nov 2026, 23:00 UTC.".into()),
         disabled_because: None,
-        not_before: None,
-        labels: vec!["team=shop".into(), "env=<b>".into()],
-        metadata: Some("{\n  \"ticket\": \"OPS-1204\"\n}".into()),
-        successor: Some("devops@acme.example".into()),
-        networks: vec![
-            NotedNetwork { network: Network::parse("203.0.113.0/24").unwrap(), note: Some("office".into()) },
-            NotedNetwork { network: Network::parse("2001:db8::/32").unwrap(), note: None },
-        ],
-        permissions: vec!["*:read".into(), "invoices:write".into()],
-        places: vec!["web-shop".into(), "billing/staging".into()],
-        rate: Some("100/minute, 20 at once".into()),
-        quota: Some("10000/day".into()),
+        details: TokenDetails {
+            not_before: None,
+            labels: vec!["team=shop".into(), "env=<b>".into()],
+            metadata: Some("{\n  \"ticket\": \"OPS-1204\"\n}".into()),
+            successor: Some("devops@acme.example".into()),
+            networks: vec![
+                NotedNetwork { network: Network::parse("203.0.113.0/24").unwrap(), note: Some("office".into()) },
+                NotedNetwork { network: Network::parse("2001:db8::/32").unwrap(), note: None },
+            ],
+            permissions: vec!["*:read".into(), "invoices:write".into()],
+            places: vec!["web-shop".into(), "billing/staging".into()],
+            rate: Some("100/minute, 20 at once".into()),
+            quota: Some("10000/day".into()),
+        },
         versions: vec![
             VersionRow {
                 version: 2,

@@ -557,6 +557,8 @@ pub struct TokenRotatePage {
 pub struct TokenBrownoutPage {
     /// The frame.
     pub shell: Shell,
+    /// The path of the list that the token is in, below the organization.
+    pub list: &'static str,
     /// The token.
     pub token: TokenRow,
     /// How long it is refused at a time.
@@ -573,6 +575,29 @@ pub struct TokenBrownoutPage {
     pub lasts_error: Option<String>,
     /// What was wrong with the whole.
     pub error: Option<String>,
+}
+
+/// What a token is bound to, and what is kept with it.
+#[derive(Clone, Default, Debug)]
+pub struct TokenDetails {
+    /// From when on it is accepted; `None` from the beginning.
+    pub not_before: Option<Moment>,
+    /// The networks that it is bound to; from everywhere where there are none.
+    pub networks: Vec<NotedNetwork>,
+    /// Its labels: `key=value`.
+    pub labels: Vec<String>,
+    /// Its metadata, in lines.
+    pub metadata: Option<String>,
+    /// Who takes it over when its owner leaves.
+    pub successor: Option<String>,
+    /// The permissions of its role that it is narrowed to; all of them where there are none.
+    pub permissions: Vec<String>,
+    /// The projects and environments that it is narrowed to, by name.
+    pub places: Vec<String>,
+    /// How fast it may be used.
+    pub rate: Option<String>,
+    /// How much.
+    pub quota: Option<String>,
 }
 
 /// `…/tokens/<id>`.
@@ -599,24 +624,8 @@ pub struct TokenPage {
     pub disabled_because: Option<&'static str>,
     /// Its secrets, the newest first.
     pub versions: Vec<VersionRow>,
-    /// From when on it is accepted; `None` from the beginning.
-    pub not_before: Option<Moment>,
-    /// The networks that it is bound to; from everywhere where there are none.
-    pub networks: Vec<NotedNetwork>,
-    /// Its labels: `key=value`.
-    pub labels: Vec<String>,
-    /// Its metadata, in lines.
-    pub metadata: Option<String>,
-    /// Who takes it over when its owner leaves.
-    pub successor: Option<String>,
-    /// The permissions of its role that it is narrowed to; all of them where there are none.
-    pub permissions: Vec<String>,
-    /// The projects and environments that it is narrowed to, by name.
-    pub places: Vec<String>,
-    /// How fast it may be used.
-    pub rate: Option<String>,
-    /// How much.
-    pub quota: Option<String>,
+    /// What it is bound to, and what is kept with it.
+    pub details: TokenDetails,
     /// What its role can do, in one sentence.
     pub meaning: String,
     /// What its role can do, in detail.

@@ -21,7 +21,7 @@ pub(in crate::service) use rotate::{Rotated, Rotation};
 
 use super::super::token_places::{self, PlacesWanted};
 use super::super::{App, proof, token_allowance, token_networks, token_owners, token_scope};
-use super::{Created, NewToken, Secret, Why, check, deleted, event, snapshot};
+use super::{Created, NewToken, Secret, UsedSecrets, Why, check, deleted, event, snapshot};
 use crate::limits::TOKENS;
 
 /// A write as data.
@@ -37,12 +37,16 @@ pub(in crate::service) enum Change {
 impl Change {
     /// What the secret of a new token is stored as, or would be under another pepper.
     pub(in crate::service) fn digests(&self) -> impl Iterator<Item = Digest> + '_ {
-        let secret = match self {
+        self.secret().into_iter().flat_map(Secret::digests)
+    }
+
+    /// The new secret.
+    fn secret(&self) -> Option<&Secret> {
+        match self {
             Self::Create { secret, .. } => Some(secret),
             Self::Rotate { rotation, .. } => Some(&rotation.secret),
             Self::Revoke { .. } => None,
-        };
-        secret.into_iter().flat_map(Secret::digests)
+        }
     }
 
     /// The token that it is about, from which it takes something away.
@@ -96,6 +100,14 @@ impl From<Error> for Refused {
     }
 }
 
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Itself(error) | Refused::ForOthers(error) => error,
+        }
+    }
+}
+
 pub(in crate::service) type Made = Result<(Done, Event), Refused>;
 /// The same with the right by which it is done.
 type Judged = Result<(Grant, (Done, Event)), Refused>;
@@ -133,7 +145,13 @@ pub(in crate::service) struct Lookups {
 impl Lookups {
     /// What this change needs.
     pub(in crate::service) fn add(&mut self, grant: &Grant, change: &Change) {
-        let Change::Create { new, .. } = change else { return };
+        if let Change::Create { new, .. } = change {
+            self.add_new(grant, new);
+        }
+    }
+
+    /// What a new token needs, of either kind.
+    pub(in crate::service) fn add_new(&mut self, grant: &Grant, new: &NewToken) {
         self.organizations.insert(grant.organization());
         self.makers.extend(grant.token().map(|(id, _)| id));
         self.projects.extend(&new.places.projects);
@@ -174,6 +192,8 @@ pub(in crate::service) async fn make(
     let living = living(tx, &asked).await?;
     let accepted = accepted(tx, &asked, &living, &mut wanted).await?;
     around.learn(tx.conn(), wanted).await?;
+    let secrets: Vec<&Secret> = asked.iter().filter_map(|(_, change)| change.secret()).collect();
+    let used = UsedSecrets::among(tx, &secrets).await?;
     let mut full = None;
     if asked.iter().any(|(_, change)| change.about().is_some()) {
         // Before it is done: what is taken away must be noted where no restored database brings it back.
@@ -186,9 +206,9 @@ pub(in crate::service) async fn make(
         judged.push(match (grant, change) {
             (Err(error), _) => Err(error.into()),
             (Ok(grant), Change::Create { id, new, secret }) => {
-                let used = secret.refuse_used(tx).await;
                 let more = with_these.entry(grant.organization()).or_default();
                 let made = used
+                    .refuse(secret)
                     .map_err(Refused::from)
                     .and_then(|()| around.create(app, &grant, (*id, &**new, secret), *more, now));
                 *more += u64::from(made.is_ok());
@@ -212,8 +232,7 @@ pub(in crate::service) async fn make(
                         let by = (proof::lifetime(app), &app.limits);
                         let accepted = accepted.get(id).map_or(&[][..], Vec::as_slice);
                         let made = around.rotate(by, &grant, (&old, accepted), rotation, now);
-                        let used = rotation.secret.refuse_used(tx).await;
-                        made.and_then(|made| used.map(|()| made))
+                        made.and_then(|made| used.refuse(&rotation.secret).map(|()| made))
                     }
                     Err(error) => Err(error),
                 };
@@ -432,9 +451,21 @@ impl Around {
         &self,
         app: &App,
         grant: &Grant,
-        (id, new, secret): (Uuid, &NewToken, &Secret),
+        new: (Uuid, &NewToken, &Secret),
         more: u64,
         now: Time,
+    ) -> Made {
+        self.create_of(app, grant, secret::Kind::Token, new, (more, now))
+    }
+
+    /// The same of a kind.
+    pub(in crate::service) fn create_of(
+        &self,
+        app: &App,
+        grant: &Grant,
+        kind: secret::Kind,
+        (id, new, secret): (Uuid, &NewToken, &Secret),
+        (more, now): (u64, Time),
     ) -> Made {
         let organization = grant.organization();
         let of_organization = self.organizations.get(&organization);
@@ -473,7 +504,7 @@ impl Around {
         let token = Token {
             id,
             organization_id: organization,
-            kind: secret::Kind::Token,
+            kind,
             role_id: role.id,
             role_name: role.name.to_string(),
             name: new.name.clone(),

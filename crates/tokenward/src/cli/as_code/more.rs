@@ -223,12 +223,10 @@ impl Survey<'_> {
                     name: it.name.clone(),
                     opa_policy: policy,
                     description: it.description.clone(),
-                    role_id: None,
                     expires_at: end,
-                    owner_id: None,
-                    successor_id: None,
                     sha256: it.sha256.clone(),
                     last_four: it.last_four.clone(),
+                    ..PolicyApiTokenRequest::default()
                 };
                 let words = format!("+ policy token `{}`: role {}, {told}", it.name, it.role);
                 let action = Action::NewPolicyToken { body: Box::new(body), role: it.role.clone(), place };

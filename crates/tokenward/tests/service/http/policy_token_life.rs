@@ -33,7 +33,7 @@ async fn a_policy_token_is_switched_off_taken_back_and_brought_back_as_others_ar
     assert_eq!(gone.status, 204, "{}", gone.text);
     let shown = server.get(&path, &acme.owner).await.expect(200);
     assert_eq!((&shown["state"], &shown["revocation"]["reason"]), (&json!("revoked"), &json!("cessation")));
-    assert_eq!((&shown["revocation"]["note"], &shown["versions"]), (&json!("old"), &json!([])));
+    assert_eq!((&shown["revocation"]["note"], shown.get("versions")), (&json!("old"), None));
     let list = acme.path("policyApiToken");
     assert_eq!(server.get(&list, &acme.owner).await.json()["results"], json!([]));
     let found = server.get(&format!("{list}?state=revoked"), &acme.owner).await.json();

@@ -97,6 +97,7 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
         roles: role_choices("deployer"),
         begin: Begin::default(),
         expiry: expiry("90"),
+        begin: Begin { chosen: "now".into(), first_day: "2026-11-24".into(), ..Begin::default() },
         networks: FormField::default(),
         labels: FormField::new("team=shop"),
         metadata: FormField::default(),
@@ -112,6 +113,7 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
         &PolicyTokenNewPage {
             shell: shell(Nav::Tokens),
             form: form.clone(),
+            owners: owner_fields(),
             editor: policy_editor(Some(Verdict { good: false, text: refused.into() })),
             recipes: vec![recipe("a", "Read one environment", true), recipe("b", "Deploy one environment", false)],
             shown: 1_795_562_400_000_000,
@@ -125,6 +127,7 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
             shell: shell(Nav::Tokens),
             token: tokens().remove(0),
             form,
+            owners: owner_fields(),
             editor: policy_editor(Some(Verdict { good: true, text: "GET /invoices/7 is allowed.".into() })),
             replay: Some(vec![
                 replay_row(2, "/invoices/7", true, true),
@@ -148,6 +151,8 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
             refused: None,
             refused_earlier: None,
             disabled_because: None,
+            brownout: Some("It is refused for 5 minutes every hour, next 24 Nov 2026, 23:00 UTC.".into()),
+            details: token_page().details,
             usage: TokenUsage {
                 allowed: "1,204".into(),
                 denied: "3".into(),
@@ -409,6 +414,7 @@ pub fn pages() -> Vec<(String, String)> {
         "token-brownout",
         TokenBrownoutPage {
             shell: shell(Nav::Tokens),
+            list: "tokens",
             token: tokens().remove(0),
             minutes: vec![Choice { value: "5".into(), label: "5 minutes".into(), chosen: true }],
             minutes_error: None,
@@ -707,7 +713,12 @@ pub fn pages() -> Vec<(String, String)> {
     );
     page!(
         "projects-empty",
-        ProjectsPage { shell: shell(Nav::Projects), projects: Vec::new(), list: ListFrame::default(), may_create: true }
+        ProjectsPage {
+            shell: shell(Nav::Projects),
+            projects: Vec::new(),
+            list: ListFrame::default(),
+            may_create: true
+        }
     );
     page!("project", project_page());
     page!(
