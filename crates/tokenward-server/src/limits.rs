@@ -333,7 +333,7 @@ limits! {
         "How long a provider of identities may take for all that one sign-in asks of it.";
     PROVIDER_BYTES = fixed "provider_bytes" 256 * KIB, Bytes,
         "One answer of a provider of identities.";
-    PROVIDER_KEYS = fixed "provider_keys" 100, Count,
+    KEYS_PUBLISHED = fixed "provider_keys" 100, Count,
         "Keys that a provider of identities publishes.";
     PROVIDER_ICON = fixed "provider_icon_bytes" 32 * KIB, Bytes,
         "The picture of a provider of identities on its buttons.";

@@ -34,7 +34,7 @@ use super::view::{
     TokenCreatedPage, TokenDetails, TokenForm, TokenNewPage, TokenPage, TokenRow, TokenShownPage, TokenState,
     TokenUsage, VersionRow,
 };
-use super::words::{agent, grouped, length_words, points, role_tag, token_state};
+use super::words::{grouped, length_words, points, role_tag, token_state};
 use crate::service::tokens::{self, NewToken};
 use crate::service::usage::{self, TokenUsage as TokenUse};
 use crate::service::{

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use super::address::Trouble;
 use super::fetch::Fetcher;
 use super::token::{Head, fits};
-use crate::limits::PROVIDER_KEYS;
+use crate::limits::KEYS_PUBLISHED;
 
 /// How long it is taken to be so.
 const FRESH: Micros = HOUR;
@@ -172,8 +172,8 @@ pub(super) async fn fetched_keys(fetcher: &Fetcher, address: &str) -> Result<Vec
 fn read_keys(body: &[u8]) -> Result<Vec<Jwk>, Trouble> {
     let set: KeySet = serde_json::from_slice(body).map_err(|_| Trouble("publishes keys that cannot be read".into()))?;
     // A token that names none of them is tried with each, and anybody can send one.
-    if set.keys.len() > PROVIDER_KEYS.size() {
-        return Err(Trouble(format!("publishes more than {} keys (`{}`)", PROVIDER_KEYS.default, PROVIDER_KEYS.name)));
+    if set.keys.len() > KEYS_PUBLISHED.size() {
+        return Err(Trouble(format!("publishes more than {} keys (`{}`)", KEYS_PUBLISHED.default, KEYS_PUBLISHED.name)));
     }
     // Keys of kinds that are not known here are no fault: others of the set can be used.
     let keys: Vec<Jwk> = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect();
@@ -190,7 +190,7 @@ mod tests {
     fn keys_of_kinds_that_are_not_known_are_passed_over_and_too_many_are_refused() {
         let key = |id: usize| json!({ "kty": "EC", "crv": "P-256", "kid": id.to_string(), "x": "AA", "y": "AA" });
         let read = |keys: Vec<Value>| read_keys(json!({ "keys": keys }).to_string().as_bytes());
-        let most = PROVIDER_KEYS.size();
+        let most = KEYS_PUBLISHED.size();
         assert_eq!(read((0..most).map(key).collect()).unwrap().len(), most);
         assert!(read((0..=most).map(key).collect()).unwrap_err().0.contains("`provider_keys`"));
         assert_eq!(read(vec![json!({ "kty": "new" }), key(1), json!(7)]).unwrap().len(), 1);

@@ -304,7 +304,7 @@ impl Assignable {
         if let Some(role) = self.0.get(&key) {
             return Ok(Arc::clone(role));
         }
-        let role = Arc::new(roles::assignable_to(tx, grant, of.role_id, &of.permissions, &of.places).await?);
+        let role = roles::assignable_to(tx, grant, of.role_id, &of.permissions, &of.places).await?;
         self.0.insert(key, Arc::clone(&role));
         Ok(role)
     }

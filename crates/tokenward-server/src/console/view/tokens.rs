@@ -322,17 +322,17 @@ fn is_told(field: &FormField) -> bool {
 /// Groups of fields that few tokens need are folded, unless there is something in them.
 impl TokenForm {
     /// Is something said, or wrong, about what it is narrowed to?
-    fn restricts(&self) -> bool {
+    pub(super) fn restricts(&self) -> bool {
         self.begin.is_told() || [&self.networks, &self.permissions, &self.places].into_iter().any(is_told)
     }
 
     /// About its limits?
-    fn limits(&self) -> bool {
+    pub(super) fn limits(&self) -> bool {
         [&self.rate, &self.quota].into_iter().any(is_told)
     }
 
     /// About labels and metadata?
-    fn describes(&self) -> bool {
+    pub(super) fn describes(&self) -> bool {
         [&self.labels, &self.metadata].into_iter().any(is_told)
     }
 }
@@ -352,7 +352,7 @@ pub struct OwnerFields {
 
 impl OwnerFields {
     /// Is there a successor, no owner, or something wrong with either? That there is an owner is the rule.
-    fn are_told(&self) -> bool {
+    pub(super) fn are_told(&self) -> bool {
         let chosen = |all: &[Choice]| all.iter().any(|it| it.chosen && !it.value.is_empty());
         chosen(&self.successors)
             || !chosen(&self.owners)
@@ -361,7 +361,7 @@ impl OwnerFields {
     }
 
     /// Who is chosen, as people read it.
-    fn owner(&self) -> &str {
+    pub(super) fn owner(&self) -> &str {
         self.owners.iter().find(|it| it.chosen).map_or("Nobody", |it| it.label.as_str())
     }
 }

@@ -9,9 +9,9 @@ use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
 use tokenward_core::right::Operator;
 use tokenward_core::time::MINUTE;
-use tokenward_core::token_policy::End;
 use tokenward_core::{Code, Uuid};
 use tokenward_server::service::policy_tokens::{NewPolicyToken, create};
+use tokenward_server::service::tokens::NewToken;
 use tokio::task::JoinSet;
 
 use crate::support::{Answer, Organization, Server};
@@ -106,16 +106,8 @@ async fn a_thousand_uploads_at_once_have_each_one_definite_end_and_others_are_an
             2 => format!("allow := {}1{}", "[".repeat(400), "]".repeat(400)),
             _ => format!("allow if strtswith(input.request.method, \"{n}\")"),
         };
-        let new = NewPolicyToken {
-            name: format!("made-{n}"),
-            description: None,
-            role_id: Some(viewer),
-            end: End::Never,
-            policy,
-            owner_id: Some(None),
-            successor_id: None,
-            registration: None,
-        };
+        let token = NewToken { owner_id: Some(None), ..NewToken::new(format!("made-{n}"), Some(viewer)) };
+        let new = NewPolicyToken { token, policy };
         let app = Arc::clone(&server.running.app);
         let grant = Grant::operator(&Operator::at_this_machine(), organization, Management::PolicyManage);
         running.spawn(async move { (n, create(&app, grant, new).await) });

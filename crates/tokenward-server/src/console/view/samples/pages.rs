@@ -95,7 +95,6 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
         name: FormField::default(),
         description: FormField::default(),
         roles: role_choices("deployer"),
-        begin: Begin::default(),
         expiry: expiry("90"),
         begin: Begin { chosen: "now".into(), first_day: "2026-11-24".into(), ..Begin::default() },
         networks: FormField::default(),
