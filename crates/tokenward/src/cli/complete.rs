@@ -75,7 +75,7 @@ fn of(noun: &str, argument: &str) -> Option<Names> {
         ("token" | "usage", "token") => Names::Tokens,
         ("policy-token", "token") => Names::PolicyTokens,
         (_, "role" | "move_to") => Names::Roles,
-        ("project" | "environment" | "token" | "can", "project" | "projects") => Names::Projects,
+        ("project" | "environment" | "token" | "policy-token" | "can", "project" | "projects") => Names::Projects,
         ("environment" | "cluster" | "can", "cluster") => Names::Clusters,
         (_, "organization") | ("org", "wanted") => Names::Organizations,
         ("member", "end" | "delete" | "keep") => Names::Tokens,

@@ -111,6 +111,7 @@ async fn a_node_that_is_cut_off_is_named_until_it_has_surely_stopped() {
     while says(&b, &asking, &text).await.1 != "valid" {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    let begun = Instant::now();
     proxy.stall_between_transactions().await;
     let prefers = [("prefer", "wait=0")];
     let path = acme.path(&format!("apiToken/{id}"));
@@ -124,7 +125,6 @@ async fn a_node_that_is_cut_off_is_named_until_it_has_surely_stopped() {
     assert_eq!(of("b")["applied"], json!(false));
     assert_eq!(told["effective"], "pending");
 
-    let begun = Instant::now();
     let mut last_yes = None;
     while receipt(&a, &acme.owner, position).await["effective"] != "everywhere" {
         if says(&b, &asking, &text).await.1 == "valid" {
