@@ -2,7 +2,7 @@
 
 use tokenward_core::caller::Caller;
 use tokenward_core::decision::{Credential, Subject};
-use tokenward_core::event::By;
+use tokenward_core::event::{Actor, By};
 use tokenward_core::method::{Method, Methods};
 use tokenward_core::provider_proofs::ProviderProofs;
 use tokenward_core::secret::Digest;
@@ -158,7 +158,9 @@ async fn whoever_decides_about_a_machine_is_asked_inside(world: World) {
         replaced: false,
         brownout: None,
     };
-    let person = Caller::user(credential, By::operator()).person().unwrap();
+    let actor = Actor::User { id: ada, email: "ada@acme.example".into() };
+    let by = || By { actor: actor.clone(), ..By::operator() };
+    let person = Caller::user(credential, by()).person().unwrap();
     let now = world.now();
     let asked = async || write(&world, async |tx| tx.ask(&person).await.unwrap().1).await;
     assert_eq!(asked().await, None, "it does not say when it was proved");
@@ -184,7 +186,7 @@ async fn whoever_decides_about_a_machine_is_asked_inside(world: World) {
     let again = session(&world, ada).await;
     world.clock.pass(HOUR);
     let late = Credential { id: again, ..credential };
-    let late = Caller::user(late, By::operator()).person().unwrap();
+    let late = Caller::user(late, by()).person().unwrap();
     let mut tx = world.store.begin_unlogged().await.unwrap();
     tx.ask(&late).await.unwrap_err();
 }
