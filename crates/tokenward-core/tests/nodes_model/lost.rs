@@ -296,7 +296,7 @@ impl Logs {
             (node.place, node.turned) = (Some(here), Some(name_of(&node.seen)));
         }
         let there = log.get(..node.seen.len()).map(hash);
-        let position = i64::try_from(node.seen.len()).unwrap();
+        let position = node.seen.len() as i64;
         let goes = lease::compare(position, &hash(&node.seen), there.as_deref()) == Comparison::Goes;
         let lacks = is_lost(node.noted, &log);
         if !goes || (lacks && self.rules.compares_what_it_noted) {
@@ -355,7 +355,7 @@ impl Logs {
     /// Where a receipt would find it, in the log that is there.
     fn position(state: &State) -> Option<i64> {
         let at = state.log.iter().position(|event| event.what == What::Revoked)?;
-        Some(i64::try_from(at).unwrap() + 1)
+        Some(at as i64 + 1)
     }
 
     fn next(&self, before: &State, action: Action) -> Option<State> {
@@ -394,10 +394,8 @@ impl Logs {
             }
             Action::Answer => state.revocation = Revocation::Answered,
             Action::Receipt => {
-                let applied: Vec<i64> = (0..NODES)
-                    .filter_map(|node| self.row(&state, node))
-                    .map(|row| i64::try_from(row.applied).unwrap())
-                    .collect();
+                let applied: Vec<i64> =
+                    (0..NODES).filter_map(|node| self.row(&state, node)).map(|row| row.applied as i64).collect();
                 let passed = (self.rules.effective)(&applied, Self::position(&state)?);
                 state.everywhere = passed && Self::speaks_for_all(&state);
             }

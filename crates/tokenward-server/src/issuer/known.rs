@@ -173,7 +173,10 @@ fn read_keys(body: &[u8]) -> Result<Vec<Jwk>, Trouble> {
     let set: KeySet = serde_json::from_slice(body).map_err(|_| Trouble("publishes keys that cannot be read".into()))?;
     // A token that names none of them is tried with each, and anybody can send one.
     if set.keys.len() > KEYS_PUBLISHED.size() {
-        return Err(Trouble(format!("publishes more than {} keys (`{}`)", KEYS_PUBLISHED.default, KEYS_PUBLISHED.name)));
+        return Err(Trouble(format!(
+            "publishes more than {} keys (`{}`)",
+            KEYS_PUBLISHED.default, KEYS_PUBLISHED.name
+        )));
     }
     // Keys of kinds that are not known here are no fault: others of the set can be used.
     let keys: Vec<Jwk> = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect();

@@ -39,7 +39,7 @@ fn listed(text: &str) -> Option<Vec<usize>> {
     let mut all = Vec::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        all.extend(first.parse().ok()?..=last.parse().ok()?);
+        all.extend(first.parse::<usize>().ok()?..=last.parse::<usize>().ok()?);
     }
     Some(all)
 }

@@ -72,7 +72,8 @@ fn health_is_asked_by_a_socket_where_there_is_nothing_else() {
     assert!(gone.err.contains(&format!("{url} cannot be reached")), "{}", gone.err);
     let service = Service::spawn(tokenward(&["serve", "--config", text(&settings)]));
     let listen = ("TOKENWARD_LISTEN", place.as_str());
-    let ways: [(&[&str], &[(&str, &str)]); 5] = [
+    type Way<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+    let ways: [Way<'_>; 5] = [
         (&["--url", url.as_str()], &[]),
         (&["--url", place.as_str()], &[]),
         (&[], &[("TOKENWARD_URL", url.as_str())]),

@@ -198,7 +198,7 @@ async fn what_was_changed_in_the_database_is_seen_from_a_server_too() {
             "does not hold at position".to_owned(),
         ),
     ] {
-        tamper(served.files.path(), &[change.clone()]).await;
+        tamper(served.files.path(), std::slice::from_ref(&change)).await;
         let said = served.log("verify", &key);
         assert!(said.code == Some(1) && said.err.contains(&right) && said.out.is_empty(), "{change}: {said:?}");
         if !back.is_empty() {

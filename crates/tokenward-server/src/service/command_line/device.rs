@@ -237,7 +237,7 @@ async fn decide(app: &Arc<App>, caller: &Caller, found: &DeviceSignIn, approval:
     let mut tx = app.store.begin_unlogged().await?;
     // Inside, by the rows: a session that has ended decides nothing, and one whose proof is over or was outgrown approves nothing.
     let (now, proven_at) = tx.ask(&person).await?;
-    if approval.is_some() && !proven_at.is_some_and(|at| now.0.saturating_sub(at.0) < within) {
+    if approval.is_some() && proven_at.is_none_or(|at| now.0.saturating_sub(at.0) >= within) {
         return Err(Error::proof_required(within));
     }
     let decided = device_sign_ins::decide(&mut tx, found.id, approval).await?;

@@ -137,7 +137,8 @@ pub fn unsettled(recorded: &[Recorded], said: &[Vec<String>], demands: &Demands)
         };
         // What was made and revoked behind the end of the log that goes on has no row: those who heard of it know that it was revoked,
         // others know nothing of it. It is refused by all.
-        let is_gone = demands.may_lose && codes.iter().all(|it| it == "unknown" || (it == "revoked" && may_be != ["valid"]));
+        let is_gone =
+            demands.may_lose && codes.iter().all(|it| it == "unknown" || (it == "revoked" && may_be != ["valid"]));
         let is_one = may_be.contains(&first) && codes.iter().all(|it| it == first);
         if !is_one && !is_gone {
             wrong.push(format!("of {token}, which is to be {may_be:?}, the nodes say {codes:?}"));
