@@ -81,5 +81,6 @@ func (o *Of) SignInPolicy(ctx context.Context) (SignInPolicy, error) {
 // Lacks says whether a server refused since the token lacks a permission.
 func Lacks(err error) bool {
 	var ours *Error
-	return errors.As(err, &ours) && ours.Status == http.StatusForbidden && ours.MissingPermission != ""
+	return errors.As(err, &ours) && ours.Status == http.StatusForbidden &&
+		(ours.MissingPermission != "" || ours.Code == "scope_denied")
 }
