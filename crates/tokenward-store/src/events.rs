@@ -300,7 +300,9 @@ where
         query.push(" AND p.actor = ").push_bind(actor.clone());
     }
     if let Some(part) = &filter.actor_part {
-        query.push(" AND lower(p.actor) LIKE ").push_bind(like(part)).push(" ESCAPE '!'");
+        // As it was typed, too: one of the databases knows no case beyond ASCII.
+        query.push(" AND (lower(p.actor) LIKE ").push_bind(like(&part.to_lowercase()));
+        query.push(" ESCAPE '!' OR p.actor LIKE ").push_bind(like(part)).push(" ESCAPE '!')");
     }
     if let Some(part) = &filter.target_part {
         // As JSON writes it, and as it was typed, too: one of the databases knows no case beyond ASCII.

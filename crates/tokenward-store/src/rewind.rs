@@ -184,7 +184,12 @@ async fn take_away(
                 credentials::forbid_device(tx, target, events).await?;
             }
         }
-        After::Rules { rules } => credentials::rules(tx, target, rules, events).await?,
+        After::Rules { rules } => {
+            // Once, as the password: who comes later with the same would put back what was taken out since.
+            if !is_noted(tx, entry).await? {
+                credentials::rules(tx, target, rules, events).await?;
+            }
+        }
         After::Invitation => credentials::invitation(tx, organization, target, events).await?,
         After::Member { role, .. } => {
             let Some(organization) = organization else { return Ok(()) };

@@ -32,10 +32,11 @@ impl Followed {
             }
             let is_past = entries.first().is_some_and(|first| first.position <= at);
             let turned_before = self.holds_until(position.incarnation).is_none_or(|until| until < position.number);
-            if is_past || (turned_before && at >= position.number) {
+            if turned_before && (is_past || at >= position.number) {
                 return Err(gone());
             }
-            if ahead.len() + entries.len() > MOST {
+            // Of one that is passed in part it cannot be seen here whether it stands.
+            if is_past || ahead.len() + entries.len() > MOST {
                 let detail = "This node follows the database too slowly to answer for what it takes away. What was asked for may \
                               be done; read again before you repeat it.";
                 return Err(Error { retry_after: Some(1), ..Error::unavailable(detail) });
@@ -69,9 +70,23 @@ impl Followed {
     pub(crate) fn moves_to(&self, position: i64, rows: &[Skeleton]) -> bool {
         let mut ahead = lock(&self.ahead);
         let all_stand = ahead.iter().all(|entry| stands(entry, rows));
-        ahead.retain(|entry| entry.position > position);
+        // What does not stand stays until it is compared: it may not be in the journal yet.
+        ahead.retain(|entry| entry.position > position || !stands(entry, rows));
         self.position.send_replace(position);
         all_stand
+    }
+
+    /// All was read up to this position, and `compared` stands there. Not so where more was noted up to it meanwhile: that is to be
+    /// compared first.
+    pub(crate) fn comes_to(&self, position: i64, compared: &[Entry]) -> bool {
+        let mut ahead = lock(&self.ahead);
+        let is_new = |it: &Entry| it.position <= position && !compared.iter().any(|other| other.is_same(it));
+        if ahead.iter().any(is_new) {
+            return false;
+        }
+        ahead.retain(|entry| entry.position > position);
+        self.position.send_replace(position);
+        true
     }
 
     /// These are compared with the log: they stand there, or were brought back.
@@ -157,7 +172,10 @@ mod tests {
         assert!(!followed.is_among(&[row(6, 9), row(7, 2)]));
         assert!(followed.moves_to(6, &[row(6, 9)]) && followed.has_ahead());
         assert!(!followed.moves_to(7, &[row(7, 2)]), "another event stands there");
-        assert!(!followed.has_ahead());
+        assert!(followed.has_ahead(), "until it is compared");
+        assert!(!followed.comes_to(9, &[]), "it is to be compared first");
+        assert!(followed.comes_to(9, &[entry(7, 1)]) && !followed.has_ahead());
+        assert_eq!(followed.position(), 9);
     }
 
     #[tokio::test]

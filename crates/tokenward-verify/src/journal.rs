@@ -179,11 +179,14 @@ impl Journal {
     /// All other events in it, the oldest first.
     pub(crate) fn entries(&self) -> Result<Vec<Entry>> {
         let mut state = lock(&self.state);
-        let Some(file) = &mut state.file else { return Ok(state.recent.iter().cloned().collect()) };
+        let JournalState { file, recent, owed, .. } = &mut *state;
+        let Some(file) = file else { return Ok(recent.iter().cloned().collect()) };
         let read = read(file, self.path.as_deref().unwrap_or(Path::new("journal")));
         let end = file.seek(SeekFrom::End(0));
         end.map_err(|cause| self.failed(cause))?;
-        read.map(|contents| contents.entries).map_err(|error| Error::unavailable(error.to_string()))
+        // What could not be written is known all the same.
+        let read = read.map(|contents| [contents.entries, owed.clone()].concat());
+        read.map_err(|error| Error::unavailable(error.to_string()))
     }
 
     /// What stands behind this position is another log's. `compared` was noted ahead before: it stands in the log by now, or was
@@ -191,7 +194,8 @@ impl Journal {
     pub(crate) fn cut(&self, common: i64, compared: &[Entry], brought: Vec<Entry>) -> Result<()> {
         let mut state = lock(&self.state);
         state.recent.retain(|entry| entry.position <= common);
-        state.owed.clear();
+        // What stands is still to be written.
+        state.owed.retain(|entry| entry.position <= common);
         state.last = (common > 0).then_some(common);
         state.ahead.retain(|entry| !compared.iter().any(|it| it.is_same(entry)));
         state.ahead.extend(brought);

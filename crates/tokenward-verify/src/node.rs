@@ -431,7 +431,8 @@ impl Follower {
         if self.terms.kind == NodeKind::Server {
             self.catch_up(followed).await?;
         }
-        for entry in followed.ahead_until(self.position) {
+        let ahead = followed.ahead_until(self.position);
+        for entry in &ahead {
             if log::at(self.feed.conn()?, entry.position).await?.is_none_or(|row| row.hash != entry.hash) {
                 return Err(self.lost(followed, NOT_THERE));
             }
@@ -465,8 +466,10 @@ impl Follower {
             let forgotten = nodes_applied::forget(self.feed.alone().await?, own).await;
             self.may_mark(forgotten)?;
         }
+        if !followed.comes_to(self.position, &ahead) {
+            return Err(self.lost(followed, "was read while more was noted of it"));
+        }
         self.loaded = true;
-        followed.moves_to(self.position, &[]);
         // A first part at once: where little has ended there is none left, and nobody ever hears less than there is to say.
         self.read_ended(followed).await
     }

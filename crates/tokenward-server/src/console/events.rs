@@ -122,6 +122,8 @@ fn filter(query: &Pairs) -> Result<EventFilter> {
         .iter()
         .copied()
         .filter(|k| fits(what, tone_word(*k)) && fits(target, target_of(*k)) && fits(kind, k.as_str()));
+    let who = query.line("who");
+    QUERY.check_text(&who).map_err(|problem| Error::invalid("who", problem))?;
     let position = |key| query.read(key, "a position in the log", |text| text.parse().ok());
     let (from, to) = days(query)?;
     Ok(EventFilter {
@@ -130,7 +132,7 @@ fn filter(query: &Pairs) -> Result<EventFilter> {
         kinds: narrowed.then(|| kinds.collect()),
         target: by_link.or(named),
         target_part: Some(about).filter(|about| named.is_none() && !about.is_empty()),
-        actor_part: Some(query.line("who").to_lowercase()).filter(|who| !who.is_empty()),
+        actor_part: Some(who).filter(|who| !who.is_empty()),
         address: query.read("address", "an address such as 203.0.113.7", |text| text.parse().ok())?,
         origin: query.read("origin", "a way in that we know", |text| Origin::parse(text).ok())?,
         before: position("before")?,

@@ -49,6 +49,8 @@ pub(super) async fn fields(
         people(person, organization).await?.into_iter().filter(|(id, _)| *id != user.to_string()).collect();
     let offered = if all.len() * others.len() > OFFERED { &[][..] } else { &others[..] };
     let chosen: Vec<&str> = typed.all("fate").collect();
+    let shows = may_change && !all.is_empty();
+    let overlaps = if shows { overlaps(person, grant, typed.get("overlap")).await? } else { Vec::new() };
     let token = |token: &Token| {
         let shown = row(&person.app, token, used.get(&token.id));
         let owned = token.owner_id == Some(user);
@@ -62,7 +64,10 @@ pub(super) async fn fields(
         if owned {
             fates.push(choice("keep", "Is not handed over".to_owned()));
         }
-        fates.push(choice("end", "Ends after a while".to_owned()));
+        // Where no length of those is allowed there is none to choose.
+        if !overlaps.is_empty() {
+            fates.push(choice("end", "Ends after a while".to_owned()));
+        }
         fates.push(choice("delete", "Is deleted at once".to_owned()));
         fates.extend(offered.iter().map(|(id, email)| choice(id, format!("Is handed over to {email}"))));
         MemberToken {
@@ -78,14 +83,13 @@ pub(super) async fn fields(
     };
     let rows: Vec<MemberToken> = all.iter().map(token).collect();
     let owned = all.iter().filter(|token| token.owner_id == Some(user)).count();
-    let shows = may_change && !rows.is_empty();
     let tokens = MemberTokens {
-        overlaps: if shows { overlaps(person, grant, typed.get("overlap")).await? } else { Vec::new() },
+        // Without their fields, what is wrong with them is told at the top.
+        overlap_error: if overlaps.is_empty() { None } else { problems.take("overlap") },
+        overlaps,
         rows,
         may_change,
-        // Without their fields, what is wrong with them is told at the top.
         error: if shows { problems.take("fate") } else { None },
-        overlap_error: if shows { problems.take("overlap") } else { None },
     };
     Ok((tokens, heirs((owned, may_change), others, typed, problems)))
 }

@@ -132,7 +132,8 @@ pub(super) async fn take_link(
     let by = set_up::visitor(&visitor.client);
     match accounts::take_link(&visitor.app, &secret, taking, by).await {
         Ok(taken) => {
-            let by = if visitor.app.sign_in.takes_passwords() { Proof::link() } else { Proof::break_glass() };
+            // For an hour, whatever the server takes: an organization that asks for its provider lets this in.
+            let by = Proof::break_glass();
             let entered = half_way::begin(&visitor.app, taken.value, by, "/", visitor.client.clone()).await?;
             visitor.entered(&entered, "/", None).await
         }

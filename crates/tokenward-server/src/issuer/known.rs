@@ -1,6 +1,7 @@
 //! What is known of a provider: its addresses and its keys, kept for an hour, and for a day where it cannot be reached.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jsonwebtoken::jwk::Jwk;
 use serde::Deserialize;
@@ -8,6 +9,7 @@ use serde_json::Value;
 use tokenward_core::Time;
 use tokenward_core::time::{HOUR, MINUTE, Micros, SECOND};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::address::Trouble;
 use super::fetch::Fetcher;
@@ -20,6 +22,8 @@ const FRESH: Micros = HOUR;
 const LAST: Micros = 24 * HOUR;
 /// How often keys are fetched again for a token that names one which is not known: anybody can send such a token.
 const AGAIN: Micros = MINUTE;
+/// So long a provider is waited for whose earlier word still counts: less than it has in all, so that there is time for that.
+const WAITED: Duration = Duration::from_secs(2);
 /// How long nobody asks again after a failure.
 const FAILED: Micros = 5 * SECOND;
 
@@ -95,7 +99,7 @@ impl ProviderCache {
             state.sought_at = Some(now);
         }
         let address = state.metadata(fetcher, issuer, now).await?.jwks_uri.clone();
-        match fetched_keys(fetcher, &address).await {
+        match in_time(state.keys.as_ref(), now, fetched_keys(fetcher, &address)).await {
             Ok(keys) => {
                 let value = Arc::new(keys);
                 state.keys = Some(Cached { value: Arc::clone(&value), at: now });
@@ -118,7 +122,7 @@ impl ProviderState {
         {
             return last_good(self.metadata.as_ref(), issuer, "addresses", now, trouble.clone());
         }
-        match discovered(fetcher, issuer).await {
+        match in_time(self.metadata.as_ref(), now, discovered(fetcher, issuer)).await {
             Ok(metadata) => {
                 let value = Arc::new(metadata);
                 self.metadata = Some(Cached { value: Arc::clone(&value), at: now });
@@ -131,6 +135,18 @@ impl ProviderState {
             }
         }
     }
+}
+
+/// What the provider answers; where its earlier word still counts, only if it answers soon.
+async fn in_time<T, K>(
+    kept: Option<&Cached<K>>,
+    now: Time,
+    asked: impl Future<Output = Result<T, Trouble>>,
+) -> Result<T, Trouble> {
+    if kept.is_none_or(|kept| now >= kept.at.plus(LAST)) {
+        return asked.await;
+    }
+    timeout(WAITED, asked).await.unwrap_or_else(|_| Err(Trouble("did not answer in time".into())))
 }
 
 /// What was known before the provider could not be reached, while that counts.

@@ -36,7 +36,12 @@ use settings::{AuthMethod, EmailVerified, SecondFactorBy, Settings};
 use token::Expected;
 
 /// Entra's `sub` changes with the registration of an application; this does not.
-const ENTRA: &str = "https://login.microsoftonline.com/";
+const ENTRA: [&str; 4] = [
+    "https://login.microsoftonline.com/",
+    "https://login.microsoftonline.us/",
+    "https://login.partner.microsoftonline.cn/",
+    "https://sts.windows.net/",
+];
 
 /// One provider that people can sign in with.
 pub struct Provider {
@@ -340,7 +345,8 @@ impl Provider {
         {
             return Err(Trouble(format!("knows you, but only those may come in whose claim `{claim}` is `{value}`")));
         }
-        let subject = if settings.issuer.starts_with(ENTRA) { claims.text("oid") } else { claims.text("sub") };
+        let is_entra = ENTRA.iter().any(|host| settings.issuer.starts_with(host));
+        let subject = claims.text(if is_entra { "oid" } else { "sub" });
         let subject = subject.filter(|it| !it.is_empty() && !it.contains(char::is_control));
         let subject =
             subject.ok_or_else(|| Trouble("does not say who came (`sub`, or `oid` of Entra)".into()))?.to_owned();

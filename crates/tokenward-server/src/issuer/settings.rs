@@ -15,15 +15,25 @@ use super::address::checked;
 use crate::limits::PROVIDER_ICON;
 
 /// Issuers in which anybody can have an account: what they say of an address proves it only where they say that it does.
-const OPEN_TO_ALL: [&str; 5] = [
+const OPEN_TO_ALL: [&str; 10] = [
     "https://accounts.google.com",
     "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0",
+    "https://sts.windows.net/9188040d-6c67-4c5b-b112-36a304b66dad",
     "https://gitlab.com",
     "https://appleid.apple.com",
     "https://www.facebook.com",
+    "https://www.linkedin.com/oauth",
+    "https://slack.com",
+    "https://id.twitch.tv/oauth2",
+    "https://access.line.me",
 ];
 /// What Entra calls the issuers of several tenants: their tokens name another one.
 const TEMPLATES: [&str; 3] = ["common", "organizations", "consumers"];
+
+/// Is this part of an issuer one of them? Entra takes them in any case of letters.
+fn is_template(part: &str) -> bool {
+    TEMPLATES.iter().any(|template| part.eq_ignore_ascii_case(template))
+}
 
 /// One provider.
 #[derive(Clone, Deserialize)]
@@ -149,7 +159,7 @@ impl Settings {
         let mut fault = |setting, problem: &str| faults.push((setting, problem.to_owned()));
         if self.issuer.is_empty() {
             fault("issuer", "is missing: it is `issuer` in the provider's /.well-known/openid-configuration");
-        } else if self.issuer.contains(['{', '}']) || self.issuer.split('/').any(|part| TEMPLATES.contains(&part)) {
+        } else if self.issuer.contains(['{', '}']) || self.issuer.split('/').any(is_template) {
             fault("issuer", "stands for many tenants, and no token names it: use your tenant's issuer");
         } else if self.issuer.contains(['?', '#']) {
             fault("issuer", "has a query or a fragment, which no issuer has");

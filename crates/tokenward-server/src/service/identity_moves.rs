@@ -79,7 +79,11 @@ pub async fn import(store: &Store, operator: &Operator, rows: &[IdentityTableRow
         // The first line has the names of the columns.
         let line = number + 2;
         let IdentityTableRow { email, issuer, subject } = row;
-        if issuer.is_empty() || subject.is_empty() || SUBJECT.check_text(subject).is_err() {
+        if issuer.is_empty()
+            || subject.is_empty()
+            || subject.contains(char::is_control)
+            || SUBJECT.check_text(subject).is_err()
+        {
             wrong.push(format!(
                 "line {line}: issuer and subject must be there, the subject with at most 255 characters"
             ));

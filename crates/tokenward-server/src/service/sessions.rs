@@ -179,7 +179,7 @@ impl Proof {
         Self { door: Some("link".to_owned()), ..Self::of([Method::Link]) }
     }
 
-    /// By the same where passwords are off: for an hour, to put right what keeps people out.
+    /// By the same in the console: for an hour, to put right what keeps people out.
     #[must_use]
     pub fn break_glass() -> Self {
         Self { most: Some(HOUR), ..Self::link() }

@@ -355,8 +355,15 @@ pub async fn link_identity(
     issuer: &str,
     subject: &str,
 ) -> Result<bool> {
-    if subject.is_empty() || SUBJECT.check_text(subject).is_err() || issuer.is_empty() {
-        return Err(Error::invalid("subject", "and issuer must be there, the subject with at most 255 characters"));
+    if subject.is_empty()
+        || subject.contains(char::is_control)
+        || SUBJECT.check_text(subject).is_err()
+        || issuer.is_empty()
+    {
+        return Err(Error::invalid(
+            "subject",
+            "and issuer must be there, the subject with at most 255 characters, none of them a control character",
+        ));
     }
     let (mut tx, _) = store.begin(operator).await?;
     let Some(account) = accounts::by_email(tx.conn(), email).await? else { return Ok(false) };

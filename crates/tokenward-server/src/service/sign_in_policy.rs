@@ -231,8 +231,8 @@ pub async fn is_proven_by(app: &Arc<App>, grant: &Grant, providers: &[String]) -
 fn not_proven(providers: &[String], within: Micros) -> Error {
     let names = providers.join("` or `");
     let detail = format!(
-        "Only who comes in by the provider can ask it of everybody: sign in with `{names}`, and repeat the request within five \
-         minutes. Nothing was changed."
+        "Only who comes in by the provider can ask it of everybody: sign in to the console with `{names}`, and ask it there within \
+         five minutes. Nothing was changed."
     );
     let keys: Vec<Box<str>> = providers.iter().map(|key| key.as_str().into()).collect();
     Error::new(Code::ProofRequired, detail).proven_by(&keys, Some(within))
