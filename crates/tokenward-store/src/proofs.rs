@@ -55,11 +55,17 @@ pub async fn of_event(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Option<
     Ok(row.map(Into::into))
 }
 
-/// The organization's events behind a position that are not later than a time, the oldest first.
-pub async fn written(conn: Conn<'_>, grant: &Grant, after: i64, until: Time, limit: i64) -> Result<Vec<Material>> {
+/// The organization's events behind a position that are from one time to another, the oldest first.
+pub async fn written(
+    conn: Conn<'_>,
+    grant: &Grant,
+    after: i64,
+    (since, until): (Time, Time),
+    limit: i64,
+) -> Result<Vec<Material>> {
     let rows: Vec<Joined<Skeleton, ProofRow>> = run!(conn, c => sqlx::query_as(
-        select!("e.position > $2 AND e.time <= $3 ORDER BY e.position LIMIT $4")
-    ).bind(grant.organization()).bind(after).bind(until.0).bind(limit).fetch_all(&mut *c))?;
+        select!("e.position > $2 AND e.time >= $3 AND e.time <= $4 ORDER BY e.position LIMIT $5")
+    ).bind(grant.organization()).bind(after).bind(since.0).bind(until.0).bind(limit).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(Into::into).collect())
 }
 

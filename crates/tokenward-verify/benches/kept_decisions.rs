@@ -42,9 +42,9 @@ mod random {
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// As many as the library has of each.
+/// As many parts as the library has. All tokens have a place there, as a thousand have in `decisions`.
 const PARTS: usize = 64;
-const TOKENS_OF_A_PART: usize = 64;
+const TOKENS_OF_A_PART: usize = 16;
 const WAITING: usize = 16;
 
 /// A decision as a value; its organization and token are those of its ring.

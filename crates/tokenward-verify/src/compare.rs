@@ -83,10 +83,14 @@ pub(crate) async fn bring_back_from(
             lost.push(entry.clone());
         }
     }
+    if lost.is_empty() {
+        return Ok(Compared { ahead, ..Compared::default() });
+    }
+    // What was given up is not brought back; each by the name under which it was written.
+    lost.retain(|entry| !is_wanted(&line, entry.log));
     lost.sort_by_key(|entry| entry.position);
     let (came, brought) = match lost.last() {
-        None => return Ok(Compared { ahead, ..Compared::default() }),
-        Some(last) if is_wanted(&line, last.log) => Default::default(),
+        None => Default::default(),
         Some(_) => {
             let came = rewind::bring_back(store, &Keeper::new(node), &lost, common).await?;
             (came, lost.into_iter().filter(Entry::lasts).collect::<Vec<_>>())

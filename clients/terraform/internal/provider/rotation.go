@@ -44,6 +44,8 @@ func (r rotation) warn(diagnostics *diag.Diagnostics) {
 func (r rotation) until() string {
 	overlap, known := length(r.overlap)
 	switch {
+	case r.overlap == "":
+		return "works for an overlap that is not known yet"
 	case known && overlap == 0:
 		return "is refused at once"
 	case !known || r.now.IsZero():

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 use axum::{BoxError, Router};
@@ -25,6 +25,7 @@ use super::at_least;
 use super::error::ApiError;
 use super::extract::read;
 use super::form::{is_form, put_client_secret};
+use super::gateway_answer;
 use super::policy_gate::presents_policy_token;
 use super::right::{EndpointRight, RightGuard, asking_organization};
 use crate::heavy::{self, Lane};
@@ -204,7 +205,9 @@ impl Direct {
             };
             let answered = match heavy::run(lane, ask).await {
                 // A gateway knows no 503, and one that takes it for a failure may let the request through.
-                Err(error) if self.method.is_none() => return Ok(ApiError(error).with_status(StatusCode::FORBIDDEN)),
+                Err(error) if self.method.is_none() => {
+                    return Ok(gateway_answer::answer(&self.guard.app, false, |_| Err(error)));
+                }
                 answered => answered?,
             };
             match answered {

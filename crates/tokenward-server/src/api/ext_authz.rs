@@ -9,7 +9,8 @@ use tokenward_core::{Code, Error, Result};
 
 use super::direct::{DirectRequest, Unanswered};
 use super::endpoint::{Endpoint, direct_any};
-use super::forward_auth::{answer, check, check_time};
+use super::forward_auth::{check, check_time};
+use super::gateway_answer::answer;
 use crate::http::{address, agent};
 use tokenward_verify::RequestBody;
 use tokenward_verify::credential::credential;

@@ -2,38 +2,23 @@
 //!
 //! nginx knows only success, 401 and 403. So there is no other answer, but for 429 to those that are surely not nginx.
 
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
-use tokenward_core::{Code, Error, Result, Time};
+use tokenward_core::{Code, Error, Result};
 
 use super::direct::{DirectRequest, Unanswered};
 use super::endpoint::{Endpoint, direct_any};
-use super::error::ApiError;
+use super::gateway_answer::{Said, answer};
 use crate::http::{address, agent};
-use crate::metrics::Way;
 use crate::service::App;
 use tokenward_verify::RequestBody;
 use tokenward_verify::credential::credential;
-use tokenward_verify::server::gateway::{self, Header, Held, Scope, Target};
+use tokenward_verify::server::gateway::{self, Held, Scope, Target};
 
 /// Where gateways write the method of the request that they hold.
 const METHOD: [&str; 2] = ["x-forwarded-method", "x-original-method"];
 /// Where they write its path, or its whole address.
 const PATH: [&str; 3] = ["x-forwarded-uri", "x-original-uri", "x-original-url"];
-/// The names of our headers, in the order of [`Header`].
-static NAMES: [HeaderName; Header::ALL.len()] = [
-    HeaderName::from_static(Header::TokenId.name()),
-    HeaderName::from_static(Header::TokenName.name()),
-    HeaderName::from_static(Header::OrganizationId.name()),
-    HeaderName::from_static(Header::Role.name()),
-    HeaderName::from_static(Header::Permissions.name()),
-    HeaderName::from_static(Header::DecisionId.name()),
-    HeaderName::from_static(Header::Path.name()),
-];
-/// The reason of a refusal, for gateways that throw the body away.
-const REASON: HeaderName = HeaderName::from_static("x-tokenward-reason");
-
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         direct_any("/forward-auth", forward_auth)
@@ -67,61 +52,6 @@ fn forward_auth(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
 pub(super) fn check_time(asked: &DirectRequest<'_>, held: &Result<Held<'_>>) -> Result<(), Unanswered> {
     let whose = held.as_ref().ok().filter(|_| !asked.aside).and_then(|it| gateway::takes_long(&asked.app.verifier, it));
     whose.map_or(Ok(()), |whose| Err(Unanswered::TakesLong(whose)))
-}
-
-/// What is said to an API of an allowed request: all values in one piece of memory.
-pub(super) struct Said {
-    values: Vec<u8>,
-    /// When the token is refused next for some minutes.
-    pub(super) brownout: Option<Time>,
-    each: Vec<(Header, usize)>,
-}
-
-impl Said {
-    pub(super) fn add(&mut self, header: Header, value: &str) {
-        self.values.extend_from_slice(value.as_bytes());
-        self.each.push((header, value.len()));
-    }
-}
-
-/// What a gateway is answered that asks over HTTP. Does it pass on any status, and not only 401 and 403?
-pub(super) fn answer(app: &App, passes_any_status: bool, check: impl FnOnce(&mut Said) -> Result<()>) -> Response {
-    let each = Vec::with_capacity(Header::ALL.len());
-    let mut said = Said { values: Vec::with_capacity(512), brownout: None, each };
-    let checked = check(&mut said);
-    app.metrics.answered(Way::ForwardAuth, checked.as_ref().map_err(|error| error.code).copied());
-    match checked {
-        Ok(()) => {
-            let mut response = Response::new(Body::empty());
-            let headers = response.headers_mut();
-            headers.reserve(12);
-            crate::http::brownout(headers, said.brownout);
-            let mut values = Bytes::from(said.values);
-            for (header, length) in said.each {
-                if let Ok(value) = HeaderValue::from_maybe_shared(values.split_to(length)) {
-                    headers.insert(NAMES[header as usize].clone(), value);
-                }
-            }
-            response
-        }
-        Err(error) => {
-            let about_credential = gateway::is_about_credential(error.code);
-            let limit = matches!(error.code, Code::Denied(reason) if reason.is_limit());
-            let status = match about_credential {
-                true => StatusCode::UNAUTHORIZED,
-                false if limit && passes_any_status => StatusCode::TOO_MANY_REQUESTS,
-                false => StatusCode::FORBIDDEN,
-            };
-            let reason = HeaderValue::from_static(error.code.as_str());
-            let decision = error.decision_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
-            let mut response = ApiError(error).with_status(status);
-            response.headers_mut().insert(REASON, reason);
-            if let Some(decision) = decision {
-                response.headers_mut().insert(NAMES[Header::DecisionId as usize].clone(), decision);
-            }
-            response
-        }
-    }
 }
 
 /// Decides about a held request, and notes what goes with it.
@@ -200,6 +130,8 @@ fn path(address: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -223,13 +155,6 @@ mod tests {
             assert_eq!(format!("{plain:?}"), format!("{parsed:?}"), "{query}");
         }
         assert!(scope("permission=invoices%3Aread").is_ok());
-    }
-
-    #[test]
-    fn every_header_has_its_name() {
-        for (at, header) in Header::ALL.into_iter().enumerate() {
-            assert_eq!((header as usize, NAMES[at].as_str()), (at, header.name()));
-        }
     }
 
     #[test]

@@ -185,7 +185,7 @@ async fn entries(
     Extension(grant): Extension<Grant>,
     Params(query): Params<ProofQuery>,
 ) -> Result<Json<LogPage>, ApiError> {
-    let after = query.after.unwrap_or(0);
+    let after = query.after.unwrap_or(0).max(0);
     let stretch = events::stretch(&app, &grant, after).await?;
     // Where there is a hole it stays there, which is how it is seen.
     let last = after.saturating_add(i64::try_from(stretch.hashes.len()).unwrap_or(0));

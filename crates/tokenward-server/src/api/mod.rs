@@ -23,6 +23,7 @@ mod ext_authz;
 mod extract;
 mod form;
 mod forward_auth;
+mod gateway_answer;
 mod health;
 mod idempotency;
 mod identities;

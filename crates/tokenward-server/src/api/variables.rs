@@ -26,6 +26,7 @@ use super::json;
 use super::paging::{self, Page, Paging, cut};
 use super::right::{On, is_absence, or_caught_up};
 use super::understood::QueryKind;
+use crate::heavy;
 use crate::limits::VARIABLES_TOLD_BYTES;
 use crate::service::variables::{self, NewAlias, NewOverride, NewVariable, VariableChange, VariableWithParent};
 use crate::service::{App, IfMatch, Written};
@@ -328,12 +329,14 @@ async fn told(
 ) -> Result<Response, ApiError> {
     let (rows, next_cursor) = cut(page.as_ref(), all, |row| row.variable.id);
     let most = app.limits.get(&VARIABLES_TOLD_BYTES);
-    if rows.iter().map(VariableWithParent::bytes).sum::<u64>() > most {
+    let bytes = rows.iter().map(VariableWithParent::bytes).sum::<u64>();
+    if bytes > most {
         let what = "With what aliases stand for, the values of this answer have more bytes than";
         let advice = "Ask for it by pages (`limit`), or for fewer on each.";
         return Err(VARIABLES_TOLD_BYTES.exceeded(Code::InvalidRequest, most, what, advice).into());
     }
-    let count = rows.len();
+    // Few of them may be megabytes all the same.
+    let count = if bytes > heavy::BODY as u64 { usize::MAX } else { rows.len() };
     let list = move || VariableList { results: rows.into_iter().map(Variable::from).collect(), next_cursor };
     Ok(json::listed(grant.organization(), count, list).await?)
 }

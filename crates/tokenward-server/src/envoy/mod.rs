@@ -243,7 +243,8 @@ fn allow(allowed: Headers, http: Option<&HttpRequest>) -> CheckResponse {
 
 fn deny(error: Error) -> CheckResponse {
     let code = error.code;
-    if matches!(code, Code::Internal | Code::Unavailable | Code::Stale) {
+    // A limit that is reached is no fault of ours, and is not to fill the log.
+    if matches!(code, Code::Internal | Code::Stale) || (code == Code::Unavailable && error.cause.is_some()) {
         tracing::error!(code = code.as_str(), cause = ?error.cause, "{}", error.detail);
     }
     let (status, grpc) = match code {

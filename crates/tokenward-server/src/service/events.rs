@@ -10,7 +10,7 @@ use tokenward_store::checkpoints as kept;
 pub use tokenward_store::events::TargetLevel;
 use tokenward_store::events::{self, Event, EventFilter, Payload};
 use tokenward_store::proofs::{self, Material};
-use tokenward_store::{Position, export, log};
+use tokenward_store::{Position, log};
 
 use super::{App, Read, checkpoints};
 use crate::heavy;
@@ -193,16 +193,9 @@ pub async fn written_after(
 ) -> Result<(Vec<Material>, bool)> {
     let most = i64::from(LOG_PAGE_EVENTS.number());
     let mut reader = app.read_for(grant).await?;
-    let first = match since {
-        None => None,
-        Some(since) => match export::first_since(reader.conn(), since).await? {
-            None => return Ok((Vec::new(), false)),
-            first => first,
-        },
-    };
-    let after = first.map_or(after, |first| after.max(first - 1));
-    let until = until.unwrap_or(Time(i64::MAX));
-    let found = proofs::written(reader.conn(), grant, after, until, most).await?;
+    // Within the organization's own events: the log of all of them is long.
+    let times = (since.unwrap_or(Time(i64::MIN)), until.unwrap_or(Time(i64::MAX)));
+    let found = proofs::written(reader.conn(), grant, after, times, most).await?;
     let full = i64::try_from(found.len()).is_ok_and(|count| count == most);
     Ok((found, full))
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind};
-use tokenward_core::role::{BuiltIn, Places, Role, RoleKind};
+use tokenward_core::role::{Places, Role};
 use tokenward_core::time::Micros;
 use tokenward_core::token::{self, Token};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
@@ -17,8 +17,8 @@ use tokenward_store::tokens::pages::Version;
 use tokenward_store::{Tx, roles, token_policies, tokens};
 
 use super::token_list::{self, Filter};
-use super::tokens::{Why, check_begin, deleted, event, lives_longer, snapshot, updated};
-use super::{App, Written, proof, receipts, token_allowance, token_hand_over, token_networks, token_owners};
+use super::tokens::{Why, check_begin, deleted, event, lives_longer, may_hand_out_with, snapshot, updated};
+use super::{App, Written, proof, receipts, token_hand_over, token_owners};
 use crate::limits::TOKEN_BULK;
 
 /// Tokens that are looked at in one read, and those of which only the version is.
@@ -311,13 +311,8 @@ impl Assignable {
 
     /// What a token may do is handed out, as [`super::tokens::may_hand_out`] has it.
     async fn may_hand_out(&mut self, tx: &mut Tx, grant: &Grant, of: &Token, proof: Micros) -> Result<()> {
-        let role = self.role(tx, grant, of).await?;
-        token_networks::within_own(tx, grant, &of.networks).await?;
-        token_allowance::within_own(tx, grant, &of.allowance).await?;
-        if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
-            grant.require_proof(proof, tx.now())?;
-        }
-        Ok(())
+        let role = self.role(tx, grant, of).await?.kind;
+        may_hand_out_with(tx, grant, (of, role), proof).await
     }
 }
 

@@ -93,8 +93,12 @@ impl Owned {
             grant.require_also(Management::TokenManage)?;
         }
         if !self.each.is_empty() {
-            let made = tokens::made_by(tx.conn(), grant, member.account_id).await?;
-            all.extend(made.into_iter().filter(|token| token.owner_id != Some(member.account_id)));
+            // Those alone: a member may have made very many.
+            let (who, now) = (Some(member.account_id), tx.now());
+            let named: Vec<Uuid> = self.each.iter().map(|(id, _)| *id).collect();
+            let named = tokens::these(tx.conn(), grant, &named, false).await?;
+            let made = named.into_iter().filter(|token| token.creator_id == who && token.owner_id != who);
+            all.extend(made.filter(|token| token.expires_at.is_none_or(|at| now < at)));
         }
         let fates = self.fates(&all)?;
         let is_settled = |token: &&Token| {
@@ -103,7 +107,8 @@ impl Owned {
         if all.iter().filter(is_settled).any(|token| token.kind == Kind::PolicyToken) {
             grant.require_also(Management::PolicyManage)?;
         }
-        let successors: Vec<Uuid> = all.iter().filter(|_| leaves).filter_map(|token| token.successor_id).collect();
+        let inherited = all.iter().filter(|token| leaves && token.owner_id == Some(member.account_id));
+        let successors: Vec<Uuid> = inherited.filter_map(|token| token.successor_id).collect();
         let most = limits.size(&TOKENS_HANDED_OVER);
         if (heir.is_some() || !successors.is_empty()) && owned > most {
             let name = TOKENS_HANDED_OVER.name;

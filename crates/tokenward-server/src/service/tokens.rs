@@ -520,9 +520,19 @@ pub(super) async fn accepted(tx: &mut Tx, id: Uuid, now: Time) -> Result<Vec<Tok
 /// fresh proof of a person.
 pub(super) async fn may_hand_out(tx: &mut Tx, grant: &Grant, token: &Token, proof: Micros) -> Result<()> {
     let role = roles::assignable_to(tx, grant, token.role_id, &token.permissions, &token.places).await?;
+    may_hand_out_with(tx, grant, (token, role.kind), proof).await
+}
+
+/// The same where its role was found to be assignable.
+pub(super) async fn may_hand_out_with(
+    tx: &mut Tx,
+    grant: &Grant,
+    (token, role): (&Token, RoleKind),
+    proof: Micros,
+) -> Result<()> {
     token_networks::within_own(tx, grant, &token.networks).await?;
     token_allowance::within_own(tx, grant, &token.allowance).await?;
-    if role.kind == RoleKind::BuiltIn(BuiltIn::Admin) {
+    if role == RoleKind::BuiltIn(BuiltIn::Admin) {
         grant.require_proof(proof, tx.now())?;
     }
     Ok(())

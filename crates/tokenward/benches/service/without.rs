@@ -89,6 +89,11 @@ pub fn measure() -> Section {
         Contender::new("Tokenward, /forward-auth through the router", &ours.process, &ours.routed, 64, &gate),
         Contender::new("Tokenward, /verify, other allocator", &system.process, &system.direct, 64, &verify_other),
     ];
+    // Before the rates: so far both have done the same.
+    let mut notes = Vec::new();
+    let held = [(&ours, &world), (&system, &other)].map(|(of, world)| {
+        held_after_a_burst(of, &batches_of(world, permission)).inspect_err(|why| notes.push(format!("A burst: {why}")))
+    });
     let rates = in_turns(&mut all);
     let beside =
         |what: &str, ours: usize, theirs: usize, want| compared((&all, &rates), what, (ours, theirs), 1.0, want);
@@ -97,10 +102,7 @@ pub fn measure() -> Section {
         beside("`/forward-auth` before the router", 2, 3, MORE),
         beside("`POST /verify` with mimalloc", 0, 4, NOT_SLOWER),
     ];
-    let mut notes = failed(&all);
-    let held = [(&ours, &world), (&system, &other)].map(|(of, world)| {
-        held_after_a_burst(of, &batches_of(world, permission)).inspect_err(|why| notes.push(format!("A burst: {why}")))
-    });
+    notes.extend(failed(&all));
     let shown = held.each_ref().map(|held| {
         held.as_ref().map_or_else(|_| "–".to_owned(), |bytes| format!("{:.0} MiB", bytes / 1024.0 / 1024.0))
     });

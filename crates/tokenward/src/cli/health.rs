@@ -64,6 +64,11 @@ fn server(args: &HealthArgs, global: &Global) -> Result<Client> {
     let named = global.url.as_deref().filter(|url| !url.is_empty());
     let socket = named.and_then(socket).transpose()?;
     if named.is_some() && socket.is_none() {
+        if args.config.is_some() {
+            let said =
+                "--config says where the server listens: leave it out, or what names a server (--url, TOKENWARD_URL).";
+            return Err(Failure::usage(said));
+        }
         return Client::anonymous(global, client::base(named, None)?);
     }
     let environment: Vec<_> = std::env::vars_os().collect();

@@ -310,8 +310,11 @@ async fn export(args: &ExportArgs, context: &Context<'_>) -> Result {
         let behind = after.to_string();
         let query =
             [("after", Some(behind.as_str())), ("fromTimestamp", since.as_deref()), ("toTimestamp", until.as_deref())];
+        let header = args.format.header().map_or("", |_| " --no-header");
         let go_on = |failure: Failure| match written.last {
-            Some(last) => failure.hint(format!("Written through position {last}; go on with --from {}.", last + 1)),
+            Some(last) => {
+                failure.hint(format!("Written through position {last}; go on with --from {}{header}.", last + 1))
+            }
             None => failure,
         };
         let came: WrittenEvents = page(context, &path, &query, tries).await.map_err(go_on)?;

@@ -76,10 +76,13 @@ pub async fn of_member(
     let path = format!("/organization/{}/policyApiToken", organization.id);
     match context.client.query::<List<PolicyApiToken>>(&path, &[]).await {
         Ok(found) => {
-            for token in found.results.iter().filter(|token| token.owner_id == Some(member)) {
+            let of_member =
+                |token: &&ApiAnswer<PolicyApiToken>| [token.owner_id, token.creator_id].contains(&Some(member));
+            for token in found.results.iter().filter(of_member) {
                 let (name, role) = (token.name.clone(), token.role_name.clone());
                 let last_used = token.versions.iter().filter_map(|it| it.last_used_at).max();
-                all.push(OfMember { id: token.id, name, role, last_used, owned: true });
+                let owned = token.owner_id == Some(member);
+                all.push(OfMember { id: token.id, name, role, last_used, owned });
             }
         }
         // They take a right of their own.
@@ -164,6 +167,10 @@ impl FateArgs {
         let mut sent: Vec<MemberToken> = Vec::with_capacity(said.len());
         for (wanted, fate) in said {
             let token = find(all, wanted, "token of this member")?;
+            if token.name == wanted && all.iter().filter(|it| it.name == wanted).count() > 1 {
+                let said = format!("`{}` is a token and a policy token of this member: write the id.", clean(wanted));
+                return Err(Failure::usage(said));
+            }
             if sent.iter().any(|it| it.token_id == token.id) {
                 return Err(Failure::usage(format!("The token `{}` is named twice.", clean(&token.name))));
             }

@@ -73,7 +73,10 @@ impl MadeTokens {
                 if made == 1 { "is" } else { "are" }
             ),
             (_, false) => {
-                format!("the tokens that {email} created or owns stay; --delete-tokens deletes those that {email} made")
+                format!(
+                    "the tokens that {email} created or owns stay where nothing else is said of them; --delete-tokens \
+                     deletes those that {email} made"
+                )
             }
         }
     }

@@ -401,6 +401,7 @@ pub(super) async fn shown(token: &ApiToken, context: &Context<'_>) -> Result<Vec
         ("Role", token.role_name.clone()),
         ("Ends in", token.last_four.clone()),
         ("State", token_life::explained(token)),
+        ("Switched off", moment(token.disabled_at)),
         ("Presented", token_life::refused_line(token.refused.as_ref())),
         ("Old secret used again", moment(token.reused_at)),
         ("Old secrets presented", token_life::refused_line(token.refused_earlier.as_ref())),

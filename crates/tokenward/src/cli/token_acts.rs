@@ -90,7 +90,9 @@ pub async fn undo<T: AnyToken>(tokens: &str, wanted: &str, context: &Context<'_>
     let id = match Uuid::parse_str(wanted) {
         Ok(id) => id,
         Err(_) => {
-            let query = [("state", Some(TokenFilter::Revoked.as_str()))];
+            // Of 90 days there may be very many.
+            let name = T::LISTS_BY_NAME.then_some(wanted);
+            let query = [("name", name), ("state", Some(TokenFilter::Revoked.as_str()))];
             let answer: ApiAnswer<List<T>> = context.client.query(tokens, &query).await?;
             // Of several that had the name, the one that was deleted last.
             let named = answer.results.iter().map(|it| it.token()).filter(|token| token.name == wanted);

@@ -24,6 +24,8 @@ pub trait AnyToken: DeserializeOwned {
     const WHAT: &'static str;
     /// The command about it.
     const COMMAND: &'static str;
+    /// Can a list of them be asked for a name?
+    const LISTS_BY_NAME: bool;
 
     /// What all kinds have.
     fn token(&self) -> &ApiToken;
@@ -32,6 +34,7 @@ pub trait AnyToken: DeserializeOwned {
 impl AnyToken for ApiToken {
     const WHAT: &'static str = "token";
     const COMMAND: &'static str = "token";
+    const LISTS_BY_NAME: bool = true;
 
     fn token(&self) -> &ApiToken {
         self
@@ -41,6 +44,7 @@ impl AnyToken for ApiToken {
 impl AnyToken for PolicyApiToken {
     const WHAT: &'static str = "policy token";
     const COMMAND: &'static str = "policy-token";
+    const LISTS_BY_NAME: bool = false;
 
     fn token(&self) -> &ApiToken {
         self
