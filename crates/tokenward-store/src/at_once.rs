@@ -113,8 +113,7 @@ impl Store {
     /// Keeps everybody else from writing until it is dropped or written. For PostgreSQL, where others write too: they move the
     /// end of the log all the time.
     pub async fn hold_end(&self) -> Result<HeldEnd> {
-        let mut inner = self.transaction().await?;
-        let head = inner.take_head(self).await?;
+        let (inner, head) = self.transaction_at_head().await?;
         self.require_known(&head)?;
         let now = head.now;
         let (_, there) = self.heard_now().ok_or_else(|| Error::internal("nobody has told the time"))?;

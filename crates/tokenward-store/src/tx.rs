@@ -85,8 +85,7 @@ impl Store {
     async fn begin_once<R: Right>(&self, rights: &[R]) -> Result<(Tx, Vec<Result<R>>)> {
         let Some(first) = rights.first() else { return Err(Error::internal("a transaction for nobody")) };
         let by = first.by().clone();
-        let mut inner = self.transaction().await?;
-        let head = inner.take_head(self).await?;
+        let (mut inner, head) = self.transaction_at_head().await?;
         let rest_on: Vec<Option<RestsOn>> = rights.iter().map(Right::rests_on).collect();
         let here = Here { now: head.now, passkey_host: self.passkey_host() };
         let bases = basis::read_all(inner.conn(), &rest_on, here).await?;
@@ -121,8 +120,7 @@ impl Store {
     /// Does this event stand in the log? Asked under the log's lock, where every other writer has either committed or
     /// never will: for a commit that nobody confirmed.
     pub(crate) async fn stands_in_log(&self, event: Uuid) -> Result<bool> {
-        let mut inner = self.transaction().await?;
-        inner.take_head(self).await?;
+        let (mut inner, _) = self.transaction_at_head().await?;
         let found: Option<i64> = run!(inner.conn(), c => sqlx::query_scalar("SELECT position FROM event WHERE id = $1")
             .bind(event).fetch_optional(&mut *c))?;
         Ok(found.is_some())

@@ -38,8 +38,9 @@ const SWEEP: Micros = tokenward_core::time::MINUTE;
 const UNREAD: Duration = Duration::from_millis(1);
 /// How long to wait after a look that failed.
 const AGAIN: Duration = Duration::from_millis(200);
-/// How often to tell others at most how far one has come.
+/// How often to tell others at most how far one has come, and how often where something is waited for.
 const TELL: Micros = 50_000;
+const TELL_AWAITED: Micros = 2_000;
 /// What a turn of the log may have left behind is over after this time, whatever clock was wrong by how many hours.
 const RECENT: Micros = tokenward_core::time::DAY;
 /// How often it is written at most when this node came where, and how often less of it is kept.
@@ -165,6 +166,8 @@ pub(crate) struct Follower {
     /// The position that others were told.
     told: i64,
     told_at: Micros,
+    /// Is there something among what is not told yet that takes away? Then somebody waits for it.
+    awaited: bool,
     /// When this node came where in the log, as far as that is to be written.
     marks: Marks,
     /// When it last looked and wrote that it did, by the steady clock.
@@ -198,6 +201,7 @@ impl Follower {
             kept: (0, Vec::new()),
             told: 0,
             told_at: 0,
+            awaited: false,
             marks: Marks::default(),
             renewed: lease::NEVER,
             settled: None,
@@ -316,10 +320,14 @@ impl Follower {
             // Nobody else writes, so that no bound has to be kept.
             self.terms.poll
         } else if waiting {
-            Duration::from_micros(TELL.unsigned_abs())
+            Duration::from_micros(self.tells_every().unsigned_abs())
         } else {
             self.terms.pause(followed.is_told())
         }
+    }
+
+    fn tells_every(&self) -> Micros {
+        if self.awaited { TELL_AWAITED } else { TELL }
     }
 
     async fn turn(&mut self, followed: &Followed) -> Result<()> {
@@ -670,6 +678,8 @@ impl Follower {
     fn goes_on(&mut self, followed: &Followed, events: &[Skeleton], noted: Result<()>) -> Result<()> {
         let Some(last) = events.last() else { return Ok(()) };
         (self.position, self.hash) = (last.position, last.hash.clone());
+        self.awaited |=
+            self.own.is_some() && events.iter().any(|row| Event::parse(&row.kind).is_some_and(Event::takes_away));
         self.store.is_known_to(self.position);
         match noted {
             Ok(()) => self.kept = (self.position, self.hash.clone()),
@@ -701,10 +711,10 @@ impl Follower {
     /// Tells others how far this node has come, when it has come further.
     async fn tell(&mut self, followed: &Followed) -> Result<()> {
         let (Some(own), now) = (self.own, self.clock.steady()) else { return Ok(()) };
-        if self.told < self.kept.0 && now.saturating_sub(self.told_at) >= TELL {
+        if self.told < self.kept.0 && now.saturating_sub(self.told_at) >= self.tells_every() {
             let (position, hash) = &self.kept;
             let at = nodes::acknowledge(self.feed.alone().await?, own, followed.incarnation(), *position, hash).await?;
-            (self.told, self.told_at) = (*position, now);
+            (self.told, self.told_at, self.awaited) = (*position, now, false);
             self.marks.add(self.told, at);
         }
         Ok(())

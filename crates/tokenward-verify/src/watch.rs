@@ -12,7 +12,7 @@ use tokenward_core::time::Micros;
 use tokenward_core::{Clock, Result, Uuid};
 use tokenward_store::nodes::{self, Node};
 use tokenward_store::{Feed, Store};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::follow::Followed;
 use crate::node::NodeTerms;
@@ -54,13 +54,15 @@ impl Watch {
         let registry = &followed.registry;
         // So often the signs of life of the others are counted.
         let count = Duration::from_micros((self.bound / 20).unsigned_abs());
+        let mut looked = Instant::now();
         loop {
             if registry.is_waited_for() {
                 let _ = timeout(LOOK, followed.applied.notified()).await;
-                sleep(LEAST).await;
+                sleep_until(looked + LEAST).await;
             } else {
                 let _ = timeout(count, registry.asked.notified()).await;
             }
+            looked = Instant::now();
             if let Err(error) = self.read(followed).await {
                 tracing::debug!(%error, cause = ?error.cause, "cannot read how far the other nodes are; trying again");
                 sleep(LOOK).await;

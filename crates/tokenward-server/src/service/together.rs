@@ -109,22 +109,37 @@ impl Together {
     fn next(&self) -> Option<Vec<Request>> {
         let mut waiting = lock(&self.waiting);
         let mut batch = Vec::new();
+        waiting.fill(&mut batch, |_| true);
+        waiting.carried_out = !batch.is_empty();
+        waiting.carried_out.then_some(batch)
+    }
+
+    /// Those that began to wait while a batch waited, if they may go with it.
+    fn join(&self, batch: &mut Vec<Request>, may: impl FnMut(&Request) -> bool) {
+        lock(&self.waiting).fill(batch, may);
+    }
+}
+
+impl Waiting {
+    /// Takes those whose turn it is into a batch, until one of them may not be in it.
+    fn fill(&mut self, batch: &mut Vec<Request>, mut may: impl FnMut(&Request) -> bool) {
         let mut apart = Apart::default();
+        for request in &*batch {
+            apart.admits(request);
+        }
         while batch.len() < MOST {
-            let Some((organization, mut of_one)) = waiting.turns.pop_front() else { break };
+            let Some((organization, mut of_one)) = self.turns.pop_front() else { break };
             let Some(request) = of_one.pop_front() else { continue };
-            if !apart.admits(&request) {
+            if !may(&request) || !apart.admits(&request) {
                 of_one.push_front(request);
-                waiting.turns.push_front((organization, of_one));
+                self.turns.push_front((organization, of_one));
                 break;
             }
             batch.push(request);
             if !of_one.is_empty() {
-                waiting.turns.push_back((organization, of_one));
+                self.turns.push_back((organization, of_one));
             }
         }
-        waiting.carried_out = !batch.is_empty();
-        waiting.carried_out.then_some(batch)
     }
 }
 

@@ -501,10 +501,21 @@ impl Store {
     }
 
     pub(crate) async fn transaction(&self) -> Result<OpenTransaction> {
+        self.begin_open(false).await
+    }
+
+    /// A transaction that has taken the log's head, with what that is: nobody else writes until it ends.
+    pub(crate) async fn transaction_at_head(&self) -> Result<(OpenTransaction, Head)> {
+        let mut open = self.begin_open(true).await?;
+        let head = open.take_head(self).await?;
+        Ok((open, head))
+    }
+
+    async fn begin_open(&self, takes_head: bool) -> Result<OpenTransaction> {
         self.long.give_way().await;
         Ok(match &self.pools {
             Pools::Sqlite(file) => OpenTransaction::Sqlite(sqlite::Writer::begin(&file.write).await?),
-            Pools::Postgres(pool) => OpenTransaction::Postgres(postgres::begin(pool).await?),
+            Pools::Postgres(pool) => OpenTransaction::Postgres(postgres::begin(pool, takes_head).await?),
         })
     }
 

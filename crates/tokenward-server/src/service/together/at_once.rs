@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::decision::Subject;
@@ -25,6 +26,7 @@ use super::super::receipts::Committed;
 use super::super::tokens::batches::{self, Around, Change, Done, Lookups};
 use super::super::{App, elapsed, proof};
 use super::{Committing, Request};
+use crate::limits::SHARE_WAIT;
 
 /// Things that are remembered at most: some hundred bytes each.
 const REMEMBERED: usize = 4_096;
@@ -56,6 +58,18 @@ impl Memory {
 
     fn forget(&mut self) {
         self.place = None;
+    }
+
+    /// Is everything known that it takes to judge this one?
+    fn knows(&mut self, request: &Request) -> bool {
+        let Request { grant, change, .. } = request;
+        if change.about().is_some() || grant.rests_on().is_some_and(|on| !self.bases.contains_key(&on)) {
+            return false;
+        }
+        let mut wanted = Lookups::default();
+        wanted.add(grant, change);
+        self.around.lacks(&mut wanted);
+        wanted.is_empty()
     }
 
     /// Moves on to where the log ends, if what was written since leaves all of it as it is, and what this batch is about too:
@@ -122,7 +136,7 @@ pub(super) async fn carry_out(app: &Arc<App>, batch: Vec<Request>) -> Vec<Reques
     left
 }
 
-async fn attempt(app: &Arc<App>, batch: Vec<Request>, memory: &mut Memory) -> Vec<Request> {
+async fn attempt(app: &Arc<App>, mut batch: Vec<Request>, memory: &mut Memory) -> Vec<Request> {
     let begun = app.store.clock().steady();
     if batch.is_empty() {
         return batch;
@@ -152,6 +166,9 @@ async fn attempt(app: &Arc<App>, batch: Vec<Request>, memory: &mut Memory) -> Ve
                 memory.forget();
                 return batch;
             }
+            // Others waited meanwhile; the turn is as good for them.
+            let patience: Duration = app.limits.time(&SHARE_WAIT);
+            app.together.join(&mut batch, |more| more.since.elapsed() <= patience && memory.knows(more));
             held.insert(it).end().clone()
         }
     };

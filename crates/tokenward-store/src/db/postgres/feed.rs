@@ -13,7 +13,11 @@ const WRITING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE";
 /// The same where nothing is to be written.
 const READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Everything there is takes its time, and so does putting it into memory.
-const LOADING: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'";
+const LOADING: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'; \
+                       SET LOCAL enable_seqscan = on";
+/// It asks for a few rows by their keys. A plan of a young database, which knows nothing of its tables yet or only how they were when
+/// there was little in them, would read whole tables for that.
+const BY_KEYS: &str = "SELECT set_config(name, 'off', false) FROM pg_settings WHERE name = 'enable_seqscan'";
 /// How long the next row may take while everything is read.
 const LOAD: Duration = Duration::from_secs(60);
 
@@ -43,7 +47,12 @@ impl Feed {
             Some(session) => session,
             None => {
                 self.new = true;
-                self.pool.connect_apart(self.patience).await?
+                let mut session = self.pool.connect_apart(self.patience).await?;
+                // What is set for a connection that is lent would be for others.
+                if !self.pool.is_lent() {
+                    session.say(BY_KEYS).await.map_err(|error| error.map_or_else(late, fail))?;
+                }
+                session
             }
         };
         Ok(self.session.insert(session))

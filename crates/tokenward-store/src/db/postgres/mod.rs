@@ -197,9 +197,9 @@ fn is_place_unknown(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(e) if e.code().is_some_and(|code| ["42501", "42883"].contains(&&*code)))
 }
 
-/// A transaction that may write.
-pub(super) async fn begin(pool: &Pool) -> Result<Lease> {
-    let mut lease = pool.acquire().await?;
+/// A transaction that may write; `first` takes the log's head before anything else.
+pub(super) async fn begin(pool: &Pool, first: bool) -> Result<Lease> {
+    let mut lease = if first { pool.acquire_in_turn().await? } else { pool.acquire().await? };
     lease.session().begin(BEGIN).await?;
     Ok(lease)
 }

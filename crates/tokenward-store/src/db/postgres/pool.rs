@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokenward_core::error::{Error, Result};
 use tokenward_core::sync::lock;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::Connections;
 use super::hosts::Hosts;
@@ -36,6 +36,9 @@ pub(crate) struct Pool(Arc<PoolShared>);
 struct PoolShared {
     hosts: Hosts,
     places: Arc<Semaphore>,
+    /// Whose turn it is to take the log's head: of a process that is cut off one transaction holds up the others, and not all that
+    /// it had begun one after the other.
+    turn: Arc<Semaphore>,
     idle: Mutex<Vec<Session>>,
     /// What came before it is not given out any more.
     generation: AtomicU64,
@@ -50,6 +53,7 @@ impl Pool {
         Self(Arc::new(PoolShared {
             hosts,
             places: Arc::new(Semaphore::new(CONNECTIONS)),
+            turn: Arc::new(Semaphore::new(1)),
             idle: Mutex::default(),
             generation: AtomicU64::new(0),
             tells_place: OnceLock::new(),
@@ -64,6 +68,17 @@ impl Pool {
             Ok(lease) => lease,
             Err(_) => Err(Error::unavailable("The database does not answer now. Try again.")),
         }
+    }
+
+    /// A connection for a transaction that takes the log's head before anything else. There is one at a time.
+    pub(super) async fn acquire_in_turn(&self) -> Result<Lease> {
+        let turn = timeout(ACQUIRE, Arc::clone(&self.0.turn).acquire_owned()).await;
+        let turn = turn.map_err(|_| Error::unavailable("The database takes changes too slowly now. Try again."))?;
+        // Only a closed pool gives no turn.
+        let turn = turn.map_err(|_| Error::unavailable("The database is closed."))?;
+        let mut lease = self.acquire().await?;
+        lease.turn = Some(turn);
+        Ok(lease)
     }
 
     async fn next(&self) -> Result<Lease> {
@@ -125,7 +140,7 @@ impl Pool {
     }
 
     fn lend(&self, session: Session, place: OwnedSemaphorePermit) -> Lease {
-        Lease { session: Some(session), place: Some(place), pool: self.clone() }
+        Lease { session: Some(session), place: Some(place), turn: None, pool: self.clone() }
     }
 
     fn take_idle(&self) -> Option<Session> {
@@ -170,6 +185,7 @@ impl Pool {
 pub struct Lease {
     session: Option<Session>,
     place: Option<OwnedSemaphorePermit>,
+    turn: Option<OwnedSemaphorePermit>,
     pool: Pool,
 }
 
@@ -184,7 +200,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(mut session) = self.session.take() else { return };
-        let (pool, place) = (self.pool.clone(), self.place.take());
+        let (pool, place) = (self.pool.clone(), (self.place.take(), self.turn.take()));
         match tokio::runtime::Handle::try_current() {
             // Whoever gave up a transaction gives back its locks, not only its connection.
             Ok(runtime) if session.can_roll_back() => {
