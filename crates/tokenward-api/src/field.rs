@@ -94,6 +94,12 @@ fields! {
     HostName = text("host_name_characters").build().into();
     /// What a client carries until an authenticator has answered.
     PasskeyState = text("passkey_state_bytes").build().into();
+    /// What an authenticator has answered, as a browser writes it.
+    PasskeyAnswer = ObjectBuilder::new()
+        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(true)))
+        .extensions(named("passkey_bytes"))
+        .build()
+        .into();
     /// A token that says of somebody to have signed out.
     LogoutToken = text("logout_token_bytes").build().into();
     /// What is noted about one.

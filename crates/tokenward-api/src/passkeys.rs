@@ -59,7 +59,7 @@ pub struct NewPasskey {
     #[cfg_attr(feature = "openapi", schema(value_type = field::PasskeyState))]
     pub state: String,
     /// The `PublicKeyCredential` of `navigator.credentials.create`, as its `toJSON` writes it.
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::PasskeyAnswer))]
     pub credential: Value,
 }
 
@@ -82,6 +82,6 @@ pub struct PasskeyAssertion {
     #[cfg_attr(feature = "openapi", schema(value_type = field::PasskeyState))]
     pub state: String,
     /// The `PublicKeyCredential` of `navigator.credentials.get`, as its `toJSON` writes it.
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[cfg_attr(feature = "openapi", schema(value_type = field::PasskeyAnswer))]
     pub credential: Value,
 }

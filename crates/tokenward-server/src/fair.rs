@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::limits::{LARGE_WORK_WAIT, LARGE_WORKS};
+use crate::metrics;
 
 /// Who stands in a line together.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -85,7 +86,7 @@ impl Fair {
             if lane != Lane::Own && waits >= most {
                 let what = "At this moment more large bodies, batches and documents of yours wait than";
                 let error = LARGE_WORKS.exceeded(Code::Unavailable, most as u64, what, "Send fewer at once.");
-                return Err(Error { retry_after: Some(1), ..error });
+                return Err(metrics::overload(Error { retry_after: Some(1), ..error }));
             }
             state.enter(lane)
         };
@@ -96,7 +97,7 @@ impl Fair {
                 let most = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
                 let error =
                     LARGE_WORK_WAIT.exceeded(Code::Unavailable, most, what, "Send fewer at once, and try again.");
-                Error { retry_after: Some(1), ..error }
+                metrics::overload(Error { retry_after: Some(1), ..error })
             })?,
         };
         // Nobody who waits is sent away.
@@ -251,7 +252,9 @@ mod tests {
         let fair = Fair::new(2, 1);
         let own = [at_once(&fair, Lane::Own), at_once(&fair, Lane::Own)];
         let crowd: Vec<Waiting> = (0..3).map(|_| waits(&fair, holder(1))).collect();
+        let counted = metrics::overloads();
         let refused = wait(&fair, holder(1)).err().unwrap().err().unwrap();
+        assert!(metrics::overloads() > counted);
         assert_eq!((refused.code, refused.retry_after), (Code::Unavailable, Some(1)));
         assert!(refused.detail.contains("`large_works_waiting` (3 count)"), "{refused}");
         let _neighbour = waits(&fair, holder(2));

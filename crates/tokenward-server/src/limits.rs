@@ -383,6 +383,10 @@ limits! {
         "Days for which an organization that asks two factors of sessions refuses nobody yet, at most.";
     IDEMPOTENCY_KEYS = setting "idempotency_keys" 10_000, Count,
         "Answers of one organization that are kept for their `Idempotency-Key`.";
+    IDEMPOTENCY_ANSWER = fixed "idempotency_answer_bytes" MIB, Bytes,
+        "One of them; a larger answer is given and not kept, and a repetition says so.";
+    IDEMPOTENCY_BYTES = setting "idempotency_bytes" 64 * MIB, Bytes,
+        "All of them together; where there is no room for a further answer, a request with a new key is refused.";
     READS = setting "organization_reads" 2, Count,
         "Reads of one organization from the database at once; others of it wait.";
     WRITES = setting "organization_writes" 2, Count,

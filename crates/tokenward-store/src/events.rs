@@ -313,8 +313,9 @@ where
         query.push(" ESCAPE '!' OR ").push(DB::EVENT_TARGET).push(" LIKE ").push_bind(written).push(" ESCAPE '!')");
     }
     if let Some(address) = filter.address {
-        // As it stands in the bytes of the payload, which are JSON without blanks.
+        // As it stands in the bytes of the payload, which are JSON without blanks: few have to be looked into.
         query.push(" AND p.payload LIKE ").push_bind(format!("%\"address\":\"{address}\"%"));
+        query.push(" AND ").push(DB::EVENT_ADDRESS).push(" = ").push_bind(address.to_string());
     }
     if let Some(origin) = filter.origin {
         query.push(" AND p.origin = ").push_bind(origin.as_str());

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_core::{Error, Result, Uuid};
 
-use crate::db::{Conn, Many, count, execute, hex_bytes, hex_id, many, row, run};
+use crate::db::{Conn, Many, execute, hex_bytes, hex_id, many, row, run};
 use crate::tx::{Tx, UnloggedTx};
 
 /// How long an answer is kept.
@@ -24,6 +24,8 @@ row! {
         pub claim_id: Option<Uuid>,
         /// Where its change stands in the log, once it does.
         pub position: Option<i64>,
+        /// Why its answer is not kept though there was one: the name of a limit.
+        pub unkept: Option<String>,
     }
 }
 
@@ -36,6 +38,17 @@ pub struct Claim {
     pub id: Uuid,
 }
 
+/// What one holder may have kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// So many answers.
+    pub answers: u64,
+    /// The most that one of them takes.
+    pub answer_bytes: u64,
+    /// The most that all of them take.
+    pub bytes: u64,
+}
+
 /// What came of claiming a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Claimed {
@@ -45,24 +58,35 @@ pub enum Claimed {
     Taken,
     /// The holder has as many keys as it may.
     Full,
+    /// What is kept for the holder leaves no room for a further answer.
+    NoRoom,
 }
 
-/// Claims a key for an organization or a user, who has at most so many. It counts by the clock of the database: no wrong
-/// clock of a node ends a claim early.
-pub async fn claim(tx: &mut UnloggedTx, claim: &Claim, request: &[u8; 32], holder: Uuid, most: u64) -> Result<Claimed> {
+/// Claims a key for an organization or a user, if there is room for its answer, which nobody knows yet. It counts by the clock of
+/// the database: no wrong clock of a node ends a claim early.
+pub async fn claim(
+    tx: &mut UnloggedTx,
+    claim: &Claim,
+    request: &[u8; 32],
+    holder: Uuid,
+    room: Room,
+) -> Result<Claimed> {
     let now = tx.now().await?;
     execute!(
         tx.conn(),
         sqlx::query(concat!(
             "DELETE FROM idempotency WHERE created_at <= $1 ",
-            "OR (answer IS NULL AND position IS NULL AND created_at <= $2)"
+            "OR (answer IS NULL AND unkept IS NULL AND position IS NULL AND created_at <= $2)"
         ))
         .bind(now.plus(-KEPT).0)
         .bind(now.plus(-LOST).0)
     )?;
-    let others = "SELECT count(*) FROM idempotency WHERE holder_id = $1 AND scope <> $2";
-    if count!(tx.conn(), others, holder, &claim.scope[..])? >= most {
+    let (answers, bytes) = others(tx.conn(), claim, holder).await?;
+    if answers >= room.answers {
         return Ok(Claimed::Full);
+    }
+    if bytes + room.answer_bytes.min(room.bytes) > room.bytes {
+        return Ok(Claimed::NoRoom);
     }
     let claimed = execute!(
         tx.conn(),
@@ -79,10 +103,20 @@ pub async fn claim(tx: &mut UnloggedTx, claim: &Claim, request: &[u8; 32], holde
     Ok(if claimed > 0 { Claimed::Mine } else { Claimed::Taken })
 }
 
+/// How many keys the holder has besides this one, and how many bytes are kept for them.
+async fn others(conn: Conn<'_>, claim: &Claim, holder: Uuid) -> Result<(u64, u64)> {
+    let (answers, bytes): (i64, i64) = run!(conn, c => sqlx::query_as(concat!(
+        "SELECT count(*), CAST(coalesce(sum(answer_bytes), 0) AS BIGINT) FROM idempotency ",
+        "WHERE holder_id = $1 AND scope <> $2"
+    )).bind(holder).bind(&claim.scope[..]).fetch_one(&mut *c))?;
+    Ok((answers.unsigned_abs(), bytes.unsigned_abs()))
+}
+
 /// What is kept under a scope.
 pub async fn get(conn: Conn<'_>, scope: &[u8; 32]) -> Result<Option<KeptAnswer>> {
-    run!(conn, c => sqlx::query_as("SELECT request, answer, claim_id, position FROM idempotency WHERE scope = $1")
-        .bind(&scope[..]).fetch_optional(&mut *c))
+    run!(conn, c => sqlx::query_as(
+        "SELECT request, answer, claim_id, position, unkept FROM idempotency WHERE scope = $1"
+    ).bind(&scope[..]).fetch_optional(&mut *c))
 }
 
 /// A claim as it is spent.
@@ -132,14 +166,31 @@ pub(crate) fn spent_rows(claims: &[(&Claim, i64)], first: i64) -> Vec<Spent> {
     claims.iter().map(spent).collect()
 }
 
-/// Keeps the answer.
-pub async fn keep(tx: &mut UnloggedTx, claim: &Claim, answer: &[u8]) -> Result<()> {
+/// Keeps the answer, as it is sealed. `false`, and nothing is kept, where the holder's answers had more bytes with it than they may.
+pub async fn keep(tx: &mut UnloggedTx, claim: &Claim, holder: Uuid, answer: &[u8], most: u64) -> Result<bool> {
+    let (_, bytes) = others(tx.conn(), claim, holder).await?;
+    if bytes + answer.len() as u64 > most {
+        return Ok(false);
+    }
     execute!(
         tx.conn(),
-        sqlx::query("UPDATE idempotency SET answer = $3 WHERE scope = $1 AND claim_id = $2")
+        sqlx::query("UPDATE idempotency SET answer = $3, answer_bytes = $4 WHERE scope = $1 AND claim_id = $2")
             .bind(&claim.scope[..])
             .bind(claim.id)
             .bind(answer)
+            .bind(i64::try_from(answer.len()).unwrap_or(i64::MAX))
+    )?;
+    Ok(true)
+}
+
+/// Says of a request that it was answered, and by which limit its answer is not kept: it is never carried out again.
+pub async fn pass_over(tx: &mut UnloggedTx, claim: &Claim, limit: &str) -> Result<()> {
+    execute!(
+        tx.conn(),
+        sqlx::query("UPDATE idempotency SET unkept = $3 WHERE scope = $1 AND claim_id = $2 AND answer IS NULL")
+            .bind(&claim.scope[..])
+            .bind(claim.id)
+            .bind(limit)
     )?;
     Ok(())
 }
@@ -159,9 +210,10 @@ pub async fn forget(tx: &mut UnloggedTx, claim: &Claim) -> Result<()> {
 pub async fn release(tx: &mut UnloggedTx, claim: &Claim) -> Result<()> {
     execute!(
         tx.conn(),
-        sqlx::query(
-            "DELETE FROM idempotency WHERE scope = $1 AND claim_id = $2 AND answer IS NULL AND position IS NULL"
-        )
+        sqlx::query(concat!(
+            "DELETE FROM idempotency WHERE scope = $1 AND claim_id = $2 ",
+            "AND answer IS NULL AND unkept IS NULL AND position IS NULL"
+        ))
         .bind(&claim.scope[..])
         .bind(claim.id)
     )?;

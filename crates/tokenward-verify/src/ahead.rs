@@ -44,10 +44,26 @@ impl Followed {
             ahead.extend(entries.iter().cloned());
         }
         if !entries.is_empty() {
-            let journal = Arc::clone(&self.journal);
-            aside(move || journal.keep_ahead(entries)).await?;
+            let (journal, written) = (Arc::clone(&self.journal), entries.clone());
+            aside(move || journal.keep_ahead(written)).await?;
+            // The follower may have noted it and gone past it while this waited for the disk.
+            let passed = self.passed(entries);
+            if !passed.is_empty() {
+                let journal = Arc::clone(&self.journal);
+                aside(move || {
+                    journal.forget_ahead(&passed);
+                    Ok(())
+                })
+                .await?;
+            }
         }
         Ok(false)
+    }
+
+    /// Those of them that nobody waits for any more.
+    fn passed(&self, entries: Vec<Entry>) -> Vec<Entry> {
+        let ahead = lock(&self.ahead);
+        entries.into_iter().filter(|entry| !ahead.iter().any(|it| it.is_same(entry))).collect()
     }
 
     /// Is there something that was noted ahead of the follower?
@@ -108,6 +124,8 @@ fn gone() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use tokenward_core::{Code, Time, Uuid};
     use tokenward_store::lineage::LogPart;
 
@@ -176,6 +194,26 @@ mod tests {
         assert!(!followed.comes_to(9, &[]), "it is to be compared first");
         assert!(followed.comes_to(9, &[entry(7, 1)]) && !followed.has_ahead());
         assert_eq!(followed.position(), 9);
+    }
+
+    /// The follower comes past a change while the disk is waited for, and notes it first.
+    #[test]
+    fn what_the_follower_has_noted_meanwhile_does_not_stay_ahead() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let followed = at(6);
+            let (go_on, waits) = std::sync::mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || waits.recv());
+            let mut answer = std::pin::pin!(answered(&followed, 7));
+            let waits_too = std::future::poll_fn(|context| Poll::Ready(answer.as_mut().poll(context).is_pending()));
+            assert!(waits_too.await, "the disk is busy");
+            followed.journal.keep(vec![entry(7, 1)], true).unwrap();
+            assert!(followed.moves_to(7, &[row(7, 1)]));
+            go_on.send(()).unwrap();
+            assert!(!answer.await.unwrap());
+            busy.await.unwrap().unwrap();
+            assert!(followed.journal.ahead().is_empty());
+        });
     }
 
     #[tokio::test]

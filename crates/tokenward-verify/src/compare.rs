@@ -1,6 +1,7 @@
 //! Comparing the log with what a node knows of it: what the journal knows and the log does not is brought back, before
 //! anything is decided by what the database says.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +85,11 @@ pub(crate) async fn bring_back_from(
         }
     }
     if lost.is_empty() {
+        let twice = twice(&entries, &ahead);
+        if let Some(last) = entries.last().filter(|_| !twice.is_empty()).map(|last| last.position) {
+            let kept = Arc::clone(journal);
+            aside(move || kept.settle(last, &twice)).await?;
+        }
         return Ok(Compared { ahead, ..Compared::default() });
     }
     // What was given up is not brought back; each by the name under which it was written.
@@ -105,6 +111,14 @@ pub(crate) async fn bring_back_from(
         "the log has gone back: it lacks events that this node knows"
     );
     Ok(Compared { came, ahead, brought })
+}
+
+/// What was noted ahead and stands among the others as well: it is compared with them from now on. What does not stand there yet is
+/// noted when the follower comes to it.
+fn twice(entries: &[Entry], ahead: &[Entry]) -> Vec<Entry> {
+    let wanted: HashSet<i64> = ahead.iter().map(|entry| entry.position).collect();
+    let there: Vec<&Entry> = entries.iter().filter(|entry| wanted.contains(&entry.position)).collect();
+    ahead.iter().filter(|entry| there.iter().any(|it| it.is_same(entry))).cloned().collect()
 }
 
 /// Has somebody said, after the log was written under this name, that an older state is wanted as it is?
@@ -135,6 +149,24 @@ mod tests {
     use tokenward_core::Time;
 
     use super::*;
+
+    #[test]
+    fn what_stands_ahead_and_among_the_others_is_found() {
+        let entry = |position: i64, hash: u8| Entry {
+            log: Uuid::from_u128(1),
+            position,
+            hash: vec![hash; 32],
+            time: Time(1),
+            kind: "token.deleted".into(),
+            organization: None,
+            target: Uuid::from_u128(2),
+            after: None,
+        };
+        let entries = [entry(5, 1), entry(6, 1), entry(7, 1)];
+        let ahead = [entry(5, 1), entry(6, 2), entry(9, 1)];
+        assert_eq!(twice(&entries, &ahead), [entry(5, 1)], "another event at its place is not it");
+        assert!(twice(&[], &ahead).is_empty() && twice(&entries, &[]).is_empty());
+    }
 
     #[test]
     fn an_older_state_is_wanted_if_that_was_said_after_the_log_was_written_under_the_name() {

@@ -143,8 +143,13 @@ impl Journal {
             tracing::warn!(journal = %path.display(), "the last line was cut off by a crash, and is left out");
             file.set_len(contents.whole).map_err(failed)?;
         }
-        if contents.whole > LONG {
+        let (count, is_long) = (contents.ahead.len(), contents.whole > LONG);
+        // What nobody has compared in all the time for which anything is kept.
+        contents.ahead.retain(|entry| is_kept(entry, now));
+        if is_long {
             shorten(&mut contents, now);
+        }
+        if is_long || contents.ahead.len() < count {
             file = rewrite(path, &contents).map_err(failed)?;
         }
         let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
@@ -224,6 +229,16 @@ impl Journal {
         let written = self.write(&mut state, &lines, true);
         state.ahead.extend(entries);
         written
+    }
+
+    /// These were passed by the follower, and stand there. What it had noted by itself before it was noted ahead need not stand
+    /// there twice.
+    pub(crate) fn forget_ahead(&self, passed: &[Entry]) {
+        let mut state = lock(&self.state);
+        let JournalState { ahead, owed, last, .. } = &mut *state;
+        // What could not be written yet stands nowhere else.
+        let is_noted = |entry: &Entry| owed.is_empty() && last.is_some_and(|last| entry.position <= last);
+        ahead.retain(|entry| !(is_noted(entry) && passed.iter().any(|it| it.is_same(entry))));
     }
 
     /// Notes events. With `lasting`, they are on the disk when it returns without an error; what cannot be written is noted
@@ -368,8 +383,12 @@ fn shorten(contents: &mut Contents, now: Time) {
     let mut at = 0;
     contents.entries.retain(|entry| {
         at += 1;
-        at > recent || (entry.after.is_some() && entry.time > now.plus(-KEPT))
+        at > recent || (entry.after.is_some() && is_kept(entry, now))
     });
+}
+
+fn is_kept(entry: &Entry, now: Time) -> bool {
+    entry.time > now.plus(-KEPT)
 }
 
 /// Writes the file anew, beside its place first.
@@ -471,6 +490,42 @@ mod tests {
         drop(journal);
         let journal = Journal::open(&path, Time(0)).unwrap();
         assert_eq!((journal.ahead(), journal.last()), (vec![entry(9)], Some(6)));
+    }
+
+    #[test]
+    fn what_was_noted_ahead_too_late_is_not_kept_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let journal = begun(&path);
+        // The follower was faster.
+        journal.keep(vec![entry(4), entry(5)], true).unwrap();
+        journal.keep_ahead(vec![entry(5), entry(7)]).unwrap();
+        journal.forget_ahead(&[entry(5), entry(7)]);
+        assert_eq!(journal.ahead(), [entry(7)], "nobody has noted that yet");
+        drop(journal);
+        // It still stands in the file, where it is found once that is compared.
+        let journal = Journal::open(&path, Time(0)).unwrap();
+        assert_eq!(journal.ahead(), [entry(5), entry(7)]);
+        journal.settle(5, &[entry(5)]).unwrap();
+        drop(journal);
+        let journal = Journal::open(&path, Time(0)).unwrap();
+        assert_eq!((journal.ahead(), journal.last()), (vec![entry(7)], Some(5)));
+        assert_eq!(journal.entries().unwrap().len(), 5);
+    }
+
+    #[test]
+    fn what_was_noted_ahead_is_kept_no_longer_than_anything_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let journal = begun(&path);
+        let [old, new] = [(5, 1), (7, 100)].map(|(position, time)| Entry { time: Time(time), ..entry(position) });
+        journal.keep_ahead(vec![old, new.clone()]).unwrap();
+        drop(journal);
+        assert_eq!(Journal::open(&path, Time(KEPT)).unwrap().ahead().len(), 2);
+        assert_eq!(Journal::open(&path, Time(KEPT + 1)).unwrap().ahead(), [new.clone()]);
+        let journal = Journal::open(&path, Time(0)).unwrap();
+        assert_eq!(journal.ahead(), [new], "it is gone from the file");
+        assert_eq!((journal.root(), journal.entries().unwrap().len()), (Some(Uuid::from_u128(1)), 3));
     }
 
     #[test]

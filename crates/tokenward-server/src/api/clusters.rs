@@ -115,6 +115,7 @@ async fn list(
     Params(paging): Params<Paging>,
 ) -> Result<Response, ApiError> {
     let page = paging.of("cluster", grant.organization())?;
+    let organization = grant.organization();
     let piece = move |after| {
         let (app, grant) = (Arc::clone(&app), grant.clone());
         async move {
@@ -122,7 +123,7 @@ async fn list(
             Ok(Piece { entries: all.into_iter().map(|row| cluster(&grant, row)).collect(), last })
         }
     };
-    Ok(pieces::page_or_all(page, |cluster: &Cluster| cluster.id, piece).await?)
+    Ok(pieces::page_or_all(organization, page, |cluster: &Cluster| cluster.id, piece).await?)
 }
 
 async fn create(

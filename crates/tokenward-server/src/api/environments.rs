@@ -156,6 +156,7 @@ async fn all(
     Params(paging): Params<Paging>,
 ) -> Result<Response, ApiError> {
     let page = paging.of("environments", grant.organization())?;
+    let organization = grant.organization();
     let piece = move |after| {
         let (app, grant) = (Arc::clone(&app), grant.clone());
         async move {
@@ -172,7 +173,7 @@ async fn all(
             Ok(Piece { entries: all.into_iter().map(brief).collect(), last })
         }
     };
-    Ok(pieces::page_or_all(page, |environment: &EnvironmentBrief| environment.id, piece).await?)
+    Ok(pieces::page_or_all(organization, page, |environment: &EnvironmentBrief| environment.id, piece).await?)
 }
 
 async fn create(

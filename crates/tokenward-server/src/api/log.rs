@@ -22,6 +22,7 @@ use tokenward_store::proofs::Material;
 use super::endpoint::{Endpoint, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, id, tagged, written, written_empty};
+use super::json;
 use super::right::On;
 use super::understood::{NO_MOMENT, QueryKind};
 use crate::limits::PROOF_PAGE;
@@ -173,23 +174,31 @@ async fn proofs(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Params(query): Params<ProofQuery>,
-) -> Result<Json<ProofPage>, ApiError> {
+) -> Result<Response, ApiError> {
     let limit = i64::from(PROOF_PAGE.number());
     let (proven, more) = events::proofs_after(&app, &grant, query.after.unwrap_or(0), limit).await?;
     let next = proven.last().map(|last| last.material.skeleton.position).filter(|_| more);
-    Ok(Json(ProofPage { proofs: proven.into_iter().map(|it| event_proof(&app, it)).collect(), next }))
+    let entries = proven.iter().map(|it| weight(&it.material) + it.path.len()).sum();
+    let page = move || ProofPage { proofs: proven.into_iter().map(|it| event_proof(&app, it)).collect(), next };
+    Ok(json::listed(grant.organization(), entries, page).await?)
+}
+
+/// For how many entries of a list an event counts, which may be long.
+fn weight(it: &Material) -> usize {
+    1 + it.kept.as_ref().map_or(0, |(_, payload)| payload.len() / 512)
 }
 
 async fn entries(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Params(query): Params<ProofQuery>,
-) -> Result<Json<LogPage>, ApiError> {
+) -> Result<Response, ApiError> {
     let after = query.after.unwrap_or(0).max(0);
     let stretch = events::stretch(&app, &grant, after).await?;
     // Where there is a hole it stays there, which is how it is seen.
     let last = after.saturating_add(i64::try_from(stretch.hashes.len()).unwrap_or(0));
-    Ok(Json(LogPage {
+    let entries = stretch.hashes.len() + stretch.own.iter().map(weight).sum::<usize>();
+    let page = move || LogPage {
         log: stretch.end.incarnation,
         position: stretch.end.number,
         first: after.saturating_add(1),
@@ -198,7 +207,8 @@ async fn entries(
         checkpoints: stretch.checkpoints.iter().map(Checkpoint::from).collect(),
         public_key: app.checkpoints.signer.public_key().to_string(),
         next: Some(last).filter(|last| *last < stretch.end.number),
-    }))
+    };
+    Ok(json::listed(grant.organization(), entries, page).await?)
 }
 
 #[derive(Deserialize)]
@@ -213,7 +223,7 @@ async fn written_events(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Params(query): Params<WrittenQuery>,
-) -> Result<Json<WrittenEvents>, ApiError> {
+) -> Result<Response, ApiError> {
     let mut faults = Faults::default();
     let mut moment = |name: &'static str, text: Option<String>, read: fn(&str) -> Option<Time>| {
         let text = text.filter(|text| !text.is_empty())?;
@@ -228,7 +238,9 @@ async fn written_events(
     faults.finish()?;
     let (found, more) = events::written_after(&app, &grant, query.after.unwrap_or(0), (since, until)).await?;
     let next = found.last().map(|last| last.skeleton.position).filter(|_| more);
-    Ok(Json(WrittenEvents { events: found.into_iter().map(proven_event).collect(), next }))
+    let entries = found.iter().map(weight).sum();
+    let page = move || WrittenEvents { events: found.into_iter().map(proven_event).collect(), next };
+    Ok(json::listed(grant.organization(), entries, page).await?)
 }
 
 fn proven_event(material: Material) -> ProvenEvent {

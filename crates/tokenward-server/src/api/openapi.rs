@@ -12,7 +12,7 @@ use super::endpoint::Endpoint;
 use super::endpoints;
 use super::right::EndpointRight;
 use super::understood::QueryKind;
-use crate::limits::{ALL, IDEMPOTENCY_KEY, Limit, Limits, PATH_SEGMENT, QUERY};
+use crate::limits::{ALL, HEAD_BYTES, IDEMPOTENCY_KEY, Limit, Limits, PATH_SEGMENT, QUERY};
 
 /// The part of the document whose endpoints change nothing, whatever their method.
 const VERIFICATION: &str = "Verification";
@@ -165,11 +165,11 @@ fn operation(endpoint: &Endpoint) -> Value {
     if endpoint.errors.contains(&412) {
         let meaning = "The ETag of what you read, or its `updated_at` in the same quotes, where a list told it: 412 when it \
             was changed since.";
-        parameters.push(header("If-Match", meaning, json!({ "type": "string" })));
+        parameters.push(header("If-Match", meaning, text(&HEAD_BYTES)));
     }
     if changes {
         let meaning = "`wait=SECONDS` (RFC 7240), 0 to 30: how long to wait until the change counts on every node.";
-        parameters.push(header("Prefer", meaning, json!({ "type": "string" })));
+        parameters.push(header("Prefer", meaning, text(&HEAD_BYTES)));
     }
     let mut operation = json!({
         "tags": [endpoint.tag],

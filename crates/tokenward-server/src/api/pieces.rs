@@ -3,14 +3,14 @@
 
 use std::future::Future;
 
-use axum::Json;
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use futures_util::stream;
 use serde::Serialize;
 use tokenward_core::{Error, Result, Uuid};
 
+use super::json;
 use super::paging::Page;
 
 /// A piece of a list.
@@ -36,10 +36,18 @@ where
     list(&Results { results: [] }, piece).await
 }
 
+/// What an entry may count for of those that are written where they are read: a role with its matrix has a thousand lines.
+const LARGE: usize = 25;
+
 /// The same, or a page of it where one is asked for. Pieces are in the order of the ids of their entries.
-pub(super) async fn page_or_all<T, P, F>(page: Option<Page>, id: fn(&T) -> Uuid, piece: P) -> Result<Response>
+pub(super) async fn page_or_all<T, P, F>(
+    organization: Uuid,
+    page: Option<Page>,
+    id: fn(&T) -> Uuid,
+    piece: P,
+) -> Result<Response>
 where
-    T: Serialize + Send,
+    T: Serialize + Send + 'static,
     P: Fn(Option<Uuid>) -> F + Send + 'static,
     F: Future<Output = Result<Piece<T>>> + Send,
 {
@@ -50,7 +58,7 @@ where
         entries.extend(next.entries);
         after = next.last;
         if after.is_none() || page.is_full(entries.len()) {
-            return Ok(Json(page.close(entries, id)).into_response());
+            return json::listed(organization, entries.len() * LARGE, move || page.close(entries, id)).await;
         }
     }
 }

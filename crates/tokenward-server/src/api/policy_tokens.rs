@@ -205,6 +205,7 @@ async fn list(
         owner_left: query.owner_left == Some(true),
         state: state.unwrap_or_default(),
     };
+    let organization = grant.organization();
     let piece = move |after| {
         let (app, grant, filter) = (Arc::clone(&app), grant.clone(), filter.clone());
         async move {
@@ -218,7 +219,7 @@ async fn list(
             Ok(Piece { entries: all.into_iter().map(one).collect(), last })
         }
     };
-    Ok(pieces::page_or_all(page, |token: &PolicyApiToken| token.id, piece).await?)
+    Ok(pieces::page_or_all(organization, page, |token: &PolicyApiToken| token.id, piece).await?)
 }
 
 async fn create(

@@ -189,6 +189,7 @@ async fn list(
     Params(paging): Params<Paging>,
 ) -> Result<Response, ApiError> {
     let page = paging.of("customRole", grant.organization())?;
+    let organization = grant.organization();
     let piece = move |after| {
         let (app, grant) = (Arc::clone(&app), grant.clone());
         async move {
@@ -196,7 +197,7 @@ async fn list(
             Ok(Piece { entries: all.into_iter().map(CustomRole::from).collect(), last })
         }
     };
-    Ok(pieces::page_or_all(page, |role: &CustomRole| role.id, piece).await?)
+    Ok(pieces::page_or_all(organization, page, |role: &CustomRole| role.id, piece).await?)
 }
 
 async fn create(

@@ -66,13 +66,16 @@ pub(super) async fn list(
         to: None,
     };
     let searched = query.get("id").trim();
-    let rows = match searched {
-        "" => mends::folded(&person.app, &grant, &wanted, PAGE).await?,
-        id => mends::find(&person.app, &grant, id).await?.into_iter().collect(),
+    // One more says that there are more.
+    let most = COUNTED + 1;
+    let (rows, (denied, allowed)) = match searched {
+        "" => mends::folded(&person.app, &grant, &wanted, PAGE, most).await?,
+        id => {
+            let found = mends::find(&person.app, &grant, id).await?.into_iter().collect();
+            (found, decisions::counts(&person.app, &grant, &wanted, most).await?)
+        }
     };
     let rows = mended(&person, organization, rows).await?;
-    // One more says that there are more.
-    let (denied, allowed) = decisions::counts(&person.app, &grant, &wanted, COUNTED + 1).await?;
     let shell = person.shell(Some(organization), Nav::Decisions).await?;
     let base = format!("{}/decisions", shell.base());
     let filters = ["token", "reason", "route", "address", "since"];

@@ -13,17 +13,17 @@ use tokenward_core::{Result, Time, Uuid};
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::organization_sessions;
-use super::page::{At, PageResult, page, sign_in_with};
+use super::page::{At, PageResult, long_page, page, sign_in_with};
 use super::person::SignedIn;
 use super::proof;
 use super::two_factors;
 use super::view::{Choice, KeptOutRow, Nav, OrganizationSignInPage, RuleFields, SignInChoice, SignInOnlyPage};
 use super::words::{role_name, role_tag};
+use crate::heavy;
 use crate::limits::SIGN_IN_RULES;
-use crate::service::IfMatch;
-use crate::service::oidc;
 use crate::service::sign_in_policy::{self, SignInPolicyChange};
 use crate::service::sign_in_rules::{self, Dated};
+use crate::service::{App, IfMatch, oidc};
 
 /// Rules that the form has room for besides those that are there.
 const MORE: usize = 3;
@@ -41,7 +41,8 @@ pub(super) async fn show(
     sign_in_page(&person, organization, None, Problems::default()).await
 }
 
-/// The rules that a form holds; those without a value are left out.
+/// The rules that a form holds; those without a value are left out, and so is what comes behind the first one that is too many: for
+/// each of them there is a list of all roles.
 fn typed_rules(form: &Pairs) -> Vec<SignInRule> {
     let parts = form.all("provider").zip(form.all("value")).zip(form.all("role_id"));
     let full = parts.filter(|((_, value), _)| !value.trim().is_empty());
@@ -50,7 +51,7 @@ fn typed_rules(form: &Pairs) -> Vec<SignInRule> {
         value: value.trim().to_owned(),
         role_id: Uuid::try_parse(role).unwrap_or_default(),
     };
-    full.map(rule).collect()
+    full.map(rule).take(SIGN_IN_RULES.size() + 1).collect()
 }
 
 async fn sign_in_page(
@@ -67,7 +68,15 @@ async fn sign_in_page(
                 None => saved.iter().map(sign_in_rules::plain).collect(),
             };
             let open = sign_in_rules::open_to(&person.app, &grant).await?;
-            (fields(person, (&grant, &open), &rules, &mut problems), updated_at)
+            let (app, own) = (Arc::clone(&person.app), grant);
+            // A list of roles for each rule: a hundred thousand lines, if there are as many of both as there may be.
+            let shown = heavy::aside(organization, move || {
+                let rules = fields(&app, (&own, &open), &rules, &mut problems);
+                (rules, problems)
+            });
+            let (rules, left) = shown.await?;
+            problems = left;
+            (rules, updated_at)
         }
         Err(_) => (Vec::new(), Time(0)),
     };
@@ -92,24 +101,26 @@ async fn sign_in_page(
         password: proof::field(person, &mut problems).await?,
         error: problems.rest(),
     };
-    page(problems.status, &shown)
+    long_page(organization, problems.status, shown).await
 }
 
 /// The fields of the rules, and of some more.
 fn fields(
-    person: &SignedIn,
+    app: &App,
     (grant, open): (&Grant, &HashSet<String>),
     rules: &[SignInRule],
     problems: &mut Problems,
 ) -> Vec<RuleFields> {
-    let with_groups = || person.app.providers.iter().filter(|provider| open.contains(&provider.key));
+    let with_groups = || app.providers.iter().filter(|provider| open.contains(&provider.key));
     if open.is_empty() && rules.is_empty() {
         return Vec::new();
     }
-    let directory = person.app.verifier.directory();
+    let directory = app.verifier.directory();
     let roles = directory.organization(grant.organization()).into_iter().flat_map(|organization| organization.roles());
-    let mut roles: Vec<_> = roles.filter(|role| !role.is_owner()).collect();
-    roles.sort_by_cached_key(|role| role_name(role).to_lowercase());
+    let roles = roles.filter(|role| !role.is_owner());
+    // Compared once, and not for each rule.
+    let mut roles: Vec<(&Arc<Role>, bool)> = roles.map(|role| (role, role.beyond(grant.role()).is_none())).collect();
+    roles.sort_by_cached_key(|(role, _)| role_name(role).to_lowercase());
     let mut of = |at: usize, rule: Option<&SignInRule>| {
         let chosen = rule.map(|rule| rule.provider.as_str());
         let known = |key: &str| with_groups().any(|provider| provider.key == key);
@@ -121,15 +132,14 @@ fn fields(
             })
             .collect();
         if let Some(gone) = chosen.filter(|key| !known(key)) {
-            let is_there = person.app.providers.get(gone).is_ok();
+            let is_there = app.providers.get(gone).is_ok();
             let why = if is_there { "takes no new rules of this organization" } else { "not set up any more" };
             let label = format!("{gone} ({why})");
             providers.push(Choice { value: gone.to_owned(), label, chosen: true });
         }
-        let offered = roles
-            .iter()
-            .filter(|role| role.beyond(grant.role()).is_none() || rule.is_some_and(|rule| rule.role_id == role.id));
-        let role = |role: &&Arc<Role>| Choice {
+        let offered =
+            roles.iter().filter(|(role, given)| *given || rule.is_some_and(|rule| rule.role_id == role.id));
+        let role = |(role, _): &(&Arc<Role>, bool)| Choice {
             value: role.id.to_string(),
             label: role_name(role),
             // Of a new one the least that is built in: nobody gives more by passing over a field.
@@ -269,4 +279,22 @@ pub(super) async fn any(
     Extension(form): Extension<Pairs>,
 ) -> PageResult {
     set_policy(&person, organization, None, &form).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_rules_one_more_than_may_be_is_read() {
+        let form = |count: usize| {
+            let rules: Vec<String> = (0..count).map(|n| format!("provider=corp&value=g{n}&role_id=x")).collect();
+            Pairs::parse(rules.join("&").as_bytes())
+        };
+        let most = SIGN_IN_RULES.size();
+        for (sent, read) in [(0, 0), (most, most), (most + 1, most + 1), (10 * most, most + 1)] {
+            assert_eq!(typed_rules(&form(sent)).len(), read, "{sent}");
+        }
+        assert!(SIGN_IN_RULES.check_list(&typed_rules(&form(10 * most))).is_err());
+    }
 }

@@ -9,10 +9,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde::de::DeserializeOwned;
-use tokenward_core::Error;
+use tokenward_core::{Error, Uuid};
 
 use super::refused;
-use crate::http;
+use crate::{heavy, http};
 
 /// What a handler answers.
 pub(super) type PageResult = Result<Response, PageError>;
@@ -39,6 +39,15 @@ pub(super) fn page(status: StatusCode, page: &impl Template) -> PageResult {
     let html = page.render().map_err(Error::internal)?;
     let html = if status.is_success() { html } else { refused::with_box(html) };
     Ok((status, Html(html)).into_response())
+}
+
+/// The same of one that may have thousands of lines, written where nobody waits.
+pub(super) async fn long_page(
+    organization: Uuid,
+    status: StatusCode,
+    shown: impl Template + Send + 'static,
+) -> PageResult {
+    heavy::aside(organization, move || page(status, &shown)).await?
 }
 
 /// Sends the browser to a path of ours, with GET.

@@ -1,6 +1,7 @@
 //! A custom role to be read: what it may do, who has it, and what of it was used.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
@@ -10,6 +11,7 @@ use tokenward_core::permission::{Management, Pattern};
 use tokenward_core::role::{ClusterLevel, ProjectAccess, Role};
 use tokenward_core::token::TokenFilter;
 use tokenward_core::{Error, Result, Uuid};
+use tokenward_store::apis::KeptRoute;
 use tokenward_store::roles::Description;
 
 use super::form::Pairs;
@@ -19,6 +21,7 @@ use super::person::SignedIn;
 use super::role_trial;
 use super::view::{ApiPermissionRow, ApiVerbCell, HolderLink, Nav, OtherPermission, RolePage, Shell};
 use super::words::{count, places};
+use crate::heavy;
 use crate::service::roles::CustomRole;
 use crate::service::token_list::{self, Filter};
 use crate::service::token_order::Order;
@@ -51,11 +54,15 @@ pub(super) async fn page_of(person: &SignedIn, grant: &Grant, id: Uuid, query: &
         }
         Err(_) => None,
     };
+    let mut api = role.named_permissions();
+    api.retain(|it| Management::ALL.iter().all(|own| own.as_str() != it.as_str()));
+    let unknown = unknown(person, organization, api).await?;
     let shell = person.shell(Some(organization), Nav::Roles).await?;
     let directory = person.app.verifier.directory();
     let found = directory.organization(organization).ok_or_else(|| Error::not_found("organization"))?;
     let shown = said(shell, found, &role, &description);
     let shown = RolePage {
+        unknown,
         tokens,
         members,
         granted,
@@ -96,7 +103,7 @@ fn said(shell: Shell, organization: &Organization, role: &Role, description: &De
         id: role.id.to_string(),
         name: role.name.to_string(),
         description: description.description.clone(),
-        unknown: unknown_of(organization, &api),
+        unknown: Vec::new(),
         api,
         own: own.map(|it| (it.to_string(), it.meaning().to_owned())).collect(),
         projects: places(organization, projects.into_iter(), std::iter::empty::<(Uuid, ClusterLevel)>()),
@@ -109,8 +116,22 @@ fn said(shell: Shell, organization: &Organization, role: &Role, description: &De
     }
 }
 
-/// What of these permissions no imported route takes, with what will have been meant. Nothing where there are no routes.
-pub(super) fn unknown_of(organization: &Organization, permissions: &[String]) -> Vec<OtherPermission> {
+/// What of these permissions no imported route takes, with what will have been meant. The routes of an organization may name a
+/// hundred thousand, and each of these is compared with all.
+pub(super) async fn unknown(
+    person: &SignedIn,
+    organization: Uuid,
+    permissions: Vec<String>,
+) -> Result<Vec<OtherPermission>> {
+    let directory = Arc::clone(&*person.app.verifier.directory());
+    let look = move || {
+        directory.organization(organization).map(|found| unknown_of(found, &permissions)).unwrap_or_default()
+    };
+    heavy::aside(organization, look).await
+}
+
+/// The same by what is in memory. Nothing where there are no routes.
+fn unknown_of(organization: &Organization, permissions: &[String]) -> Vec<OtherPermission> {
     let known: Vec<&str> = organization.route_permissions().into_iter().map(|it| it.as_str()).collect();
     if known.is_empty() {
         return Vec::new();
@@ -129,25 +150,51 @@ pub(super) fn unknown_of(organization: &Organization, permissions: &[String]) ->
         .collect()
 }
 
-/// The permissions that imported routes take, noun by noun, as boxes to tick. `held` is what the form holds.
+/// How many routes take each permission, by noun and verb.
+type TakenBy = BTreeMap<(String, String), usize>;
+
+/// The permissions that imported routes take, noun by noun, as boxes to tick; and what the form holds that has none. `held` is what
+/// the form holds.
 pub(super) async fn boxes(
     person: &SignedIn,
     organization: Uuid,
-    held: &[String],
+    held: Vec<String>,
     saved: &[String],
-) -> Result<Vec<ApiPermissionRow>> {
-    let Ok(grant) = person.may(organization, Management::ApiRead) else { return Ok(Vec::new()) };
-    let mut routes: BTreeMap<(String, String), usize> = BTreeMap::new();
+) -> Result<(Vec<ApiPermissionRow>, Vec<String>)> {
+    let Ok(grant) = person.may(organization, Management::ApiRead) else { return Ok((Vec::new(), held)) };
+    let mut taken = TakenBy::new();
     for api in apis::list(&person.app, &grant).await?.into_iter().take(COUNTED) {
-        for route in apis::get(&person.app, &grant, &api.name).await?.routes {
-            let all: BTreeSet<String> = route.ways.into_iter().flatten().collect();
-            for permission in all {
-                if let Some((noun, verb)) = permission.split_once(':') {
-                    *routes.entry((noun.to_owned(), verb.to_owned())).or_default() += 1;
-                }
+        let routes = apis::get(&person.app, &grant, &api.name).await?.routes;
+        let count = move || {
+            count_routes(routes, &mut taken);
+            taken
+        };
+        taken = heavy::aside(organization, count).await?;
+    }
+    let saved = saved.to_vec();
+    let rows = move || {
+        let rows = rows_of(taken, &held.iter().collect(), &saved.iter().collect());
+        let other: Vec<String> = {
+            let boxed: HashSet<&str> = rows.iter().flat_map(|row| &row.verbs).map(|cell| cell.value.as_str()).collect();
+            held.iter().filter(|it| !boxed.contains(it.as_str())).cloned().collect()
+        };
+        (rows, other)
+    };
+    heavy::aside(organization, rows).await
+}
+
+fn count_routes(routes: Vec<KeptRoute>, taken: &mut TakenBy) {
+    for route in routes {
+        let all: BTreeSet<String> = route.ways.into_iter().flatten().collect();
+        for permission in all {
+            if let Some((noun, verb)) = permission.split_once(':') {
+                *taken.entry((noun.to_owned(), verb.to_owned())).or_default() += 1;
             }
         }
     }
+}
+
+fn rows_of(taken: TakenBy, held: &HashSet<&String>, saved: &HashSet<&String>) -> Vec<ApiPermissionRow> {
     let cell = |value: String, label: String, routes: usize| ApiVerbCell {
         held: held.contains(&value),
         saved: saved.contains(&value),
@@ -156,7 +203,7 @@ pub(super) async fn boxes(
         label,
     };
     let mut rows: Vec<ApiPermissionRow> = Vec::new();
-    for ((noun, verb), n) in routes {
+    for ((noun, verb), n) in taken {
         let value = format!("{noun}:{verb}");
         match rows.last_mut().filter(|row| row.noun == noun) {
             Some(row) => row.verbs.push(cell(value, verb, n)),
@@ -174,7 +221,7 @@ pub(super) async fn boxes(
                 if verbs.len() == 1 { "also what is to come".to_owned() } else { format!("all {}", verbs.len()) };
         }
     }
-    Ok(rows)
+    rows
 }
 
 #[cfg(test)]

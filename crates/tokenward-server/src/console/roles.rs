@@ -1,6 +1,7 @@
 //! Roles: the list, a built-in one, and the editor of a custom one.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use axum::Extension;
 use axum::http::StatusCode;
@@ -15,7 +16,7 @@ use tokenward_core::{Error, Result, Time, Uuid};
 use super::confirm::Confirmation;
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
-use super::page::{At, PageError, PageResult, page};
+use super::page::{At, PageError, PageResult, long_page, page};
 use super::paging::{Column, Holds, List, ListPlace, SortKey};
 use super::person::SignedIn;
 use super::role_choices::role_choices;
@@ -26,6 +27,7 @@ use super::view::{
     RoleForm, RoleRow, RoleTrialForm, RolesPage, mode_label,
 };
 use super::words::{beyond_points, cluster_label, count, environment_label, role_name};
+use crate::heavy;
 use crate::limits::{QUERY, ROLE_PERMISSIONS};
 use crate::service::roles::{self, CustomRole, RoleBody};
 use crate::service::{IfMatch, members, tokens};
@@ -394,17 +396,11 @@ async fn editor_page(
         None => None,
     };
     let words = |access: ProjectAccess| access.levels.map(|level| level.to_string());
-    let api = role_page::boxes(person, organization, &draft.permissions, &before.permissions).await?;
-    let boxed = |it: &&String| api.iter().any(|row| row.verbs.iter().any(|cell| cell.value == **it));
-    let other: Vec<String> = draft.permissions.iter().filter(|it| !boxed(it)).cloned().collect();
+    let (api, other) = role_page::boxes(person, organization, draft.permissions.clone(), &before.permissions).await?;
     note_line(&other, &mut problems);
     let faults = problems.lines(&LABELS);
-    let unknown = {
-        let directory = person.app.verifier.directory();
-        let found = directory.organization(organization);
-        let told = &other[..other.len().min(person.app.limits.size(&ROLE_PERMISSIONS))];
-        found.map(|found| role_page::unknown_of(found, told)).unwrap_or_default()
-    };
+    let told = other.iter().take(person.app.limits.size(&ROLE_PERMISSIONS)).cloned().collect();
+    let unknown = role_page::unknown(person, organization, told).await?;
     let (with_access, without): (Vec<_>, Vec<_>) = projects
         .iter()
         .partition(|(id, _)| draft.project(*id) != ProjectAccess::NONE || before.project(*id) != ProjectAccess::NONE);
@@ -458,7 +454,8 @@ async fn editor_page(
         version: draft.version,
         faults,
     };
-    page(problems.status, &shown)
+    // A line for each project and each permission of its routes.
+    long_page(organization, problems.status, shown).await
 }
 
 /// The fields of the editor, as people read them.
@@ -654,17 +651,22 @@ async fn other_roles(
     let mut choices = role_choices(person, grant, chosen, problems).await?;
     let own = role.id.to_string();
     choices.custom.retain(|choice| choice.id != own);
-    let directory = person.app.verifier.directory();
-    let found = directory.organization(grant.organization()).ok_or_else(|| Error::not_found("organization"))?;
-    for choice in choices.built_in.iter_mut().chain(&mut choices.custom) {
-        let Some(other) = Uuid::try_parse(&choice.id).ok().and_then(|id| found.role(id)) else { continue };
-        let lines = |word: &str, beyond: &Beyond| -> Vec<String> {
-            beyond_points(found, beyond).into_iter().map(|point| format!("{word}: {point}")).collect()
-        };
-        let (gains, loses) = (lines("Gains", &other.all_beyond(role)), lines("Loses", &role.all_beyond(other)));
-        choice.points = [gains, loses].concat();
-    }
-    Ok(choices)
+    let directory = Arc::clone(&*person.app.verifier.directory());
+    let (organization, role) = (grant.organization(), role.clone());
+    // As many as an organization may have, each compared with this one in both directions.
+    heavy::run(organization, move || -> Result<RoleChoices> {
+        let found = directory.organization(organization).ok_or_else(|| Error::not_found("organization"))?;
+        for choice in choices.built_in.iter_mut().chain(&mut choices.custom) {
+            let Some(other) = Uuid::try_parse(&choice.id).ok().and_then(|id| found.role(id)) else { continue };
+            let lines = |word: &str, beyond: &Beyond| -> Vec<String> {
+                beyond_points(found, beyond).into_iter().map(|point| format!("{word}: {point}")).collect()
+            };
+            let (gains, loses) = (lines("Gains", &other.all_beyond(&role)), lines("Loses", &role.all_beyond(other)));
+            choice.points = [gains, loses].concat();
+        }
+        Ok(choices)
+    })
+    .await?
 }
 
 /// `POST …/roles/{id}/delete`.

@@ -10,6 +10,7 @@ use tokenward_core::{Error, Result, Uuid};
 
 use super::form::{Pairs, Problems};
 use super::person::SignedIn;
+use crate::heavy;
 use crate::limits::{DESCRIPTION, NAME};
 use crate::service::roles;
 
@@ -18,39 +19,38 @@ const KNOWN: [&str; 5] = ["name", "role", "permission", "expires", "description"
 
 /// The fields of the form as `?name=&role=&permission=&expires=&description=` fills them, with what is wrong with it. A role is named by its id
 /// or its name, or is the smallest that holds a permission; an end is a length such as `90d`, a date, or `never`.
-pub(super) fn filled(person: &SignedIn, grant: &Grant, query: &Pairs) -> Result<(Pairs, Problems)> {
+pub(super) async fn filled(person: &SignedIn, grant: &Grant, query: &Pairs) -> Result<(Pairs, Problems)> {
     query.understood(&KNOWN)?;
     for (field, limit) in [("name", &NAME), ("description", &DESCRIPTION)] {
         limit.check_text(query.get(field)).map_err(|problem| Error::invalid(field, problem))?;
     }
     let mut problems = Problems::default();
     let mut fields = vec![("name", query.line("name")), ("description", query.get("description").to_owned())];
-    let role = query.line("role");
+    let (role, permission) = (query.line("role"), query.line("permission"));
+    if !permission.is_empty() {
+        Permission::parse(&permission).map_err(|problem| Error::invalid("permission", problem))?;
+    }
+    let meant = match role.is_empty() && permission.is_empty() {
+        true => Meant::default(),
+        false => meant(person, grant, &role, &permission).await?,
+    };
     if !role.is_empty() {
-        let offered = roles::available(&person.app, grant)?;
-        let id = Uuid::try_parse(&role).ok();
-        let named = offered.iter().find(|it| Some(it.id) == id || *it.name == *role);
-        match named {
+        match meant.named {
             None => problems.add("role_id", format!("The link names the role “{role}”, which cannot be given. Choose one.")),
-            Some(found) => match found.beyond(grant.role()) {
+            Some((id, beyond)) => match beyond {
                 Some(missing) => problems.add(
                     "role_id",
                     format!("The link names the role “{role}”, which may more than you can do yourself: {missing}. Choose another one."),
                 ),
-                None => fields.push(("role_id", found.id.to_string())),
+                None => fields.push(("role_id", id.to_string())),
             },
         }
     }
-    let permission = query.line("permission");
     if !permission.is_empty() {
-        let asked = Permission::parse(&permission).map_err(|problem| Error::invalid("permission", problem))?;
-        let offered = roles::available(&person.app, grant)?;
-        let would_do = |it: &&Arc<Role>| it.allows(asked, Target::Organization) && it.beyond(grant.role()).is_none();
-        let smallest = offered.iter().filter(would_do).min_by_key(|it| (it.permissions().len(), it.name.clone()));
-        match smallest {
+        match meant.smallest {
             // Who says the role as well means that.
             _ if !role.is_empty() => {}
-            Some(found) => fields.push(("role_id", found.id.to_string())),
+            Some(id) => fields.push(("role_id", id.to_string())),
             None => problems.add(
                 "role_id",
                 format!(
@@ -90,4 +90,31 @@ pub(super) fn filled(person: &SignedIn, grant: &Grant, query: &Pairs) -> Result<
         },
     }
     Ok((fields.into_iter().collect(), problems))
+}
+
+/// The roles that a link means.
+#[derive(Default)]
+struct Meant {
+    /// The one that it names, with what that may beyond the own one.
+    named: Option<(Uuid, Option<String>)>,
+    /// The smallest that holds a permission and can be given.
+    smallest: Option<Uuid>,
+}
+
+/// Looks for them among as many as an organization may have, each compared with the own one.
+async fn meant(person: &SignedIn, grant: &Grant, role: &str, permission: &str) -> Result<Meant> {
+    let (app, grant) = (Arc::clone(&person.app), grant.clone());
+    let (role, permission) = (role.to_owned(), permission.to_owned());
+    heavy::run(grant.organization(), move || -> Result<Meant> {
+        let offered = roles::available(&app, &grant)?;
+        let id = Uuid::try_parse(&role).ok();
+        let named = offered.iter().find(|it| !role.is_empty() && (Some(it.id) == id || *it.name == *role));
+        let smallest = Permission::parse(&permission).ok().and_then(|asked| {
+            let would_do =
+                |it: &&Arc<Role>| it.allows(asked, Target::Organization) && it.beyond(grant.role()).is_none();
+            offered.iter().filter(would_do).min_by_key(|it| (it.permissions().len(), it.name.clone()))
+        });
+        Ok(Meant { named: named.map(|it| (it.id, it.beyond(grant.role()))), smallest: smallest.map(|it| it.id) })
+    })
+    .await?
 }

@@ -133,7 +133,7 @@ pub(super) async fn new(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenManage)?;
-    let (typed, problems) = token_link::filled(&person, &grant, &query)?;
+    let (typed, problems) = token_link::filled(&person, &grant, &query).await?;
     new_page(&person, &grant, &typed, problems).await
 }
 

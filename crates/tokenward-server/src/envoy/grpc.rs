@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
 use super::messages::{CheckRequest, CheckResponse};
-use super::{Gate, deny};
+use super::Gate;
 use crate::heavy;
 use crate::limits::GATEWAY_MESSAGE_BYTES;
 
@@ -33,10 +33,11 @@ impl UnaryService<CheckRequest> for Gate {
         let Some(whose) = self.takes_long(peer, &question) else {
             return Either::Left(ready(Ok(Response::new(self.check(peer, sent.as_ref(), question)))));
         };
-        let gate = self.clone();
+        let (gate, asked) = (self.clone(), self.clone());
+        let begun = self.0.metrics.request_begins();
         Either::Right(Box::pin(async move {
             let answer = heavy::run(whose, move || gate.check(peer, sent.as_ref(), question)).await;
-            Ok(Response::new(answer.unwrap_or_else(deny)))
+            Ok(Response::new(answer.unwrap_or_else(|error| asked.not_decided(begun, error))))
         }))
     }
 }

@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use anyhow::Result;
 use axum::Router;
@@ -98,6 +99,14 @@ impl Gate {
         let held = held(&live.gateways, peer, attributes, http).ok()?;
         let large = http.raw_body.len().max(http.body.len()) > heavy::BODY;
         gateway::takes_long(&self.0.verifier, &held).or(held.scope.organization().filter(|_| large))
+    }
+
+    /// For a question that found no turn, or waited too long for one. It is counted as what it is, an error of ours, as over HTTP.
+    fn not_decided(&self, begun: Option<Instant>, error: Error) -> CheckResponse {
+        let metrics = &self.0.metrics;
+        metrics.answered(Way::ExtAuthz, Err(error.code));
+        metrics.request_ends(begun, Surface::ExtAuthz, StatusCode::OK);
+        deny(error)
     }
 
     /// `sent` came with the question, not with the request that Envoy holds.

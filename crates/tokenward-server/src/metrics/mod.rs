@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use tokenward_core::decision::Decision;
 use tokenward_core::event::{Event, Kind};
 use tokenward_core::reason::Reason;
-use tokenward_core::{Code, Time};
+use tokenward_core::{Code, Error, Time};
 
 pub use histogram::{BOUNDS, Histogram, Times};
 
@@ -127,6 +127,22 @@ impl Outcome {
             _ => Self::Misasked,
         }
     }
+}
+
+/// How many were told that a line is too long, or that they have waited in it for too long. The lines are those of the process.
+static OVERLOADS: AtomicU64 = AtomicU64::new(0);
+
+/// Counts an error that says so.
+#[must_use]
+pub fn overload(error: Error) -> Error {
+    OVERLOADS.fetch_add(1, Relaxed);
+    error
+}
+
+/// How many there were since the start.
+#[must_use]
+pub fn overloads() -> u64 {
+    OVERLOADS.load(Relaxed)
 }
 
 /// Classes of statuses: 1xx to 5xx.

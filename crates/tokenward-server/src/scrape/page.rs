@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokenward_core::event::Kind;
 use tokenward_core::reason::Reason;
 
-use crate::metrics::{AHEAD, BOUNDS, CLASSES, Histogram, Metrics, Outcome, Surface, Times, Way};
+use crate::metrics::{AHEAD, BOUNDS, CLASSES, Histogram, Metrics, Outcome, Surface, Times, Way, overloads};
 use crate::service::App;
 use crate::transport::Door;
 
@@ -86,13 +86,16 @@ fn refused(page: &mut MetricsText, metrics: &Metrics, door: &Door) {
         name,
         "counter",
         "What was refused because there was too much of it: questions and requests (429) of one client or account, connections \
-         beyond a limit, and connections that could not be accepted, mostly because no descriptor was left.",
+         beyond a limit, connections that could not be accepted, mostly because no descriptor was left, bodies for which there was no \
+         memory, and what waited too long for its turn, or found too many waiting (503, and denials of gateways).",
     );
     for (what, count) in [
         ("question", questions),
         ("request", requests),
         ("connection", door.refused_count()),
         ("accept", door.failed_count()),
+        ("body", door.bodies_refused()),
+        ("overload", overloads()),
     ] {
         page.value(name, &[("what", what)], count);
     }

@@ -145,9 +145,7 @@ pub async fn list(app: &Arc<App>, grant: &Grant, filter: &DecisionQuery, limit: 
 /// How many decisions of that list are denials, and how many are not, whatever the filter says of that: of either at most so many are
 /// counted.
 pub async fn counts(app: &Arc<App>, grant: &Grant, filter: &DecisionQuery, most: usize) -> Result<(usize, usize)> {
-    let of = |valid| DecisionQuery { valid: Some(valid), ..filter.clone() };
-    let denied = matching(app, grant, &of(false), most).await?.len();
-    Ok((denied, matching(app, grant, &of(true), most).await?.len()))
+    Ok(counted(app, grant, filter, 0, most).await?.1)
 }
 
 /// The decision behind which a page begins: when it was made, and its id.
@@ -208,9 +206,21 @@ pub(super) async fn matching(
     filter: &DecisionQuery,
     limit: usize,
 ) -> Result<Vec<KeptDecision>> {
+    Ok(counted(app, grant, filter, limit, 0).await?.0)
+}
+
+/// The same with [`counts`], in one walk.
+pub(super) async fn counted(
+    app: &Arc<App>,
+    grant: &Grant,
+    filter: &DecisionQuery,
+    limit: usize,
+    most: usize,
+) -> Result<(Vec<KeptDecision>, (usize, usize))> {
     let organization = grant.organization();
     let mut kept = Vec::new();
-    if filter.valid != Some(true) {
+    let listed = if filter.valid == Some(true) { 0 } else { limit };
+    if listed.max(most) > 0 {
         let sought = denials::Sought {
             token: filter.token,
             reason: filter.reason.map(|it| it.as_str().to_owned()),
@@ -219,7 +229,7 @@ pub(super) async fn matching(
             to: filter.to,
         };
         // What stands in a route is looked for here.
-        let most = if filter.route.is_some() { DENIALS_LOOKED_THROUGH.size() } else { limit };
+        let most = if filter.route.is_some() { DENIALS_LOOKED_THROUGH.size() } else { listed.max(most) };
         let mut reader = app.read_for(grant).await?;
         kept = denials::list(reader.conn(), grant, &sought, i64::try_from(most).unwrap_or(i64::MAX)).await?;
     }
@@ -232,9 +242,14 @@ pub(super) async fn matching(
             decisions.extend(kept.into_iter().filter(|it| !known.contains(&it.id)).filter_map(KeptDecision::of_kept));
             decisions.sort_by_key(|it| std::cmp::Reverse(it.at));
         }
-        decisions.retain(|it| filter.matches(it));
+        let either = DecisionQuery { valid: None, ..filter.clone() };
+        let wanted = if most > 0 { &either } else { &filter };
+        decisions.retain(|it| wanted.matches(it));
+        let denied = decisions.iter().filter(|it| it.denied.is_some()).count();
+        let counts = (denied.min(most), (decisions.len() - denied).min(most));
+        decisions.retain(|it| filter.valid.is_none_or(|valid| it.denied.is_none() == valid));
         decisions.truncate(limit);
-        decisions
+        (decisions, counts)
     })
     .await
 }

@@ -68,15 +68,22 @@ struct Equal {
     first: Time,
 }
 
-/// What was decided, equal ones together, the newest first: at most `limit` kinds.
-pub async fn folded(app: &Arc<App>, grant: &Grant, filter: &DecisionQuery, limit: usize) -> Result<Vec<Folded>> {
-    let all = decisions::matching(app, grant, filter, DENIALS_LOOKED_THROUGH.size()).await?;
+/// What was decided, equal ones together, the newest first: at most `limit` kinds. And how many there are of denials and of others,
+/// as [`decisions::counts`] tells it.
+pub async fn folded(
+    app: &Arc<App>,
+    grant: &Grant,
+    filter: &DecisionQuery,
+    limit: usize,
+    most: usize,
+) -> Result<(Vec<Folded>, (usize, usize))> {
+    let (all, counts) = decisions::counted(app, grant, filter, DENIALS_LOOKED_THROUGH.size(), most).await?;
     // There may be ten thousand of them: not where others wait for their answers.
     let kinds = heavy::aside(grant.organization(), move || equal_together(all, limit)).await?;
     let newest = kinds.iter().map(|kind| kind.newest.clone()).collect();
     let explained = decisions::explained(app, grant, newest).await?;
     let kinds = kinds.into_iter().map(|Equal { wanted, count, first, .. }| (wanted, count, first));
-    mended(app, grant, explained.into_iter().zip(kinds).collect()).await
+    Ok((mended(app, grant, explained.into_iter().zip(kinds).collect()).await?, counts))
 }
 
 fn equal_together(all: Vec<KeptDecision>, limit: usize) -> Vec<Equal> {

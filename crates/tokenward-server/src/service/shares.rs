@@ -15,6 +15,7 @@ use tokenward_store::{Conn, Reader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::limits::{Limit, Limits, ORGANIZATION_WAITING, READS, SHARE_WAIT, WRITES};
+use crate::metrics;
 
 /// From how many on the shares are looked through for those that nobody has.
 const LOOK_THROUGH: usize = 1_024;
@@ -52,7 +53,7 @@ pub(super) fn too_many_wait() -> Error {
     let what = "More reads and writes of the organization wait for their turn than";
     let most = ORGANIZATION_WAITING.default;
     let error = ORGANIZATION_WAITING.exceeded(Code::Unavailable, most, what, "Ask less at once, and try again.");
-    Error { retry_after: Some(1), ..error }
+    metrics::overload(Error { retry_after: Some(1), ..error })
 }
 
 /// A turn; it ends when it is dropped.
@@ -145,7 +146,7 @@ async fn turn(turns: Arc<Semaphore>, share: Arc<Share>, limit: &Limit, limits: &
         Err(_) => {
             let what = "The organization does more at once than";
             let error = limit.exceeded(Code::Unavailable, limits.get(limit), what, "Ask less at once, and try again.");
-            Err(Error { retry_after: Some(1), ..error })
+            Err(metrics::overload(Error { retry_after: Some(1), ..error }))
         }
     }
 }

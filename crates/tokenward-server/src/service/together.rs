@@ -34,6 +34,7 @@ use super::tokens::batches::{self, Change, Done, Refused};
 use super::{App, TRIES, WriteTerms, Written, elapsed};
 use crate::coming::Budget;
 use crate::limits::{ORGANIZATION_WAITING, RECEIPT_WAIT, SHARE_WAIT};
+use crate::metrics;
 
 /// Most that share a commit. More of them would make each wait longer, and save little.
 const MOST: usize = 64;
@@ -200,7 +201,7 @@ async fn one_batch(app: &Arc<App>, batch: Vec<Request>) {
     let (late, batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(|request| request.since.elapsed() > patience);
     for request in late {
         let error = Error::unavailable("The database takes changes too slowly now. Nothing was changed; try again.");
-        let _ = request.answer.send(Err(Error { retry_after: Some(1), ..error }));
+        let _ = request.answer.send(Err(metrics::overload(Error { retry_after: Some(1), ..error })));
     }
     let batch = at_once::carry_out(app, batch).await;
     if batch.is_empty() {

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::known::{Guesser, Known};
 use crate::limits::{HASHES, HASHES_WAITING, HASHES_WAITING_KNOWN, HASHES_WAITING_PER_ADDRESS, Limit, Limits};
+use crate::metrics;
 
 /// Who stands in a line together.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -106,7 +107,7 @@ impl Turns {
         let most = self.0.limits.get(limit);
         let what = "At this moment more passwords wait to be checked than";
         let error = limit.exceeded(Code::Unavailable, most, what, "Try again in a moment.");
-        Error { retry_after: Some(1), ..error }
+        metrics::overload(Error { retry_after: Some(1), ..error })
     }
 
     /// Passes a turn on.

@@ -39,6 +39,8 @@ pub struct Door {
     inside: Mutex<Inside>,
     refused: Seldom,
     failed: Seldom,
+    /// Bodies that found no budget.
+    bodies: AtomicU64,
 }
 
 /// The limits of it.
@@ -117,6 +119,7 @@ impl Door {
             inside: Mutex::default(),
             refused: Seldom::default(),
             failed: Seldom::default(),
+            bodies: AtomicU64::new(0),
         }
     }
 
@@ -179,6 +182,12 @@ impl Door {
     pub fn failed_count(&self) -> u64 {
         self.failed.all.load(Relaxed)
     }
+
+    /// How many bodies found no budget since the start.
+    #[must_use]
+    pub fn bodies_refused(&self) -> u64 {
+        self.bodies.load(Relaxed)
+    }
 }
 
 impl Pass {
@@ -204,6 +213,8 @@ impl Pass {
             && (self.address.is_none() || own.saturating_add(bytes) <= most.bytes_per_address);
         if fits {
             self.count(&mut inside, |held| *held += bytes);
+        } else {
+            self.door.bodies.fetch_add(1, Relaxed);
         }
         fits
     }
@@ -329,6 +340,7 @@ mod tests {
             ["203.0.113.9", "203.0.113.9", "203.0.113.10"].map(|peer| admit(&door, peer).unwrap());
         assert!(one.take(4) && again.take(2) && !again.take(1), "the address has its share");
         assert!(other.take(4) && !other.take(1), "there is no more in all");
+        assert_eq!(door.bodies_refused(), 2);
         again.give_back(2);
         assert!(one.take(2) && !other.take(1));
         other.give_back(4);

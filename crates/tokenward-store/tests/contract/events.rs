@@ -77,10 +77,8 @@ fn target(n: i64) -> Uuid {
     Uuid::from_u128(1_000 + u128::try_from(n).unwrap())
 }
 
-async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
-    let acme = world.organization("Acme").await;
-    let [target, role, project, environment] = [(); 4].map(|()| world.store.new_id());
-    let before = TokenSnapshot {
+fn snapshot(role: Uuid) -> TokenSnapshot {
+    TokenSnapshot {
         name: "CI".to_owned(),
         description: None,
         role_id: role,
@@ -106,7 +104,13 @@ async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
         revoked_reason: None,
         revoked_note: None,
         opa_policy: None,
-    };
+    }
+}
+
+async fn an_event_is_read_with_all_that_was_said_of_it(world: World) {
+    let acme = world.organization("Acme").await;
+    let [target, role, project, environment] = [(); 4].map(|()| world.store.new_id());
+    let before = snapshot(role);
     let after = TokenSnapshot { name: "CI \"✓\"".to_owned(), description: Some(String::new()), ..before.clone() };
     let event = Event::new(Kind::TokenCreated, Some(acme.id), target, "CI ✓")
         .before(before)
@@ -204,6 +208,18 @@ async fn events_are_found_by_target_actor_and_origin(world: World) {
     let from_there = positions(&world, &acme, address("198.51.100.20")).await;
     assert_eq!(from_there.len(), 1, "and not those of an address that only begins so");
     assert!(positions(&world, &acme, address("198.51.100.2")).await.is_empty());
+    // Nor of one about something that has such a field itself, whatever else is written there.
+    let labels = [("actor_kind", "user"), ("address", "198.51.100.20"), ("origin", "api")];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let description = Some("\0 \",\"address\":\"198.51.100.20\"".to_owned());
+    let described = TokenSnapshot { labels, description, ..snapshot(target(1)) };
+    let elsewhere = By { address: Some("198.51.100.21".parse().unwrap()), ..user("a\",\"address\":\"198.51.100.20") };
+    for by in [&elsewhere, &By { address: None, ..elsewhere.clone() }] {
+        let event = Event::new(Kind::TokenUpdated, Some(acme.id), target(1), "labelled");
+        say(&world, by, event.before(described.clone()).after(described.clone())).await;
+    }
+    assert_eq!(positions(&world, &acme, address("198.51.100.20")).await, from_there);
+    assert_eq!(positions(&world, &acme, address("198.51.100.21")).await, [from_there[0] + 1]);
     // By a part of the name of what it is about, whatever stands around it.
     let about = |part: &str| EventFilter { target_part: Some(part.to_owned()), ..EventFilter::default() };
     assert_eq!(positions(&world, &acme, about("FROM")).await, from_there);

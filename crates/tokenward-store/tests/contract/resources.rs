@@ -9,7 +9,7 @@ use tokenward_core::{Code, Uuid};
 use tokenward_store::UnloggedTx;
 use tokenward_store::clusters::{self, Cluster};
 use tokenward_store::environments::{self, Environment};
-use tokenward_store::idempotency::{self, Claim, Claimed};
+use tokenward_store::idempotency::{self, Claim, Claimed, Room};
 use tokenward_store::projects::{self, Project};
 use tokenward_store::variables::{self, Owner, Variable};
 
@@ -32,6 +32,8 @@ on_both_engines![
     a_repeated_request_is_carried_out_once,
     a_change_spends_its_key_or_is_not_made,
     an_organization_has_so_many_keys_until_they_are_forgotten,
+    answers_have_so_many_bytes_together,
+    an_answer_that_is_not_kept_is_known_and_never_made_again,
     of_two_claims_at_once_one_wins,
     kept_answers_are_forgotten_after_an_hour_and_lost_requests_sooner,
 ];
@@ -526,10 +528,25 @@ async fn claim(world: &World, claim: &Claim, request: &[u8; 32]) -> bool {
 }
 
 async fn claim_of(world: &World, claim: &Claim, request: &[u8; 32], holder: Uuid, most: u64) -> Claimed {
+    claim_in(world, claim, request, holder, Room { answers: most, ..ROOM }).await
+}
+
+/// Enough for whoever is not about it.
+const ROOM: Room = Room { answers: 10, answer_bytes: 1_000, bytes: 10_000 };
+
+async fn claim_in(world: &World, claim: &Claim, request: &[u8; 32], holder: Uuid, room: Room) -> Claimed {
     let mut tx = world.store.begin_unlogged().await.unwrap();
-    let claimed = idempotency::claim(&mut tx, claim, request, holder, most).await.unwrap();
+    let claimed = idempotency::claim(&mut tx, claim, request, holder, room).await.unwrap();
     tx.commit().await.unwrap();
     claimed
+}
+
+/// Keeps an answer. Was there room?
+async fn keep(world: &World, claim: &Claim, holder: Uuid, answer: &[u8]) -> bool {
+    let mut tx = world.store.begin_unlogged().await.unwrap();
+    let kept = idempotency::keep(&mut tx, claim, holder, answer, ROOM.bytes).await.unwrap();
+    tx.commit().await.unwrap();
+    kept
 }
 
 fn new_claim(world: &World) -> Claim {
@@ -567,10 +584,10 @@ async fn a_repeated_request_is_carried_out_once(world: World) {
     write(&world, async |tx| idempotency::release(tx, &first).await.unwrap()).await;
     let second = again();
     assert!(claim(&world, &second, &request).await);
-    write(&world, async |tx| idempotency::keep(tx, &second, b"answer").await.unwrap()).await;
+    assert!(keep(&world, &second, world.store.new_id(), b"answer").await);
     // An answer that is kept cannot be given back, and whoever had the key before changes nothing of it.
     write(&world, async |tx| idempotency::release(tx, &second).await.unwrap()).await;
-    write(&world, async |tx| idempotency::keep(tx, &first, b"another").await.unwrap()).await;
+    assert!(keep(&world, &first, world.store.new_id(), b"another").await);
     assert!(!claim(&world, &again(), &request).await);
     let kept = idempotency::get(world.reader().await.conn(), &scope).await.unwrap().unwrap();
     assert_eq!(kept.answer.as_deref(), Some(&b"answer"[..]));
@@ -598,6 +615,42 @@ async fn a_change_spends_its_key_or_is_not_made(world: World) {
     assert_eq!(spend(&slow).await.unwrap_err().code, Code::Conflict);
 }
 
+async fn answers_have_so_many_bytes_together(world: World) {
+    let (acme, globex, request) = (world.store.new_id(), world.store.new_id(), unique());
+    let room = Room { answers: 10, answer_bytes: 4_000, bytes: ROOM.bytes };
+    let claims: Vec<Claim> = (0..4).map(|_| new_claim(&world)).collect();
+    // All of them at once: nothing is kept yet.
+    for claim in &claims[..3] {
+        assert_eq!(claim_in(&world, claim, &request, acme, room).await, Claimed::Mine);
+    }
+    assert!(keep(&world, &claims[0], acme, &[0xFF; 4_000]).await);
+    assert!(keep(&world, &claims[1], acme, &[1; 4_000]).await);
+    assert!(!keep(&world, &claims[2], acme, &[2; 4_000]).await, "what came at once is held to the sum, too");
+    assert_eq!(claim_in(&world, &claims[3], &request, acme, room).await, Claimed::NoRoom);
+    assert_eq!(claim_in(&world, &claims[3], &request, globex, room).await, Claimed::Mine, "of one holder");
+    // Its own bytes do not count again, and an answer that is small enough is kept.
+    assert_eq!(claim_in(&world, &claims[0], &request, acme, room).await, Claimed::Taken);
+    assert!(keep(&world, &claims[0], acme, &[3; 4_000]).await && keep(&world, &claims[2], acme, &[4; 2_000]).await);
+    let kept = idempotency::get(world.reader().await.conn(), &claims[0].scope).await.unwrap().unwrap();
+    assert_eq!((kept.answer, kept.unkept), (Some(vec![3; 4_000]), None), "bytes as bytes");
+    world.clock.pass(HOUR);
+    assert_eq!(claim_in(&world, &claims[3], &request, acme, room).await, Claimed::Mine, "within the hour only");
+}
+
+async fn an_answer_that_is_not_kept_is_known_and_never_made_again(world: World) {
+    let (large, request, holder) = (new_claim(&world), unique(), world.store.new_id());
+    assert_eq!(claim_in(&world, &large, &request, holder, ROOM).await, Claimed::Mine);
+    write(&world, async |tx| idempotency::pass_over(tx, &large, "a_limit").await.unwrap()).await;
+    write(&world, async |tx| idempotency::release(tx, &large).await.unwrap()).await;
+    world.clock.pass(2 * MINUTE);
+    let again = Claim { id: world.store.new_id(), ..large.clone() };
+    assert_eq!(claim_in(&world, &again, &request, holder, ROOM).await, Claimed::Taken);
+    // Whoever had the key before, or an answer that is there, is not touched by it.
+    write(&world, async |tx| idempotency::pass_over(tx, &again, "another").await.unwrap()).await;
+    let kept = idempotency::get(world.reader().await.conn(), &large.scope).await.unwrap().unwrap();
+    assert_eq!((kept.answer, kept.unkept.as_deref()), (None, Some("a_limit")));
+}
+
 async fn of_two_claims_at_once_one_wins(world: World) {
     for _ in 0..10 {
         let (one, request) = (new_claim(&world), unique());
@@ -610,7 +663,7 @@ async fn of_two_claims_at_once_one_wins(world: World) {
 async fn kept_answers_are_forgotten_after_an_hour_and_lost_requests_sooner(world: World) {
     let (answered, lost, request) = (new_claim(&world), new_claim(&world), unique());
     assert!(claim(&world, &answered, &request).await && claim(&world, &lost, &request).await);
-    write(&world, async |tx| idempotency::keep(tx, &answered, b"answer").await.unwrap()).await;
+    assert!(keep(&world, &answered, world.store.new_id(), b"answer").await);
     world.clock.pass(2 * MINUTE - 1);
     assert!(!claim(&world, &lost, &request).await);
     world.clock.pass(1);

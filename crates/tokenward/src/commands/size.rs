@@ -40,7 +40,7 @@ pub const OWNERS: &[(&str, &str)] = &[
     ("environment", "limit `environments`"),
     ("event", "nothing: the proof stays for ever"),
     ("event_payload", "event_retention"),
-    ("idempotency", "a day"),
+    ("idempotency", "an hour; limits `idempotency_keys` and `idempotency_bytes`"),
     ("identity", "people; some a person"),
     ("invitation", "limit `invitations`"),
     ("log_head", "one row"),

@@ -74,7 +74,10 @@ impl Document {
                 self.walk(&schema["items"], &[path, &["[]".to_owned()]].concat(), found);
             }
             Some("object") => {
-                if schema["additionalProperties"].is_object() || schema["additionalProperties"] == true {
+                let further = &schema["additionalProperties"];
+                // An object of which nothing is said may have anything.
+                let is_any = schema["properties"].as_object().is_none_or(Map::is_empty) && *further != false;
+                if is_any || further.is_object() || *further == true {
                     let path = [path, &["*".to_owned()]].concat();
                     found.push(Input { path, schema: schema.clone(), bound: named("x-max-bytes") });
                 }
@@ -199,6 +202,37 @@ async fn document(server: &Server) -> Document {
     Document(server.get("/openapi.json", "").await.expect(200))
 }
 
+/// A walk that passes something over would find every document good.
+#[test]
+fn a_field_without_a_limit_is_found_wherever_it_is() {
+    let document = Document(json!({ "components": { "schemas": { "Free": { "type": "object" } } } }));
+    let bare = |field: Value| {
+        let schema = json!({ "type": "object", "properties": { "a": field } });
+        let mut found = Vec::new();
+        document.walk(&schema, &[], &mut found);
+        found.into_iter().filter(|input| input.bound.is_none()).map(|input| input.path.join(".")).collect::<Vec<_>>()
+    };
+    let text = json!({ "type": "string" });
+    let bound = json!({ "type": "string", "maxLength": 3, "x-limit": "name_characters" });
+    for (field, expected) in [
+        (text.clone(), "a"),
+        (json!({ "type": ["string", "null"] }), "a"),
+        (json!({ "type": "string", "maxLength": 3 }), "a"),
+        (json!({ "type": "array", "maxItems": 3, "x-limit": "batch", "items": text }), "a.[]"),
+        (json!({ "type": "array", "items": bound }), "a"),
+        (json!({ "oneOf": [{ "type": "null" }, text] }), "a"),
+        (json!({ "type": "object" }), "a.*"),
+        (json!({ "$ref": "#/components/schemas/Free" }), "a.*"),
+        (json!({ "type": "object", "additionalProperties": text }), "a.*"),
+        (json!({ "type": "object", "properties": { "b": text } }), "a.b"),
+    ] {
+        assert_eq!(bare(field.clone()), [expected], "{field}");
+    }
+    for field in [bound.clone(), json!({ "type": "string", "format": "uuid" }), json!({ "type": "boolean" })] {
+        assert!(bare(field.clone()).is_empty(), "{field}");
+    }
+}
+
 #[tokio::test]
 async fn every_input_of_the_openapi_document_has_a_limit() {
     let server = Server::start().await;
@@ -206,7 +240,7 @@ async fn every_input_of_the_openapi_document_has_a_limit() {
     let (mut without, mut seen) = (Vec::new(), 0);
     for (method, path, operation) in document.operations() {
         let mut found = Vec::new();
-        for parameter in operation["parameters"].as_array().unwrap().iter().filter(|it| it["in"] != "header") {
+        for parameter in operation["parameters"].as_array().unwrap() {
             document.walk(&parameter["schema"], &[parameter["name"].as_str().unwrap().to_owned()], &mut found);
         }
         if let Some((_, schema)) = document.body(operation) {

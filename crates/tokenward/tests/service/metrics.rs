@@ -124,6 +124,8 @@ async fn connections_that_are_refused_are_counted() {
     let refused = r#"tokenward_throttled_total{what="connection"}"#;
     let before = page(&address).await;
     assert_eq!((value(&before, refused), value(&before, r#"tokenward_throttled_total{what="accept"}"#)), (0.0, 0.0));
+    let body = r#"tokenward_throttled_total{what="body"}"#;
+    assert!(value(&before, body) == 0.0 && before.contains(r#"tokenward_throttled_total{what="overload"}"#));
     let mut held = Vec::new();
     for _ in 0..5 {
         held.push(tokio::net::TcpStream::connect(server.running.address).await.unwrap());

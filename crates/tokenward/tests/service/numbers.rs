@@ -5,8 +5,8 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_server::limits::{
-    APIS, CLUSTERS, CUSTOM_ROLES, ENVIRONMENTS, IDEMPOTENCY_KEYS, INVITATIONS, Limit, MEMBERS, ORGANIZATIONS, PROJECTS,
-    SESSIONS, TOKENS, VARIABLES, VARIABLES_BYTES, VARIABLES_TOLD_BYTES,
+    APIS, CLUSTERS, CUSTOM_ROLES, ENVIRONMENTS, IDEMPOTENCY_ANSWER, IDEMPOTENCY_BYTES, IDEMPOTENCY_KEYS, INVITATIONS,
+    Limit, MEMBERS, ORGANIZATIONS, PROJECTS, SESSIONS, TOKENS, VARIABLES, VARIABLES_BYTES, VARIABLES_TOLD_BYTES,
 };
 
 use crate::support::{Answer, OWNER, Organization, PASSWORD, Server, config};
@@ -212,6 +212,42 @@ async fn an_organization_keeps_so_many_answers() {
     refused(&create("c", "c").await, &IDEMPOTENCY_KEYS, 2);
     assert_eq!(create("a", "a").await.header("idempotency-replayed"), Some("true"), "what is kept is answered");
     server.post(&acme.path("project"), &acme.owner, json!({ "name": "c" })).await.expect(200);
+}
+
+/// Makes a project with a key.
+async fn project(server: &Server, acme: &Organization, name: &str) -> Answer {
+    let body = Some(json!({ "name": name }));
+    let key = [("idempotency-key", name)];
+    server.call_with(Method::POST, &acme.path("project"), &acme.owner, body, &key).await
+}
+
+#[tokio::test]
+async fn answers_are_kept_up_to_so_many_bytes_together() {
+    // There is room for one, whatever it has, and for no second one.
+    let (server, acme) = server(&[(&IDEMPOTENCY_ANSWER, 4_000), (&IDEMPOTENCY_BYTES, 4_100)]).await;
+    let first = project(&server, &acme, "a").await;
+    assert_eq!(first.status, 200, "{}", first.text);
+    let second = project(&server, &acme, "b").await;
+    refused(&second, &IDEMPOTENCY_BYTES, 4_100);
+    let again = project(&server, &acme, "a").await;
+    assert_eq!((again.header("idempotency-replayed"), &again.text), (Some("true"), &first.text));
+    server.post(&acme.path("project"), &acme.owner, json!({ "name": "b" })).await.expect(200);
+    let other = server.new_organization("Other").await;
+    project(&server, &other, "b").await.expect(200);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_given_and_its_request_never_carried_out_again() {
+    let (server, acme) = server(&[(&IDEMPOTENCY_ANSWER, 100)]).await;
+    let first = project(&server, &acme, "a").await;
+    assert_eq!(first.expect(200)["name"], "a");
+    for _ in 0..2 {
+        let again = project(&server, &acme, "a").await;
+        refused(&again, &IDEMPOTENCY_ANSWER, 100);
+        assert!(again.str("detail").contains("was carried out, at position "), "{}", again.text);
+    }
+    let all = server.get(&acme.path("project"), &acme.owner).await.expect(200);
+    assert_eq!(all["results"].as_array().map(Vec::len), Some(1));
 }
 
 /// A value that a thousand aliases stand for would be told a thousand times.

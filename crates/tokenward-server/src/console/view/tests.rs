@@ -243,6 +243,9 @@ fn every_text_that_can_be_typed_has_a_limit() {
                 let most = value(tag, "maxlength").and_then(|most| most.parse::<u64>().ok());
                 assert!(most.is_some_and(|most| most > 0), "{name}: <{tag}>");
                 seen += 1;
+            } else {
+                // What is chosen and not typed; a script reads a file into a field that has a limit.
+                assert!(["hidden", "checkbox", "radio", "date", "file"].contains(&kind), "{name}: <{tag}>");
             }
         }
     }
