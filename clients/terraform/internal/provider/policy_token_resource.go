@@ -241,7 +241,8 @@ func (r *policyTokenResource) adopt(ctx context.Context, id string, fields api.F
 	if err != nil {
 		return api.PolicyToken{}, refused
 	}
-	equal := isAlready(fields, it) && sameAttributes(fields, it.Token) && it.DisabledAt == nil && len(it.Versions) == 1 && it.Versions[0].LastUsedAt == nil
+	equal := isAlready(fields, it) && sameAttributes(fields, it.Token) && it.DisabledAt == nil && len(it.Versions) == 1 && it.Versions[0].LastUsedAt == nil &&
+		it.AllowedCount == 0 && it.DeniedCount == 0
 	if !equal || !r.of.Interrupted(ctx, id) {
 		return api.PolicyToken{}, taken(refused, id)
 	}

@@ -41,7 +41,7 @@ async fn a_policy_token_is_made_here_or_there_rotated_changed_and_deleted() {
     // What an edit would take is told by what it was last allowed, and nothing is changed.
     fs::write(&policy, "allow if input.request.method == \"POST\"\n").unwrap();
     let tried = good(&["edit", "reader", "--policy", text(&policy), "--dry-run"]);
-    for words in ["The policy token `reader` was allowed", "Nothing was changed", "would be refused:", "GET /organization"] {
+    for words in ["The policy token `reader` was allowed", "Nothing was changed", "refused:", "GET /organization"] {
         assert!(tried.err.contains(words), "{words}: {tried:?}");
     }
     assert!(good(&["show", "reader", "--policy"]).out.contains("GET"));

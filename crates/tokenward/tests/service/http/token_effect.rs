@@ -97,7 +97,8 @@ async fn an_edit_of_a_policy_token_is_told_by_its_policy_too() {
     let body = json!({ "name": "all", "role_id": devops, "opa_policy": "allow := true" });
     let made = server.post(&acme.path("policyApiToken"), &acme.owner, body).await.expect(201);
     let path = acme.path(&format!("policyApiToken/{}", made["id"].as_str().unwrap()));
-    for (method, place, permission) in [("GET", "/invoices/7", "invoices:read"), ("POST", "/refunds", "refunds:write")] {
+    for (method, place, permission) in [("GET", "/invoices/7", "invoices:read"), ("POST", "/refunds", "refunds:write")]
+    {
         let request = json!({ "method": method, "path": place, "body": "" });
         let asked = json!({ "token": made["token"], "permission": permission, "request": request });
         assert_eq!(server.post("/verify", &acme.owner, asked).await.str("code"), "valid");
@@ -111,7 +112,7 @@ async fn an_edit_of_a_policy_token_is_told_by_its_policy_too() {
         (json!({ "opa_policy": reads }), 2, json!(["POST /refunds"])),
         (json!({ "role_id": viewer }), 2, json!(["POST /refunds"])),
         (json!({ "role_id": viewer, "opa_policy": reads }), 2, json!(["POST /refunds"])),
-        (json!({ "role_id": viewer, "opa_policy": "allow if input.request.method == \"PUT\"" }), 2, json!(["GET", "POST"])),
+        (json!({ "role_id": viewer, "opa_policy": "allow if false" }), 2, json!(["GET", "POST"])),
     ] {
         let told = effect(edit.clone()).await.expect(200);
         let (mut wanted, mut said): (Vec<Value>, Vec<Value>) =
@@ -120,12 +121,14 @@ async fn an_edit_of_a_policy_token_is_told_by_its_policy_too() {
         said.sort_by_key(ToString::to_string);
         let begins = |(said, wanted): (&Value, &Value)| said.as_str().unwrap().starts_with(wanted.as_str().unwrap());
         assert!(said.len() == wanted.len() && said.iter().zip(&wanted).all(begins), "{edit}: {told}");
-        assert_eq!((&told["looked_at"], &told["refused_count"]), (&json!(looked_at), &json!(said.len())), "{edit}: {told}");
+        let counts = (&told["looked_at"], &told["refused_count"]);
+        assert_eq!(counts, (&json!(looked_at), &json!(said.len())), "{edit}: {told}");
     }
     // Nothing was changed, and what the edit itself refuses is refused.
     let after = server.get(&path, &acme.owner).await.expect(200);
     assert_eq!((&after["opa_policy"], &after["updated_at"]), (&before["opa_policy"], &before["updated_at"]));
-    for wrong in [json!({ "opa_policy": null }), json!({ "opa_policy": "allow if nonsense(" }), json!({ "policy": reads })] {
+    let nonsense = json!({ "opa_policy": "allow if nonsense(" });
+    for wrong in [json!({ "opa_policy": null }), nonsense, json!({ "policy": reads })] {
         assert_eq!(effect(wrong.clone()).await.outcome(), (400, "invalid_request".into()), "{wrong}");
     }
     // What was decided is not for everybody who may change policy tokens.
