@@ -198,6 +198,8 @@ func refusalOf(verdict Verdict) *refusal {
 		refused.status, refused.detail, refused.challenge = 401, known.sentence, challengeOf(verdict.Code)
 	case known.status == 429:
 		refused.status, refused.detail, refused.retryAfter = 429, known.sentence, int(verdict.RetryAfter/time.Second)
+	case verdict.MissingPermission != "" && verdict.Reason == ScopeDenied:
+		refused.detail = "This needs the permission `" + verdict.MissingPermission + "`. Your role has it, but this token is narrowed to less."
 	case verdict.MissingPermission != "":
 		refused.detail = "This needs the permission `" + verdict.MissingPermission + "`, which your role does not have."
 	default:

@@ -252,6 +252,7 @@ func TestATokenPassesOrIsToldWhyNot(t *testing.T) {
 	equal(t, "living", bearer("POST", "living"), "200 hello living")
 	equal(t, "weak", bearer("POST", "weak"), "403 permission_denied invoices:write")
 	equal(t, "weak", bearer("GET", "weak"), "200 hello weak")
+	equal(t, "narrow", asked("POST", "Authorization", "Bearer "+it.Bounded["scope_denied"]), "403 scope_denied invoices:write")
 	for _, state := range []string{"revoked", "expired", "malformed", "replaced", "disabled", "not_yet_valid"} {
 		equal(t, state, bearer("POST", state), "401 "+state+invalid)
 	}

@@ -66,7 +66,7 @@ var reasons = map[Reason]meaning{
 	PermissionDenied: {403, "The role of this token does not allow this."},
 	RateLimited:      {429, "This token is used faster than it may be. Try again later."},
 	QuotaExceeded:    {429, "The quota of this token is used up. Try again when it is filled again."},
-	ScopeDenied:      {403, "This token is narrowed to some permissions of its role, and this is none of them."},
+	ScopeDenied:      {403, "This token is narrowed to a part of what its role may do, and this is not in it."},
 }
 
 const (
@@ -172,7 +172,7 @@ type Verdict struct {
 	Reason Reason
 	// Token is nil when it is not known whose it is.
 	Token *Holder
-	// MissingPermission is what its role lacks.
+	// MissingPermission is what its role lacks; for ScopeDenied what its role has, and it is narrowed away from.
 	MissingPermission string
 	// DecisionID is the id under which the server explains the answer for a while, at Explain.
 	DecisionID string

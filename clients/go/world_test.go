@@ -22,6 +22,7 @@ type world struct {
 	RevokedCredential string            `json:"revoked_credential"`
 	WeakCredential    string            `json:"weak_credential"`
 	Tokens            map[string]string `json:"tokens"`
+	Bounded           map[string]string `json:"bounded"`
 	Vectors           struct {
 		Reasons []struct {
 			Code              Reason `json:"code"`

@@ -102,6 +102,11 @@ def questions(schemas: Row) -> list[Row]:
 
 # What is refused now, and may be allowed later.
 LIMITS = ("rate_limited", "quota_exceeded")
+# What is refused for want of a permission, and how it is told behind the permission's name.
+LACKING = {
+    "permission_denied": ", which your role does not have.",
+    "scope_denied": ". Your role has it, but this token is narrowed to less.",
+}
 
 
 def verdicts(schemas: Row) -> list[Row]:
@@ -136,7 +141,7 @@ def verdicts(schemas: Row) -> list[Row]:
         # Of what has ended no more is told than that.
         if code not in ("malformed", "unknown", "revoked", "expired", "replaced"):
             body["token"] = holder
-        if code == "permission_denied":
+        if code in LACKING:
             body["missing_permission"] = "invoices:write"
         if code in LIMITS:
             body["retry_after"] = 7
@@ -146,9 +151,8 @@ def verdicts(schemas: Row) -> list[Row]:
             respond |= {"status": 429, "retry_after": 7}
         if reason["refuses_credential"]:
             respond |= {"status": 401, "www_authenticate": BAD_CREDENTIAL}
-        if code == "permission_denied":
-            respond |= {"missing_permission": "invoices:write",
-                        "detail": "This needs the permission `invoices:write`, which your role does not have."}
+        if code in LACKING:
+            respond |= {"missing_permission": "invoices:write", "detail": f"This needs the permission `invoices:write`{LACKING[code]}"}
         rows.append({"name": code, **says(**body), "verdict": verdict(False, code, **more), "respond": respond})
     return rows
 

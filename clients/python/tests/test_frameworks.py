@@ -32,7 +32,7 @@ from tokenward_verify.asgi import RequireToken, require_token
 
 from .world import WORLD
 
-TOKENS: dict[str, str] = WORLD["tokens"]
+TOKENS: dict[str, str] = {**WORLD["tokens"], "narrow": WORLD["bounded"]["scope_denied"]}
 INVALID = 'Bearer realm="tokenward", error="invalid_token"'
 METHODS = ["GET", "POST"]
 
@@ -140,6 +140,7 @@ class Frameworks(unittest.TestCase):
         self.assertEqual(bearer("living"), (200, "hello living", None, None))
         self.assertEqual(bearer("weak"), (403, "permission_denied", None, "invoices:write"))
         self.assertEqual(bearer("weak", "GET"), (200, "hello weak", None, None))
+        self.assertEqual(bearer("narrow"), (403, "scope_denied", None, "invoices:write"))
         for state in ("revoked", "expired", "malformed", "replaced", "disabled", "not_yet_valid"):
             self.assertEqual(bearer(state), (401, state, INVALID, None))
         self.assertEqual(bearer("network_denied"), (403, "network_denied", None, None))

@@ -105,8 +105,9 @@ export function refusalOf(verdict: Verdict): Refusal {
   const [status, sentence] = REASONS[reason];
   if (status === 401) return refusal(401, code, sentence, more, challenge(code));
   if (status === 429) return refusal(429, code, sentence, more, retry(retryAfter));
-  const detail = missingPermission === undefined ? sentence : `This needs the permission \`${missingPermission}\`, which your role does not have.`;
-  return refusal(403, code, detail, more);
+  if (missingPermission === undefined) return refusal(403, code, sentence, more);
+  const why = reason === 'scope_denied' ? '. Your role has it, but this token is narrowed to less.' : ', which your role does not have.';
+  return refusal(403, code, `This needs the permission \`${missingPermission}\`${why}`, more);
 }
 
 /** Lets requests pass whose token may do what is needed. Everything unexpected is a 503. */

@@ -80,6 +80,7 @@ for (const [name, start] of Object.entries(frameworks)) {
       assert.deepEqual(await ask(world.tokens.living), [200, 'hello living', null, undefined]);
       assert.deepEqual(await ask(world.tokens.weak), [403, 'permission_denied', null, 'invoices:write']);
       assert.deepEqual(await ask(world.tokens.weak, 'GET'), [200, 'hello weak', null, undefined]);
+      assert.deepEqual(await ask(world.bounded.scope_denied), [403, 'scope_denied', null, 'invoices:write']);
       for (const state of ['revoked', 'expired', 'malformed', 'replaced', 'disabled', 'not_yet_valid']) {
         assert.deepEqual(await ask(world.tokens[state]), [401, state, refused, undefined]);
       }

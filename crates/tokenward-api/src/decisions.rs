@@ -47,7 +47,7 @@ pub struct DecisionBody {
     /// With what.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceBody>,
-    /// What the role lacked.
+    /// What the role lacked; for `scope_denied` what the role had, and the token was narrowed away from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_permission: Option<String>,
     /// The smallest role of the organization that would have allowed it; absent when none would.

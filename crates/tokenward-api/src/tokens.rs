@@ -531,8 +531,8 @@ pub struct ApiTokenEffect {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begins_later: Option<Time>,
-    /// So many of its last allowed requests were looked at: up to 20, and none where role, permissions, projects, environments and
-    /// networks stay as they are.
+    /// So many of its last allowed requests were looked at: up to 20, and none where role, permissions, projects, environments,
+    /// networks and policy stay as they are.
     pub looked_at: u64,
     /// So many of them would be refused.
     pub refused_count: u64,

@@ -102,7 +102,7 @@ pub struct Verification<'a> {
     /// The token; absent when it is malformed or unknown, or has ended (`revoked`, `expired`, `replaced`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<VerifiedToken<'a>>,
-    /// What its role lacks.
+    /// What its role lacks; for `scope_denied` what its role has, and it is narrowed away from.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_permission: Option<Cow<'a, str>>,
@@ -232,7 +232,7 @@ pub struct Decided {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sentence: Option<Cow<'static, str>>,
-    /// What its role lacks.
+    /// What its role lacks; for `scope_denied` what its role has, and it is narrowed away from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_permission: Option<String>,
 }

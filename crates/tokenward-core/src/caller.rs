@@ -472,10 +472,17 @@ impl Grant {
 
     /// Does the role hold this in the whole organization as well? For what is done besides what the right is about.
     pub fn require_also(&self, permission: Management) -> Result<()> {
-        if self.role.allows(Permission::Management(permission), Target::Organization) {
+        self.require_that(permission, |role| role.allows(Permission::Management(permission), Target::Organization))
+    }
+
+    /// Does `holds` say of the role that it has this? Where it says so of all of the role alone, the token is narrowed away from it.
+    pub fn require_that(&self, permission: Management, holds: impl Fn(&Role) -> bool) -> Result<()> {
+        if holds(&self.role) {
             return Ok(());
         }
-        Err(Error::permission_denied(permission.as_str()))
+        let narrowed = self.role.whole().is_some_and(holds);
+        let reason = if narrowed { Reason::ScopeDenied } else { Reason::PermissionDenied };
+        Err(Error::lacks(reason, permission.as_str()))
     }
 
     /// [`permits`](Self::permits) taking back `token`: as whoever manages tokens, or as its bearer.

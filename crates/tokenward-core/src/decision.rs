@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::brownout::Brownout;
 use crate::error::{Error, Result};
 use crate::needs::Needs;
-use crate::permission::Permission;
+use crate::permission::{Permission, RequiredPermission};
 use crate::reason::Reason;
 use crate::role::Scope;
 use crate::role::{Role, Target};
@@ -91,6 +91,20 @@ impl<'a> Standing<'a> {
         }
     }
 
+    /// The permission that it is narrowed away from, where all of its role (`whole`) would do for what is asked: the role holds it.
+    fn narrowed_from<'q>(self, whole: Self, ask: Ask<'q>, target: Target) -> Option<Permission<'q>> {
+        match ask {
+            Ask::Permission(permission) => Some(permission),
+            Ask::Route(needs) => {
+                // Of the ways that the role can take: another one may lack less, and lack it of the role.
+                let held = |it: &RequiredPermission| whole.allows(it.permission(), target);
+                let missing = needs.missing_of(held, |it| self.allows(it.permission(), target));
+                missing.map(RequiredPermission::permission)
+            }
+            Ask::Identity | Ask::AnyOfApi | Ask::Never(_) => None,
+        }
+    }
+
     /// The permission that is missing for what is asked, if one is: `Some(None)` where any would have done.
     #[allow(clippy::option_option, reason = "a question that needs no certain one can be refused too")]
     fn lacks<'q>(self, ask: Ask<'q>, target: Target) -> Option<Option<Permission<'q>>> {
@@ -164,7 +178,8 @@ pub enum Decision<'a> {
     Deny {
         /// The first check that failed.
         reason: Reason,
-        /// The permission that was missing, for `permission_denied` and for nothing else; absent where any would have done.
+        /// The permission that was missing, for `permission_denied` (to the role) and `scope_denied` (to what the token is narrowed
+        /// to) and for nothing else; absent where any would have done.
         missing: Option<Permission<'a>>,
     },
 }
@@ -180,7 +195,7 @@ impl Decision<'_> {
     pub fn require(self) -> Result<()> {
         match self {
             Self::Allow => Ok(()),
-            Self::Deny { missing: Some(missing), .. } => Err(Error::permission_denied(missing.to_string())),
+            Self::Deny { reason, missing: Some(missing) } => Err(Error::lacks(reason, missing.to_string())),
             Self::Deny { reason, missing: None } => Err(Error::denied(reason)),
         }
     }
@@ -230,7 +245,10 @@ pub fn decide<'a>(facts: &Facts<'_>, ask: Ask<'a>, now: Time) -> Decision<'a> {
         None => Decision::Allow,
         Some(missing) => match facts.standing.whole() {
             // All of the role would do.
-            Some(whole) if whole.lacks(ask, facts.target).is_none() => deny(Reason::ScopeDenied),
+            Some(whole) if whole.lacks(ask, facts.target).is_none() => {
+                let missing = facts.standing.narrowed_from(whole, ask, facts.target);
+                Decision::Deny { reason: Reason::ScopeDenied, missing }
+            }
             _ => Decision::Deny { reason: Reason::PermissionDenied, missing },
         },
     }
@@ -241,7 +259,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::permission::{Management, RequiredPermission};
+    use crate::permission::Management;
     use crate::role::BuiltIn;
     use crate::time::{DAY, HOUR};
 
@@ -375,10 +393,13 @@ mod tests {
         // The role has shrunk since: `invoices:write` is no more in it.
         let scope = Scope::parse(&["invoices:read", "invoices:write", "project:read"]).unwrap();
         let narrowed = viewer.narrowed(&scope);
-        let code = |standing, ask: Ask<'_>| {
+        let decided = |standing: Standing<'_>, ask: Ask<'_>| {
             let (target, policy) = (Target::Organization, PolicyOutcome::NoPolicy);
-            decide(&Facts { credential: Some(credential), standing, target, outside: false, policy }, ask, Time(1))
-                .code()
+            let facts = Facts { credential: Some(credential), standing, target, outside: false, policy };
+            match decide(&facts, ask, Time(1)) {
+                Decision::Allow => ("valid", None),
+                Decision::Deny { reason, missing } => (reason.as_str(), missing.map(|it| it.to_string())),
+            }
         };
         for standing in [Standing::of(&viewer, Some(&scope)), Standing::Role(&narrowed)] {
             for (asked, expected) in [
@@ -389,13 +410,19 @@ mod tests {
                 ("token:read", "scope_denied"),
                 ("token:manage", "permission_denied"),
             ] {
-                assert_eq!(code(standing, Ask::permission(asked).unwrap()), expected, "{asked}");
+                let missing = (expected != "valid").then(|| asked.to_owned());
+                assert_eq!(decided(standing, Ask::permission(asked).unwrap()), (expected, missing), "{asked}");
             }
-            assert_eq!(code(standing, Ask::Identity), "valid");
-            assert_eq!(code(standing, Ask::AnyOfApi), "valid");
+            assert_eq!(decided(standing, Ask::Identity), ("valid", None));
+            assert_eq!(decided(standing, Ask::AnyOfApi), ("valid", None));
+            // Of a route with several ways it is what is missing of one that the role can take, though another lacks less.
+            let permission = |text| RequiredPermission::parse(text).unwrap();
+            let open = ["invoices:read", "orders:read", "teams:read"].map(permission);
+            let needs = Needs::any_of(vec![vec![permission("b:write")], open.into()]).unwrap();
+            assert_eq!(decided(standing, Ask::Route(&needs)), ("scope_denied", Some("orders:read".to_owned())));
         }
         let none = Scope::parse(&["project:read"]).unwrap();
-        assert_eq!(code(Standing::of(&viewer, Some(&none)), Ask::AnyOfApi), "scope_denied");
+        assert_eq!(decided(Standing::of(&viewer, Some(&none)), Ask::AnyOfApi), ("scope_denied", None));
     }
 
     #[test]

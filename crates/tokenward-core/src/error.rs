@@ -158,7 +158,7 @@ pub struct Error {
     pub field: Option<&'static str>,
     /// What else programs are told, where there is something.
     pub told: Option<Box<ErrorExtra>>,
-    /// The permission that was missing, for `Denied(PermissionDenied)`.
+    /// The permission that was missing, for `Denied` with `PermissionDenied` or `ScopeDenied`.
     pub missing_permission: Option<Box<str>>,
     /// The decision that refused, to ask about it later.
     pub decision_id: Option<Box<str>>,
@@ -348,14 +348,25 @@ impl Error {
         Self::new(Code::Conflict, detail)
     }
 
-    /// The caller may be known, but lacks a permission.
+    /// The caller may be known, but its role lacks a permission.
     #[must_use]
     pub fn permission_denied(missing: impl Into<String>) -> Self {
+        Self::lacks(Reason::PermissionDenied, missing)
+    }
+
+    /// The caller may be known, but lacks a permission: its role does, or (`ScopeDenied`) what its token is narrowed to.
+    #[must_use]
+    pub fn lacks(reason: Reason, missing: impl Into<String>) -> Self {
         let missing = missing.into();
+        let detail = if reason == Reason::ScopeDenied {
+            format!("This needs the permission `{missing}`. Your role has it, but this token is narrowed to less.")
+        } else {
+            format!("This needs the permission `{missing}`, which your role does not have.")
+        };
         Self {
-            detail: format!("This needs the permission `{missing}`, which your role does not have.").into(),
+            detail: detail.into(),
             missing_permission: Some(missing.into()),
-            ..Self::new(Code::Denied(Reason::PermissionDenied), "")
+            ..Self::new(Code::Denied(reason), "")
         }
     }
 

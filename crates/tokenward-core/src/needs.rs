@@ -77,8 +77,17 @@ impl Needs {
     /// What is missing to whom `holds` says of each permission whether it is held; `None` when nothing is. Of several ways it
     /// is the one that lacks the least, and its first permission that is not held.
     pub fn missing(&self, holds: impl Fn(&RequiredPermission) -> bool) -> Option<&RequiredPermission> {
+        self.missing_of(|_| true, holds)
+    }
+
+    /// The same of the ways all of whose permissions are open to it, as `open` says of each; also `None` where no way is.
+    pub fn missing_of(
+        &self,
+        open: impl Fn(&RequiredPermission) -> bool,
+        holds: impl Fn(&RequiredPermission) -> bool,
+    ) -> Option<&RequiredPermission> {
         let mut nearest: Option<(usize, &RequiredPermission)> = None;
-        for way in &self.ways {
+        for way in self.ways.iter().filter(|way| way.iter().all(&open)) {
             let mut lacking = way.iter().filter(|needed| !holds(needed));
             let first = lacking.next()?;
             let count = 1 + lacking.count();
@@ -154,6 +163,10 @@ mod tests {
         assert_eq!(missing(&["a:a", "c:c"]), Some("b:b"));
         assert_eq!(missing(&["a:a", "d:d"]), Some("e:e"));
         assert_eq!(missing(&["d:d", "e:e"]), None);
+        let open_to = |it: &RequiredPermission, open: &[&str]| open.contains(&it.as_str());
+        let of = |open: &[&str]| needs.missing_of(|it| open_to(it, open), |_| false).map(RequiredPermission::as_str);
+        assert_eq!(of(&["a:a", "b:b", "c:c", "d:d"]), Some("a:a"));
+        assert_eq!(of(&["a:a", "d:d"]), None);
     }
 
     /// Some of six permissions, as the bits of a number.

@@ -35,7 +35,7 @@ pub enum Reason {
     RouteUnknown,
     /// Its role does not hold the permission, or the resource is absent.
     PermissionDenied,
-    /// Its role holds the permission, but the token is narrowed to others.
+    /// Its role holds the permission, but the token is narrowed to others, or to other places.
     ScopeDenied,
     /// It would be allowed, and was used too fast.
     RateLimited,
@@ -123,7 +123,7 @@ impl Reason {
             Self::ApiUnknown => "There is no API of that name. Import its routes first.",
             Self::RouteUnknown => "The request is on no route of the API, and what no route describes is denied.",
             Self::PermissionDenied => "The role of this token does not allow this.",
-            Self::ScopeDenied => "This token is narrowed to some permissions of its role, and this is none of them.",
+            Self::ScopeDenied => "This token is narrowed to a part of what its role may do, and this is not in it.",
             Self::RateLimited => "This token is used faster than it may be. Try again later.",
             Self::QuotaExceeded => "The quota of this token is used up. Try again when it is filled again.",
         }

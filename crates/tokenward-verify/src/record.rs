@@ -306,7 +306,9 @@ mod tests {
         let missing = Permission::Management(tokenward_core::permission::Management::TokenVerify);
         let mut decisions = vec![Decision::Allow];
         decisions.extend(Reason::ALL.map(|reason| Decision::Deny { reason, missing: None }));
-        decisions.push(Decision::Deny { reason: Reason::PermissionDenied, missing: Some(missing) });
+        for reason in [Reason::PermissionDenied, Reason::ScopeDenied] {
+            decisions.push(Decision::Deny { reason, missing: Some(missing) });
+        }
         let request = Request { api: Some("shop"), method: "GET", path: "/é/1?key=secret" };
         let addresses = [None, Some(IpAddr::from([203, 0, 113, 7])), Some(IpAddr::from([7_u16; 8]))];
 

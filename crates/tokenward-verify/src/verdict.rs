@@ -14,7 +14,7 @@ use crate::verifier::Answer;
 pub struct Verdict {
     /// Why not; `None` is the one way to say yes.
     pub denied: Option<Reason>,
-    /// The permission that was missing, for [`Reason::PermissionDenied`] and for nothing else.
+    /// The permission that was missing, for [`Reason::PermissionDenied`] and [`Reason::ScopeDenied`] and for nothing else.
     pub missing_permission: Option<String>,
     /// Whose token it is, also where it was refused; `None` for `malformed` and `unknown`, of which nothing is known, and for
     /// what has ended (`revoked`, `expired`, `replaced`): of that only why is kept in memory.
@@ -84,7 +84,7 @@ impl Verdict {
     pub fn require(self) -> Result<Holder> {
         let error = match (self.denied, self.missing_permission, self.holder) {
             (None, _, Some(holder)) => return Ok(holder),
-            (Some(_), Some(missing), _) => Error::permission_denied(missing),
+            (Some(reason), Some(missing), _) => Error::lacks(reason, missing),
             (Some(reason), None, _) => {
                 self.metered.and_then(|it| Error::of_limits(&it)).unwrap_or_else(|| Error::denied(reason))
             }

@@ -41,7 +41,7 @@ REASONS: dict[str, tuple[int, str]] = {
     "api_unknown": (403, "There is no API of that name. Import its routes first."),
     "route_unknown": (403, "The request is on no route of the API, and what no route describes is denied."),
     "permission_denied": (403, "The role of this token does not allow this."),
-    "scope_denied": (403, "This token is narrowed to some permissions of its role, and this is none of them."),
+    "scope_denied": (403, "This token is narrowed to a part of what its role may do, and this is not in it."),
     "rate_limited": (429, "This token is used faster than it may be. Try again later."),
     "quota_exceeded": (429, "The quota of this token is used up. Try again when it is filled again."),
 }
@@ -188,7 +188,7 @@ class Verdict:
     reason: Reason | None = None
     #: Whose token it is; None when that is not known.
     token: Holder | None = None
-    #: What its role lacks.
+    #: What its role lacks; for `scope_denied` what its role has, and it is narrowed away from.
     missing_permission: str | None = None
     #: Under this id the server explains the answer for a while.
     decision_id: str | None = None

@@ -149,7 +149,9 @@ def refusal_of(verdict: Verdict) -> Refusal:
         wait = {} if verdict.retry_after is None else {"Retry-After": str(verdict.retry_after)}
         return _refusal(429, code, sentence, more, wait)
     if verdict.missing_permission is not None:
-        sentence = f"This needs the permission `{verdict.missing_permission}`, which your role does not have."
+        narrowed = reason == "scope_denied"
+        why = ". Your role has it, but this token is narrowed to less." if narrowed else ", which your role does not have."
+        sentence = f"This needs the permission `{verdict.missing_permission}`{why}"
     return _refusal(403, code, sentence, more)
 
 

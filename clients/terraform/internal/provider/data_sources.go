@@ -336,7 +336,7 @@ func newDecisionData() datasource.DataSource {
 			"remote_ip":          schema.StringAttribute{Optional: true, MarkdownDescription: "From where; without it a token that is bound to networks is refused."},
 			"allowed":            schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether it may."},
 			"code":               schema.StringAttribute{Computed: true, MarkdownDescription: "`valid`, or why not; null where a role is denied."},
-			"missing_permission": schema.StringAttribute{Computed: true, MarkdownDescription: "What its role lacks, where that is why."},
+			"missing_permission": schema.StringAttribute{Computed: true, MarkdownDescription: "What its role lacks, or, with `scope_denied`, what its role has and it is narrowed away from; null where that is not why."},
 			"detail":             schema.StringAttribute{Computed: true, MarkdownDescription: "The same in a sentence."},
 		},
 	}, read: func(ctx context.Context, of *api.Of, m *decisionDataModel) error {

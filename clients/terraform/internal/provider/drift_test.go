@@ -68,7 +68,17 @@ resource "tokenward_policy_token" "it" {
   description = "as written"
   role        = "viewer"
   policy      = "allow if input.request.method == \"GET\""
+  not_before  = "2020-01-01T00:00:00Z"
   expires_at  = "2099-01-01T00:00:00Z"
+  networks    = ["127.0.0.0/8"]
+  labels      = { team = "shop" }
+  metadata    = jsonencode({ plan = "gold" })
+  owner       = "none"
+  successor   = "owner@acme.example"
+  permissions = ["*:read"]
+  projects    = [tokenward_project.it.id]
+  rate_limit  = { requests = 5, per = "second" }
+  quota       = { requests = 10, refill = "month" }
   generate    = true
 }
 resource "tokenward_token" "it" {
@@ -138,10 +148,36 @@ resource "tokenward_token" "it" {
 		return err
 	}
 	steps := []resource.TestStep{{Config: config, Check: know}}
-	for _, hand := range []struct {
+	type byHand struct {
 		resource string
 		change   func() error
-	}{
+	}
+	// What tokens of both kinds have.
+	details := func(kind string, edit func(api.Fields) error) []byHand {
+		return []byHand{
+			{kind + " beginning", func() error { return edit(api.Fields{"not_before": "2021-01-01T00:00:00Z"}) }},
+			{kind + " labels", func() error { return edit(api.Fields{"labels": api.Fields{"team": "bank", "more": "one"}}) }},
+			{kind + " metadata", func() error { return edit(api.Fields{"metadata": api.Fields{"plan": nil, "more": 1}}) }},
+			{kind + " owner", func() error {
+				members, _, err := of.Members(ctx)
+				if err != nil {
+					return err
+				}
+				// Nobody is both.
+				return edit(api.Fields{"owner_id": members[0].ID, "successor_id": nil})
+			}},
+			{kind + " successor", func() error { return edit(api.Fields{"successor_id": nil}) }},
+			{kind + " projects", func() error { return edit(api.Fields{"projects": []string{ids["tokenward_project.other"]}}) }},
+			{kind + " environments", func() error { return edit(api.Fields{"environments": []string{ids["tokenward_environment.it"]}}) }},
+			{kind + " permissions", func() error { return edit(api.Fields{"permissions": nil}) }},
+			{kind + " rate", func() error {
+				return edit(api.Fields{"rate_limit": api.Fields{"requests": 5, "per": "second", "burst": 7}})
+			}},
+			{kind + " quota", func() error { return edit(api.Fields{"quota": nil}) }},
+			{kind + " networks", func() error { return edit(api.Fields{"networks": []string{"10.0.0.0/8"}}) }},
+		}
+	}
+	changes := []byHand{
 		{"project name", func() error { return project(api.Fields{"name": "tf-elsewhere"}) }},
 		{"project description", func() error { return project(api.Fields{"description": "by hand"}) }},
 		{"cluster name", func() error { return cluster("name", "tf-elsewhere") }},
@@ -212,29 +248,11 @@ resource "tokenward_token" "it" {
 		}},
 		{"token role", func() error { return tokenEdit(api.Fields{"role_id": admin.ID}) }},
 		{"token description", func() error { return tokenEdit(api.Fields{"description": nil}) }},
-		{"token beginning", func() error { return tokenEdit(api.Fields{"not_before": "2021-01-01T00:00:00Z"}) }},
 		{"token end", func() error { return tokenEdit(api.Fields{"expires_at": "2098-01-01T00:00:00Z"}) }},
 		{"token without an end", func() error { return tokenEdit(api.Fields{"expires_at": nil}) }},
-		{"token labels", func() error { return tokenEdit(api.Fields{"labels": api.Fields{"team": "bank", "more": "one"}}) }},
-		{"token metadata", func() error { return tokenEdit(api.Fields{"metadata": api.Fields{"plan": nil, "more": 1}}) }},
-		{"token owner", func() error {
-			members, _, err := of.Members(ctx)
-			if err != nil {
-				return err
-			}
-			// Nobody is both.
-			return tokenEdit(api.Fields{"owner_id": members[0].ID, "successor_id": nil})
-		}},
-		{"token successor", func() error { return tokenEdit(api.Fields{"successor_id": nil}) }},
-		{"token projects", func() error { return tokenEdit(api.Fields{"projects": []string{ids["tokenward_project.other"]}}) }},
-		{"token environments", func() error { return tokenEdit(api.Fields{"environments": []string{ids["tokenward_environment.it"]}}) }},
-		{"token permissions", func() error { return tokenEdit(api.Fields{"permissions": nil}) }},
-		{"token rate", func() error {
-			return tokenEdit(api.Fields{"rate_limit": api.Fields{"requests": 5, "per": "second", "burst": 7}})
-		}},
-		{"token quota", func() error { return tokenEdit(api.Fields{"quota": nil}) }},
-		{"token networks", func() error { return tokenEdit(api.Fields{"networks": []string{"10.0.0.0/8"}}) }},
-	} {
+	}
+	changes = append(changes, details("policy token", policyEdit)...)
+	for _, hand := range append(changes, details("token", tokenEdit)...) {
 		change := hand.change
 		by := func() {
 			if err := change(); err != nil {

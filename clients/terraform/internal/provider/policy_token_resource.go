@@ -46,6 +46,7 @@ type policyTokenModel struct {
 	LastFour        types.String `tfsdk:"last_four"`
 	Version         types.Int64  `tfsdk:"version"`
 	State           types.String `tfsdk:"state"`
+	tokenDetails
 }
 
 func (m policyTokenModel) secret() secretForm {
@@ -75,6 +76,7 @@ func (r *policyTokenResource) Schema(_ context.Context, _ resource.SchemaRequest
 			"state":       schema.StringAttribute{Computed: true, MarkdownDescription: "`active`; `disabled`, which is left as it is; or `expired`, which is final: then it is replaced."},
 		},
 	}
+	maps.Copy(response.Schema.Attributes, tokenAttributes())
 	maps.Copy(response.Schema.Attributes, secretAttributes())
 }
 
@@ -85,19 +87,16 @@ func (r *policyTokenResource) ValidateConfig(ctx context.Context, request resour
 	}
 	config.secret().check(weakPolicy, &response.Diagnostics)
 	checkLength(path.Root("overlap"), config.Overlap, &response.Diagnostics)
-	if end := config.ExpiresAt; !end.IsNull() && !end.IsUnknown() {
-		if _, err := time.Parse(time.RFC3339, end.ValueString()); err != nil {
-			response.Diagnostics.AddAttributeError(path.Root("expires_at"), "This is no moment", "Write it as 2027-01-31T12:00:00Z.")
-		}
-	}
+	checkMoment("expires_at", config.ExpiresAt, &response.Diagnostics)
+	config.checkAttributes(&response.Diagnostics)
 }
 
 func (r *policyTokenResource) ModifyPlan(ctx context.Context, request resource.ModifyPlanRequest, response *resource.ModifyPlanResponse) {
 	if request.Plan.Raw.IsNull() {
 		return
 	}
-	var plan policyTokenModel
-	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}) {
+	var config, plan policyTokenModel
+	if !take(ctx, &response.Diagnostics, sent{request.Config, &config}, sent{request.Plan, &plan}) {
 		return
 	}
 	if request.State.Raw.IsNull() {
@@ -113,6 +112,9 @@ func (r *policyTokenResource) ModifyPlan(ctx context.Context, request resource.M
 		return
 	}
 	plan.LastFour, plan.Version, plan.Token, plan.State = state.LastFour, state.Version, state.Token, state.State
+	if config.Owner.IsNull() {
+		plan.Owner = state.Owner
+	}
 	if state.State.ValueString() == "disabled" {
 		response.Diagnostics.AddAttributeWarning(path.Root("state"), "The policy token is switched off",
 			fmt.Sprintf("`%s` is refused until `tokenward policy-token enable` switches it on again. It is left as it is.", state.Name.ValueString()))
@@ -168,11 +170,18 @@ func (r *policyTokenResource) fields(ctx context.Context, m policyTokenModel) (a
 	return fields, nil
 }
 
-func (m *policyTokenModel) read(it api.PolicyToken, now time.Time) {
-	m.ID, m.Name, m.Description = types.StringValue(it.ID), types.StringValue(it.Name), describe(m.Description, it.Description)
-	m.Role = roleText(m.Role, it.RoleID, it.RoleName)
-	m.Policy, m.ExpiresAt = types.StringValue(it.Policy), moment(m.ExpiresAt, it.ExpiresAt)
-	m.LastFour = types.StringValue(it.LastFour)
+// read takes over what the server says, in the words of the configuration where they mean the same.
+func (r *policyTokenResource) read(ctx context.Context, into *policyTokenModel, it api.PolicyToken, diagnostics *diag.Diagnostics) {
+	into.Name, into.Description = types.StringValue(it.Name), describe(into.Description, it.Description)
+	into.Role = roleText(into.Role, it.RoleID, it.RoleName)
+	into.Policy = types.StringValue(it.Policy)
+	into.readAttributes(ctx, r.of, it.Token, diagnostics)
+	into.made(it, r.of.Now())
+}
+
+// made takes over what the answer that has its secret says of it: that does not say all.
+func (m *policyTokenModel) made(it api.PolicyToken, now time.Time) {
+	m.ID, m.ExpiresAt, m.LastFour = types.StringValue(it.ID), moment(m.ExpiresAt, it.ExpiresAt), types.StringValue(it.LastFour)
 	switch {
 	case it.DisabledAt != nil:
 		m.State = types.StringValue("disabled")
@@ -199,7 +208,8 @@ func (r *policyTokenResource) Create(ctx context.Context, request resource.Creat
 		response.Diagnostics.AddAttributeError(path.Root("role"), "The policy token cannot be made", err.Error())
 		return
 	}
-	if !plan.secret().put(fields, config.SecretWO, weakPolicy, &response.Diagnostics) {
+	r.newAttributes(ctx, fields, plan.tokenDetails, &response.Diagnostics)
+	if !plan.secret().put(fields, config.SecretWO, weakPolicy, &response.Diagnostics) || response.Diagnostics.HasError() {
 		return
 	}
 	it, err := r.of.CreatePolicyToken(ctx, fields)
@@ -210,10 +220,17 @@ func (r *policyTokenResource) Create(ctx context.Context, request resource.Creat
 		plan.secret().tell(&response.Diagnostics, "The policy token cannot be made", err)
 		return
 	}
-	// The answer does not have its policy.
-	it.Policy = plan.Policy.ValueString()
-	plan.read(it, r.of.Now())
 	plan.Token = optional(it.Text)
+	if whole, err := r.of.PolicyToken(ctx, it.ID); err == nil {
+		r.read(ctx, &plan, whole, &response.Diagnostics)
+	} else {
+		// It is there, and its secret is told once: the next run looks at what nobody has said now.
+		response.Diagnostics.AddWarning("The policy token was made, and could not be read", err.Error())
+		plan.made(it, r.of.Now())
+		if plan.Owner.IsUnknown() {
+			plan.Owner = types.StringNull()
+		}
+	}
 	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
 	noteVersion(ctx, plan.Version, response.Private, &response.Diagnostics)
 }
@@ -224,7 +241,8 @@ func (r *policyTokenResource) adopt(ctx context.Context, id string, fields api.F
 	if err != nil {
 		return api.PolicyToken{}, refused
 	}
-	equal := isAlready(fields, it) && it.DisabledAt == nil && len(it.Versions) == 1 && it.Versions[0].LastUsedAt == nil
+	equal := isAlready(fields, it) && sameAttributes(fields, it.Token) && it.DisabledAt == nil && len(it.Versions) == 1 && it.Versions[0].LastUsedAt == nil &&
+		it.AllowedCount == 0 && it.DeniedCount == 0
 	if !equal || !r.of.Interrupted(ctx, id) {
 		return api.PolicyToken{}, taken(refused, id)
 	}
@@ -236,7 +254,7 @@ func (r *policyTokenResource) adopt(ctx context.Context, id string, fields api.F
 	return it, err
 }
 
-// isAlready says whether a token is what an edit would make of it, in whatever words somebody wrote it.
+// isAlready says whether a token is named, bounded and ended as a request for it says.
 func isAlready(fields api.Fields, it api.PolicyToken) bool {
 	description, _ := fields["description"].(string)
 	end, given := fields["expires_at"]
@@ -258,7 +276,7 @@ func (r *policyTokenResource) Read(ctx context.Context, request resource.ReadReq
 		response.State.RemoveResource(ctx)
 	default:
 		known := state.Version
-		state.read(it, r.of.Now())
+		r.read(ctx, &state, it, &response.Diagnostics)
 		warnOfNewer(ctx, it.Name, state.secret(), known, state.Version, request.Private, response.Private, &response.Diagnostics)
 		response.Diagnostics.Append(response.State.Set(ctx, state)...)
 	}
@@ -276,37 +294,52 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 		noteVersion(ctx, state.Version, response.Private, &response.Diagnostics)
 	}
 	same := plan.Name.Equal(state.Name) && plan.Description.Equal(state.Description) && plan.Role.Equal(state.Role) &&
-		plan.Policy.Equal(state.Policy) && plan.ExpiresAt.Equal(state.ExpiresAt)
+		plan.Policy.Equal(state.Policy) && plan.ExpiresAt.Equal(state.ExpiresAt) && plan.equal(state.tokenDetails)
 	if same && !rotated {
 		// What only the configuration knows is adopted after an import, and nobody is asked.
 		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
 		return
+	}
+	fields := api.Fields{}
+	if !same {
+		said, err := r.fields(ctx, plan)
+		if err != nil {
+			response.Diagnostics.AddAttributeError(path.Root("role"), "The policy token cannot be changed", err.Error())
+			return
+		}
+		fields = said
+		r.editedAttributes(ctx, fields, state.tokenDetails, plan.tokenDetails, &response.Diagnostics)
+		if response.Diagnostics.HasError() {
+			return
+		}
 	}
 	if rotated {
 		rotation := api.Fields{"keep": plan.Overlap.ValueString()}
 		if !plan.secret().put(rotation, config.SecretWO, weakPolicy, &response.Diagnostics) {
 			return
 		}
-		it, err := r.of.PolicyToken(ctx, id)
+		before, err := r.of.PolicyToken(ctx, id)
+		it := before
 		if err == nil {
-			it, err = r.of.RotatePolicyToken(ctx, id, it.ETag, rotation)
+			it, err = r.of.RotatePolicyToken(ctx, id, before.ETag, rotation)
 		}
 		if err != nil {
 			plan.secret().tell(&response.Diagnostics, "The policy token cannot be rotated", err)
 			return
 		}
 		// Whatever fails from here on, the new secret is the one that counts.
-		it.Policy = state.Policy.ValueString()
 		done.keepSecret(plan)
 		done.Token = optional(it.Text)
-		done.read(it, r.of.Now())
+		r.read(ctx, &done, before.Rotated(it), &response.Diagnostics)
 		response.Diagnostics.Append(response.State.Set(ctx, done)...)
 		noteVersion(ctx, done.Version, response.Private, &response.Diagnostics)
 	}
 	it, err := r.of.PolicyToken(ctx, id)
-	if err == nil && !same {
-		var fields api.Fields
-		if fields, err = r.fields(ctx, plan); err == nil && !isAlready(fields, it) {
+	if err == nil {
+		if withoutWhatIs(fields, it.Token); fields["opa_policy"] == it.Policy {
+			delete(fields, "opa_policy")
+		}
+		if len(fields) > 0 {
 			it, err = r.of.EditPolicyToken(ctx, id, it.ETag, fields)
 		}
 	}
@@ -315,7 +348,7 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 		return
 	}
 	plan.Token = done.Token
-	plan.read(it, r.of.Now())
+	r.read(ctx, &plan, it, &response.Diagnostics)
 	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
 }
 

@@ -168,6 +168,16 @@ data "tokenward_decision" "writes" {
   method   = "POST"
   path     = "/invoices"
 }
+resource "tokenward_token" "narrow" {
+  name        = "tf-decided-narrow"
+  role        = "devops"
+  permissions = ["invoices:read"]
+  generate    = true
+}
+data "tokenward_decision" "narrowed" {
+  token_id   = tokenward_token.narrow.id
+  permission = "invoices:write"
+}
 data "tokenward_decision" "of_role" {
   role   = "viewer"
   api    = "shop"
@@ -197,7 +207,37 @@ data "tokenward_decision" "not_of_role" {
 		resource.TestMatchResourceAttr("data.tokenward_decision.lacks", "detail", regexp.MustCompile("lacks .token:manage")),
 		resource.TestCheckResourceAttr("data.tokenward_decision.reads", "allowed", "true"),
 		resource.TestCheckResourceAttr("data.tokenward_decision.writes", "allowed", "false"),
-		resource.TestCheckResourceAttr("data.tokenward_decision.writes", "missing_permission", "invoices:write"))})
+		resource.TestCheckResourceAttr("data.tokenward_decision.writes", "missing_permission", "invoices:write"),
+		resource.TestCheckResourceAttr("data.tokenward_decision.narrowed", "code", "scope_denied"),
+		resource.TestCheckResourceAttr("data.tokenward_decision.narrowed", "missing_permission", "invoices:write"))})
+}
+
+// Whether its role lacks it or the provider's token is narrowed away from it: the permission is named, and nothing leaves the state.
+func TestThePermissionThatTheProviderLacksIsNamed(t *testing.T) {
+	it := theWorld(t)
+	of, ctx := organization(t, it), context.Background()
+	const one, two = "resource \"tokenward_token\" \"it\" {\n  name = \"tf-lacking\"\n  role = \"viewer\"\n  generate = true\n}\n", "  role = \"viewer\"\n  description = \"more\"\n"
+	more := strings.Replace(one, "  role = \"viewer\"\n", two, 1)
+	steps := []resource.TestStep{{Config: with(it, it.Admin, one)}}
+	for _, lacking := range []struct {
+		role, told  string
+		permissions []string
+	}{
+		{"viewer", "This\\s+needs\\s+the\\s+permission\\s+.token:manage.,\\s+which\\s+your\\s+role", nil},
+		{"devops", "This\\s+needs\\s+the\\s+permission\\s+.token:manage.\\.\\s+Your\\s+role\\s+has\\s+it", []string{"organization:read", "token:read", "role:read"}},
+	} {
+		role, err := roleID(ctx, of, lacking.role)
+		must(t, err)
+		fields := api.Fields{"name": "tf-lacking-" + lacking.role, "role_id": role.ID}
+		if lacking.permissions != nil {
+			fields["permissions"] = lacking.permissions
+		}
+		own, err := of.CreateToken(ctx, fields)
+		must(t, err)
+		t.Cleanup(func() { must(t, of.DeleteToken(ctx, own.ID)) })
+		steps = append(steps, resource.TestStep{Config: with(it, own.Text, more), ExpectError: regexp.MustCompile(lacking.told)})
+	}
+	run(t, append(steps, resource.TestStep{Config: with(it, it.Admin, one), PlanOnly: true})...)
 }
 
 func TestWhoseDecisionItIsMustBeSaid(t *testing.T) {

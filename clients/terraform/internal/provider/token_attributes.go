@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/netip"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -22,7 +24,28 @@ import (
 	"github.com/tokenward/tokenward/clients/terraform/internal/api"
 )
 
-// What a token has besides its secret, role and times: by what it is found, who is accountable for it, and to what it is narrowed.
+// What tokens of both kinds have besides their secret, role and end: by what they are found, who is accountable for them, and to what
+// they are bound.
+type tokenDetails struct {
+	NotBefore    types.String `tfsdk:"not_before"`
+	Networks     types.Set    `tfsdk:"networks"`
+	Labels       types.Map    `tfsdk:"labels"`
+	Metadata     types.String `tfsdk:"metadata"`
+	Owner        types.String `tfsdk:"owner"`
+	Successor    types.String `tfsdk:"successor"`
+	Permissions  types.Set    `tfsdk:"permissions"`
+	Projects     types.Set    `tfsdk:"projects"`
+	Environments types.Set    `tfsdk:"environments"`
+	RateLimit    types.Object `tfsdk:"rate_limit"`
+	Quota        types.Object `tfsdk:"quota"`
+}
+
+// equal says whether nothing of it is another.
+func (m tokenDetails) equal(other tokenDetails) bool {
+	return m.NotBefore.Equal(other.NotBefore) && m.Networks.Equal(other.Networks) && m.Labels.Equal(other.Labels) && m.Metadata.Equal(other.Metadata) &&
+		m.Owner.Equal(other.Owner) && m.Successor.Equal(other.Successor) && m.Permissions.Equal(other.Permissions) &&
+		m.Projects.Equal(other.Projects) && m.Environments.Equal(other.Environments) && m.RateLimit.Equal(other.RateLimit) && m.Quota.Equal(other.Quota)
+}
 
 // nobody is an owner that is none.
 const nobody = "none"
@@ -36,6 +59,9 @@ var (
 // tokenAttributes are those of the schema.
 func tokenAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
+		"not_before": schema.StringAttribute{Optional: true, MarkdownDescription: "From when on it is accepted (RFC 3339)."},
+		"networks": schema.SetAttribute{Optional: true, ElementType: types.StringType,
+			MarkdownDescription: "The networks from which it is accepted; from everywhere where there are none."},
 		"labels": schema.MapAttribute{Optional: true, ElementType: types.StringType,
 			MarkdownDescription: "Words by which it is found and changed together with others, such as `{ team = \"shop\" }`."},
 		"metadata": schema.StringAttribute{Optional: true,
@@ -63,7 +89,8 @@ func tokenAttributes() map[string]schema.Attribute {
 }
 
 // checkAttributes says what is wrong with them before a server is asked.
-func (m tokenModel) checkAttributes(diagnostics *diag.Diagnostics) {
+func (m tokenDetails) checkAttributes(diagnostics *diag.Diagnostics) {
+	checkMoment("not_before", m.NotBefore, diagnostics)
 	if !m.Metadata.IsNull() && !m.Metadata.IsUnknown() {
 		if _, err := object(m.Metadata.ValueString()); err != nil {
 			diagnostics.AddAttributeError(path.Root("metadata"), "This is no JSON object", "Write it as `jsonencode({ plan = \"gold\" })`: an object, without null anywhere in it.")
@@ -87,6 +114,13 @@ func (m tokenModel) checkAttributes(diagnostics *diag.Diagnostics) {
 	}
 	words(m.RateLimit, "rate_limit", "per", "second", "minute", "hour")
 	words(m.Quota, "quota", "refill", "day", "month")
+}
+
+// checkMoment says so where a text of the configuration is no moment.
+func checkMoment(name string, text types.String, diagnostics *diag.Diagnostics) {
+	if _, err := time.Parse(time.RFC3339, text.ValueString()); err != nil && !text.IsNull() && !text.IsUnknown() {
+		diagnostics.AddAttributeError(path.Root(name), "This is no moment", "Write it as 2027-01-31T12:00:00Z.")
+	}
 }
 
 // object reads the text of a JSON object. In a merge patch null means "take it away", so that none can be kept.
@@ -219,7 +253,13 @@ func ownerID(ctx context.Context, of *api.Of, wanted string) (any, error) {
 }
 
 // newAttributes puts into a request for a new token what the configuration says of these.
-func (r *tokenResource) newAttributes(ctx context.Context, fields api.Fields, plan tokenModel, diagnostics *diag.Diagnostics) {
+func (r *managed) newAttributes(ctx context.Context, fields api.Fields, plan tokenDetails, diagnostics *diag.Diagnostics) {
+	if !plan.NotBefore.IsNull() {
+		fields["not_before"] = plan.NotBefore.ValueString()
+	}
+	if networks := texts(ctx, plan.Networks, diagnostics); len(networks) > 0 {
+		fields["networks"] = networksOf(networks)
+	}
 	if labels := labelsOf(ctx, plan.Labels, diagnostics); len(labels) > 0 {
 		fields["labels"] = labels
 	}
@@ -262,7 +302,18 @@ func (r *tokenResource) newAttributes(ctx context.Context, fields api.Fields, pl
 }
 
 // editedAttributes puts into an edit what is different about them.
-func (r *tokenResource) editedAttributes(ctx context.Context, fields api.Fields, state, plan tokenModel, diagnostics *diag.Diagnostics) {
+func (r *managed) editedAttributes(ctx context.Context, fields api.Fields, state, plan tokenDetails, diagnostics *diag.Diagnostics) {
+	if !state.NotBefore.Equal(plan.NotBefore) && !plan.NotBefore.IsUnknown() {
+		fields["not_before"] = nil
+		if !plan.NotBefore.IsNull() {
+			fields["not_before"] = plan.NotBefore.ValueString()
+		}
+	}
+	if before, after := texts(ctx, state.Networks, diagnostics), texts(ctx, plan.Networks, diagnostics); !state.Networks.Equal(plan.Networks) {
+		if len(before)+len(after) > 0 {
+			fields["networks"] = networksOf(after)
+		}
+	}
 	if !state.Labels.Equal(plan.Labels) {
 		changes, wanted := map[string]any{}, labelsOf(ctx, plan.Labels, diagnostics)
 		for key, value := range wanted {
@@ -325,7 +376,15 @@ func (r *tokenResource) editedAttributes(ctx context.Context, fields api.Fields,
 }
 
 // readAttributes takes over what the server says of them, in the words of the configuration where they mean the same.
-func (m *tokenModel) readAttributes(ctx context.Context, of *api.Of, token api.Token, diagnostics *diag.Diagnostics) {
+func (m *tokenDetails) readAttributes(ctx context.Context, of *api.Of, token api.Token, diagnostics *diag.Diagnostics) {
+	m.NotBefore = moment(m.NotBefore, token.NotBefore)
+	if before := texts(ctx, m.Networks, diagnostics); !sameNetworks(before, token.Networks) || m.Networks.IsUnknown() {
+		var now []string
+		for _, it := range token.Networks {
+			now = append(now, it.Network)
+		}
+		m.Networks = textSet(now, types.SetNull(types.StringType))
+	}
 	if m.Labels.IsUnknown() || !maps.Equal(labelsOf(ctx, m.Labels, diagnostics), token.Labels) {
 		m.Labels = labelMap(token.Labels)
 	}
@@ -349,7 +408,7 @@ func (m *tokenModel) readAttributes(ctx context.Context, of *api.Of, token api.T
 }
 
 // placeIDs are the ids of the places that a configuration means, by name or id.
-func (r *tokenResource) placeIDs(ctx context.Context, name string, meant types.Set, diagnostics *diag.Diagnostics) []string {
+func (r *managed) placeIDs(ctx context.Context, name string, meant types.Set, diagnostics *diag.Diagnostics) []string {
 	find, form := r.of.Named, "by name or id"
 	if name == "environments" {
 		find, form = r.of.NamedEnvironment, "by id or as PROJECT/ENVIRONMENT"
@@ -469,7 +528,9 @@ func sameAttributes(fields api.Fields, token api.Token) bool {
 			fields[name] = slices.Sorted(slices.Values(wanted))
 		}
 	}
-	return equal("projects", slices.Sorted(slices.Values(token.Projects)), len(token.Projects) == 0) &&
+	networks, _ := fields["networks"].([]api.Network)
+	return sameNetworks(addresses(networks), token.Networks) && sameMoment(fields["not_before"], token.NotBefore) &&
+		equal("projects", slices.Sorted(slices.Values(token.Projects)), len(token.Projects) == 0) &&
 		equal("environments", slices.Sorted(slices.Values(token.Environments)), len(token.Environments) == 0) &&
 		equal("successor_id", token.SuccessorID, token.SuccessorID == "") && equal("labels", token.Labels, len(token.Labels) == 0) && equal("metadata", token.Metadata, len(token.Metadata) == 0) &&
 		equal("permissions", slices.Sorted(slices.Values(token.Permissions)), len(token.Permissions) == 0) &&
@@ -485,4 +546,87 @@ func asJSON(value any) (any, error) {
 		err = json.Unmarshal(text, &read)
 	}
 	return read, err
+}
+
+func networksOf(all []string) any {
+	if len(all) == 0 {
+		return nil
+	}
+	networks := make([]api.Network, 0, len(all))
+	for _, it := range all {
+		networks = append(networks, api.Network{Network: it})
+	}
+	return networks
+}
+
+// addresses are networks without their notes.
+func addresses(all []api.Network) []string {
+	texts := make([]string, 0, len(all))
+	for _, it := range all {
+		texts = append(texts, it.Network)
+	}
+	return texts
+}
+
+func sameNetworks(before []string, now []api.Network) bool {
+	if len(before) != len(now) {
+		return false
+	}
+	meant := map[string]bool{}
+	for _, it := range before {
+		meant[network(it)] = true
+	}
+	for _, it := range now {
+		if !meant[network(it.Network)] {
+			return false
+		}
+	}
+	return true
+}
+
+// network is one way to write a network: an address alone is a network of one.
+func network(text string) string {
+	if prefix, err := netip.ParsePrefix(text); err == nil {
+		return prefix.Masked().String()
+	}
+	if address, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(address, address.BitLen()).String()
+	}
+	return text
+}
+
+func sameMoment(wanted any, is *time.Time) bool {
+	text, given := wanted.(string)
+	if !given {
+		return is == nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	return err == nil && is != nil && at.Equal(*is)
+}
+
+// withoutWhatIs leaves out of an edit what a token has already, in whatever words somebody wrote it.
+func withoutWhatIs(fields api.Fields, token api.Token) {
+	for name, moment := range map[string]*time.Time{"expires_at": token.ExpiresAt, "not_before": token.NotBefore} {
+		if wanted, given := fields[name]; given && sameMoment(wanted, moment) {
+			delete(fields, name)
+		}
+	}
+	for name, now := range map[string]string{"role_id": token.RoleID, "owner_id": token.OwnerID, "successor_id": token.SuccessorID, "description": token.Description, "name": token.Name} {
+		if wanted, given := fields[name]; given && (wanted == now || wanted == nil && now == "") {
+			delete(fields, name)
+		}
+	}
+	for name, now := range map[string][]string{"permissions": token.Permissions, "projects": token.Projects, "environments": token.Environments} {
+		wanted, given := fields[name]
+		all, _ := wanted.([]string)
+		if given && slices.Equal(slices.Sorted(slices.Values(all)), slices.Sorted(slices.Values(now))) {
+			delete(fields, name)
+		}
+	}
+	if wanted, given := fields["networks"]; given {
+		all, _ := wanted.([]api.Network)
+		if sameNetworks(addresses(all), token.Networks) {
+			delete(fields, "networks")
+		}
+	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -36,19 +34,8 @@ type tokenModel struct {
 	NamePrefix      types.String `tfsdk:"name_prefix"`
 	Description     types.String `tfsdk:"description"`
 	Role            types.String `tfsdk:"role"`
-	NotBefore       types.String `tfsdk:"not_before"`
 	ExpiresAt       types.String `tfsdk:"expires_at"`
 	ExpiresIn       types.String `tfsdk:"expires_in"`
-	Networks        types.Set    `tfsdk:"networks"`
-	Labels          types.Map    `tfsdk:"labels"`
-	Metadata        types.String `tfsdk:"metadata"`
-	Owner           types.String `tfsdk:"owner"`
-	Successor       types.String `tfsdk:"successor"`
-	Permissions     types.Set    `tfsdk:"permissions"`
-	Projects        types.Set    `tfsdk:"projects"`
-	Environments    types.Set    `tfsdk:"environments"`
-	RateLimit       types.Object `tfsdk:"rate_limit"`
-	Quota           types.Object `tfsdk:"quota"`
 	Enabled         types.Bool   `tfsdk:"enabled"`
 	SecretWO        types.String `tfsdk:"secret_wo"`
 	SecretWOVersion types.Int64  `tfsdk:"secret_wo_version"`
@@ -61,6 +48,7 @@ type tokenModel struct {
 	LastFour        types.String `tfsdk:"last_four"`
 	Version         types.Int64  `tfsdk:"version"`
 	State           types.String `tfsdk:"state"`
+	tokenDetails
 }
 
 func (r *tokenResource) Metadata(_ context.Context, _ resource.MetadataRequest, response *resource.MetadataResponse) {
@@ -76,10 +64,8 @@ func (r *tokenResource) Schema(_ context.Context, _ resource.SchemaRequest, resp
 			"name_prefix": schema.StringAttribute{Optional: true, MarkdownDescription: "The beginning of a name that is made up, for `create_before_destroy`. Another one makes another token's name in place."},
 			"description": schema.StringAttribute{Optional: true},
 			"role":        schema.StringAttribute{Required: true, MarkdownDescription: "The role that it acts as, by name or id."},
-			"not_before":  schema.StringAttribute{Optional: true, MarkdownDescription: "From when on it is accepted (RFC 3339)."},
 			"expires_at":  schema.StringAttribute{Optional: true, Computed: true, MarkdownDescription: "From when on it is refused (RFC 3339)."},
 			"expires_in":  schema.StringAttribute{Optional: true, MarkdownDescription: "How long it lives, such as `90d` or `2160h`, from the apply that makes it, rotates it, or changes this."},
-			"networks":    schema.SetAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "The networks from which it is accepted; from everywhere where there are none."},
 			"enabled":     schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(true), MarkdownDescription: "Whether it is accepted at all."},
 			"on_expired":  schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString("recreate"), MarkdownDescription: "What becomes of a token that has expired: `recreate` or `keep`."},
 			"state":       schema.StringAttribute{Computed: true, MarkdownDescription: "`active`, `disabled`, `not_yet_valid`, `brownout` or `expired`."},
@@ -109,11 +95,7 @@ func (r *tokenResource) ValidateConfig(ctx context.Context, request resource.Val
 	if !config.ExpiresAt.IsNull() && !config.ExpiresIn.IsNull() {
 		wrong("expires_in", "A token has one end", "Say `expires_at` or `expires_in`, not both.")
 	}
-	for name, text := range map[string]types.String{"expires_at": config.ExpiresAt, "not_before": config.NotBefore} {
-		if _, err := time.Parse(time.RFC3339, text.ValueString()); err != nil && !text.IsNull() && !text.IsUnknown() {
-			wrong(name, "This is no moment", "Write it as 2027-01-31T12:00:00Z.")
-		}
-	}
+	checkMoment("expires_at", config.ExpiresAt, &response.Diagnostics)
 	if lives, ok := life(config.ExpiresIn.ValueString()); (!ok || lives <= 0) && !config.ExpiresIn.IsNull() && !config.ExpiresIn.IsUnknown() {
 		wrong("expires_in", "This is no length of time", "Write it as 90d, 2160h or 30m, more than 0.")
 	}
@@ -224,17 +206,6 @@ func (m tokenModel) end(now time.Time) (any, bool) {
 	return nil, false
 }
 
-func networksOf(all []string) any {
-	if len(all) == 0 {
-		return nil
-	}
-	networks := make([]api.Network, 0, len(all))
-	for _, it := range all {
-		networks = append(networks, api.Network{Network: it})
-	}
-	return networks
-}
-
 func (r *tokenResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
 	var plan, config tokenModel
 	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.Config, &config}) {
@@ -253,16 +224,10 @@ func (r *tokenResource) Create(ctx context.Context, request resource.CreateReque
 	if !plan.Description.IsNull() {
 		fields["description"] = plan.Description.ValueString()
 	}
-	if !plan.NotBefore.IsNull() {
-		fields["not_before"] = plan.NotBefore.ValueString()
-	}
 	if end, given := plan.end(r.of.Now()); given {
 		fields["expires_at"] = end
 	}
-	if networks := texts(ctx, plan.Networks, &response.Diagnostics); len(networks) > 0 {
-		fields["networks"] = networksOf(networks)
-	}
-	r.newAttributes(ctx, fields, plan, &response.Diagnostics)
+	r.newAttributes(ctx, fields, plan.tokenDetails, &response.Diagnostics)
 	if !plan.secret().put(fields, config.SecretWO, weak, &response.Diagnostics) || response.Diagnostics.HasError() {
 		return
 	}
@@ -302,10 +267,8 @@ func (r *tokenResource) adopt(ctx context.Context, id string, role api.Role, pla
 		return api.Token{}, refused
 	}
 	unused := token.LastUsedAt == nil && token.AllowedCount == 0 && token.DeniedCount == 0
-	var diagnostics diag.Diagnostics
 	equal := token.RoleID == role.ID && token.Description == plan.Description.ValueString() && token.State == "active" && len(token.Versions) == 1 &&
-		sameNetworks(texts(ctx, plan.Networks, &diagnostics), token.Networks) &&
-		endsAsWanted(fields, token) && sameMoment(fields["not_before"], token.NotBefore) && sameAttributes(fields, token)
+		endsAsWanted(fields, token) && sameAttributes(fields, token)
 	if token.CreatorID != self.ID || !r.of.Unfinished(token.CreatedAt) || !unused || !equal {
 		return api.Token{}, taken(refused, id)
 	}
@@ -325,15 +288,6 @@ func endsAsWanted(fields api.Fields, token api.Token) bool {
 	}
 	end, err := time.Parse(time.RFC3339, wanted)
 	return err == nil && token.ExpiresAt != nil && !token.ExpiresAt.After(end) && end.Sub(*token.ExpiresAt) < time.Hour
-}
-
-func sameMoment(wanted any, is *time.Time) bool {
-	text, given := wanted.(string)
-	if !given {
-		return is == nil
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	return err == nil && is != nil && at.Equal(*is)
 }
 
 func (r *tokenResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
@@ -394,14 +348,7 @@ func (r *tokenResource) read(ctx context.Context, into *tokenModel, token api.To
 	into.ID, into.Name = types.StringValue(token.ID), types.StringValue(token.Name)
 	into.Description = describe(into.Description, token.Description)
 	into.Role = roleText(into.Role, token.RoleID, token.RoleName)
-	into.NotBefore, into.ExpiresAt = moment(into.NotBefore, token.NotBefore), moment(into.ExpiresAt, token.ExpiresAt)
-	if before := texts(ctx, into.Networks, diagnostics); !sameNetworks(before, token.Networks) || into.Networks.IsUnknown() {
-		var now []string
-		for _, it := range token.Networks {
-			now = append(now, it.Network)
-		}
-		into.Networks = textSet(now, types.SetNull(types.StringType))
-	}
+	into.ExpiresAt = moment(into.ExpiresAt, token.ExpiresAt)
 	into.readAttributes(ctx, r.of, token, diagnostics)
 	into.Enabled = types.BoolValue(token.DisabledAt == nil)
 	into.State = types.StringValue(token.State)
@@ -414,33 +361,6 @@ func (r *tokenResource) read(ctx context.Context, into *tokenModel, token api.To
 		version = into.Version.ValueInt64()
 	}
 	into.Version = types.Int64Value(version)
-}
-
-func sameNetworks(before []string, now []api.Network) bool {
-	if len(before) != len(now) {
-		return false
-	}
-	meant := map[string]bool{}
-	for _, it := range before {
-		meant[network(it)] = true
-	}
-	for _, it := range now {
-		if !meant[network(it.Network)] {
-			return false
-		}
-	}
-	return true
-}
-
-// network is one way to write a network: an address alone is a network of one.
-func network(text string) string {
-	if prefix, err := netip.ParsePrefix(text); err == nil {
-		return prefix.Masked().String()
-	}
-	if address, err := netip.ParseAddr(text); err == nil {
-		return netip.PrefixFrom(address, address.BitLen()).String()
-	}
-	return text
 }
 
 func (r *tokenResource) Update(ctx context.Context, request resource.UpdateRequest, response *resource.UpdateResponse) {
@@ -532,7 +452,6 @@ func (r *tokenResource) edits(ctx context.Context, state, plan tokenModel, diagn
 		}
 	}
 	text("description", state.Description, plan.Description)
-	text("not_before", state.NotBefore, plan.NotBefore)
 	text("name", state.Name, plan.Name)
 	if plan.Name.IsUnknown() {
 		fields["name"] = plan.NamePrefix.ValueString() + api.Random(5)
@@ -547,44 +466,8 @@ func (r *tokenResource) edits(ctx context.Context, state, plan tokenModel, diagn
 	if !state.ExpiresAt.Equal(plan.ExpiresAt) {
 		fields["expires_at"], _ = plan.end(r.of.Now())
 	}
-	if before, after := texts(ctx, state.Networks, diagnostics), texts(ctx, plan.Networks, diagnostics); !state.Networks.Equal(plan.Networks) {
-		if len(before)+len(after) > 0 {
-			fields["networks"] = networksOf(after)
-		}
-	}
-	r.editedAttributes(ctx, fields, state, plan, diagnostics)
+	r.editedAttributes(ctx, fields, state.tokenDetails, plan.tokenDetails, diagnostics)
 	return fields, nil
-}
-
-// withoutWhatIs leaves out of an edit what a token has already, in whatever words somebody wrote it.
-func withoutWhatIs(fields api.Fields, token api.Token) {
-	for name, moment := range map[string]*time.Time{"expires_at": token.ExpiresAt, "not_before": token.NotBefore} {
-		if wanted, given := fields[name]; given && sameMoment(wanted, moment) {
-			delete(fields, name)
-		}
-	}
-	for name, now := range map[string]string{"role_id": token.RoleID, "owner_id": token.OwnerID, "successor_id": token.SuccessorID, "description": token.Description, "name": token.Name} {
-		if wanted, given := fields[name]; given && (wanted == now || wanted == nil && now == "") {
-			delete(fields, name)
-		}
-	}
-	for name, now := range map[string][]string{"permissions": token.Permissions, "projects": token.Projects, "environments": token.Environments} {
-		wanted, given := fields[name]
-		all, _ := wanted.([]string)
-		if given && slices.Equal(slices.Sorted(slices.Values(all)), slices.Sorted(slices.Values(now))) {
-			delete(fields, name)
-		}
-	}
-	if wanted, given := fields["networks"]; given {
-		all, _ := wanted.([]api.Network)
-		texts := make([]string, 0, len(all))
-		for _, it := range all {
-			texts = append(texts, it.Network)
-		}
-		if sameNetworks(texts, token.Networks) {
-			delete(fields, "networks")
-		}
-	}
 }
 
 func (r *tokenResource) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {

@@ -51,7 +51,7 @@ pub(super) async fn effect_of(
     }
     // What was decided is not for everybody who may change tokens.
     let sees = person.can(token.organization_id, Management::TokenVerify);
-    let effect = match token_effect::of_change(&person.app, grant, token, change, sees).await {
+    let effect = match token_effect::of_change(&person.app, grant, token, change, None, sees).await {
         Ok(effect) => effect,
         // The change itself tells all that is wrong with it.
         Err(error) if error.code == Code::InvalidRequest => return Ok(None),

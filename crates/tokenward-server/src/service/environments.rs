@@ -7,7 +7,7 @@ use tokenward_core::error::Faults;
 use tokenward_core::event::{EnvironmentSnapshot, Event, Kind};
 use tokenward_core::name::check_name;
 use tokenward_core::permission::{Management, Permission};
-use tokenward_core::role::{Mode, Target};
+use tokenward_core::role::{Mode, Role, Target};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::environments::{self, Environment};
 use tokenward_store::variables::{self, Owner};
@@ -73,9 +73,8 @@ pub async fn create(app: &Arc<App>, grant: Grant, project: Uuid, new: NewEnviron
                 faults.check("name", check_name(&new.name));
                 let mode = new.mode.as_deref().map_or(Mode::Development, |mode| read_mode(mode, &mut faults, false));
                 let cluster = faults.and(choose_cluster(tx, grant, new.cluster).await)?;
-                if !grant.role().may_create_environment(project, mode, cluster) {
-                    return Err(Error::permission_denied(Management::EnvironmentManage.as_str()).about("mode"));
-                }
+                let may = |role: &Role| role.may_create_environment(project, mode, cluster);
+                grant.require_that(Management::EnvironmentManage, may).map_err(|error| error.about("mode"))?;
                 let project = projects::get(tx.conn(), grant, project).await?;
                 let count = environments::count(tx.conn(), grant, project.id).await?;
                 limits.room(&ENVIRONMENTS, count, "The project has as many environments as")?;
@@ -138,9 +137,9 @@ pub async fn update(
                 if let Some(mode) = mode {
                     let (project, cluster) = (old.project_id, old.cluster_id);
                     let target = Target::Environment { id, project, mode, cluster };
-                    if !grant.role().allows(Permission::Management(Management::EnvironmentManage), target) {
-                        return Err(Error::permission_denied(Management::EnvironmentManage.as_str()).about("mode"));
-                    }
+                    let managing = Management::EnvironmentManage;
+                    let may = |role: &Role| role.allows(Permission::Management(managing), target);
+                    grant.require_that(managing, may).map_err(|error| error.about("mode"))?;
                     new.mode = mode;
                 }
                 let actor = &grant.by().actor;

@@ -81,13 +81,14 @@ async fn lines_of(source: String) -> Result<Option<PolicyLines>> {
 }
 
 /// A policy that is tried, with its lines.
-struct Tried {
+pub struct Tried {
     policy: Policy,
     lines: Option<PolicyLines>,
 }
 
 impl Tried {
-    async fn compile(source: String) -> Result<Self> {
+    /// What is wrong with it is told as the field in which it came.
+    pub async fn compile(source: String) -> Result<Self> {
         let policy = compile(source.clone()).await?;
         Ok(Self { policy, lines: lines_of(source).await? })
     }
@@ -100,6 +101,21 @@ impl Tried {
             detail: words(&said),
             lines: lines.map(|it| app.verifier.try_lines(it, organization, bearer, asked)).unwrap_or_default(),
         }
+    }
+
+    /// What it says of a request that the token of this id and name has made: bodies are not kept, so that one that asks for the body
+    /// cannot tell. `None` of what was no request, and where the path was too long to be kept.
+    pub(super) fn again(
+        &self,
+        app: &App,
+        organization: Uuid,
+        (token, name): (Uuid, &str),
+        decision: &KeptDecision,
+    ) -> Option<TrialAnswer> {
+        let (method, path) = (decision.method.as_deref()?, decision.path.as_deref()?);
+        let asked = AskedRequest { method, path, body: RequestBody::Unknown, of_ours: decision.of_ours };
+        let bearer = TriedBy { token, name, at: decision.at };
+        decision.path_is_whole().then(|| self.ask(app, organization, &bearer, &asked))
     }
 }
 
@@ -410,15 +426,10 @@ pub async fn replay(app: &Arc<App>, grant: &Grant, id: Uuid, policy: String) -> 
     heavy::run(organization, move || {
         let decisions = app.verifier.decisions(organization, Some(id)).into_iter();
         let again = |decision: KeptDecision| {
-            let whole = decision.path_is_whole();
-            let KeptDecision { at, denied, of_ours, method: Some(method), path: Some(path), .. } = decision else {
-                return None;
-            };
-            let asked = AskedRequest { method: &method, path: &path, body: RequestBody::Unknown, of_ours };
-            let bearer = TriedBy { token: id, name: &name, at };
-            let answer = policy.ask(&app, organization, &bearer, &asked);
+            let answer = policy.again(&app, organization, (id, name.as_str()), &decision)?;
+            let KeptDecision { at, denied, method, path, .. } = decision;
             let was_allowed = denied != Some(Reason::PolicyDenied);
-            whole.then_some(Replayed { at, method, path, was_allowed, answer })
+            Some(Replayed { at, method: method?, path: path?, was_allowed, answer })
         };
         decisions.filter_map(again).take(POLICY_REQUESTS.size()).collect()
     })

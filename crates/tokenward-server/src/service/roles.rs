@@ -257,8 +257,8 @@ impl Holders {
         for (any, needed) in
             [(!self.tokens.is_empty(), Management::TokenManage), (!self.members.is_empty(), Management::MemberManage)]
         {
-            if any && !grant.role().allows(Permission::Management(needed), Target::Organization) {
-                return Err(Error::permission_denied(needed.as_str()).about("move_to"));
+            if any {
+                grant.require_also(needed).map_err(|error| error.about("move_to"))?;
             }
         }
         Ok(())

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{Event, Kind, TokensRevokedSnapshot};
-use tokenward_core::permission::{Management, Permission};
-use tokenward_core::role::Target;
+use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{cuts, organizations};
 
@@ -61,9 +60,8 @@ pub async fn apply(app: &Arc<App>, grant: Grant, created_before: Option<Time>, w
                 let now = tx.now();
                 grant.require_proof(proof, now)?;
                 let Some(found) = cuts::reach(tx.conn(), grant, created_before).await? else { return Err(nothing()) };
-                let managing = Permission::Management(Management::PolicyManage);
-                if found.with_policy > 0 && !grant.role().allows(managing, Target::Organization) {
-                    return Err(Error::permission_denied(managing.to_string()));
+                if found.with_policy > 0 {
+                    grant.require_also(Management::PolicyManage)?;
                 }
                 let revocation = why.revocation(grant, now);
                 cuts::set(tx, grant, found.through, &revocation).await?;

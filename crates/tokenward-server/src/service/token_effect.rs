@@ -11,6 +11,7 @@ use tokenward_core::token::Token;
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::decisions::{DecisionQuestion, KeptDecision, wanted};
+use super::policy_tokens::Tried;
 use super::tokens::{TokenChange, check_begin};
 use super::{App, token_allowance, token_labels, token_places, usage};
 use crate::heavy;
@@ -40,12 +41,14 @@ pub struct TokenEffect {
 }
 
 /// What this change would take from a token as it is now. Where it cannot be made, as far as that is seen without making it, that is
-/// the answer. Its last decisions are looked at only `with_decisions`: they are not for everybody who may change tokens.
+/// the answer. `policy` is the other one of a policy token, where it gets another. Its last decisions are looked at only
+/// `with_decisions`: they are not for everybody who may change tokens.
 pub async fn of_change(
     app: &Arc<App>,
     grant: &Grant,
     token: &Token,
     change: &TokenChange,
+    policy: Option<Tried>,
     with_decisions: bool,
 ) -> Result<TokenEffect> {
     let now = app.now();
@@ -88,7 +91,7 @@ pub async fn of_change(
         fields,
         ..TokenEffect::default()
     };
-    if !with_decisions || !(is_bound || may_else) {
+    if !with_decisions || !(is_bound || may_else || policy.is_some()) {
         return Ok(effect);
     }
     let scope = Scope::of(permissions, &places)
@@ -98,6 +101,7 @@ pub async fn of_change(
         token: token.id,
         role: may_else.then_some((role, scope)),
         networks: is_bound.then(|| Networks::of(networks.iter().map(|it| &it.network))),
+        policy: policy.map(|policy| (policy, change.name.as_ref().unwrap_or(&token.name).clone())),
     };
     let app = Arc::clone(app);
     heavy::run(grant.organization(), move || after.look(&app, effect)).await?
@@ -116,6 +120,8 @@ struct After {
     role: Option<(Uuid, Option<Scope>)>,
     /// To which networks it is bound, where these are other ones.
     networks: Option<Networks>,
+    /// Its policy, where that is another one, and its name, which a policy may look at.
+    policy: Option<(Tried, String)>,
 }
 
 impl After {
@@ -135,13 +141,14 @@ impl After {
         for decision in decisions.iter().filter(|it| it.denied.is_none()) {
             let asked = DecisionQuestion::in_decision(organization, decision);
             // Where a token may be presented concerns also who asked for nothing but whose it is.
-            if asked.is_never() || (asked.is_nothing() && self.networks.is_none()) {
+            let is_asked = self.networks.is_some() || self.policy.is_some();
+            if asked.is_never() || (asked.is_nothing() && !is_asked) {
                 continue;
             }
             effect.looked_at += 1;
             let outside = self.excludes(decision);
             let lacks = role.as_ref().is_some_and(|role| !asked.allowed_by(role, decision.target));
-            if outside || lacks {
+            if outside || lacks || self.policy_denies(app, decision) {
                 effect.refused_count += 1;
                 let told = told(decision, outside);
                 if !effect.refused.contains(&told) {
@@ -153,6 +160,13 @@ impl After {
             }
         }
         Ok(effect)
+    }
+
+    /// Would its other policy deny it?
+    fn policy_denies(&self, app: &App, decision: &KeptDecision) -> bool {
+        let Some((policy, name)) = &self.policy else { return false };
+        let again = policy.again(app, self.organization, (self.token, name.as_str()), decision);
+        again.is_some_and(|answer| !answer.allowed)
     }
 
     /// Did it come from outside the networks? Who comes from nowhere known does.

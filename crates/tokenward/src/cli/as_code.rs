@@ -5,10 +5,9 @@ mod file;
 mod more;
 mod narrow;
 mod sign_in;
+mod tokens;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,15 +23,11 @@ use tokenward_api::policy_tokens::{PolicyApiTokenEditRequest, PolicyApiTokenRequ
 use tokenward_api::projects::{Project, ProjectRequest};
 use tokenward_api::roles::{AvailableRole, CustomRole, CustomRoleEdit, CustomRoleRequest};
 use tokenward_api::sign_in_policy::SignInPolicyBody;
-use tokenward_api::tokens::{ApiToken, ApiTokenCreate, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenRequest};
+use tokenward_api::tokens::{ApiTokenEditRequest, ApiTokenRequest};
 use tokenward_api::variables::{VariableEdit, VariableRequest};
-use tokenward_core::Time;
 use tokenward_core::name::fold_email;
-use tokenward_core::network::NotedNetwork;
-use tokenward_core::secret::{Kind, PlainText, Prefixes};
 use tokenward_server::limits::DOCUMENT_BYTES;
 use tokenward_server::service::apis::read_yaml;
-use tokenward_verify::server::random::OsRandom;
 use tokio::sync::{Mutex, OnceCell};
 use uuid::Uuid;
 
@@ -40,7 +35,7 @@ use super::answer::{ApiAnswer, List};
 use super::client::segment;
 use super::find::find;
 use super::output::{self, Exit, Failure, Result, clean, print};
-use super::{Context, api, prompt, when};
+use super::{Context, api, prompt};
 use crate::note::note;
 use file::File;
 
@@ -92,11 +87,22 @@ enum Action {
     Api { path: String, kind: &'static str, document: Vec<u8> },
     Invite { email: String, role: String },
     MemberRole { user: Uuid, role: String },
-    NewToken { body: Box<ApiTokenRequest>, role: String, secret_file: Option<PathBuf>, places: narrow::Places },
-    Token { id: Uuid, body: Box<ApiTokenEditRequest>, role: Option<String>, places: narrow::Places },
+    /// With a policy where it is a policy token.
+    NewToken {
+        body: Box<ApiTokenRequest>,
+        policy: Option<String>,
+        role: String,
+        secret_file: Option<PathBuf>,
+        places: narrow::Places,
+    },
+    Token {
+        id: Uuid,
+        what: tokens::Changed,
+        body: Box<ApiTokenEditRequest>,
+        role: Option<String>,
+        places: narrow::Places,
+    },
     TokenPolicy { rules: BTreeMap<String, file::Rules>, life: file::Life, etag: Option<HeaderValue> },
-    NewPolicyToken { body: Box<PolicyApiTokenRequest>, role: String, place: Option<PathBuf> },
-    PolicyToken { id: Uuid, body: Box<PolicyApiTokenEditRequest>, role: Option<String> },
     SignInRules { rules: Vec<file::SignInRule>, etag: Option<HeaderValue> },
     SignIn { body: SignInPolicyBody, etag: Option<HeaderValue> },
     NewVariable { place: more::VariableOwnerPlace, secret: bool, body: Box<VariableRequest> },
@@ -465,133 +471,6 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
-    async fn tokens(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
-        let Some(wanted) = &self.file.tokens else { return Ok(()) };
-        once("tokens", wanted.iter().map(|it| &it.name))?;
-        let now: Vec<ApiAnswer<ApiToken>> = self.all("/apiToken").await?;
-        for it in wanted {
-            self.kept(self.require_role(&it.role).await).await?;
-            let read = match now.iter().find(|old| old.name == it.name) {
-                Some(old) => self.changed_token(it, old, steps).await,
-                None => self.new_token(it, steps).await,
-            };
-            self.kept(read).await?;
-        }
-        let own = self.own_token().await;
-        // The one that is asked with would take the others with it half-way.
-        for old in now.iter().filter(|old| wanted.iter().all(|it| it.name != old.name) && Some(old.id) != own) {
-            let used = old
-                .last_used_at
-                .map_or_else(|| "never used".to_owned(), |at| format!("last used {}", output::moment(at)));
-            let action = Action::Delete(format!("{}/apiToken/{}", self.base, old.id));
-            gone.push(Step { words: format!("- token `{}` ({}, {used})", old.name, old.role_name), action });
-        }
-        Ok(())
-    }
-
-    async fn new_token(&self, it: &file::Token, steps: &mut Vec<Step>) -> Result {
-        let secret_file = it.secret_file.as_ref().map(|file| self.directory.join(file));
-        let said = match (&secret_file, &it.sha256) {
-            (Some(_), Some(_)) => {
-                return Err(wrong(&it.name, "it has `secret_file` and `sha256`; one of them says it"));
-            }
-            (None, None) => {
-                return Err(wrong(
-                    &it.name,
-                    "it is not there yet: say with `secret_file` where its secret is written, or `sha256`",
-                ));
-            }
-            (Some(place), None) if place.try_exists().unwrap_or(true) => {
-                let problem = format!("it is to be made, and {} is there already; move that away", place.display());
-                return Err(wrong(&it.name, &problem));
-            }
-            (Some(place), None) => format!("secret in {}", place.display()),
-            (None, Some(_)) => "by its digest".to_owned(),
-        };
-        let end = match &it.expires {
-            Some(text) => Some(when::end_argument(text).map_err(|problem| wrong(&it.name, &problem))?.0),
-            None => None,
-        };
-        let body = ApiTokenRequest {
-            name: it.name.clone(),
-            description: it.description.clone(),
-            expires_at: end,
-            networks: networks(&it.networks),
-            permissions: it.permissions.clone().filter(|all| !all.is_empty()),
-            labels: it.labels.clone(),
-            owner_id: match &it.owner {
-                Some(owner) => Some(self.owner(owner).await?),
-                None => None,
-            },
-            sha256: it.sha256.clone(),
-            last_four: it.last_four.clone(),
-            ..ApiTokenRequest::default()
-        };
-        let narrowed = self.narrow_new(it).await?;
-        let words = format!("+ token `{}`: role {}{narrowed}, {said}", it.name, it.role);
-        steps.push(Step {
-            words,
-            action: Action::NewToken {
-                body: Box::new(body),
-                role: it.role.clone(),
-                secret_file,
-                places: narrow::Places::of(it),
-            },
-        });
-        Ok(())
-    }
-
-    async fn changed_token(&self, it: &file::Token, old: &ApiToken, steps: &mut Vec<Step>) -> Result {
-        let (mut body, mut said, mut role) = (ApiTokenEditRequest::default(), Vec::new(), None);
-        if !old.role_name.eq_ignore_ascii_case(&it.role) {
-            said.push(change("role", &old.role_name, &it.role));
-            role = Some(it.role.clone());
-        }
-        if it.description.is_some() && it.description != old.description {
-            said.push(change(
-                "description",
-                old.description.as_deref().unwrap_or_default(),
-                it.description.as_deref().unwrap_or_default(),
-            ));
-            body.description = Some(it.description.clone());
-        }
-        if let Some(end) = it.expires.as_deref().and_then(fixed_end)
-            && end != old.expires_at
-        {
-            let text = |at: Option<Time>| at.map_or_else(|| "never".to_owned(), output::moment);
-            said.push(change("end", &text(old.expires_at), &text(end)));
-            body.expires_at = Some(end);
-        }
-        let lines = |labels: &BTreeMap<String, String>| {
-            labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
-        };
-        if it.labels != old.labels {
-            said.push(change("labels", &lines(&old.labels), &lines(&it.labels)));
-            let gone = old.labels.keys().filter(|key| !it.labels.contains_key(*key)).map(|key| (key.clone(), None));
-            let new = it.labels.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
-            body.labels = Some(Some(gone.chain(new).collect()));
-        }
-        let wanted = networks(&it.networks).unwrap_or_default();
-        if wanted != old.networks {
-            let text =
-                |all: &[ApiTokenNetwork]| all.iter().map(|it| it.network.as_str()).collect::<Vec<_>>().join(", ");
-            said.push(change("networks", &text(&old.networks), &text(&wanted)));
-            body.networks = Some(Some(wanted).filter(|all| !all.is_empty()));
-        }
-        if let Some(owner) = &it.owner
-            && !is_owner(old, owner)
-        {
-            said.push(change("owner", old.owner_name.as_deref().unwrap_or_default(), owner));
-            body.owner_id = Some(self.owner(owner).await?);
-        }
-        let places = self.narrow(it, old, &mut body, &mut said).await?;
-        if !said.is_empty() {
-            let words = format!("~ token `{}`: {}", it.name, said.join("; "));
-            steps.push(Step { words, action: Action::Token { id: old.id, body: Box::new(body), role, places } });
-        }
-        Ok(())
-    }
-
     async fn role(&self, wanted: &str) -> Result<Uuid> {
         Ok(find(&self.roles_there().await?, wanted, "role")?.id)
     }
@@ -648,32 +527,35 @@ impl<'a> Survey<'a> {
                 };
                 client.put::<IgnoredAny>(&format!("{base}/member"), &body, None).await.map(drop)?;
             }
-            Action::NewToken { mut body, role, secret_file, places } => {
+            Action::NewToken { mut body, policy, role, secret_file, places } => {
                 body.role_id = Some(Some(self.role(&role).await?));
                 let (projects, environments) = self.placed(&places).await?;
                 (body.projects, body.environments) = (projects.flatten(), environments.flatten());
-                self.make_token(*body, secret_file).await?;
+                match policy {
+                    None => self.make_token(*body, secret_file).await?,
+                    Some(policy) => {
+                        self.make_policy_token(&PolicyApiTokenRequest::of(*body, policy), secret_file).await?;
+                    }
+                }
             }
-            Action::Token { id, mut body, role, places } => {
+            Action::Token { id, what, mut body, role, places } => {
                 (body.projects, body.environments) = self.placed(&places).await?;
                 if let Some(role) = role {
                     body.role_id = Some(Some(self.role(&role).await?));
                 }
-                client.patch::<IgnoredAny>(&format!("{base}/apiToken/{id}"), &body).await.map(drop)?;
+                match what {
+                    tokens::Changed::Token => {
+                        client.patch::<IgnoredAny>(&format!("{base}/apiToken/{id}"), &body).await.map(drop)?;
+                    }
+                    tokens::Changed::PolicyToken(policy) => {
+                        let body = PolicyApiTokenEditRequest::of(*body, policy);
+                        client.patch::<IgnoredAny>(&format!("{base}/policyApiToken/{id}"), &body).await.map(drop)?;
+                    }
+                }
             }
             Action::SignInRules { rules, etag } => self.put_sign_in_rules(rules, etag).await?,
             Action::SignIn { body, etag } => self.put_sign_in(&body, etag).await?,
             Action::TokenPolicy { rules, life, etag } => self.put_token_policy(rules, life, etag).await?,
-            Action::NewPolicyToken { mut body, role, place } => {
-                body.role_id = Some(self.role(&role).await?);
-                self.make_policy_token(&body, place).await?;
-            }
-            Action::PolicyToken { id, mut body, role } => {
-                if let Some(role) = role {
-                    body.role_id = Some(Some(self.role(&role).await?));
-                }
-                client.patch::<IgnoredAny>(&format!("{base}/policyApiToken/{id}"), &body).await.map(drop)?;
-            }
             Action::NewVariable { place, secret, body } => {
                 client.post::<IgnoredAny>(&self.variable_path(&place, secret).await?, &body).await.map(drop)?;
             }
@@ -694,27 +576,6 @@ impl<'a> Survey<'a> {
         }
         Ok(())
     }
-
-    /// The secret is made here and is in its file before anybody knows its digest: nothing can lose it.
-    async fn make_token(&self, mut body: ApiTokenRequest, secret_file: Option<PathBuf>) -> Result {
-        let path = format!("{}/apiToken", self.base);
-        let Some(place) = secret_file else {
-            return self.context.client.post::<ApiTokenCreate>(&path, &body).await.map(drop);
-        };
-        let secret = PlainText::generate(Kind::Token, &Prefixes::default(), &OsRandom);
-        let failed = |cause: std::io::Error| Failure::error(format!("{} cannot be written: {cause}", place.display()));
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&place).map_err(failed)?;
-        file.write_all(secret.expose().as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-        body.sha256 = Some(hex::encode(secret.inner_digest().to_bytes()));
-        body.last_four = Some(secret.last_four().to_owned());
-        let made = self.context.client.post::<ApiTokenCreate>(&path, &body).await;
-        if made.as_ref().is_err_and(|failure| failure.undone) {
-            // It is the secret of nothing. Where it cannot be removed, the next run says so.
-            let _ = std::fs::remove_file(&place);
-        }
-        made.map(drop)
-    }
 }
 
 /// Nothing is described twice.
@@ -727,18 +588,8 @@ fn once<'n>(section: &str, names: impl Iterator<Item = &'n String>) -> Result {
     }
 }
 
-fn wrong(token: &str, problem: &str) -> Failure {
-    Failure::error(format!("The token `{token}`: {problem}."))
-}
-
-/// Is this who is accountable for the token: an e-mail address, an id, or `none`?
-fn is_owner(token: &ApiToken, named: &str) -> bool {
-    match token.owner_id {
-        None => named == "none",
-        Some(id) => {
-            named.eq_ignore_ascii_case(token.owner_name.as_deref().unwrap_or_default()) || named == id.to_string()
-        }
-    }
+fn wrong(it: &file::Token, problem: &str) -> Failure {
+    Failure::error(format!("The {} `{}`: {problem}.", it.what(), it.name))
 }
 
 fn or_none(text: &str) -> &str {
@@ -747,20 +598,4 @@ fn or_none(text: &str) -> &str {
 
 fn change(what: &str, before: &str, after: &str) -> String {
     format!("{what}: {} → {}", or_none(before), or_none(after))
-}
-
-/// An end that is the same whenever it is read; a length counts only when a token is made.
-fn fixed_end(text: &str) -> Option<Option<Time>> {
-    if text == "never" {
-        return Some(None);
-    }
-    when::fixed_end(text).map(Some)
-}
-
-fn networks(all: &[String]) -> Option<Vec<ApiTokenNetwork>> {
-    let read = |text: &String| {
-        let (network, note) = NotedNetwork::split(text);
-        ApiTokenNetwork { network: network.to_owned(), note: note.map(str::to_owned) }
-    };
-    (!all.is_empty()).then(|| all.iter().map(read).collect())
 }

@@ -8,6 +8,7 @@ use tokenward_api::tokens::ApiToken;
 use tokenward_api::verify::{DecideRequest, Decided, ResourceRequest, VerifyRequest};
 use tokenward_core::Uuid;
 use tokenward_core::permission::{Management, Permission};
+use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, Matrix, ProjectAccess, Role, Target};
 
 use super::answer::ApiAnswer;
@@ -90,6 +91,9 @@ async fn ask_named(args: &CanArgs, path: &str, token: &ApiToken, context: &Conte
         let (name, role, wanted) = (&token.name, &token.role_name, &args.permission);
         let why = match (&answer.sentence, &answer.missing_permission) {
             _ if answer.valid => format!("the token `{name}` (role {role}) may do `{wanted}`."),
+            (_, Some(missing)) if answer.code == Reason::ScopeDenied.as_str() => {
+                format!("the token `{name}` is narrowed to less than its role {role}, which holds `{missing}`.")
+            }
             (_, Some(missing)) => format!("the token `{name}` (role {role}) lacks `{missing}`."),
             (Some(sentence), None) => format!("{}: {sentence}", answer.code),
             (None, None) => answer.code.to_string(),

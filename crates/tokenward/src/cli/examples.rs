@@ -207,7 +207,7 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
     (
         "policy-token edit",
         [
-            "tokenward policy-token edit reader --policy reader.rego",
+            "tokenward policy-token edit reader --policy reader.rego --dry-run",
             "tokenward policy-token edit reader --name auditor --owner ada@acme.example",
         ],
     ),

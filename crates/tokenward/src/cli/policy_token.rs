@@ -21,7 +21,7 @@ use super::token_acts::{self, WhyArgs};
 use super::token_args::{self, CHANGES, ChangeArgs, NewArgs, or, owner};
 use super::token_filter::state;
 use super::token_life::{self, BrownoutArgs};
-use super::{Context, prompt, role, token_end, when};
+use super::{Context, prompt, role, token_effect, token_end, when};
 use crate::note::note;
 
 /// What can be done with policy tokens.
@@ -167,6 +167,9 @@ pub struct EditArgs {
     policy: Option<String>,
     #[command(flatten)]
     change: ChangeArgs,
+    /// Only say what this would take from it, by what it was last allowed
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// `tokenward policy-token rotate`.
@@ -333,6 +336,9 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
     let (path, before) = resolve(&args.token, context).await?;
     let policy = args.policy.as_deref().map(read).transpose()?;
     let body = PolicyApiTokenEditRequest::of(args.change.request(&before, context).await?, policy);
+    if args.dry_run {
+        return token_effect::tell::<PolicyApiToken>(&path, &before, &body, context).await;
+    }
     let changed: ApiAnswer<PolicyApiToken> = context.client.patch(&path, &body).await?;
     if context.global.json {
         return output::json(&changed.raw);

@@ -471,7 +471,7 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
     let (path, before) = resolve(&args.token, context).await?;
     let body = args.change.request(&before, context).await?;
     if args.dry_run {
-        return token_effect::tell(&path, &before, &body, context).await;
+        return token_effect::tell::<ApiToken>(&path, &before, &body, context).await;
     }
     let changed: ApiAnswer<ApiToken> = context.client.patch(&path, &body).await?;
     if context.global.json {

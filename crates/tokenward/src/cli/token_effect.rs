@@ -1,31 +1,33 @@
 //! What an edit of a token would take from it, before it is made.
 
-use tokenward_api::tokens::{ApiToken, ApiTokenEditRequest, ApiTokenEffect};
+use serde::Serialize;
+use tokenward_api::tokens::{ApiToken, ApiTokenEffect};
 
 use super::Context;
 use super::answer::ApiAnswer;
 use super::output::{self, Result, clean, moment};
+use super::token_args::AnyToken;
 use crate::note::note;
 
 /// Asks what an edit of the token with this path would take from it, and tells it. Nothing is changed.
-pub async fn tell(path: &str, token: &ApiToken, edit: &ApiTokenEditRequest, context: &Context<'_>) -> Result {
+pub async fn tell<T: AnyToken>(path: &str, token: &T, edit: &impl Serialize, context: &Context<'_>) -> Result {
     let effect: ApiAnswer<ApiTokenEffect> = context.client.post(&format!("{path}/effect"), edit).await?;
     if context.global.json {
         return output::json(&effect.raw);
     }
-    for line in lines(token, &effect) {
+    for line in lines(T::WHAT, token.token(), &effect) {
         note(clean(&line));
     }
     Ok(())
 }
 
 /// The same in lines.
-fn lines(token: &ApiToken, effect: &ApiTokenEffect) -> Vec<String> {
+fn lines(what: &str, token: &ApiToken, effect: &ApiTokenEffect) -> Vec<String> {
     let used = match effect.last_used_at {
         Some(at) => format!("was allowed {} times, and last used {}", effect.allowed_count, moment(at)),
         None => "was never used".to_owned(),
     };
-    let mut lines = vec![format!("The token `{}` {used}. Nothing was changed.", token.name)];
+    let mut lines = vec![format!("The {what} `{}` {used}. Nothing was changed.", token.name)];
     if let Some(begin) = effect.begins_later {
         lines.push(format!("It would be refused until {}.", moment(begin)));
     }

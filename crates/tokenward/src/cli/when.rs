@@ -29,6 +29,11 @@ pub fn fixed_end(text: &str) -> Option<Time> {
     absolute(text, Day::Ends)
 }
 
+/// A beginning that is the same whenever it is read: a date, of which it is the first moment, or a date-time.
+pub fn fixed_begin(text: &str) -> Option<Time> {
+    absolute(text, Day::Begins)
+}
+
 /// When something ends from now on; `None` is never.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct End(pub Option<Time>);

@@ -117,6 +117,91 @@ async fn a_token_is_narrowed_as_a_file_says_and_what_it_does_not_say_stays() {
     }
 }
 
+const BOUND: &str = r#"
+projects:
+  - name: shop
+SECTION:
+  - name: reader
+    role: devops
+    owner: owner@acme.example
+    labels: { team: shop }
+    metadata: { plan: gold, seats: { eu: seven } }
+    networks: ["10.0.0.0/8 office"]
+    permissions: ["token:read", "project:read"]
+    projects: [shop]
+    rate_limit: 100/minute, 20 at once
+    quota: 10000/day
+    not_before: 2099-01-01
+    expires: 2099-02-01
+    secret_file: reader.token
+"#;
+
+/// The same of both kinds: all that binds and describes a token is in the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_binds_a_token_is_made_and_changed_as_a_file_says() {
+    for (section, what, command) in [("tokens", "token", "token"), ("policy_tokens", "policy token", "policy-token")] {
+        let (files, data, owner) = bootstrapped();
+        let service = Service::start(&["--data-dir", text(&data)]);
+        let file = files.path().join("org.yaml");
+        let variables = [("TOKENWARD_URL", service.url.as_str()), ("TOKENWARD_TOKEN", owner.token.as_str())];
+        let tokenward = |line: &[&str]| run_with(&[line, &["--file", text(&file)]].concat(), &variables);
+        let applied = |words: &str| {
+            let done = tokenward(&["apply", "--yes"]);
+            assert!(done.code == Some(0) && done.out.contains(words), "{words}: {done:?}");
+            let again = tokenward(&["plan"]);
+            assert_eq!((again.code, again.out.as_str()), (Some(0), ""), "{again:?}");
+        };
+        let shown = || run_with(&[command, "show", "reader"], &variables).out;
+        let mut whole = BOUND.replace("SECTION", section);
+        if section == "policy_tokens" {
+            whole.push_str("    policy: 'allow if input.request.method == \"GET\"'\n");
+        }
+        for (from, to, told) in [
+            ("rate_limit: 100/minute, 20 at once", "rate_limit: fast", "`rate_limit` is no rate"),
+            ("quota: 10000/day", "quota: 10000/week", "`quota`"),
+            ("not_before: 2099-01-01", "not_before: soon", "`not_before`: write a length"),
+            ("networks:", "networx:", "unknown field `networx`"),
+            ("projects: [shop]", "projects: [bank]", "no project `bank`"),
+        ] {
+            fs::write(&file, whole.replace(from, to)).unwrap();
+            let refused = tokenward(&["plan"]);
+            assert!(refused.code == Some(1) && refused.err.contains(told), "{to}: {refused:?}");
+            assert!(told.starts_with("unknown") || refused.err.contains(&format!("The {what} `reader`")), "{refused:?}");
+        }
+        fs::write(&file, &whole).unwrap();
+        applied(&format!("+ {what} `reader`: role devops, only token:read, project:read, in shop, secret in "));
+        for words in ["100/minute, 20 at once", "10000/day", "team=shop", "gold", "10.0.0.0/8", "token:read", "2099-01-01"] {
+            assert!(shown().contains(words), "{words}: {}", shown());
+        }
+        for (from, to, told) in [
+            ("rate_limit: 100/minute, 20 at once", "rate_limit: 5/second", "rate_limit: 100/minute, 20 at once → 5/second"),
+            ("rate_limit: 5/second", "rate_limit: none", "rate_limit: 5/second → none"),
+            ("quota: 10000/day", "quota: 500/month", "quota: 10000/day → 500/month"),
+            ("not_before: 2099-01-01", "not_before: now", " → now"),
+            ("plan: gold, seats: { eu: seven }", "seats: { us: two }", "metadata: {\"plan\":\"gold\""),
+            ("team: shop", "team: bank", "labels: team=shop → team=bank"),
+            ("10.0.0.0/8 office", "10.0.0.0/9", "networks: 10.0.0.0/8 → 10.0.0.0/9"),
+            ("\"token:read\", ", "", "permissions: "),
+            ("projects: [shop]", "projects: []", "projects: shop → none"),
+            ("owner: owner@acme.example", "owner: none", "owner: owner@acme.example → none"),
+            ("owner: none", "owner: none\n    successor: owner@acme.example", "successor: none → owner@acme.example"),
+            ("successor: owner@acme.example", "successor: none", "successor: owner@acme.example → none"),
+            ("expires: 2099-02-01", "expires: 2099-03-01", "end: "),
+        ] {
+            assert!(whole.contains(from), "{from}: {whole}");
+            whole = whole.replace(from, to);
+            fs::write(&file, &whole).unwrap();
+            applied(told);
+        }
+        // What is not said stays; what cannot be read is told of one that is there, too.
+        fs::write(&file, whole.replace("    quota: 500/month\n", "")).unwrap();
+        assert_eq!(tokenward(&["plan"]).code, Some(0));
+        assert!(shown().contains("500/month") && !shown().contains("100/minute"), "{}", shown());
+        fs::write(&file, whole.replace("2099-03-01", "someday")).unwrap();
+        assert!(tokenward(&["plan"]).err.contains(&format!("The {what} `reader`: write a length")));
+    }
+}
+
 #[test]
 fn what_is_wrong_in_a_file_is_told_before_anything_is_done() {
     let (files, data, owner) = bootstrapped();

@@ -38,6 +38,14 @@ async fn a_policy_token_is_made_here_or_there_rotated_changed_and_deleted() {
     assert!(local.err.contains("no earlier secret is accepted any more"), "{local:?}");
     assert_eq!([client.verify(&first).await, client.verify(&second).await], ["replaced", "replaced"]);
 
+    // What an edit would take is told by what it was last allowed, and nothing is changed.
+    fs::write(&policy, "allow if input.request.method == \"POST\"\n").unwrap();
+    let tried = good(&["edit", "reader", "--policy", text(&policy), "--dry-run"]);
+    for words in ["The policy token `reader` was allowed", "Nothing was changed", "refused:", "GET /organization"] {
+        assert!(tried.err.contains(words), "{words}: {tried:?}");
+    }
+    assert!(good(&["show", "reader", "--policy"]).out.contains("GET"));
+
     fs::write(&policy, "# All of its role.\nallow := true\n").unwrap();
     let edited = good(&["edit", "reader", "--policy", text(&policy), "--name", "all", "--expires", "90d"]);
     assert!(

@@ -34,4 +34,10 @@ resource "tokenward_policy_token" "ci" {
   policy          = "allow if input.request.method in {\"GET\", \"HEAD\"}"
   generate        = true
   rotate_triggers = { month = "2027-01" }
+
+  # Bound further, found by its labels, and slowed down, as any token.
+  networks    = ["192.0.2.0/24"]
+  permissions = ["*:read"]
+  labels      = { team = "shop" }
+  rate_limit  = { requests = 100, per = "minute" }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// All of it. What a section does not name is left alone; a section that is not there is too.
 #[derive(Deserialize, Default, Debug)]
@@ -105,22 +105,28 @@ impl TokenPolicy {
     }
 }
 
-/// A policy token.
-#[derive(Deserialize, Debug)]
-#[serde(deny_unknown_fields)]
+/// A policy token: all that a token is, and a policy.
+#[derive(Debug)]
 pub struct PolicyToken {
-    pub name: String,
-    pub role: String,
+    /// Where its `secret_file` is, the server makes the secret that is written there.
+    pub token: Token,
     /// Its policy in Rego, here or in a file.
     pub policy: Option<String>,
     pub policy_file: Option<String>,
-    pub description: Option<String>,
-    pub expires: Option<String>,
-    /// Where the secret is written that the server makes for it.
-    pub secret_file: Option<String>,
-    /// Or the digest of one that is there.
-    pub sha256: Option<String>,
-    pub last_four: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for PolicyToken {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut fields: Map<String, Value> = Map::deserialize(from)?;
+        let mut text = |name: &str| match fields.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(D::Error::custom(format!("`{name}` of a policy token is no text"))),
+        };
+        let (policy, policy_file) = (text("policy")?, text("policy_file")?);
+        let token = Token::deserialize(Value::Object(fields)).map_err(D::Error::custom)?;
+        Ok(Self { token: Token { has_policy: true, ..token }, policy, policy_file })
+    }
 }
 
 /// A variable of a project or of an environment.
@@ -191,13 +197,21 @@ pub struct Token {
     pub name: String,
     pub role: String,
     pub description: Option<String>,
+    /// From when on it is accepted: the same with the first moment of a date, or `now`. What is not said stays as it is, and so do
+    /// the successor, the metadata and the limits.
+    pub not_before: Option<String>,
     /// When it ends: a date-time or a date (the last day), which is kept so; or a length such as 90d, which counts when it is made.
     pub expires: Option<String>,
     pub owner: Option<String>,
+    pub successor: Option<String>,
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    pub metadata: Option<Map<String, Value>>,
     #[serde(default)]
     pub networks: Vec<String>,
+    /// How fast it may be used, such as `100/minute, 20 at once`, and how much, such as `10000/day`; `none` is as it likes.
+    pub rate_limit: Option<String>,
+    pub quota: Option<String>,
     /// The permissions of its role that it is narrowed to; an empty list is all of them. What is not said stays as it is, and so do
     /// the next two.
     pub permissions: Option<Vec<String>>,
@@ -210,6 +224,16 @@ pub struct Token {
     /// Or the digest of one that is there.
     pub sha256: Option<String>,
     pub last_four: Option<String>,
+    /// Is it a policy token?
+    #[serde(skip)]
+    pub has_policy: bool,
+}
+
+impl Token {
+    /// How people call it.
+    pub fn what(&self) -> &'static str {
+        if self.has_policy { "policy token" } else { "token" }
+    }
 }
 
 /// The routes of an API of one's own.
@@ -238,26 +262,35 @@ fn list(fields: Value, required: &[&str]) -> Value {
     })
 }
 
-/// What editors know of a token.
-fn tokens_schema() -> Value {
-    list(
-        json!({
-            "name": text("Its name."),
-            "role": text("The role that it acts as, by name."),
-            "description": text("What it is for."),
-            "expires": text("A date-time; a date, which is the last day; never; or a length such as 90d, which counts when it is made."),
-            "owner": text("The member who is accountable for it, by e-mail address."),
-            "labels": { "type": "object", "additionalProperties": { "type": "string" } },
-            "networks": texts("The networks from which it is accepted."),
-            "permissions": texts("The permissions of its role that it is narrowed to; an empty list is all of them."),
-            "projects": texts("The projects that it is narrowed to, by name."),
-            "environments": texts("The environments that it is narrowed to besides, as project/environment."),
-            "secret_file": text("Where the secret is written that is made for it. It must not be there yet."),
-            "sha256": text("The SHA-256 of a secret that is there, in hexadecimal digits."),
-            "last_four": text("The last four characters of that secret."),
-        }),
-        &["name", "role"],
-    )
+/// What editors know of a token; of a policy token with its policy.
+fn tokens_schema(policy: bool) -> Value {
+    let (maker, begins) =
+        if policy { ("the server makes", " and begins as policy tokens do") } else { ("is made", "") };
+    let mut fields = json!({
+        "name": text("Its name."),
+        "role": text("The role that it acts as, by name."),
+        "description": text("What it is for."),
+        "not_before": text("A date-time; a date, from whose beginning it is accepted; now; or a length such as 12h, which counts when it is made."),
+        "expires": text("A date-time; a date, which is the last day; never; or a length such as 90d, which counts when it is made."),
+        "owner": text("The member who is accountable for it, by e-mail address; none for nobody."),
+        "successor": text("The member who becomes its owner when that one leaves, by e-mail address; none for nobody."),
+        "labels": { "type": "object", "additionalProperties": { "type": "string" } },
+        "metadata": { "type": "object", "description": "What else is kept with it; {} takes it away." },
+        "networks": texts("The networks from which it is accepted."),
+        "rate_limit": text("How fast it may be used, such as 100/minute or 100/minute, 20 at once; none is as fast as it likes."),
+        "quota": text("How much it may be used, such as 10000/day; none is as much as it likes."),
+        "permissions": texts("The permissions of its role that it is narrowed to; an empty list is all of them."),
+        "projects": texts("The projects that it is narrowed to, by name."),
+        "environments": texts("The environments that it is narrowed to besides, as project/environment."),
+        "secret_file": text(&format!("Where the secret is written that {maker} for it. It must not be there yet.")),
+        "sha256": text(&format!("The SHA-256 of a secret that is there{begins}, in hexadecimal digits.")),
+        "last_four": text("The last four characters of that secret."),
+    });
+    if policy && let Value::Object(fields) = &mut fields {
+        fields.insert("policy".to_owned(), text("Its policy, in Rego."));
+        fields.insert("policy_file".to_owned(), text("The file in which its policy stands instead."));
+    }
+    list(fields, &["name", "role"])
 }
 
 /// What editors know of the file: JSON Schema.
@@ -300,7 +333,7 @@ pub fn schema() -> Value {
                 "email": text("The e-mail address. Who is no member yet is invited."),
                 "role": text("The role, by name."),
             }), &["email", "role"]),
-            "tokens": tokens_schema(),
+            "tokens": tokens_schema(false),
             "token_policy": rules("What is asked of the lives of tokens; what it does not say is not asked.", json!({
                 "on_reuse": {
                     "enum": ["mark", "disable"],
@@ -309,17 +342,7 @@ pub fn schema() -> Value {
                 "attest_every": text("How often owners are asked whether a token is still needed, such as 90d."),
                 "roles": of_role,
             })),
-            "policy_tokens": list(json!({
-                "name": text("Its name."),
-                "role": text("The role that it acts as, by name."),
-                "policy": text("Its policy, in Rego."),
-                "policy_file": text("The file in which its policy stands instead."),
-                "description": text("What it is for."),
-                "expires": text("As of a token."),
-                "secret_file": text("Where the secret is written that the server makes. It must not be there yet."),
-                "sha256": text("The SHA-256 of a secret that is there and begins as policy tokens do, in hexadecimal digits."),
-                "last_four": text("The last four characters of that secret."),
-            }), &["name", "role"]),
+            "policy_tokens": tokens_schema(true),
             "variables": list(json!({
                 "project": text("The project, by name."),
                 "environment": text("The environment of it, by name; without it the variable is the project's."),
@@ -380,9 +403,17 @@ mod tests {
         let whole = sample(&schema());
         let file: File = serde_json::from_value(whole.clone()).unwrap();
         let token = &file.tokens.unwrap()[0];
-        assert!(token.secret_file.is_some() && token.networks == ["x"]);
+        assert!(token.secret_file.is_some() && token.networks == ["x"] && token.what() == "token");
+        let with_policy = &file.policy_tokens.unwrap()[0];
+        assert!(with_policy.policy.is_some() && with_policy.token.what() == "policy token");
         let debug = format!("{:?}", serde_json::from_value::<File>(whole).unwrap());
         assert!(!debug.contains("None"), "a field that the schema does not have: {debug}");
         assert!(serde_json::from_value::<File>(json!({ "token": [] })).is_err());
+        for (field, told) in [("networx", "unknown field `networx`"), ("has_policy", "unknown field `has_policy`")] {
+            let file = json!({ "policy_tokens": [{ "name": "a", "role": "viewer", field: "x" }] });
+            assert!(serde_json::from_value::<File>(file).unwrap_err().to_string().contains(told), "{field}");
+        }
+        let number = json!({ "policy_tokens": [{ "name": "a", "role": "viewer", "policy": 7 }] });
+        assert!(serde_json::from_value::<File>(number).unwrap_err().to_string().contains("`policy` of a policy token"));
     }
 }

@@ -1,15 +1,9 @@
-//! What a file says besides: the token policy, policy tokens and variables.
+//! What a file says besides: the token policy and variables.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
 
 use reqwest::header::HeaderValue;
 use serde::de::IgnoredAny;
-use tokenward_api::policy_tokens::{
-    PolicyApiToken, PolicyApiTokenCreate, PolicyApiTokenEditRequest, PolicyApiTokenRequest,
-};
 use tokenward_api::projects::Project;
 use tokenward_api::token_policy::{RoleTokenPolicy, TokenPolicyBody};
 use tokenward_api::variables::{Variable, VariableEdit, VariableRequest};
@@ -21,9 +15,9 @@ use uuid::Uuid;
 use super::super::answer::{ApiAnswer, List};
 use super::super::find::find;
 use super::super::output::{Failure, Result};
-use super::super::{prompt, when};
+use super::super::prompt;
 use super::file::{self, Life, Rules};
-use super::{Action, Step, Survey, change, fixed_end, once};
+use super::{Action, Step, Survey, change, once};
 
 /// Whose a variable is, by name: what it belongs to may be made by a step before.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -163,137 +157,6 @@ impl Survey<'_> {
         };
         let path = format!("{}/tokenPolicy", self.base);
         self.context.client.put::<IgnoredAny>(&path, &body, etag).await.map(drop)
-    }
-
-    pub(super) async fn policy_tokens(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
-        let Some(wanted) = &self.file.policy_tokens else { return Ok(()) };
-        once("policy_tokens", wanted.iter().map(|it| &it.name))?;
-        let now: Vec<ApiAnswer<PolicyApiToken>> = self.all("/policyApiToken").await?;
-        for it in wanted {
-            self.kept(self.require_role(&it.role).await).await?;
-            let read = self.policy_token(it, now.iter().find(|old| old.name == it.name).map(|old| &**old), steps).await;
-            self.kept(read).await?;
-        }
-        for old in now.iter().filter(|old| wanted.iter().all(|it| it.name != old.name)) {
-            let action = Action::Delete(format!("{}/policyApiToken/{}", self.base, old.id));
-            gone.push(Step { words: format!("- policy token `{}` ({})", old.name, old.role_name), action });
-        }
-        Ok(())
-    }
-
-    async fn policy_token(
-        &self,
-        it: &file::PolicyToken,
-        old: Option<&PolicyApiToken>,
-        steps: &mut Vec<Step>,
-    ) -> Result {
-        let wrong = |problem: &str| Failure::error(format!("The policy token `{}`: {problem}.", it.name));
-        let policy = match (&it.policy, &it.policy_file) {
-            (Some(policy), None) => policy.clone(),
-            (None, Some(file)) => {
-                let place = self.directory.join(file);
-                let bytes = prompt::document(&place.to_string_lossy(), DOCUMENT_BYTES.default)?;
-                String::from_utf8(bytes).map_err(|_| wrong(&format!("{file} is not UTF-8")))?
-            }
-            _ => return Err(wrong("its policy stands in `policy` or in `policy_file`")),
-        };
-        match old {
-            Some(old) => self.changed_policy_token(it, policy, old, steps).await?,
-            None => {
-                let place = it.secret_file.as_ref().map(|file| self.directory.join(file));
-                let told = match (&place, &it.sha256) {
-                    (Some(_), Some(_)) => return Err(wrong("it has `secret_file` and `sha256`; one of them says it")),
-                    (None, None) => {
-                        let missing =
-                            "it is not there yet: say with `secret_file` where its secret is written, or `sha256`";
-                        return Err(wrong(missing));
-                    }
-                    (Some(place), None) if place.try_exists().unwrap_or(true) => {
-                        let at = place.display();
-                        return Err(wrong(&format!("it is to be made, and {at} is there already; move that away")));
-                    }
-                    (Some(place), None) => format!("secret in {}", place.display()),
-                    (None, Some(_)) => "by its digest".to_owned(),
-                };
-                let end = match &it.expires {
-                    Some(text) => Some(when::end_argument(text).map_err(|problem| wrong(&problem))?.0),
-                    None => None,
-                };
-                let body = PolicyApiTokenRequest {
-                    name: it.name.clone(),
-                    opa_policy: policy,
-                    description: it.description.clone(),
-                    expires_at: end,
-                    sha256: it.sha256.clone(),
-                    last_four: it.last_four.clone(),
-                    ..PolicyApiTokenRequest::default()
-                };
-                let words = format!("+ policy token `{}`: role {}, {told}", it.name, it.role);
-                let action = Action::NewPolicyToken { body: Box::new(body), role: it.role.clone(), place };
-                steps.push(Step { words, action });
-            }
-        }
-        Ok(())
-    }
-
-    async fn changed_policy_token(
-        &self,
-        it: &file::PolicyToken,
-        policy: String,
-        old: &PolicyApiToken,
-        steps: &mut Vec<Step>,
-    ) -> Result {
-        let (mut body, mut said, mut role) = (PolicyApiTokenEditRequest::default(), Vec::new(), None);
-        if !old.role_name.eq_ignore_ascii_case(&it.role) {
-            said.push(change("role", &old.role_name, &it.role));
-            role = Some(it.role.clone());
-        }
-        if old.opa_policy != policy {
-            said.push(format!("policy: {} lines → {}", old.opa_policy.lines().count(), policy.lines().count()));
-            body.opa_policy = Some(Some(policy));
-        }
-        if it.description.is_some() && it.description != old.description {
-            let word = |it: &Option<String>| it.clone().unwrap_or_default();
-            said.push(change("description", &word(&old.description), &word(&it.description)));
-            body.description = Some(it.description.clone());
-        }
-        if let Some(end) = it.expires.as_deref().and_then(fixed_end)
-            && end != old.expires_at
-        {
-            said.push("end".to_owned());
-            body.expires_at = Some(end);
-        }
-        if !said.is_empty() {
-            let words = format!("~ policy token `{}`: {}", it.name, said.join("; "));
-            steps.push(Step { words, action: Action::PolicyToken { id: old.id, body: Box::new(body), role } });
-        }
-        Ok(())
-    }
-
-    /// Its secret is the server's to make, which alone knows what policy tokens begin with; or it is there, and its digest is told.
-    /// The file is there before, so that nothing is made whose secret could not be kept.
-    pub(super) async fn make_policy_token(&self, body: &PolicyApiTokenRequest, place: Option<PathBuf>) -> Result {
-        let path = format!("{}/policyApiToken", self.base);
-        let Some(place) = place else {
-            return self.context.client.post::<IgnoredAny>(&path, body).await.map(drop);
-        };
-        let failed = |cause: std::io::Error| Failure::error(format!("{} cannot be written: {cause}", place.display()));
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&place).map_err(failed)?;
-        match self.context.client.post::<PolicyApiTokenCreate>(&path, body).await {
-            Ok(made) => file
-                .write_all(made.token.as_deref().unwrap_or_default().as_bytes())
-                .and_then(|()| file.sync_all())
-                .map_err(|cause| {
-                    let lost = format!("The policy token `{}` was made, and its secret is lost: delete it.", made.name);
-                    failed(cause).hint(lost)
-                }),
-            Err(failure) => {
-                // Nothing was written into it.
-                let _ = std::fs::remove_file(&place);
-                Err(failure)
-            }
-        }
     }
 
     pub(super) async fn variables(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {

@@ -35,17 +35,17 @@ fn sorted(all: &[String]) -> Vec<String> {
 
 impl Survey<'_> {
     /// What is named is there, or the file makes it. Answers the ids of those that are there, and whether all are.
-    async fn check_projects(&self, token: &str, named: &[String]) -> Result<(BTreeSet<Uuid>, bool)> {
+    async fn check_projects(&self, it: &file::Token, named: &[String]) -> Result<(BTreeSet<Uuid>, bool)> {
         let there = self.projects_there().await?;
         let (mut ids, mut all) = (BTreeSet::new(), true);
         for name in named {
             match find(&there, name, "project") {
                 Ok(found) => drop(ids.insert(found.id)),
-                Err(_) if self.file.projects.iter().flatten().any(|it| it.name.eq_ignore_ascii_case(name)) => {
+                Err(_) if self.file.projects.iter().flatten().any(|made| made.name.eq_ignore_ascii_case(name)) => {
                     all = false
                 }
                 Err(_) => {
-                    return Err(wrong(token, &format!("there is no project `{name}` that it could be narrowed to")));
+                    return Err(wrong(it, &format!("there is no project `{name}` that it could be narrowed to")));
                 }
             }
         }
@@ -54,7 +54,7 @@ impl Survey<'_> {
 
     /// The places of a new token are there, or will be. Answers them in words.
     pub(super) async fn narrow_new(&self, it: &file::Token) -> Result<String> {
-        self.check_projects(&it.name, it.projects.as_deref().unwrap_or_default()).await?;
+        self.check_projects(it, it.projects.as_deref().unwrap_or_default()).await?;
         let environments = it.environments.as_deref().unwrap_or_default();
         token_places::named(&[], environments, self.context).await?;
         let part = |(what, named): (&str, &Option<Vec<String>>)| {
@@ -88,7 +88,7 @@ impl Survey<'_> {
         let mut projects = token_places::list(old, self.context).await?;
         let environments = projects.split_off(old.projects.len());
         if let Some(wanted) = &it.projects {
-            let (ids, all) = self.check_projects(&it.name, wanted).await?;
+            let (ids, all) = self.check_projects(it, wanted).await?;
             if !all || ids != old.projects.iter().copied().collect() {
                 said.push(change("projects", &text(&projects, "none"), &text(wanted, "none")));
                 places.projects = Some(wanted.clone());

@@ -33,7 +33,10 @@ impl Places {
 
     async fn asked(&self, text: &str, permission: &str, resource: Value) -> String {
         let body = json!({ "token": text, "permission": permission, "resource": resource });
-        self.w.server.post("/verify", &self.w.acme.owner, body).await.str("code")
+        let answer = self.w.server.post("/verify", &self.w.acme.owner, body).await.expect(200);
+        let missing = if answer["valid"] == true { Value::Null } else { json!(permission) };
+        assert_eq!(answer.get("missing_permission").unwrap_or(&Value::Null), &missing, "{answer}");
+        answer["code"].as_str().unwrap().to_owned()
     }
 }
 
@@ -85,7 +88,9 @@ async fn a_token_of_a_project_and_an_environment_is_nowhere_else() {
     assert_eq!(server.get(&format!("/environment/{staging}"), &of_one).await.status, 404);
     assert_eq!(server.get(&format!("/project/{shop}/environmentVariable"), &of_one).await.status, 403);
     let body = json!({ "name": "new", "cluster": w.cluster, "mode": "STAGING" });
-    assert_eq!(server.post(&environments(shop), &of_one, body.clone()).await.status, 403);
+    let refused = server.post(&environments(shop), &of_one, body.clone()).await;
+    assert_eq!(refused.outcome(), (403, "scope_denied".into()));
+    assert_eq!(refused.json()["missing_permission"], "environment:manage");
     server.post(&environments(lab), &text, body).await.expect(201);
     assert_eq!(server.post(&w.acme.path("project"), &text, json!({ "name": "x" })).await.status, 403);
     let own = server.get("/token/self", &text).await.expect(200);

@@ -90,6 +90,64 @@ async fn an_edit_is_told_by_what_it_would_refuse() {
     assert_eq!(server.post(&other, &beta.owner, json!({ "description": "x" })).await.status, 404);
 }
 
+#[tokio::test]
+async fn an_edit_of_a_policy_token_is_told_by_its_policy_too() {
+    let (server, acme) = Server::with_owner().await;
+    let (devops, viewer) = (server.role(&acme, "devops").await, server.role(&acme, "viewer").await);
+    let body = json!({ "name": "all", "role_id": devops, "opa_policy": "allow := true" });
+    let made = server.post(&acme.path("policyApiToken"), &acme.owner, body).await.expect(201);
+    let path = acme.path(&format!("policyApiToken/{}", made["id"].as_str().unwrap()));
+    for (method, place, permission) in [("GET", "/invoices/7", "invoices:read"), ("POST", "/refunds", "refunds:write")]
+    {
+        let request = json!({ "method": method, "path": place, "body": "" });
+        let asked = json!({ "token": made["token"], "permission": permission, "request": request });
+        assert_eq!(server.post("/verify", &acme.owner, asked).await.str("code"), "valid");
+    }
+    let before = server.get(&path, &acme.owner).await.expect(200);
+    let effect = async |edit: Value| server.post(&format!("{path}/effect"), &acme.owner, edit).await;
+    let reads = "allow if input.request.method == \"GET\"";
+    for (edit, looked_at, refused) in [
+        (json!({ "name": "other", "labels": { "team": "shop" } }), 0, json!([])),
+        (json!({ "opa_policy": "allow := true" }), 0, json!([])),
+        (json!({ "opa_policy": reads }), 2, json!(["POST /refunds"])),
+        (json!({ "role_id": viewer }), 2, json!(["POST /refunds"])),
+        (json!({ "role_id": viewer, "opa_policy": reads }), 2, json!(["POST /refunds"])),
+        (json!({ "role_id": viewer, "opa_policy": "allow if false" }), 2, json!(["GET", "POST"])),
+    ] {
+        let told = effect(edit.clone()).await.expect(200);
+        let (mut wanted, mut said): (Vec<Value>, Vec<Value>) =
+            (refused.as_array().unwrap().clone(), told["refused"].as_array().unwrap().clone());
+        wanted.sort_by_key(ToString::to_string);
+        said.sort_by_key(ToString::to_string);
+        let begins = |(said, wanted): (&Value, &Value)| said.as_str().unwrap().starts_with(wanted.as_str().unwrap());
+        assert!(said.len() == wanted.len() && said.iter().zip(&wanted).all(begins), "{edit}: {told}");
+        let counts = (&told["looked_at"], &told["refused_count"]);
+        assert_eq!(counts, (&json!(looked_at), &json!(said.len())), "{edit}: {told}");
+    }
+    // Nothing was changed, and what the edit itself refuses is refused.
+    let after = server.get(&path, &acme.owner).await.expect(200);
+    assert_eq!((&after["opa_policy"], &after["updated_at"]), (&before["opa_policy"], &before["updated_at"]));
+    let nonsense = json!({ "opa_policy": "allow if nonsense(" });
+    for wrong in [json!({ "opa_policy": null }), nonsense, json!({ "policy": reads })] {
+        assert_eq!(effect(wrong.clone()).await.outcome(), (400, "invalid_request".into()), "{wrong}");
+    }
+    // What was decided is not for everybody who may change policy tokens.
+    let admin = server.role(&acme, "admin").await;
+    let narrow = json!({ "name": "manager", "role_id": admin, "permissions": ["policy:manage"] });
+    let (_, manager) = server.new_token(&acme, narrow).await;
+    let (_, other) = server.new_token(&acme, json!({ "name": "devops", "role_id": devops })).await;
+    for (text, code, missing) in
+        [(&manager, "scope_denied", "token:verify"), (&other, "permission_denied", "policy:manage")]
+    {
+        let refused = server.post(&format!("{path}/effect"), text, json!({ "description": "x" })).await;
+        assert_eq!(refused.outcome(), (403, code.to_owned()), "{refused:?}");
+        assert_eq!(refused.json()["missing_permission"], missing);
+    }
+    let beta = server.new_organization("Beta").await;
+    let elsewhere = beta.path(&format!("policyApiToken/{}/effect", made["id"].as_str().unwrap()));
+    assert_eq!(server.post(&elsewhere, &beta.owner, json!({ "description": "x" })).await.status, 404);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edit_is_told_by_what_it_would_refuse_on_postgres() {
     let url = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();

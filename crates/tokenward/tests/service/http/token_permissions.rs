@@ -17,7 +17,11 @@ async fn create(server: &Server, acme: &Organization, by: &str, body: Value) -> 
 
 async fn asked(server: &Server, acme: &Organization, text: &str, permission: &str) -> String {
     let body = json!({ "token": text, "permission": permission });
-    server.post("/verify", &acme.owner, body).await.str("code")
+    let answer = server.post("/verify", &acme.owner, body).await.expect(200);
+    // Every no for want of a permission names it.
+    let missing = if answer["valid"] == true { Value::Null } else { json!(permission) };
+    assert_eq!(answer.get("missing_permission").unwrap_or(&Value::Null), &missing, "{answer}");
+    answer["code"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -45,7 +49,11 @@ async fn a_narrowed_token_may_do_what_it_names_and_its_role_allows() {
         assert_eq!(asked(&server, &acme, &text, permission).await, code, "{permission}");
     }
     // Our own API, what it tells of itself, introspection and gateways.
-    assert_eq!(server.get(&acme.path("apiToken"), &text).await.outcome(), (403, "scope_denied".into()));
+    let refused = server.get(&acme.path("apiToken"), &text).await;
+    assert_eq!(refused.outcome(), (403, "scope_denied".into()));
+    assert_eq!(refused.json()["missing_permission"], "token:read");
+    let detail = "This needs the permission `token:read`. Your role has it, but this token is narrowed to less.";
+    assert_eq!(refused.str("detail"), detail);
     assert_eq!(server.get(&acme.path("project"), &text).await.status, 200);
     let own = server.get("/token/self", &text).await.expect(200);
     assert_eq!(own["permissions"], json!(["organization:read", "project:read", "invoices:read"]));
@@ -64,8 +72,15 @@ async fn a_narrowed_token_may_do_what_it_names_and_its_role_allows() {
             assert_eq!(answer.header("x-tokenward-permissions"), Some("organization:read project:read invoices:read"));
         } else {
             assert_eq!(answer.header("x-tokenward-reason"), Some("scope_denied"));
+            assert_eq!(answer.json()["missing_permission"], permission);
+            let decision = format!("/decision/{}", answer.header("x-tokenward-decision-id").unwrap());
+            let told = server.get(&decision, &acme.owner).await.expect(200);
+            assert_eq!((&told["code"], &told["missing_permission"]), (&json!("scope_denied"), &json!(permission)));
         }
     }
+    let decide = acme.path(&format!("apiToken/{id}/decide"));
+    let told = server.post(&decide, &acme.owner, json!({ "permission": "orders:read" })).await.expect(200);
+    assert_eq!((&told["code"], &told["missing_permission"]), (&json!("scope_denied"), &json!("orders:read")));
     let shown = server.get(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.expect(200);
     assert_eq!(shown["permissions"], json!(["organization:read", "project:read", "invoices:read"]));
     // Other permissions count from the next request on, and null frees it.
