@@ -113,7 +113,7 @@ async function answer(request, response) {
     case "/userinfo":
       seen.userinfo += 1;
       if (request.headers.authorization !== "Bearer access") return json({}, 401);
-      return json(wants.userinfo ?? { sub: "ada" });
+      return json(wants.userinfo ?? { sub: wants.claims?.sub ?? "ada" });
     default:
       return json({}, 404);
   }

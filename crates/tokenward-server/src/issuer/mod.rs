@@ -9,6 +9,7 @@ mod known;
 mod logout;
 pub mod settings;
 mod token;
+mod user_info;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,8 +21,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use tokenward_core::name::{check_email, fold_email};
-use tokenward_core::{Code, Error, Result, Time, Uuid, email};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -252,17 +252,8 @@ impl Provider {
         token::check(&claims, &Expected { issuer, client_id, nonce: asked.nonce, now: now.seconds() })?;
         // Only what it has signed about this sign-in: UserInfo says nothing of one.
         let two_factors = self.vouches() || factors::two(&claims, &self.settings.acr_two_factors);
-        if let (Some(url), Some(access)) = (&metadata.userinfo_endpoint, &tokens.access_token)
-            && self.lacks(&claims)
-        {
-            let body = self.fetcher.get(url, Some(access)).await?;
-            let said: serde_json::Map<_, _> =
-                serde_json::from_slice(&body).map_err(|_| Trouble("says of a person what cannot be read".into()))?;
-            let said = Claims(said);
-            if said.text("sub").is_none() || said.text("sub") != claims.text("sub") {
-                return Err(Trouble("says of a person what is about another one".into()));
-            }
-            claims.completed_by(said);
+        if let (Some(url), Some(access)) = (&metadata.userinfo_endpoint, &tokens.access_token) {
+            user_info::complete(&self.settings, &self.fetcher, (url, access), &mut claims).await?;
         }
         self.proven(claims, two_factors)
     }
@@ -332,13 +323,6 @@ impl Provider {
         }
     }
 
-    /// Is there more to ask for?
-    fn lacks(&self, claims: &Claims) -> bool {
-        let groups = &self.settings.groups_claim;
-        let required = self.settings.required_claims.iter().any(|(claim, _)| !claims.has(claim));
-        !claims.has("email") || (!groups.is_empty() && !claims.has(groups)) || required
-    }
-
     fn proven(&self, claims: Claims, two_factors: bool) -> Result<Proven, Trouble> {
         let settings = &self.settings;
         if let Some((claim, value)) = settings.required_claims.iter().find(|(claim, value)| !claims.holds(claim, value))
@@ -353,10 +337,8 @@ impl Provider {
         if SUBJECT.check_text(&subject).is_err() {
             return Err(Trouble(format!("names people by texts of more than {} characters", SUBJECT.default)));
         }
-        let address = claims.text("email").map(|it| email::ascii(it.trim()).into_owned());
-        let address = address.filter(|it| check_email(it).is_ok());
-        let domain = address.as_deref().and_then(|it| it.rsplit_once('@')).map(|(_, domain)| fold_email(domain));
-        let ours = domain.is_some_and(|domain| settings.email_domains.contains(&domain));
+        let address = claims.address();
+        let ours = address.as_deref().is_some_and(|it| settings.proves_domain_of(it));
         let word = settings.email_verified == EmailVerified::Assumed || claims.is_true("email_verified");
         let short = |name: &str| claims.text(name).filter(|it| !it.is_empty() && it.len() <= 255).map(str::to_owned);
         Ok(Proven {

@@ -18,6 +18,7 @@ mod rules_for;
 mod through_proxy;
 mod times;
 mod trial;
+mod user_info;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
