@@ -42,7 +42,11 @@ async fn user_info_proves_the_address_that_it_names_and_no_other() {
         (json!({ "email": OWNER }), json!({ "email_verified": true }), stranger),
         // The same the other way round.
         (json!({ "email_verified": true }), json!({ "email": OWNER }), stranger),
-        (json!({ "email": OWNER, "email_verified": false }), json!({ "email": OWNER, "email_verified": true }), stranger),
+        (
+            json!({ "email": OWNER, "email_verified": false }),
+            json!({ "email": OWNER, "email_verified": true }),
+            stranger,
+        ),
         (json!({ "email": OWNER }), json!({ "email": OWNER, "email_verified": false }), stranger),
     ] {
         shown(&server, &issuer, says(&token, &user_info), text).await;
