@@ -55,7 +55,7 @@ async function answer(request, response) {
     response.writeHead(status, { "content-type": "application/json" });
     response.end(typeof value === "string" ? value : JSON.stringify(value));
   };
-  if (wants.silent === url.pathname) return;
+  if ([wants.silent].flat().includes(url.pathname)) return;
   switch (url.pathname) {
     case "/wants":
       wants = JSON.parse(text);

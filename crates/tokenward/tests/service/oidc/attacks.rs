@@ -11,7 +11,7 @@ const WITH: &str = "/sign-in/with/corp";
 const LINK: &str = "/console/account/identities/link";
 
 /// A server whose owner comes by the provider as `ada`.
-async fn linked(further: &[(&str, &str)]) -> (Server, Issuer) {
+pub async fn linked(further: &[(&str, &str)]) -> (Server, Issuer) {
     let (server, _acme, issuer) = served(further).await;
     issuer.wants(claims("ada", OWNER, true)).await;
     let mut owner = Person::owner(&server).await;
