@@ -88,7 +88,8 @@ async fn the_admins_hear_by_mail_that_a_rule_has_ended_a_membership() {
     signed_in(&server, &issuer, in_groups("ada", json!(["sales"]))).await;
     assert!(members(&server, &acme).await.is_empty());
     let mail = mailbox.mail_with("A member has left").await;
-    for part in [&format!("To: {OWNER}"), "Acme", "no rule of the organization fitted", &acme.id] {
+    let to = format!("To: {OWNER}");
+    for part in [to.as_str(), "Acme", "no rule of the organization fitted", acme.id.as_str()] {
         assert!(mail.contains(part), "no `{part}` in {mail}");
     }
 }

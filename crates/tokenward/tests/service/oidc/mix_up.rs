@@ -65,7 +65,7 @@ async fn an_answer_of_one_provider_counts_at_no_other() {
     }
     assert_eq!([corp.seen("tokens").await, other.seen("tokens").await], asked, "neither was shown a code of the other");
 
-    // One that promises no such name: its code is unknown there, and what it signs names another issuer.
+    // One that promises no such name: the code of the other one is unknown there.
     corp.wants(json!({ "discovery": { "authorization_response_iss_parameter_supported": false } })).await;
     server.advance(2 * tokenward_core::time::HOUR).await;
     let mut person = Person::at(&server);
