@@ -136,7 +136,8 @@ async fn where_no_browser_opens_it_says_what_to_do() {
     let (server, _) = Server::with_owner().await;
     // There is none, or whoever sits there does not see it: a code is shown.
     let by_ssh = [("DISPLAY", ":0"), ("SSH_CONNECTION", "192.0.2.1 50022 192.0.2.2 22")];
-    for variables in [&[][..], &by_ssh] {
+    let none: [(&str, &str); 0] = [];
+    for variables in [&none[..], &by_ssh] {
         let seen = at_a_terminal(&server, variables, "Waiting").await;
         assert!(seen.contains("/console/device") && seen.contains("type this code"), "{seen}");
     }
