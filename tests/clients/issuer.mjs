@@ -55,7 +55,7 @@ async function answer(request, response) {
     response.writeHead(status, { "content-type": "application/json" });
     response.end(typeof value === "string" ? value : JSON.stringify(value));
   };
-  if (wants.silent === url.pathname) return;
+  if ([wants.silent].flat().includes(url.pathname)) return;
   switch (url.pathname) {
     case "/wants":
       wants = JSON.parse(text);
@@ -113,7 +113,7 @@ async function answer(request, response) {
     case "/userinfo":
       seen.userinfo += 1;
       if (request.headers.authorization !== "Bearer access") return json({}, 401);
-      return json(wants.userinfo ?? { sub: "ada" });
+      return json(wants.userinfo ?? { sub: wants.claims?.sub ?? "ada" });
     default:
       return json({}, 404);
   }

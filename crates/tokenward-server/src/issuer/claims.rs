@@ -1,8 +1,14 @@
 //! What a provider says of a person. Any claim can be of any type: what is not of the type that is needed is not there.
 
 use serde_json::{Map, Value};
+use tokenward_core::email;
+use tokenward_core::name::{check_email, fold_email};
 
 use crate::limits::CLAIM_VALUES;
+
+/// The claim that names an address, and the one that says whether it is the person's.
+const EMAIL: &str = "email";
+const EMAIL_VERIFIED: &str = "email_verified";
 
 /// The claims of a token, and of UserInfo where the token lacks them.
 #[derive(Clone, Default, Debug)]
@@ -13,6 +19,17 @@ impl Claims {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.at(name).is_some()
+    }
+
+    /// Is it not there, or nothing?
+    pub(super) fn lacks(&self, name: &str) -> bool {
+        self.at(name).is_none_or(Value::is_null)
+    }
+
+    /// The address that they give, in the form in which addresses are kept; `None` where it is none.
+    pub(super) fn address(&self) -> Option<String> {
+        let address = self.text(EMAIL).map(|it| email::ascii(it.trim()).into_owned());
+        address.filter(|it| check_email(it).is_ok())
     }
 
     /// All of them, as a person reads JSON; of very much the beginning.
@@ -101,10 +118,19 @@ impl Claims {
         }
     }
 
-    /// With what another source says besides.
-    pub(super) fn completed_by(&mut self, other: Self) {
+    /// With what another source says besides. Each proves the address alone that it names itself: one that says "verified" of another
+    /// address, or of none, has said nothing of this one.
+    pub(super) fn completed_by(&mut self, mut other: Self) {
+        let folded = |claims: &Self| claims.address().map(|it| fold_email(&it));
+        if self.lacks(EMAIL) {
+            self.0.remove(EMAIL_VERIFIED);
+        } else if folded(self).is_none_or(|own| folded(&other) != Some(own)) {
+            other.0.remove(EMAIL_VERIFIED);
+        }
         for (name, value) in other.0 {
-            self.0.entry(name).or_insert(value);
+            if self.0.get(&name).is_none_or(Value::is_null) {
+                self.0.insert(name, value);
+            }
         }
     }
 }
@@ -135,5 +161,45 @@ mod tests {
         assert!(claims.holds("number", "7") && claims.holds("no", "false") && claims.holds("list", "b"));
         assert!(claims.is_true("word") && !claims.is_true("no") && !claims.is_true("number"));
         assert_eq!((claims.seconds("half"), claims.seconds("text")), (Some(1), None));
+    }
+
+    #[test]
+    fn an_address_is_proven_by_the_source_that_names_it() {
+        let own = json!("ada@acme.example");
+        for (token, other, proven) in [
+            (json!({ "email": own }), json!({ "email": own, "email_verified": true }), true),
+            (json!({ "email": own }), json!({ "email": " ADA@Acme.example", "email_verified": "true" }), true),
+            (
+                json!({ "email": "ada@bücher.example" }),
+                json!({ "email": "ada@XN--BCHER-KVA.example", "email_verified": true }),
+                true,
+            ),
+            (json!({ "email": own, "email_verified": null }), json!({ "email": own, "email_verified": true }), true),
+            (json!({}), json!({ "email": own, "email_verified": true }), true),
+            (json!({ "email": null }), json!({ "email": own, "email_verified": true }), true),
+            (json!({ "email": own, "email_verified": true }), json!({ "email": "eve@acme.example" }), true),
+            // Of another address, of none, and of what is none.
+            (json!({ "email": own }), json!({ "email": "eve@acme.example", "email_verified": true }), false),
+            (json!({ "email": own }), json!({ "email_verified": true }), false),
+            (json!({ "email": own }), json!({ "email": null, "email_verified": true }), false),
+            (json!({ "email": "ada" }), json!({ "email": "ada", "email_verified": true }), false),
+            (json!({ "email_verified": true }), json!({ "email": own }), false),
+            // What the token says of its own stays.
+            (json!({ "email": own, "email_verified": false }), json!({ "email": own, "email_verified": true }), false),
+        ] {
+            let [mut claims, more] = [&token, &other].map(|it| Claims(it.as_object().unwrap().clone()));
+            claims.completed_by(more);
+            assert_eq!(claims.is_true("email_verified"), proven, "{token} {other}");
+        }
+    }
+
+    #[test]
+    fn what_is_there_stays_and_what_is_nothing_does_not() {
+        let mut claims = Claims(json!({ "name": "Ada", "groups": null, "hd": 7 }).as_object().unwrap().clone());
+        assert!(claims.lacks("groups") && claims.lacks("email") && !claims.lacks("hd"));
+        let more = json!({ "name": "Eve", "groups": ["staff"], "hd": "acme.example", "locale": "en" });
+        claims.completed_by(Claims(more.as_object().unwrap().clone()));
+        let all = json!({ "name": "Ada", "groups": ["staff"], "hd": 7, "locale": "en" });
+        assert_eq!(Value::Object(claims.0), all);
     }
 }

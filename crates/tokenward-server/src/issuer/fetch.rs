@@ -117,20 +117,56 @@ fn path(url: &str) -> String {
     Url::parse(url).map_or_else(|_| String::new(), |url| url.path().to_owned())
 }
 
+/// Those of the addresses of a name that are asked.
+fn may_be_asked(name: &str, found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let local = is_local_name(name);
+    found.filter(|at| !is_forbidden(at.ip()) && (!local || at.ip().is_loopback())).collect()
+}
+
 /// Looks up names as the system does, and leaves out what is never asked.
 struct Resolver;
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let local = is_local_name(name.as_str());
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let good = |at: &SocketAddr| !is_forbidden(at.ip()) && (!local || at.ip().is_loopback());
-            let good: Vec<SocketAddr> = found.filter(good).collect();
+            let good = may_be_asked(name.as_str(), found);
             if good.is_empty() {
                 return Err("its name leads to no address that may be asked".into());
             }
             Ok(Box::new(good.into_iter()) as Addrs)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_to_no_address_that_is_never_asked() {
+        let asked = |name: &str, all: &[&str]| -> Vec<String> {
+            let all = all.iter().map(|it| SocketAddr::new(it.parse().unwrap(), 0));
+            may_be_asked(name, all).into_iter().map(|it| it.ip().to_string()).collect()
+        };
+        let name = "login.acme.example";
+        for forbidden in [
+            "169.254.169.254",
+            "169.254.0.1",
+            "0.0.0.0",
+            "fe80::1",
+            "::",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "fd00:ec2::254",
+        ] {
+            assert_eq!(asked(name, &[forbidden]), [""; 0], "{forbidden}");
+            // Beside one that may be asked it is left out, wherever it stands.
+            for all in [[forbidden, "10.1.2.3"], ["10.1.2.3", forbidden]] {
+                assert_eq!(asked(name, &all), ["10.1.2.3"], "{forbidden}");
+            }
+        }
+        assert_eq!(asked(name, &["203.0.113.9", "2001:db8::1"]), ["203.0.113.9", "2001:db8::1"]);
+        assert_eq!(asked("localhost", &["127.0.0.1", "10.1.2.3", "::1"]), ["127.0.0.1", "::1"]);
     }
 }

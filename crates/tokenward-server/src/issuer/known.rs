@@ -216,4 +216,43 @@ mod tests {
         assert!(some.iter().any(|key| key.common.key_id.as_deref() == Some("1")), "{some:?}");
         assert!(read(Vec::new()).is_err() && read_keys(b"[]").is_err());
     }
+
+    /// What is written to the log while this runs.
+    #[derive(Clone, Default)]
+    struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_was_known_counts_for_a_day_with_a_warning_and_no_longer() {
+        let kept = Cached { value: Arc::new(7), at: Time(0) };
+        let at = |now| {
+            let (log, trouble) = (Log::default(), Trouble("cannot be reached".into()));
+            let writer = log.clone();
+            let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+            let good = tracing::subscriber::with_default(subscriber, || {
+                last_good(Some(&kept), "https://login.acme.example", "keys", now, trouble)
+            });
+            let told = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+            (good.map(|it| *it).map_err(|trouble| trouble.0), told)
+        };
+        let (good, told) = at(Time(LAST - 1));
+        assert_eq!(good, Ok(7));
+        for part in ["WARN", "https://login.acme.example", "keys", "hours=23", "cannot be reached"] {
+            assert!(told.contains(part), "no `{part}` in {told}");
+        }
+        let (good, told) = at(Time(LAST));
+        assert_eq!((good, told.as_str()), (Err("cannot be reached".to_owned()), ""));
+        let none: Option<&Cached<i32>> = None;
+        assert!(last_good(none, "", "keys", Time(0), Trouble(String::new())).is_err());
+    }
 }

@@ -9,6 +9,7 @@ mod known;
 mod logout;
 pub mod settings;
 mod token;
+mod user_info;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,8 +21,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use tokenward_core::name::{check_email, fold_email};
-use tokenward_core::{Code, Error, Result, Time, Uuid, email};
+use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -252,19 +252,10 @@ impl Provider {
         token::check(&claims, &Expected { issuer, client_id, nonce: asked.nonce, now: now.seconds() })?;
         // Only what it has signed about this sign-in: UserInfo says nothing of one.
         let two_factors = self.vouches() || factors::two(&claims, &self.settings.acr_two_factors);
-        if let (Some(url), Some(access)) = (&metadata.userinfo_endpoint, &tokens.access_token)
-            && self.lacks(&claims)
-        {
-            let body = self.fetcher.get(url, Some(access)).await?;
-            let said: serde_json::Map<_, _> =
-                serde_json::from_slice(&body).map_err(|_| Trouble("says of a person what cannot be read".into()))?;
-            let said = Claims(said);
-            if said.text("sub").is_none() || said.text("sub") != claims.text("sub") {
-                return Err(Trouble("says of a person what is about another one".into()));
-            }
-            claims.completed_by(said);
+        if let (Some(url), Some(access)) = (&metadata.userinfo_endpoint, &tokens.access_token) {
+            user_info::complete(&self.settings, &self.fetcher, (url, access), &mut claims).await?;
         }
-        self.proven(claims, two_factors)
+        proven(&self.settings, claims, two_factors)
     }
 
     /// Who has signed out there, by the word of the provider.
@@ -331,45 +322,34 @@ impl Provider {
             chosen => chosen,
         }
     }
+}
 
-    /// Is there more to ask for?
-    fn lacks(&self, claims: &Claims) -> bool {
-        let groups = &self.settings.groups_claim;
-        let required = self.settings.required_claims.iter().any(|(claim, _)| !claims.has(claim));
-        !claims.has("email") || (!groups.is_empty() && !claims.has(groups)) || required
+/// Who somebody is, by these claims.
+fn proven(settings: &Settings, claims: Claims, two_factors: bool) -> Result<Proven, Trouble> {
+    if let Some((claim, value)) = settings.required_claims.iter().find(|(claim, value)| !claims.holds(claim, value)) {
+        return Err(Trouble(format!("knows you, but only those may come in whose claim `{claim}` is `{value}`")));
     }
-
-    fn proven(&self, claims: Claims, two_factors: bool) -> Result<Proven, Trouble> {
-        let settings = &self.settings;
-        if let Some((claim, value)) = settings.required_claims.iter().find(|(claim, value)| !claims.holds(claim, value))
-        {
-            return Err(Trouble(format!("knows you, but only those may come in whose claim `{claim}` is `{value}`")));
-        }
-        let is_entra = ENTRA.iter().any(|host| settings.issuer.starts_with(host));
-        let subject = claims.text(if is_entra { "oid" } else { "sub" });
-        let subject = subject.filter(|it| !it.is_empty() && !it.contains(char::is_control));
-        let subject =
-            subject.ok_or_else(|| Trouble("does not say who came (`sub`, or `oid` of Entra)".into()))?.to_owned();
-        if SUBJECT.check_text(&subject).is_err() {
-            return Err(Trouble(format!("names people by texts of more than {} characters", SUBJECT.default)));
-        }
-        let address = claims.text("email").map(|it| email::ascii(it.trim()).into_owned());
-        let address = address.filter(|it| check_email(it).is_ok());
-        let domain = address.as_deref().and_then(|it| it.rsplit_once('@')).map(|(_, domain)| fold_email(domain));
-        let ours = domain.is_some_and(|domain| settings.email_domains.contains(&domain));
-        let word = settings.email_verified == EmailVerified::Assumed || claims.is_true("email_verified");
-        let short = |name: &str| claims.text(name).filter(|it| !it.is_empty() && it.len() <= 255).map(str::to_owned);
-        Ok(Proven {
-            email_proven: ours && word,
-            email: address,
-            name: short("name"),
-            session: short("sid"),
-            auth_time: claims.seconds("auth_time"),
-            two_factors,
-            subject,
-            claims,
-        })
+    let is_entra = ENTRA.iter().any(|host| settings.issuer.starts_with(host));
+    let subject = claims.text(if is_entra { "oid" } else { "sub" });
+    let subject = subject.filter(|it| !it.is_empty() && !it.contains(char::is_control));
+    let subject = subject.ok_or_else(|| Trouble("does not say who came (`sub`, or `oid` of Entra)".into()))?.to_owned();
+    if SUBJECT.check_text(&subject).is_err() {
+        return Err(Trouble(format!("names people by texts of more than {} characters", SUBJECT.default)));
     }
+    let address = claims.address();
+    let ours = address.as_deref().is_some_and(|it| settings.proves_domain_of(it));
+    let word = settings.email_verified == EmailVerified::Assumed || claims.is_true("email_verified");
+    let short = |name: &str| claims.text(name).filter(|it| !it.is_empty() && it.len() <= 255).map(str::to_owned);
+    Ok(Proven {
+        email_proven: ours && word,
+        email: address,
+        name: short("name"),
+        session: short("sid"),
+        auth_time: claims.seconds("auth_time"),
+        two_factors,
+        subject,
+        claims,
+    })
 }
 
 /// All of them.
@@ -415,5 +395,90 @@ impl Providers {
             let detail = format!("{} {trouble}. The other ways to sign in are open.", provider.name());
             Error::new(Code::SignInFailed, detail)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::{Config, Flags};
+
+    const ENTRAS: &str = "https://login.microsoftonline.com/5e3ce6c0-2b1f-4285-8d4b-75ee78787346/v2.0";
+    const OTHER: &str = "https://login.acme.example";
+
+    /// Who that is at such a provider, or why nobody.
+    fn who(issuer: &str, said: &Value) -> Result<Proven, String> {
+        let all = [("ISSUER", issuer), ("CLIENT_ID", "tokenward"), ("EMAIL_DOMAINS", "acme.example,Bücher.example")];
+        let variable = |(name, value): (&str, &str)| -> (OsString, OsString) {
+            (format!("TOKENWARD_OIDC_CORP_{name}").into(), value.into())
+        };
+        let config = Config::load(None, &all.map(variable), &Flags::default()).unwrap();
+        let claims = Claims(said.as_object().unwrap().clone());
+        proven(&config.oidc["corp"], claims, false).map_err(|trouble| trouble.0)
+    }
+
+    #[test]
+    fn entra_names_people_by_oid_and_all_others_by_sub() {
+        let subject = |issuer, said: Value| who(issuer, &said).map(|it| it.subject);
+        let both = json!({ "sub": "of-this-registration", "oid": "of-the-tenant" });
+        assert_eq!(subject(ENTRAS, both.clone()).unwrap(), "of-the-tenant");
+        assert_eq!(subject(OTHER, both).unwrap(), "of-this-registration");
+        for wrong in [json!({ "sub": "a" }), json!({ "sub": "a", "oid": "" }), json!({ "sub": "a", "oid": 7 })] {
+            assert!(subject(ENTRAS, wrong.clone()).unwrap_err().contains("does not say who came"), "{wrong}");
+        }
+        // Of what people can edit nothing is taken.
+        let edited = json!({ "email": "ada@acme.example", "preferred_username": "ada", "upn": "ada", "oid": "a" });
+        assert!(subject(OTHER, edited).unwrap_err().contains("does not say who came"));
+    }
+
+    #[test]
+    fn a_subject_has_one_to_255_characters() {
+        let subject = |said: Value| who(OTHER, &json!({ "sub": said })).map(|it| it.subject);
+        for good in ["a".to_owned(), "s".repeat(255), "é".repeat(255)] {
+            assert_eq!(subject(json!(good)).unwrap(), good);
+        }
+        for (wrong, why) in [
+            (json!("s".repeat(256)), "more than 255 characters"),
+            (json!("é".repeat(256)), "more than 255 characters"),
+            (json!(""), "does not say who came"),
+            (json!("a\u{0}"), "does not say who came"),
+            (json!("a\n"), "does not say who came"),
+            (json!(7), "does not say who came"),
+            (json!(["a"]), "does not say who came"),
+            (json!(null), "does not say who came"),
+        ] {
+            assert!(subject(wrong.clone()).unwrap_err().contains(why), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_the_same_in_all_its_forms_and_proven_in_the_domains_of_the_provider() {
+        for (said, kept, is_proven) in [
+            (json!(" Ada@ACME.example "), Some("Ada@ACME.example"), true),
+            (json!("ada@bücher.example"), Some("ada@xn--bcher-kva.example"), true),
+            (json!("ada@BÜCHER.example"), Some("ada@xn--bcher-kva.example"), true),
+            (json!("ada@XN--Bcher-KVA.example"), Some("ada@XN--Bcher-KVA.example"), true),
+            // Domains that look like ours, are parts of ours, or hold ours.
+            (json!("ada@bucher.example"), Some("ada@bucher.example"), false),
+            (json!("ada@\u{430}cme.example"), Some("ada@xn--cme-5cd.example"), false),
+            (json!("ada@mail.acme.example"), Some("ada@mail.acme.example"), false),
+            (json!("ada@acme.example.evil.example"), Some("ada@acme.example.evil.example"), false),
+            // What is no address is none.
+            (json!("ada@acme.example@acme.example"), None, false),
+            (json!("bücher@acme.example"), None, false),
+            (json!("acme.example"), None, false),
+            (json!(["ada@acme.example"]), None, false),
+            (json!({ "ada@acme.example": true }), None, false),
+            (json!(null), None, false),
+        ] {
+            let person = who(OTHER, &json!({ "sub": "a", "email": said, "email_verified": true })).unwrap();
+            assert_eq!((person.email.as_deref(), person.email_proven), (kept, is_proven), "{said}");
+            let person = who(OTHER, &json!({ "sub": "a", "email": said, "email_verified": 1 })).unwrap();
+            assert!(!person.email_proven, "{said}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use tokenward_core::name::fold_email;
 use tokenward_core::nearest::known_words;
 use tokenward_core::{Uuid, email};
 
@@ -126,6 +127,12 @@ impl Settings {
     #[must_use]
     pub fn shown_name<'a>(&'a self, key: &'a str) -> &'a str {
         if self.name.is_empty() { key } else { &self.name }
+    }
+
+    /// Is it the provider that proves addresses of this one's domain?
+    pub(super) fn proves_domain_of(&self, address: &str) -> bool {
+        let domain = address.rsplit_once('@').map(|(_, domain)| fold_email(domain));
+        domain.is_some_and(|domain| self.email_domains.contains(&domain))
     }
 
     /// The picture on the button, as a page holds it (`data:`); empty where there is none. The error says what cannot be used of it.

@@ -205,8 +205,8 @@ async fn require_two_factors(tx: &mut Tx, grant: &Grant, takes_back: bool) -> Re
     Err(Error::two_factors_required(detail, None))
 }
 
-/// Did one of these providers prove the session of the grant, one of the console, within this time? Where it says when it asked, that
-/// is the time.
+/// Did one of these providers prove the session of the grant within this time? Where it says when it asked, that is the time. One of a
+/// command line has inherited it.
 async fn require_proven_by(tx: &mut Tx, grant: &Grant, providers: &[String], within: Micros) -> Result<()> {
     let now = tx.now();
     let session = session_of(tx.conn(), grant).await?;
@@ -217,7 +217,7 @@ async fn require_proven_by(tx: &mut Tx, grant: &Grant, providers: &[String], wit
 fn was_proven_by(session: &Session, providers: &[String], within: Micros, now: Time) -> bool {
     let keys: Vec<&str> = providers.iter().map(String::as_str).collect();
     let last = session.provider_proofs.last_of(&keys);
-    session.console && last.is_some_and(|(at, _)| now.0.saturating_sub(at.0) < within)
+    last.is_some_and(|(at, _)| now.0.saturating_sub(at.0) < within)
 }
 
 /// Would [`set`] let this session ask for these providers? For what a page shows; the write asks again.
@@ -231,8 +231,8 @@ pub async fn is_proven_by(app: &Arc<App>, grant: &Grant, providers: &[String]) -
 fn not_proven(providers: &[String], within: Micros) -> Error {
     let names = providers.join("` or `");
     let detail = format!(
-        "Only who comes in by the provider can ask it of everybody: sign in to the console with `{names}`, and ask it there within \
-         five minutes. Nothing was changed."
+        "Only who comes in by the provider can ask it of everybody: sign in with `{names}`, in the console or by `tokenward login`, and \
+         ask it there within five minutes. Nothing was changed."
     );
     let keys: Vec<Box<str>> = providers.iter().map(|key| key.as_str().into()).collect();
     Error::new(Code::ProofRequired, detail).proven_by(&keys, Some(within))

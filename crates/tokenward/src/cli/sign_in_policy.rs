@@ -160,6 +160,9 @@ async fn set(args: SetArgs, organization: &ChosenOrganization, context: &Context
         }
     }
     let asks_more = body.providers != now.providers && !body.providers.is_empty();
+    if asks_more && kept_out.is_empty() {
+        note("It keeps nobody out.");
+    }
     if asks_more || (body.two_factors && !now.two_factors) {
         let providers =
             if body.providers.is_empty() { String::new() } else { format!(" by {}", body.providers.join(", ")) };

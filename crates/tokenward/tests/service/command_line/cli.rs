@@ -5,6 +5,7 @@ use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
+use tokio::time::{Duration, timeout};
 
 use crate::console::Person;
 use crate::support::{OWNER, Server, config};
@@ -99,4 +100,49 @@ async fn a_command_line_without_a_browser_shows_a_code() {
     owner.post("/console/device", &[("code", &code.to_lowercase())]).await.says(200, "Sign it in");
     owner.post("/console/device", &[("code", &code), ("do", "approve")]).await.says(200, "That machine is signed in");
     run.ends_as(OWNER).await;
+}
+
+/// What somebody sees who runs `tokenward login` at a terminal, up to a line with this in it.
+async fn at_a_terminal(server: &Server, variables: &[(&str, &str)], part: &str) -> String {
+    const TERMINAL: &str = "import pty, sys; pty.spawn(sys.argv[1:])";
+    let home = tempfile::tempdir().unwrap();
+    let variables = variables.iter().map(|(name, value)| format!("{name}={value}"));
+    let mut command = Command::new("python3");
+    command.args(["-c", TERMINAL, "env", "-i"]).args(variables);
+    command.arg(format!("HOME={}", home.path().display())).arg(format!("TOKENWARD_URL={}", server.url));
+    command.args([env!("CARGO_BIN_EXE_tokenward"), "login"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.kill_on_drop(true).spawn().unwrap();
+    // Nothing is typed, and nothing has ended: whoever sits there waits.
+    let _typed = child.stdin.take();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut seen = String::new();
+    let found = timeout(Duration::from_secs(60), async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            seen.push_str(&line);
+            seen.push('\n');
+            if line.contains(part) {
+                return true;
+            }
+        }
+        false
+    });
+    let found = found.await;
+    assert!(matches!(found, Ok(true)), "no `{part}` in {seen}");
+    seen
+}
+
+#[tokio::test]
+async fn where_no_browser_opens_it_says_what_to_do() {
+    let (server, _) = Server::with_owner().await;
+    // There is none, or whoever sits there does not see it: a code is shown.
+    let by_ssh = [("DISPLAY", ":0"), ("SSH_CONNECTION", "192.0.2.1 50022 192.0.2.2 22")];
+    let none: [(&str, &str); 0] = [];
+    for variables in [&none[..], &by_ssh] {
+        let seen = at_a_terminal(&server, variables, "Waiting").await;
+        assert!(seen.contains("/console/device") && seen.contains("type this code"), "{seen}");
+    }
+    // There should be one, and it does not start: the address is told.
+    let seen = at_a_terminal(&server, &[("BROWSER", "/nowhere/browser")], "/console/command-line?").await;
+    assert!(seen.contains("Open this in a browser on this machine"), "{seen}");
+    assert!(!seen.contains("If none has opened"), "{seen}");
 }

@@ -120,6 +120,27 @@ async fn a_relayed_code_shows_from_where_it_comes_and_asks_who_sits_here() {
     assert!(!page.html.contains("from another address"), "{}", page.html);
 }
 
+/// Whoever types the code sees which program asks, as it calls itself: no page of ours is made of that.
+#[tokio::test]
+async fn the_page_of_a_code_shows_which_program_asks() {
+    let (server, _) = Server::frozen().await;
+    let mut owner = Person::owner(&server).await;
+    for (agent, shown) in [
+        (Some("tokenward/1.2.3"), "<b>tokenward (command line)</b>"),
+        (Some("curl/8.5.0"), "<b>curl/8.5.0</b>"),
+        (Some("<b>tokenward</b>"), "<b>&#60;b&#62;tokenward&#60;/b&#62;</b>"),
+        (None, "<b>Unknown program</b>"),
+    ] {
+        let mut request = server.request("POST", "/device_authorization").form(&[("host", "build-7")]);
+        if let Some(agent) = agent {
+            request = request.header("user-agent", agent);
+        }
+        let code = text(&server.send(request).await.expect(200), "user_code");
+        owner.get("/console/device").await;
+        owner.post("/console/device", &[("code", &code)]).await.says(200, "build-7").says(200, shown);
+    }
+}
+
 #[tokio::test]
 async fn guessed_codes_are_few_for_an_account_and_machines_for_an_address() {
     let (server, acme) = Server::frozen().await;

@@ -11,7 +11,7 @@ const WITH: &str = "/sign-in/with/corp";
 const LINK: &str = "/console/account/identities/link";
 
 /// A server whose owner comes by the provider as `ada`.
-async fn linked(further: &[(&str, &str)]) -> (Server, Issuer) {
+pub async fn linked(further: &[(&str, &str)]) -> (Server, Issuer) {
     let (server, _acme, issuer) = served(further).await;
     issuer.wants(claims("ada", OWNER, true)).await;
     let mut owner = Person::owner(&server).await;
@@ -38,8 +38,10 @@ async fn a_token_that_lies_opens_nothing() {
         issuer.wants(json!({ "alg": alg })).await;
         Person::at(&server).by(&issuer, WITH).await.leads_to("/");
     }
-    // With an address, so that nobody asks UserInfo for one.
-    let claim = |name: &str, value: Value| json!({ "claims": { "email": OWNER, name: value } });
+    // With all that is used, so that nobody asks UserInfo for it.
+    let claim = |name: &str, value: Value| {
+        json!({ "claims": { "email": OWNER, "email_verified": true, "name": "Ada", name: value } })
+    };
     for (wants, why) in [
         // Signed with the public key as if that were a secret, in the name of that key.
         (json!({ "alg": "HS256", "header": { "kid": "RS256" } }), "HS256"),

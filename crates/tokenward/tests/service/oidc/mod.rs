@@ -1,13 +1,17 @@
 //! Signing in by a provider of identities: one that says what a test wants (`tests/clients/issuer.mjs`), and a real one.
 
 mod address;
+mod addresses;
 mod as_code;
 mod attacks;
 mod button;
 mod first;
 mod glewlwyd;
 mod identities;
+mod last_good;
+mod lives;
 mod logout;
+mod mix_up;
 mod nodes;
 mod only;
 mod pages;
@@ -18,6 +22,7 @@ mod rules_for;
 mod through_proxy;
 mod times;
 mod trial;
+mod user_info;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -6,7 +6,9 @@ use tokenward_core::time::MINUTE;
 use tokenward_server::service::set_up;
 
 use super::{Issuer, claims, served};
+use crate::command_line::{code_of, session_of};
 use crate::console::Person;
+use crate::process::{Said, run_with};
 use crate::support::{OWNER, Organization, PASSWORD, Server};
 
 const WITH: &str = "/sign-in/with/corp";
@@ -168,4 +170,48 @@ async fn a_password_links_nobody_to_an_account_there_whom_the_provider_does_not_
     let mut bob = Person::at(&server);
     bob.by(&issuer, WITH).await.leads_to("/");
     bob.get(&format!("/console/{}/tokens", acme.id)).await.says(200, "Acme");
+}
+
+/// The owner at a command line, in a session of this text.
+fn turns_on(server: &Server, acme: &Organization, session: &str, more: &[&str]) -> Said {
+    let variables = [("TOKENWARD_URL", server.url.as_str()), ("TOKENWARD_TOKEN", session)];
+    let set = ["org", "sign-in", "set", "--organization", acme.id.as_str(), "--provider", "corp"];
+    run_with(&[&set[..], more].concat(), &variables)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_line_turns_it_on_by_the_proof_that_it_inherited_while_that_is_young() {
+    let (server, acme, issuer) = served(&[]).await;
+    server.member(&acme, "bob@acme.example", "viewer").await;
+    let policy = acme.path("signInPolicy");
+    let only_who = "Only who comes in by the provider";
+    // A password proves nothing of it, however fresh.
+    let said = turns_on(&server, &acme, &acme.owner, &["--yes"]);
+    assert!(said.code == Some(3) && said.err.contains(only_who), "{said:?}");
+
+    let mut owner = owner_by_provider(&server, &issuer).await;
+    let given = code_of(&mut owner).await;
+    let session = session_of(&server, &given).await;
+    server.advance(5 * MINUTE).await;
+    let proven = server.post("/session/proof", &session, json!({ "password": PASSWORD })).await.expect(200);
+    let said = turns_on(&server, &acme, proven["token"].as_str().unwrap(), &["--yes"]);
+    assert!(said.code == Some(3) && said.err.contains(only_who), "{said:?}");
+
+    let mut wants = claims("owner", OWNER, true);
+    wants["clock"] = json!(300);
+    issuer.wants(wants).await;
+    let mut owner = Person::at(&server);
+    owner.by(&issuer, WITH).await.leads_to("/");
+    let given = code_of(&mut owner).await;
+    let session = session_of(&server, &given).await;
+    // It is asked first, after a look at who stays out.
+    let out = "bob@acme.example (no identity linked; from";
+    let said = turns_on(&server, &acme, &session, &[]);
+    assert!(said.code == Some(2) && said.err.contains(out) && said.err.contains("Add --yes"), "{said:?}");
+    assert_eq!(server.get(&policy, &session).await.expect(200)["sign_in"], "any");
+    let said = turns_on(&server, &acme, &session, &["--yes"]);
+    assert!(said.code == Some(0) && said.err.contains(out), "{said:?}");
+    assert!(said.err.contains("People sign in only by corp"), "{said:?}");
+    assert_eq!(server.get(&policy, &session).await.expect(200)["providers"], json!(["corp"]));
+    assert_eq!(server.get(&policy, &acme.owner).await.outcome(), (401, "proof_required".to_owned()));
 }
