@@ -75,7 +75,7 @@ impl Role {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{BuiltIn, EnvironmentLevel, Matrix};
+    use super::super::{BuiltIn, EnvironmentLevel};
     use super::*;
 
     const LAB: Uuid = Uuid::from_u128(1);

@@ -103,9 +103,7 @@ impl Scope {
     #[must_use]
     pub fn goes_beyond(&self, other: &Self) -> bool {
         let named = |mine: &Pattern| mine.covering().iter().any(|it| other.api.contains(it));
-        self.own.beyond(other.own).is_some()
-            || !self.api.iter().all(named)
-            || self.places.go_beyond(&other.places)
+        self.own.beyond(other.own).is_some() || !self.api.iter().all(named) || self.places.go_beyond(&other.places)
     }
 
     /// The first of its permissions that a role does not hold.

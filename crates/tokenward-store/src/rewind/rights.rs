@@ -235,12 +235,7 @@ pub(super) async fn api(
 }
 
 /// Asks again of the lives of tokens what was asked last.
-pub(super) async fn token_policy(
-    tx: &mut Tx,
-    organization: Uuid,
-    since: &str,
-    events: &mut Vec<Event>,
-) -> Result<()> {
+pub(super) async fn token_policy(tx: &mut Tx, organization: Uuid, since: &str, events: &mut Vec<Event>) -> Result<()> {
     if token_policies::tighten(tx, organization, since).await? {
         events.push(Event::new(Kind::TokenPolicyUpdated, Some(organization), organization, ""));
     }
