@@ -287,6 +287,8 @@ impl Kind {
             | Self::PolicyTokenUpdated
             | Self::PolicyTokenRotated
             | Self::PolicyTokenDeleted
+            // It ends nothing by itself, but nobody is to set an end any more that it does not allow.
+            | Self::TokenPolicyUpdated
             | Self::ProjectDeleted
             // It may have another mode, which other levels of a role are about.
             | Self::EnvironmentUpdated
@@ -328,8 +330,6 @@ impl Kind {
             | Self::TokenReused
             // Its end was told before.
             | Self::TokenOverlapEnded
-            // It is asked when an end is set, and ends nothing by itself.
-            | Self::TokenPolicyUpdated
             | Self::ProjectCreated
             | Self::ProjectUpdated
             | Self::EnvironmentCreated

@@ -5,11 +5,14 @@
 //! thing after it ([`After`]); the last such state is what counts, so that a revocation that was undone is none. What an
 //! older copy must be told follows from the entries that it does not have: [`lost`] and [`net`].
 
+mod rights;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::rights::{ApiContent, ApiRules, RoleRights, TokenBounds};
 use crate::event::Kind;
 use crate::sign_in::TwoFactors;
 use crate::time::{Micros, Time};
@@ -43,8 +46,7 @@ impl Entry {
     /// digest was used, and what stands here of it is for an older copy of that.
     #[must_use]
     pub fn lasts(&self) -> bool {
-        let makes = matches!(Kind::parse(&self.kind), Some(Kind::TokenCreated | Kind::PolicyTokenCreated));
-        self.after.is_some() && !makes
+        self.after.is_some() && !makes(&self.kind)
     }
 
     /// Are both the same event?
@@ -52,6 +54,12 @@ impl Entry {
     pub fn is_same(&self, other: &Self) -> bool {
         self.position == other.position && self.hash == other.hash
     }
+}
+
+/// Does an event of this kind make what it is about?
+#[must_use]
+pub fn makes(kind: &str) -> bool {
+    matches!(Kind::parse(kind), Some(Kind::TokenCreated | Kind::PolicyTokenCreated | Kind::RoleCreated))
 }
 
 /// What something was like after an event that took away, gave back, or used a digest.
@@ -69,6 +77,24 @@ pub enum After {
         /// What is kept for ever of the digests of its secrets, in hexadecimal: no older copy takes them for new ones.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         used: Vec<String>,
+        /// What it was bound to. An entry of an older version does not say, nor does one of a token that was made or taken back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bounds: Option<Box<TokenBounds>>,
+    },
+    /// A custom role that allowed this.
+    Role {
+        /// What it allowed.
+        rights: RoleRights,
+    },
+    /// An API with these routes; without any it is gone.
+    Api {
+        /// Its routes.
+        rules: Option<ApiRules>,
+    },
+    /// An organization that asked this of the lives of its tokens.
+    TokenPolicy {
+        /// As its row kept it.
+        kept: Option<String>,
     },
     /// A user, who had these sessions and no others.
     Sessions {
@@ -152,6 +178,12 @@ pub enum After {
 pub enum Keeps {
     /// That of the token.
     Token,
+    /// What the role allows.
+    Role,
+    /// What the routes of the API are.
+    Api,
+    /// What the organization asks of the lives of its tokens.
+    TokenPolicy,
     /// The sessions of the user, the sign-in links, and which password it is.
     Sessions,
     /// The second factor of the user.
@@ -183,6 +215,9 @@ impl Keeps {
         match Kind::parse(kind) {
             Some(
                 Kind::TokenCreated
+                | Kind::TokenUpdated
+                | Kind::TokenBrownoutStarted
+                | Kind::TokenBrownoutEnded
                 | Kind::TokenRotated
                 | Kind::TokenSecretEnded
                 | Kind::TokenDisabled
@@ -190,9 +225,14 @@ impl Keeps {
                 | Kind::TokenRestored
                 | Kind::TokenDeleted
                 | Kind::PolicyTokenCreated
+                | Kind::PolicyTokenUpdated
                 | Kind::PolicyTokenRotated
                 | Kind::PolicyTokenDeleted,
             ) => Self::Token,
+            // Of one that is made, so that it can be told whether a role that is lost took away from whoever had another before.
+            Some(Kind::RoleCreated | Kind::RoleUpdated) => Self::Role,
+            Some(Kind::ApiUpdated | Kind::ApiDeleted) => Self::Api,
+            Some(Kind::TokenPolicyUpdated) => Self::TokenPolicy,
             Some(
                 Kind::SessionEnded
                 | Kind::SessionProven
@@ -243,6 +283,9 @@ pub fn net<'e>(lost: impl IntoIterator<Item = &'e Entry>) -> BTreeMap<(Option<Uu
             Some(After::Passkeys { .. }) => 8,
             Some(After::Invitation) => 9,
             Some(After::Rules { .. }) => 10,
+            Some(After::Role { .. }) => 11,
+            Some(After::Api { .. }) => 12,
+            Some(After::TokenPolicy { .. }) => 13,
             None => continue,
         };
         last.insert((entry.organization, entry.target, what), entry);
@@ -281,7 +324,8 @@ mod tests {
     }
 
     fn token(revoked_at: Option<i64>) -> Option<After> {
-        Some(After::Token { revoked_at: revoked_at.map(Time), disabled_at: None, ends: Vec::new(), used: Vec::new() })
+        let (ends, used) = (Vec::new(), Vec::new());
+        Some(After::Token { revoked_at: revoked_at.map(Time), disabled_at: None, ends, used, bounds: None })
     }
 
     #[test]
@@ -289,6 +333,34 @@ mod tests {
         let made = Entry { kind: "token.created".into(), ..entry(1, 7, token(None)) };
         assert_eq!(Keeps::of(&made.kind), Keeps::Token);
         assert!(!made.lasts() && entry(1, 7, token(Some(1))).lasts() && !entry(1, 7, None).lasts());
+    }
+
+    #[test]
+    fn whatever_makes_a_right_smaller_is_noted() {
+        for (kind, keeps) in [
+            (Kind::RoleUpdated, Keeps::Role),
+            (Kind::TokenUpdated, Keeps::Token),
+            (Kind::PolicyTokenUpdated, Keeps::Token),
+            (Kind::TokenBrownoutStarted, Keeps::Token),
+            (Kind::ApiUpdated, Keeps::Api),
+            (Kind::ApiDeleted, Keeps::Api),
+            (Kind::TokenPolicyUpdated, Keeps::TokenPolicy),
+        ] {
+            assert_eq!(Keeps::of(kind.as_str()), keeps);
+            assert!(kind.takes_away(), "{}", kind.as_str());
+        }
+        // What takes away and is not noted is told in docs/nodes.md.
+        let not_noted = Kind::ALL.iter().filter(|it| it.takes_away() && Keeps::of(it.as_str()) == Keeps::Nothing);
+        let not_noted: Vec<&str> = not_noted.map(|it| it.as_str()).collect();
+        let known = [
+            "role.deleted",
+            "project.deleted",
+            "environment.updated",
+            "environment.deleted",
+            "cluster.deleted",
+            "session.idle",
+        ];
+        assert_eq!(not_noted, known);
     }
 
     #[test]

@@ -71,6 +71,23 @@ impl TokenPolicy {
         }
     }
 
+    /// This one with all that another one asked besides: the stricter counts.
+    #[must_use]
+    pub fn with(mut self, other: &Self) -> Self {
+        for (id, rules) in &other.roles {
+            match self.roles.iter_mut().find(|(role, _)| role == id) {
+                Some((_, own)) => *own = own.and(*rules),
+                None => self.roles.push((*id, *rules)),
+            }
+        }
+        Self {
+            all: self.all.and(other.all),
+            on_reuse: self.on_reuse.max(other.on_reuse),
+            attest_every: self.attest_every.into_iter().chain(other.attest_every).min(),
+            ..self
+        }
+    }
+
     /// Does a token go beyond it, as it is now?
     #[must_use]
     pub fn exceeded_by(&self, token: &Token, now: Time) -> bool {
@@ -216,5 +233,22 @@ mod tests {
         let of_role = policy.of_role(strict);
         assert_eq!(of_role, Rules { max_overlap: Some(HOUR), ..rules(Some(DAY), Some(HOUR), true) });
         assert!(of_role.check_overlap(2 * HOUR).unwrap_err().contains("1h"));
+    }
+
+    #[test]
+    fn of_two_policies_all_counts_that_either_asks() {
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let of = |max, role| TokenPolicy {
+            all: rules(Some(max), None, false),
+            roles: vec![(role, rules(Some(max), None, true))],
+            ..TokenPolicy::default()
+        };
+        let strict = TokenPolicy { on_reuse: OnReuse::Disable, attest_every: Some(DAY), ..of(HOUR, one) };
+        let both = of(DAY, other).with(&strict);
+        assert_eq!(both.all, rules(Some(HOUR), None, false));
+        assert_eq!((both.on_reuse, both.attest_every), (OnReuse::Disable, Some(DAY)));
+        assert_eq!(both.roles, [(other, rules(Some(DAY), None, true)), (one, rules(Some(HOUR), None, true))]);
+        assert_eq!(strict.clone().with(&strict), strict);
+        assert_eq!(strict.clone().with(&TokenPolicy::default()), strict);
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tokenward_core::caller::Grant;
+use tokenward_core::journal::{ApiContent, ApiRules};
 use tokenward_core::needs::Needs;
 use tokenward_core::path::Readings;
 use tokenward_core::permission::{Management, RequiredPermission};
@@ -188,6 +189,80 @@ pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
         sqlx::query("DELETE FROM api WHERE organization_id = $1 AND id = $2").bind(grant.organization()).bind(id)
     )?;
     if gone == 0 { Err(Error::not_found("API")) } else { Ok(()) }
+}
+
+row! {
+    struct NotedRow {
+        unknown_route: String,
+        allow_paths: String,
+        routes: Option<String>,
+        route_count: i64,
+        left_out: i64,
+        notes: Option<String>,
+        updated_at: Time,
+    }
+}
+
+/// What is noted of the routes of an API: all, where that is not much. Nothing where there is none.
+pub async fn noted(conn: Conn<'_>, id: Uuid) -> Result<Option<ApiRules>> {
+    let row: Option<NotedRow> = run!(conn, c => sqlx::query_as(concat!(
+        "SELECT unknown_route, allow_paths, route_count, left_out, updated_at, ",
+        "CASE WHEN length(routes) + length(notes) <= 16384 THEN routes END AS routes, ",
+        "CASE WHEN length(routes) + length(notes) <= 16384 THEN notes END AS notes FROM api WHERE id = $1"
+    )).bind(id).fetch_optional(&mut *c))?;
+    Ok(row.map(|row| {
+        let NotedRow { unknown_route, allow_paths, routes, route_count, left_out, notes, updated_at } = row;
+        let whole = routes.zip(notes);
+        let content = whole.map(|(routes, notes)| ApiContent {
+            unknown_route,
+            allow_paths,
+            routes,
+            route_count,
+            left_out,
+            notes,
+        });
+        ApiRules { version: updated_at, content }
+    }))
+}
+
+/// Makes the routes of an API what they were last, where an older state has others. Those that are not known are taken out with the API:
+/// what is asked about it is denied until somebody imports it. Answers the API's name, and whether it is there still; `None` where
+/// nothing is to be done.
+pub(crate) async fn put_back(
+    tx: &mut Tx,
+    organization: Uuid,
+    id: Uuid,
+    since: Option<&ApiRules>,
+) -> Result<Option<(String, bool)>> {
+    let older: Option<(String, i64)> = run!(tx.conn(), c => sqlx::query_as(
+        "SELECT name, updated_at FROM api WHERE organization_id = $1 AND id = $2"
+    ).bind(organization).bind(id).fetch_optional(&mut *c))?;
+    let Some((name, updated_at)) = older else { return Ok(None) };
+    match since {
+        Some(since) if since.version <= Time(updated_at) => Ok(None),
+        Some(ApiRules { version, content: Some(content) }) => {
+            execute!(
+                tx.conn(),
+                sqlx::query(concat!(
+                    "UPDATE api SET unknown_route = $2, routes = $3, route_count = $4, left_out = $5, notes = $6, ",
+                    "updated_at = $7, allow_paths = $8 WHERE id = $1"
+                ))
+                .bind(id)
+                .bind(&content.unknown_route)
+                .bind(&content.routes)
+                .bind(content.route_count)
+                .bind(content.left_out)
+                .bind(&content.notes)
+                .bind(version.0)
+                .bind(&content.allow_paths)
+            )?;
+            Ok(Some((name, true)))
+        }
+        _ => {
+            execute!(tx.conn(), sqlx::query("DELETE FROM api WHERE id = $1").bind(id))?;
+            Ok(Some((name, false)))
+        }
+    }
 }
 
 row! {

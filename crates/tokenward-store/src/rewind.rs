@@ -1,11 +1,12 @@
 //! A log that has forgotten: what a node's journal knows beyond it is taken away again, and what else was lost is noted.
 
 mod credentials;
+mod rights;
 
 use std::collections::HashSet;
 
 use tokenward_core::event::{Event, Kind};
-use tokenward_core::journal::{self, After, Entry};
+use tokenward_core::journal::{self, After, Entry, TokenBounds};
 use tokenward_core::right::Keeper;
 use tokenward_core::sign_in::SignInPolicy;
 use tokenward_core::token::Cut;
@@ -14,7 +15,8 @@ use tokenward_core::{Result, Time, Uuid};
 use crate::db::{Store, execute, row, run};
 use crate::sessions::{self, Session};
 use crate::tx::{Begins, Tx};
-use crate::{cuts, lineage, organizations, role_rows, tokens};
+use crate::{cuts, lineage, organizations, tokens};
+use rights::{Exchange, NotedRoles};
 
 /// What came of it.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -32,10 +34,14 @@ pub async fn bring_back(store: &Store, keeper: &Keeper, lost: &[Entry], common: 
     let mut tx = store.begin_knowing(keeper).await?;
     let mut events = Vec::new();
     let mut repaired = HashSet::new();
-    for ((organization, target, _), entry) in journal::net(lost) {
+    let mut net: Vec<&Entry> = journal::net(lost).into_values().collect();
+    // Roles first: what else is compared goes by what is left of them.
+    net.sort_by_key(|entry| !matches!(entry.after, Some(After::Role { .. })));
+    let noted = rights::noted_roles(net.iter().copied());
+    for entry in net {
         let Some(after) = &entry.after else { continue };
         let before = events.len();
-        take_away(&mut tx, organization, target, after, entry, &mut events).await?;
+        take_away(&mut tx, after, entry, &noted, &mut events).await?;
         if events.len() > before {
             repaired.insert(entry.position);
         }
@@ -103,14 +109,14 @@ async fn is_noted(tx: &mut Tx, entry: &Entry) -> Result<bool> {
 
 async fn take_away(
     tx: &mut Tx,
-    organization: Option<Uuid>,
-    target: Uuid,
     after: &After,
     entry: &Entry,
+    noted: &NotedRoles<'_>,
     events: &mut Vec<Event>,
 ) -> Result<()> {
+    let (organization, target) = (entry.organization, entry.target);
     match after {
-        After::Token { revoked_at, disabled_at, ends, used } => {
+        After::Token { revoked_at, disabled_at, ends, used, bounds } => {
             tokens::ended::keep_used(tx, used).await?;
             let Some(token) = token(tx, target).await? else { return Ok(()) };
             if let (Some(at), None) = (revoked_at, token.revoked_at) {
@@ -138,6 +144,32 @@ async fn take_away(
                         events.push(of_token(Kind::TokenSecretEnded, &token));
                     }
                 }
+                // Once: who comes later with the same would undo what somebody gave since.
+                if let Some(bounds) = bounds
+                    && !is_noted(tx, entry).await?
+                {
+                    let is_off = token.disabled_at.is_some() || disabled_at.is_some();
+                    rights::token(tx, &token, bounds, is_off, noted, events).await?;
+                }
+            }
+        }
+        After::Role { rights } => {
+            if let Some(organization) = organization
+                && !is_noted(tx, entry).await?
+            {
+                rights::role(tx, organization, target, rights, events).await?;
+            }
+        }
+        After::Api { rules } => {
+            if let Some(organization) = organization {
+                rights::api(tx, organization, target, rules.as_ref(), events).await?;
+            }
+        }
+        After::TokenPolicy { kept } => {
+            if let Some(kept) = kept
+                && !is_noted(tx, entry).await?
+            {
+                rights::token_policy(tx, target, kept, events).await?;
             }
         }
         After::Sessions { living, proven, links, password } => {
@@ -193,7 +225,7 @@ async fn take_away(
         After::Invitation => credentials::invitation(tx, organization, target, events).await?,
         After::Member { role, .. } => {
             let Some(organization) = organization else { return Ok(()) };
-            member(tx, organization, target, *role, events).await?;
+            member(tx, (organization, target), *role, noted, events).await?;
         }
         After::Cut { through, at } => {
             if cuts::set_again(tx, target, Cut { through: *through, at: *at }).await? {
@@ -218,12 +250,40 @@ row! {
         revoked_at: Option<Time>,
         disabled_at: Option<Time>,
         name_freed_at: Option<Time>,
+        role_id: Option<Uuid>,
+        not_before: Option<Time>,
+        expires_at: Option<Time>,
+        networks: Option<String>,
+        permissions: Option<String>,
+        allowance: Option<String>,
+        brownout: Option<String>,
+        policy_written_at: Option<Time>,
+    }
+}
+
+impl KeptToken {
+    /// What it is bound to.
+    fn bounds(&self) -> TokenBounds {
+        TokenBounds {
+            role: self.role_id,
+            not_before: self.not_before,
+            expires_at: self.expires_at,
+            policy: self.policy_written_at,
+            networks: self.networks.clone(),
+            permissions: self.permissions.clone(),
+            allowance: self.allowance.clone(),
+            brownout: self.brownout.clone(),
+            digest: None,
+        }
     }
 }
 
 async fn token(tx: &mut Tx, id: Uuid) -> Result<Option<KeptToken>> {
-    run!(tx.conn(), c => sqlx::query_as("SELECT id, organization_id, kind, name, revoked_at, disabled_at, name_freed_at FROM token WHERE id = $1")
-        .bind(id).fetch_optional(&mut *c))
+    run!(tx.conn(), c => sqlx::query_as(concat!(
+        "SELECT t.id, t.organization_id, t.kind, t.name, t.revoked_at, t.disabled_at, t.name_freed_at, t.role_id, t.not_before, ",
+        "t.expires_at, t.networks, t.permissions, t.allowance, t.brownout, p.written_at AS policy_written_at ",
+        "FROM token t LEFT JOIN rego_policy p ON p.token_id = t.id WHERE t.id = $1"
+    )).bind(id).fetch_optional(&mut *c))
 }
 
 fn of_token(kind: Kind, token: &KeptToken) -> Event {
@@ -245,13 +305,13 @@ async fn revoke(tx: &mut Tx, token: &KeptToken, at: Time) -> Result<Event> {
     Ok(of_token(Kind::TokenDeleted, token))
 }
 
-/// Takes the membership away again, or what the role had beyond the one that came after it. An owner stays: nobody else could
-/// do what only an owner may.
+/// Takes the membership away again, or what the role had beyond the one that came after it; where that one is lost, the membership. An
+/// owner stays: nobody else could do what only an owner may.
 async fn member(
     tx: &mut Tx,
-    organization: Uuid,
-    account: Uuid,
+    (organization, account): (Uuid, Uuid),
     role: Option<Uuid>,
+    noted: &NotedRoles<'_>,
     events: &mut Vec<Event>,
 ) -> Result<()> {
     let held: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(
@@ -263,8 +323,13 @@ async fn member(
     let event =
         |kind| Event::new(kind, Some(organization), account, email.clone().unwrap_or_default()).related(account);
     let now = tx.now();
-    match role {
-        None => {
+    let exchange = match role {
+        Some(role) if role != held => rights::exchange(tx, organization, (held, role), noted).await?,
+        Some(_) => Exchange::Gave,
+        None => Exchange::Lost,
+    };
+    match exchange {
+        Exchange::Lost => {
             execute!(
                 tx.conn(),
                 sqlx::query("DELETE FROM member WHERE organization_id = $1 AND account_id = $2")
@@ -273,13 +338,7 @@ async fn member(
             )?;
             events.push(event(Kind::MemberRemoved));
         }
-        Some(role) if role != held => {
-            let before = role_rows::now(tx.conn(), organization, held).await?;
-            let Some(after) = role_rows::now(tx.conn(), organization, role).await? else { return Ok(()) };
-            if before.is_some_and(|before| before.beyond(&after).is_none()) {
-                // It gave, and took nothing.
-                return Ok(());
-            }
+        Exchange::Took => {
             execute!(
                 tx.conn(),
                 sqlx::query(
@@ -292,7 +351,8 @@ async fn member(
             )?;
             events.push(event(Kind::MemberUpdated));
         }
-        Some(_) => {}
+        // It took nothing.
+        Exchange::Gave => {}
     }
     Ok(())
 }

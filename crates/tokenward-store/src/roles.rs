@@ -172,7 +172,7 @@ pub async fn insert(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, 
     .bind(role.id).bind(grant.organization()).bind(&*role.name).bind(fold(&role.name)).bind(description).bind(permissions(role)?)
     .bind(now.0))
     .map_err(name_conflict("role", &role.name))?;
-    insert_matrix(tx, grant, role).await
+    insert_matrix(tx, grant.organization(), role).await
 }
 
 /// The role that has this name, or one that can be mistaken for it.
@@ -203,13 +203,33 @@ pub async fn update(tx: &mut Tx, grant: &Grant, role: &Role, description: &str, 
     if changed == 0 {
         return Err(Error::not_found("role"));
     }
-    execute!(tx.conn(), sqlx::query("DELETE FROM role_cluster WHERE role_id = $1").bind(role.id))?;
-    execute!(tx.conn(), sqlx::query("DELETE FROM role_project WHERE role_id = $1").bind(role.id))?;
-    insert_matrix(tx, grant, role).await
+    replace_matrix(tx, grant.organization(), role).await
 }
 
-async fn insert_matrix(tx: &mut Tx, grant: &Grant, role: &Role) -> Result<()> {
-    let organization = grant.organization();
+/// Writes what a custom role of an organization allows, and nothing else of it.
+pub(crate) async fn write_rights(tx: &mut Tx, organization: Uuid, role: &Role) -> Result<()> {
+    let now = tx.now();
+    execute!(
+        tx.conn(),
+        sqlx::query(concat!(
+            "UPDATE role SET permissions = $3, updated_at = CASE WHEN updated_at < $4 THEN $4 ELSE updated_at + 1 END ",
+            "WHERE organization_id = $1 AND id = $2 AND kind = 'custom'"
+        ))
+        .bind(organization)
+        .bind(role.id)
+        .bind(permissions(role)?)
+        .bind(now.0)
+    )?;
+    replace_matrix(tx, organization, role).await
+}
+
+async fn replace_matrix(tx: &mut Tx, organization: Uuid, role: &Role) -> Result<()> {
+    execute!(tx.conn(), sqlx::query("DELETE FROM role_cluster WHERE role_id = $1").bind(role.id))?;
+    execute!(tx.conn(), sqlx::query("DELETE FROM role_project WHERE role_id = $1").bind(role.id))?;
+    insert_matrix(tx, organization, role).await
+}
+
+async fn insert_matrix(tx: &mut Tx, organization: Uuid, role: &Role) -> Result<()> {
     for (cluster, level) in &role.matrix().clusters {
         execute!(
             tx.conn(),

@@ -97,9 +97,36 @@ fn read(text: Option<&str>) -> Result<TokenPolicy> {
     Ok(TokenPolicy { all: all.into(), roles, on_reuse, attest_every })
 }
 
+/// What is kept of the policy of an organization.
+pub async fn kept(conn: Conn<'_>, organization: Uuid) -> Result<Option<String>> {
+    let row: Option<(Option<String>,)> = run!(conn, c => sqlx::query_as("SELECT token_policy FROM organization WHERE id = $1")
+        .bind(organization).fetch_optional(&mut *c))?;
+    Ok(row.and_then(|(text,)| text))
+}
+
+/// Asks again what an organization asked once, where it asks less; `since` is as it was kept. Answers whether it did.
+pub(crate) async fn tighten(tx: &mut Tx, organization: Uuid, since: &str) -> Result<bool> {
+    let row: Option<(Option<String>, i64)> = run!(tx.conn(), c => sqlx::query_as(
+        "SELECT token_policy, updated_at FROM organization WHERE id = $1 AND deleted_at IS NULL"
+    ).bind(organization).fetch_optional(&mut *c))?;
+    let Some((text, updated_at)) = row else { return Ok(false) };
+    let older = read(text.as_deref())?;
+    let policy = older.clone().with(&read(Some(since))?);
+    if policy == older {
+        return Ok(false);
+    }
+    let now = tx.next_version(Time(updated_at));
+    write(tx, organization, &policy, now).await?;
+    Ok(true)
+}
+
 /// Writes the policy of the organization of the grant.
 pub async fn set(tx: &mut Tx, grant: &Grant, policy: &TokenPolicy, now: Time) -> Result<()> {
     grant.permits(Management::OrganizationEdit)?;
+    write(tx, grant.organization(), policy, now).await
+}
+
+async fn write(tx: &mut Tx, organization: Uuid, policy: &TokenPolicy, now: Time) -> Result<()> {
     let roles: Vec<(Uuid, StoredRules)> =
         policy.roles.iter().map(|(id, rules)| (*id, StoredRules::from(*rules))).collect();
     let on_reuse = Some(policy.on_reuse).filter(|it| *it != OnReuse::default());
@@ -108,7 +135,7 @@ pub async fn set(tx: &mut Tx, grant: &Grant, policy: &TokenPolicy, now: Time) ->
     execute!(
         tx.conn(),
         sqlx::query("UPDATE organization SET token_policy = $2, updated_at = $3 WHERE id = $1 AND deleted_at IS NULL")
-            .bind(grant.organization())
+            .bind(organization)
             .bind(text)
             .bind(now.0)
     )?;

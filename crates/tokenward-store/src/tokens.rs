@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use tokenward_core::brownout::Brownout;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::ActorKind;
+use tokenward_core::journal::TokenBounds;
 use tokenward_core::label::Labels;
 use tokenward_core::life::{AttestationRequest, DisabledBecause, Life};
 use tokenward_core::meter::Allowance;
@@ -308,6 +309,13 @@ pub async fn policies(conn: Conn<'_>, tokens: Option<&[Uuid]>) -> Result<Vec<Pol
             .fetch_all(&mut *c))
         }
     }
+}
+
+/// Which version of its policy each of these tokens has, as far as they have one.
+pub async fn policy_versions(conn: Conn<'_>, tokens: &[Uuid]) -> Result<Vec<(Uuid, Time)>> {
+    let rows: Vec<(Uuid, i64)> =
+        by_ids(conn, "SELECT token_id, written_at FROM rego_policy WHERE token_id IN", tokens).await?;
+    Ok(rows.into_iter().map(|(id, at)| (id, Time(at))).collect())
 }
 
 /// At most `limit` of the policy tokens of the organization that live and were made after the token `after`, in the order of
@@ -724,6 +732,23 @@ impl IndexRow {
         let (networks, permissions) = (self.networks.as_deref(), self.permissions.as_deref());
         let (allowance, brownout) = (self.allowance.as_deref(), self.brownout.as_deref());
         restrictions::Bound { not_before: self.not_before, networks, permissions, allowance, brownout }
+    }
+
+    /// The same as it is noted, with the version of the token's policy.
+    #[must_use]
+    pub fn noted_bounds(&self, policy: Option<Time>) -> TokenBounds {
+        let bounds = TokenBounds {
+            role: self.role_id,
+            not_before: self.not_before,
+            expires_at: self.expires_at,
+            policy,
+            networks: self.networks.clone(),
+            permissions: self.permissions.clone(),
+            allowance: self.allowance.clone(),
+            brownout: self.brownout.clone(),
+            digest: None,
+        };
+        bounds.noted()
     }
 }
 

@@ -13,7 +13,7 @@ impl Fed {
     pub(crate) fn entries(&self, followed: &Followed) -> Vec<Entry> {
         let entry = |row: &Skeleton| {
             let noted = if Keeps::of(&row.kind) == Keeps::Token {
-                Noted::of_token(row.target_id, &self.rows, &self.used)
+                Noted::of_token(&row.kind, row.target_id, &self.rows, &self.used)
             } else {
                 Noted { target: row.target_id, after: None }
             };

@@ -435,6 +435,7 @@ mod tests {
                 disabled_at: None,
                 ends: vec![(1, Time(8))],
                 used: vec!["00ff".into()],
+                bounds: None,
             }),
         }
     }
@@ -535,6 +536,8 @@ mod tests {
         let sessions = After::Sessions { living: living.clone(), proven, links: None, password: None };
         assert_eq!(read(r#"{"sessions":{"living":[]}}"#), sessions);
         assert_eq!(read(r#"{"identities":{"living":[]}}"#), After::Identities { living, issuers });
+        let token = read(r#"{"token":{"revoked_at":null,"disabled_at":null,"ends":[]}}"#);
+        assert!(matches!(token, After::Token { bounds: None, .. }));
     }
 
     #[test]

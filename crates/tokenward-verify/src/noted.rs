@@ -3,15 +3,17 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use tokenward_core::Result;
-use tokenward_core::Uuid;
 use tokenward_core::event::{self, Event};
-use tokenward_core::journal::{After, Entry, Keeps};
+use tokenward_core::journal::{After, Entry, Keeps, RoleRights, makes};
+use tokenward_core::role::RoleKind;
+use tokenward_core::secret::Kind;
 use tokenward_core::sign_in::SignInPolicy;
+use tokenward_core::{Result, Time, Uuid};
 use tokenward_store::log::Skeleton;
 use tokenward_store::tokens::{self, IndexRow, ended};
 use tokenward_store::{
-    Conn, accounts, cuts, identities, members, organizations, passkeys, second_factor, sessions, sign_in_rules,
+    Conn, accounts, apis, cuts, identities, members, organizations, passkeys, roles, second_factor, sessions,
+    sign_in_rules, token_policies,
 };
 
 /// What an event is about.
@@ -46,10 +48,10 @@ pub struct Noted {
 impl Noted {
     /// An event of this kind about an ordinary token whose secrets these are.
     #[must_use]
-    pub fn of_token(token: Uuid, rows: &[IndexRow], used: &[(Uuid, String)]) -> Self {
+    pub fn of_token(kind: &str, token: Uuid, rows: &[IndexRow], used: &[(Uuid, String)]) -> Self {
         let rows = rows.iter().filter(|row| row.token_id == token);
         let used = used.iter().filter(|(id, _)| *id == token).map(|(_, used)| used.clone());
-        Self { target: token, after: after_token(rows, used.collect()) }
+        Self { target: token, after: after_token(kind, rows, used.collect(), None) }
     }
 
     /// It, of an event that stands there.
@@ -83,7 +85,15 @@ pub(crate) async fn noted(
         None => tokens::index_rows(conn.reborrow(), &ids).await?,
     };
     let used = if ids.is_empty() { Vec::new() } else { ended::used_of_all(conn.reborrow(), &ids).await? };
-    let tokens = NotedTokens::of(known.unwrap_or(&read), used);
+    let rows = known.unwrap_or(&read);
+    let with_policy: BTreeSet<Uuid> =
+        rows.iter().filter(|row| row.kind == Kind::PolicyToken).map(|row| row.token_id).collect();
+    let with_policy: Vec<Uuid> = with_policy.into_iter().collect();
+    let policies = match &with_policy[..] {
+        [] => Vec::new(),
+        ids => tokens::policy_versions(conn.reborrow(), ids).await?,
+    };
+    let tokens = NotedTokens::of(rows, used, policies);
     for event in events.iter().rev() {
         let keeps = Keeps::of(event.kind);
         let accepted = event.kind == event::Kind::InvitationAccepted.as_str();
@@ -97,7 +107,7 @@ pub(crate) async fn noted(
         let new = keeps != Keeps::Nothing && seen.insert((event.organization, target, std::mem::discriminant(&keeps)));
         let mut after = match keeps {
             _ if !new && !accepted => None,
-            Keeps::Token => tokens.after(target),
+            Keeps::Token => tokens.after(event.kind, target),
             _ => after(conn.reborrow(), keeps, event.organization, target).await?,
         };
         if accepted && let Some(After::Member { invitation, .. }) = &mut after {
@@ -132,6 +142,7 @@ pub fn entries(noted: impl IntoIterator<Item = Noted>, log: Uuid, rows: &[Skelet
 struct NotedTokens<'r> {
     rows: HashMap<Uuid, Vec<&'r IndexRow>>,
     used: HashMap<Uuid, Vec<String>>,
+    policies: HashMap<Uuid, Time>,
 }
 
 impl<'r> NotedTokens<'r> {
@@ -141,8 +152,8 @@ impl<'r> NotedTokens<'r> {
         named.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    fn of(rows: &'r [IndexRow], used: Vec<(Uuid, String)>) -> Self {
-        let mut noted = Self::default();
+    fn of(rows: &'r [IndexRow], used: Vec<(Uuid, String)>, policies: Vec<(Uuid, Time)>) -> Self {
+        let mut noted = Self { policies: policies.into_iter().collect(), ..Self::default() };
         for row in rows {
             noted.rows.entry(row.token_id).or_default().push(row);
         }
@@ -152,9 +163,9 @@ impl<'r> NotedTokens<'r> {
         noted
     }
 
-    fn after(&self, token: Uuid) -> Option<After> {
+    fn after(&self, kind: &str, token: Uuid) -> Option<After> {
         let used = self.used.get(&token).cloned().unwrap_or_default();
-        after_token(self.rows.get(&token)?.iter().copied(), used)
+        after_token(kind, self.rows.get(&token)?.iter().copied(), used, self.policies.get(&token).copied())
     }
 }
 
@@ -207,14 +218,32 @@ async fn after(mut conn: Conn<'_>, keeps: Keeps, organization: Option<Uuid>, tar
             let cuts = cuts::of(conn.reborrow(), Some(&[target])).await?;
             cuts.first().map(|(_, cut)| After::Cut { through: cut.through, at: cut.at })
         }
+        Keeps::Role => {
+            let role = roles::compiled(conn, Some(&[target])).await?.pop().map(|(_, role)| role);
+            let custom = role.filter(|role| role.kind == RoleKind::Custom);
+            custom.map(|role| After::Role { rights: RoleRights::of(&role) })
+        }
+        Keeps::Api => Some(After::Api { rules: apis::noted(conn, target).await? }),
+        Keeps::TokenPolicy => Some(After::TokenPolicy { kept: token_policies::kept(conn, target).await? }),
         // Those are read all at once.
         Keeps::Token | Keeps::Nothing => None,
     })
 }
 
-/// The state of a token whose secrets these are, and what is kept of their digests.
-pub(crate) fn after_token<'r>(rows: impl Iterator<Item = &'r IndexRow> + Clone, used: Vec<String>) -> Option<After> {
+/// The state of a token whose secrets these are, after an event of this kind, with what is kept of their digests and the version of its
+/// policy.
+pub(crate) fn after_token<'r>(
+    kind: &str,
+    rows: impl Iterator<Item = &'r IndexRow> + Clone,
+    used: Vec<String>,
+    policy: Option<Time>,
+) -> Option<After> {
     let ends = rows.clone().filter_map(|row| Some((row.version, row.secret_expires_at?))).collect();
     let mut rows = rows;
-    rows.next().map(|row| After::Token { revoked_at: row.revoked_at, disabled_at: row.disabled_at, ends, used })
+    rows.next().map(|row| {
+        // What is made is in no older copy, and what was taken back has nothing to be bound to.
+        let is_bound = row.revoked_at.is_none() && !makes(kind);
+        let bounds = is_bound.then(|| Box::new(row.noted_bounds(policy)));
+        After::Token { revoked_at: row.revoked_at, disabled_at: row.disabled_at, ends, used, bounds }
+    })
 }

@@ -1,9 +1,11 @@
-//! All that one role may do and another may not: what is gained and lost where somebody gets another role.
+//! All that one role may do and another may not: what is gained and lost where somebody gets another role. And what both may.
+
+use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::{ClusterLevel, ProjectAccess, Role, RoleKind};
-use crate::permission::Management;
+use super::{ClusterLevel, Matrix, Mode, ProjectAccess, Role, RoleKind};
+use crate::permission::{Management, ManagementSet};
 
 /// What one role holds and another does not.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -41,13 +43,39 @@ impl Role {
             projects: projects.map(|(id, access)| (*id, *access)).collect(),
         }
     }
+
+    /// This custom role as far as the other one allows the same; without one, what every custom role may do.
+    #[must_use]
+    pub fn within(&self, other: Option<&Self>) -> Self {
+        let (mut api, mut matrix) = (BTreeSet::new(), Matrix::default());
+        let Some(other) = other else {
+            let own = self.own.and(ManagementSet::of(&[Management::OrganizationRead]));
+            return Self { own, api, matrix, ..self.clone() }.listed();
+        };
+        api.extend(self.api.iter().flat_map(|mine| other.api.iter().filter_map(|it| mine.and(it))));
+        for (id, level) in &self.matrix.clusters {
+            let both = other.cluster_level(*id).map_or(ClusterLevel::Viewer, |it| it.min(*level));
+            if both != ClusterLevel::Viewer {
+                matrix.clusters.insert(*id, both);
+            }
+        }
+        for (id, access) in &self.matrix.projects {
+            let theirs = other.access_anywhere(*id);
+            let levels = Mode::ALL.map(|mode| access.level(mode).min(theirs.level(mode)));
+            let both = ProjectAccess { is_admin: access.is_admin && theirs.is_admin, levels };
+            if both != ProjectAccess::NONE {
+                matrix.projects.insert(*id, both);
+            }
+        }
+        Self { own: self.own.and(other.own), api, matrix, ..self.clone() }.listed()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{BuiltIn, EnvironmentLevel, Matrix};
+    use super::super::{BuiltIn, EnvironmentLevel};
     use super::*;
 
     const LAB: Uuid = Uuid::from_u128(1);
@@ -90,7 +118,19 @@ mod tests {
         prop_oneof![custom, built_in]
     }
 
+    fn own_role() -> impl Strategy<Value = Role> {
+        role().prop_filter("built in", |it| it.kind == RoleKind::Custom)
+    }
+
     proptest! {
+        #[test]
+        fn what_is_left_of_a_role_within_another_is_what_both_allow(a in own_role(), b in own_role()) {
+            let both = a.within(Some(&b));
+            prop_assert!(both.beyond(&a).is_none() && both.beyond(&b).is_none());
+            prop_assert_eq!(a.beyond(&both).is_none(), a.beyond(&b).is_none());
+            prop_assert!(a.within(None).beyond(&both).is_none());
+        }
+
         #[test]
         fn there_is_something_beyond_where_there_is_a_first_thing(a in role(), b in role()) {
             prop_assert_eq!(a.all_beyond(&b).is_empty(), a.beyond(&b).is_none());

@@ -99,6 +99,13 @@ impl Scope {
         size_of::<Self>() + self.api.len() * (size_of::<Pattern>() + 16) + self.places.bytes()
     }
 
+    /// Does it name anything that the other one does not, or is it about more places?
+    #[must_use]
+    pub fn goes_beyond(&self, other: &Self) -> bool {
+        let named = |mine: &Pattern| mine.covering().iter().any(|it| other.api.contains(it));
+        self.own.beyond(other.own).is_some() || !self.api.iter().all(named) || self.places.go_beyond(&other.places)
+    }
+
     /// The first of its permissions that a role does not hold.
     #[must_use]
     pub fn beyond(&self, role: &Role) -> Option<String> {
@@ -128,6 +135,17 @@ mod tests {
         ] {
             assert_eq!(Scope::parse(texts).map_err(|(at, _)| at), Err(at), "{texts:?}");
         }
+    }
+
+    #[test]
+    fn one_goes_beyond_another_by_what_it_names() {
+        let wide = scope(&["*:read", "orders:write", "token:read"]);
+        let narrow = scope(&["invoices:read", "token:read"]);
+        assert!(wide.goes_beyond(&narrow) && !narrow.goes_beyond(&wide) && !wide.goes_beyond(&wide));
+        assert!(scope(&["token:manage"]).goes_beyond(&wide) && scope(&["orders:*"]).goes_beyond(&wide));
+        let shop = Places::of(vec![Uuid::from_u128(1)], []);
+        let there = Scope::of(&["invoices:read"], &shop).unwrap().unwrap();
+        assert!(!there.goes_beyond(&narrow) && narrow.goes_beyond(&there));
     }
 
     #[test]

@@ -184,7 +184,7 @@ pub(super) async fn rules(
     Ok(())
 }
 
-async fn lives(tx: &mut Tx, organization: Uuid) -> Result<bool> {
+pub(super) async fn lives(tx: &mut Tx, organization: Uuid) -> Result<bool> {
     let living: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(
         "SELECT id FROM organization WHERE id = $1 AND deleted_at IS NULL"
     ).bind(organization).fetch_optional(&mut *c))?;

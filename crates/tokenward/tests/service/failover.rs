@@ -152,6 +152,44 @@ async fn what_was_revoked_stays_so_when_a_standby_takes_over_that_did_not_hear_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_taken_from_a_role_stays_so_when_a_standby_takes_over_that_did_not_hear_of_it() {
+    let cluster = Cluster::start().await;
+    let Cluster { a, acme, .. } = &cluster;
+    let body = json!({ "name": "ops", "permissions": ["invoices:read", "invoices:write"] });
+    let role = a.post(&acme.path("customRole"), &acme.owner, body).await.expect(201)["id"].clone();
+    let (_, text) = a.new_token(acme, json!({ "name": "holder", "role_id": role })).await;
+    cluster.both_say(&text, "valid").await;
+    let standby = cluster.lagging_standby().await;
+    let path = acme.path(&format!("customRole/{}", role.as_str().unwrap()));
+    let narrow = json!({
+        "name": "ops", "cluster_permissions": [], "project_permissions": [], "permissions": ["invoices:read"],
+    });
+    let lost = a.call_with(Method::PUT, &path, &acme.owner, Some(narrow), &[("prefer", LONG)]).await;
+    assert_eq!(lost.header("tokenward-effective"), Some("everywhere; nodes=2"), "{lost:?}");
+
+    let _new = cluster.take_over(standby).await;
+    let may = async |server: &Server, permission: &str| {
+        let question = json!({ "token": text, "permission": permission });
+        let answer = server.post("/verify", &cluster.asking, question).await;
+        answer.json()["code"].as_str().unwrap_or_default().to_owned()
+    };
+    let begun = Instant::now();
+    while begun.elapsed() < BOUND * 2 {
+        for server in [&cluster.a, &cluster.b] {
+            assert_ne!(may(server, "invoices:write").await, "valid", "{:?}", begun.elapsed());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for server in [&cluster.a, &cluster.b] {
+        while may(server, "invoices:read").await != "valid" {
+            assert!(begun.elapsed() < PATIENCE, "it does not go on");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(may(server, "invoices:write").await, "permission_denied");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_committed_and_nobody_had_read_is_brought_back_by_who_answered_for_it() {
     let cluster = Cluster::start().await;
     let (revoked, text) = cluster.made("revoked").await;

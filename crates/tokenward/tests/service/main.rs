@@ -59,6 +59,7 @@ mod log_online;
 mod log_proof;
 mod mailbox;
 mod metrics;
+mod narrowed_copies;
 mod nodes;
 mod numbers;
 mod oidc;

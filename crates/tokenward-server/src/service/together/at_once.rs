@@ -255,7 +255,7 @@ fn taken_away(
 ) -> Vec<Entry> {
     let mut entries = Vec::new();
     for (it, row) in judged.iter().zip(events).filter(|(it, _)| !matches!(it.done, Done::Created { .. })) {
-        let noted = Noted::of_token(it.done.token().id, rows, used);
+        let noted = Noted::of_token(&row.kind, it.done.token().id, rows, used);
         entries.extend(server::entries([noted], log, std::slice::from_ref(row)));
     }
     entries
