@@ -184,6 +184,9 @@ func encode(question Question) ([]byte, error) {
 	if len(question.UserAgent) > 1024 {
 		question.UserAgent = question.UserAgent[:1024]
 	}
+	if content, ok := quickQuestion(&question); ok {
+		return content, nil
+	}
 	content, err := json.Marshal(question)
 	if err != nil {
 		return nil, asError(err)
@@ -195,12 +198,13 @@ func (c *Client) ask(ctx context.Context, path string, content []byte, most int6
 	var answer reply
 	var err error
 	if c.direct != nil {
-		until := time.Now().Add(c.timeout)
+		now := time.Now()
+		until := now.Add(c.timeout)
 		if earlier, ok := ctx.Deadline(); ok && earlier.Before(until) {
 			until = earlier
 		}
 		if err = ctx.Err(); err == nil {
-			answer, err = c.direct.post(ctx, path, content, most, until)
+			answer, err = c.direct.post(ctx, path, content, most, now, until)
 		}
 	} else {
 		answer, err = c.byHTTP(ctx, path, content, most)

@@ -2,6 +2,7 @@ package tokenward
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,12 +23,14 @@ const (
 	// Idle connections that are kept for the next question, and for how long.
 	kept    = 64
 	keptFor = time.Minute
+	// The longest request whose room a connection keeps for the next one.
+	roomBytes = 16384
 	// Most bytes of the head of an answer.
 	headBytes = 65536
 )
 
 // direct asks over connections of its own: net/http hands each question to two goroutines and back, which takes longer than the
-// question does. What it reads is read by net/http all the same.
+// question does. What it reads is read by net/http all the same, unless it looks as nearly each answer does.
 type direct struct {
 	address string
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
@@ -82,12 +86,9 @@ func newDirect(base, authorization string, usual *http.Transport) *direct {
 }
 
 // post answers what the server says, whatever it is.
-func (d *direct) post(ctx context.Context, path string, content []byte, most int64, until time.Time) (reply, error) {
-	request := make([]byte, 0, len("POST ")+len(d.target)+len(path)+len(d.fields)+24+len(content))
-	request = append(append(append(append(request, "POST "...), d.target...), path...), d.fields...)
-	request = append(append(strconv.AppendInt(request, int64(len(content)), 10), "\r\n\r\n"...), content...)
-	if idle := d.take(until); idle != nil {
-		answer, err := d.ask(ctx, idle, request, most, until)
+func (d *direct) post(ctx context.Context, path string, content []byte, most int64, now, until time.Time) (reply, error) {
+	if idle := d.take(now, until); idle != nil {
+		answer, err := d.ask(ctx, idle, path, content, most, now)
 		// The other end has closed it meanwhile: once more, with a new one. What was answered in part was no idle one.
 		if err == nil || idle.begun || ctx.Err() != nil || isTimeout(err) {
 			return answer, err
@@ -97,7 +98,14 @@ func (d *direct) post(ctx context.Context, path string, content []byte, most int
 	if err != nil {
 		return reply{}, err
 	}
-	return d.ask(ctx, made, request, most, until)
+	return d.ask(ctx, made, path, content, most, now)
+}
+
+// write appends a request.
+func (d *direct) write(to []byte, path string, content []byte) []byte {
+	to = slices.Grow(to, len("POST ")+len(d.target)+len(path)+len(d.fields)+24+len(content))
+	to = append(append(append(append(to, "POST "...), d.target...), path...), d.fields...)
+	return append(append(strconv.AppendInt(to, int64(len(content)), 10), "\r\n\r\n"...), content...)
 }
 
 func (d *direct) connect(ctx context.Context, until time.Time) (*connection, error) {
@@ -107,7 +115,7 @@ func (d *direct) connect(ctx context.Context, until time.Time) (*connection, err
 	if err != nil {
 		return nil, err
 	}
-	made := &connection{Conn: raw, raw: raw}
+	made := &connection{Conn: raw, isQuiet: quietness(raw)}
 	if d.tls != nil {
 		secure := tls.Client(raw, d.tls)
 		if err := secure.HandshakeContext(ctx); err != nil {
@@ -121,7 +129,7 @@ func (d *direct) connect(ctx context.Context, until time.Time) (*connection, err
 }
 
 // take is the idle connection that was used last, where one still looks good.
-func (d *direct) take(until time.Time) *connection {
+func (d *direct) take(now, until time.Time) *connection {
 	for {
 		d.mutex.Lock()
 		last := len(d.idle) - 1
@@ -132,15 +140,15 @@ func (d *direct) take(until time.Time) *connection {
 		found := d.idle[last]
 		d.idle[last], d.idle = nil, d.idle[:last]
 		d.mutex.Unlock()
-		if time.Now().Before(found.until) && found.SetDeadline(until) == nil && isQuiet(found.raw) {
+		if now.Before(found.until) && found.SetDeadline(until) == nil && found.isQuiet() {
 			return found
 		}
 		found.Close()
 	}
 }
 
-func (d *direct) giveBack(used *connection) {
-	now := time.Now()
+// giveBack keeps a connection whose question began at `now`.
+func (d *direct) giveBack(used *connection, now time.Time) {
 	used.until = now.Add(keptFor)
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
@@ -155,16 +163,22 @@ func (d *direct) giveBack(used *connection) {
 	d.idle = append(d.idle, used)
 }
 
-func (d *direct) ask(ctx context.Context, by *connection, request []byte, most int64, until time.Time) (reply, error) {
+func (d *direct) ask(ctx context.Context, by *connection, path string, content []byte, most int64, now time.Time) (reply, error) {
 	by.begun, by.failed = false, nil
+	request := d.write(by.room[:0], path, content)
 	stop := func() bool { return true }
 	if ctx.Done() != nil {
 		stop = context.AfterFunc(ctx, func() { _ = by.SetDeadline(time.Unix(1, 0)) })
 	}
 	answer, again, err := by.exchange(request, most)
+	// No token stays in memory with an idle connection.
+	clear(request)
+	if by.room = request; cap(request) > roomBytes {
+		by.room = nil
+	}
 	// Who has gone may have ended the connection's time after its answer.
 	if stop() && again && err == nil {
-		d.giveBack(by)
+		d.giveBack(by, now)
 	} else {
 		by.Close()
 	}
@@ -174,9 +188,11 @@ func (d *direct) ask(ctx context.Context, by *connection, request []byte, most i
 // connection is one to the server.
 type connection struct {
 	net.Conn
-	// Below TLS.
-	raw    net.Conn
-	reader *bufio.Reader
+	// Does nothing wait to be read, below TLS?
+	isQuiet func() bool
+	reader  *bufio.Reader
+	// For a request.
+	room []byte
 	// Until when it may be used again.
 	until time.Time
 	// Has anything of the answer come?
@@ -204,20 +220,27 @@ func (c *connection) exchange(request []byte, most int64) (answer reply, again b
 	if _, err := c.Write(request); err != nil {
 		return reply{}, false, err
 	}
+	c.budget = headBytes
+	if _, err := c.reader.Peek(1); err != nil {
+		return reply{}, false, c.why(err)
+	}
+	if answer, ok := c.quick(most); ok {
+		return answer, true, nil
+	}
 	for {
-		c.budget = headBytes
 		response, err := http.ReadResponse(c.reader, nil)
 		if err != nil {
 			return reply{}, false, c.why(err)
 		}
-		c.budget = math.MaxInt64
 		if response.StatusCode == http.StatusSwitchingProtocols {
 			return reply{}, false, noHTTP(errors.New("it speaks of another protocol"))
 		}
 		if response.StatusCode < 200 {
 			// What comes before an answer.
+			c.budget = headBytes
 			continue
 		}
+		c.budget = math.MaxInt64
 		for name := range response.Header {
 			// net/http lets it pass as a field of another name.
 			if strings.ContainsAny(name, " \t") {
@@ -238,6 +261,24 @@ func (c *connection) exchange(request []byte, most int64) (answer reply, again b
 		again = !response.Close && c.reader.Buffered() == 0
 		return reply{response.StatusCode, response.Header.Get("Retry-After"), body}, again, nil
 	}
+}
+
+// quick reads an answer that came whole and at once, and looks as nearly each one does. Of any other it takes nothing.
+func (c *connection) quick(most int64) (reply, bool) {
+	came, err := c.reader.Peek(c.reader.Buffered())
+	end := bytes.Index(came, headEnd)
+	if err != nil || end < 0 {
+		return reply{}, false
+	}
+	answer, length, ok := quickHead(came[:end])
+	body := came[end+len(headEnd):]
+	// More than that is for nobody, and less is not all of it.
+	if !ok || int64(length) > most || length != len(body) {
+		return reply{}, false
+	}
+	answer.body = bytes.Clone(body)
+	_, err = c.reader.Discard(len(came))
+	return answer, err == nil
 }
 
 func readBody(response *http.Response, most int64) ([]byte, error) {

@@ -4,5 +4,5 @@ package tokenward
 
 import "net"
 
-// isQuiet is not known here: what ends an idle connection is found when it is used.
-func isQuiet(net.Conn) bool { return true }
+// quietness is not known here: what ends an idle connection is found when it is used.
+func quietness(net.Conn) func() bool { return func() bool { return true } }

@@ -306,6 +306,9 @@ func (r reply) read(into any) error {
 		if !utf8.Valid(r.body) {
 			return notTokenward(r.status, "its body is no text")
 		}
+		if verdict, ok := into.(*verdictBody); ok && quickVerdict(r.body, verdict) {
+			return nil
+		}
 		if err := json.Unmarshal(r.body, into); err != nil {
 			return notTokenward(r.status, "its body is none of its answers")
 		}

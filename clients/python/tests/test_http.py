@@ -86,6 +86,26 @@ class AnAnswer(unittest.TestCase):
         _, answer = read(TWO + b"\r\n{}HTTP/1.1 200 OK\r\n", 1_000)
         self.assertFalse(answer.reusable)
 
+    def test_with_a_head_that_was_read_before_is_bounded_and_counted_anew(self) -> None:
+        head = OK + b"Content-Length: 12\r\n\r\n"
+        for _ in range(2):
+            reply, answer = read(head + b"x" * 12, 1_000)
+            assert reply is not None
+            self.assertEqual((reply.content, answer.reusable), (b"x" * 12, True))
+            short = Answer(11)
+            with self.assertRaises(TokenwardError):
+                short.feed(head + b"x" * 12)
+            self.assertFalse(short.reusable)
+            more = Answer(16)
+            self.assertIsNone(more.feed(head + b"x" * 11))
+            self.assertFalse(more.reusable)
+
+    def test_of_a_proxy_that_opens_a_tunnel_has_no_body(self) -> None:
+        for field in (b"", b"Content-Length: 7\r\n", b"Transfer-Encoding: chunked\r\n"):
+            reply = Answer(16, tunnel=True).feed(OK + field + b"\r\n")
+            assert reply is not None
+            self.assertEqual((reply.status, reply.content), (200, b""))
+
     def test_that_is_none_is_refused(self) -> None:
         for text in NONE:
             for piece in (1, len(text)):

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import socket
 import threading
 import time
@@ -122,12 +123,15 @@ class ARealServer(unittest.TestCase):
 
 
 class BadServers(unittest.TestCase):
-    """By threads, by coroutines, by coroutines on threads, and by clients of httpx."""
+    """By the main thread, by another one, by coroutines, by coroutines on threads, and by clients of httpx."""
 
-    WAYS = ("threads", "coroutines", "coroutines on threads", "httpx", "httpx coroutines")
+    WAYS = ("threads", "another thread", "coroutines", "coroutines on threads", "httpx", "httpx coroutines")
 
     def asking(self, way: str, url: str, times: int = 1, timeout: float = 10.0, between: Callable[[], object] = lambda: None) -> list[Any]:
         """What each of several questions in a row came to: True for a yes, False for a no, or the kind of the error."""
+        if way == "another thread":
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(self.asking, "threads", url, times, timeout, between).result()
         if way in ("threads", "httpx"):
             outcomes: list[Any] = []
             threads_own = httpx.Client(verify=TLS) if way == "httpx" else None
@@ -182,6 +186,29 @@ class BadServers(unittest.TestCase):
                     self.assertEqual(self.asking(way, url, timeout=0.3), ["unavailable"])
                     took = time.monotonic() - begun
                     self.assertTrue(0.25 < took < 1.5, took)
+
+    def test_signals_make_no_time_limit_longer(self) -> None:
+        heard: list[int] = []
+
+        def hear(number: int, _: object) -> None:
+            heard.append(number)
+            if len(heard) > 200:
+                raise AssertionError("it has no end")
+
+        before = signal.signal(signal.SIGALRM, hear)
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        try:
+            # Neither reads all of the longer one, nor answers.
+            with listening(lambda connection: None) as url, Tokenward(url, "x", timeout=0.3) as client:
+                for asked in ([Question("x")], [Question("x" * 60_000)] * 500):
+                    heard.clear()
+                    with self.assertRaises(TokenwardError) as caught:
+                        client.verify_batch(asked)
+                    self.assertEqual(caught.exception.kind, "unavailable")
+                    self.assertTrue(heard)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
 
     def test_what_is_left_of_an_answer_that_came_too_late_answers_nothing(self) -> None:
         for way in self.WAYS:

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from ._httpx import ByAsync
 
 
-class _Connection(asyncio.Protocol):
+#: What is read at once: nearly always a whole answer about one token. What is longer comes in pieces.
+ROOM = 16_384
+
+
+class _Connection(asyncio.BufferedProtocol):
     """A connection, and the way by which it leads to the server. A stream of asyncio's takes longer, and keeps what nobody has asked for."""
 
     transport: asyncio.Transport
@@ -32,20 +36,36 @@ class _Connection(asyncio.Protocol):
         self.until = 0.0
         self._answer: Answer | None = None
         self._waiting: asyncio.Future[Reply] | None = None
+        # The same room for each answer: asyncio makes a quarter of a megabyte for each reading anew, which the system has to be asked for.
+        self._room = memoryview(bytearray(ROOM))
+        #: When the answer is late.
+        self._limit = 0.0
+        #: Looks whether it is. The limits of questions come in the order of these, so that one timer does for many.
+        self._timer: asyncio.TimerHandle | None = None
 
     async def ask(self, asking: Asking[Any], answer: Answer, until: float) -> Reply:
         loop = asyncio.get_running_loop()
-        self._answer, self._waiting = answer, loop.create_future()
-        late = loop.call_at(until, self._fail, TimeoutError())
+        self._answer, self._waiting, self._limit = answer, loop.create_future(), until
+        if self._timer is None:
+            self._timer = loop.call_at(until, self._look)
         try:
             self.transport.write(self.way.request(asking.path, asking.content))
             return await self._waiting
         finally:
-            late.cancel()
             self._waiting = None
             # What was answered before all of it was sent is no order in which a next one could be asked.
             if self.transport.get_write_buffer_size() > 0:
                 answer.reusable = False
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiting is None or self._waiting.done():
+            return
+        loop = self._waiting.get_loop()
+        if loop.time() < self._limit:
+            self._timer = loop.call_at(self._limit, self._look)
+        else:
+            self._fail(TimeoutError())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -53,16 +73,19 @@ class _Connection(asyncio.Protocol):
 
     def is_good(self, now: float) -> bool:
         """Can it be used again? What its loop has not read yet is an end of it, or an answer that nobody has asked for."""
-        return now < self.until and not self.transport.is_closing() and not self._poll()
+        return now < self.until and not self.transport.is_closing() and not self._poll(0)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
         waiting, answer = self._waiting, self._answer
         if waiting is None or waiting.done() or answer is None:
             # An answer to nothing.
             self.transport.abort()
             return
         try:
-            reply = answer.feed(data)
+            reply = answer.feed(bytes(self._room[:nbytes]))
         except TokenwardError as error:
             self._fail(error)
             return
@@ -79,6 +102,8 @@ class _Connection(asyncio.Protocol):
             waiting.set_exception(cause)
 
     def connection_lost(self, cause: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._fail(cause or ConnectionResetError("it closed the connection"))
 
     def _fail(self, cause: Exception) -> None:
@@ -156,9 +181,10 @@ class AsyncTokenward:
         if self._by_client is not None:
             return await self._by_client.post(asking)
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._settings.timeout
+        now = loop.time()
+        until = now + self._settings.timeout
         idle = self._idle_of(loop)
-        connection = _good(idle, loop.time())
+        connection = _good(idle, now)
         way = connection.way if connection is not None else route(self.base, self._settings.headers)
         if way.tunnel is not None:
             return await self._by_thread(asking)

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from ._wire import BATCH, MALFORMED, Question, Reply, TokenwardError, Verdict, presentable, read_base, read_batch, read_reply, read_verdict
 
@@ -67,13 +67,6 @@ class Yeses:
                     self._kept.popitem(last=False)
 
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-
-
-def encoded(body: dict[str, Any]) -> bytes:
-    return _encode(body).encode()
-
-
 Outcome = TypeVar("Outcome")
 
 
@@ -91,7 +84,7 @@ class Asking(Generic[Outcome]):
 
 def one(settings: Settings, question: Question) -> Verdict | Asking[Verdict]:
     """A question about one token, or its verdict where nobody has to be asked."""
-    content = encoded(question.body())
+    content = question.written().encode()
     if not question.presentable:
         return MALFORMED
     known = settings.yeses.get(content)
@@ -113,17 +106,17 @@ def several(settings: Settings, questions: Iterable[Question], at_least: str | N
     if len(every) > BATCH:
         raise TokenwardError("question", f"A batch holds at most {BATCH} questions; this one has {len(every)}.")
     asked = [it for it in every if it.presentable]
-    body: dict[str, Any] = {"tokens": [it.body() for it in asked]}
+    body = f'{{"tokens":[{",".join(it.written() for it in asked)}]'
     if not asked:
         return merged(every, [])
     if at_least is not None:
-        body["at_least"] = at_least
+        body += f',"at_least":{json.dumps(at_least)}'
 
     def read(reply: Reply) -> list[Verdict]:
         value, throttled = read_reply(reply)
         return merged(every, [throttled] * len(asked) if throttled else read_batch(value, settings.base, len(asked)))
 
-    return Asking("/verify/batch", encoded(body), ANSWER_BYTES * len(asked), read)
+    return Asking("/verify/batch", f"{body}}}".encode(), ANSWER_BYTES * len(asked), read)
 
 
 def merged(every: Sequence[Question], verdicts: Iterable[Verdict]) -> list[Verdict]:

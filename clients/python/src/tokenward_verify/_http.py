@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -48,8 +50,17 @@ class Route:
     target: str
     fields: str = field(repr=False)
 
+    @cached_property
+    def _heads(self) -> dict[str, bytes]:
+        """What stands before the length of a request, by its path."""
+        return {}
+
     def request(self, path: str, content: bytes) -> bytes:
-        return f"POST {self.target}{path} HTTP/1.1\r\n{self.fields}Content-Length: {len(content)}\r\n\r\n".encode("latin-1") + content
+        head = self._heads.get(path)
+        if head is None:
+            head = f"POST {self.target}{path} HTTP/1.1\r\n{self.fields}Content-Length: ".encode("latin-1")
+            self._heads[path] = head
+        return b"%b%d\r\n\r\n%b" % (head, len(content), content)
 
 
 def route(base: str, headers: dict[str, str]) -> Route:
@@ -89,38 +100,87 @@ def _proxy_credential(way: SplitResult) -> str:
     return f"Proxy-Authorization: Basic {b64encode(pair.encode()).decode()}\r\n"
 
 
+class Head(NamedTuple):
+    """What the head of an answer says."""
+
+    status: int
+    retry_after: str | None
+    #: Bytes of the body; None where it does not say it.
+    length: int | None
+    #: Another form of the body, all of its names.
+    coding: bytes
+    #: Does the connection stay open behind it, as it says?
+    keeps: bool
+
+
+def _read_head(head: bytes) -> Head:
+    read = _HEAD.fullmatch(head)
+    if read is None:
+        raise no_http("its head is none")
+    status = int(read["status"])
+    length: int | None = None
+    retry_after: str | None = None
+    coding = connection = b""
+    for name, value in _FIELDS.findall(read["lines"]):
+        name, value = name.lower(), value.strip()
+        if name == b"content-length":
+            # Two that differ, or a sign before it, would split one answer into two.
+            if not value.isdigit() or len(value) > 15 or length not in (None, int(value)):
+                raise no_http("its length is none")
+            length = int(value)
+        elif name == b"transfer-encoding":
+            coding += b"," + value.lower()
+        elif name == b"connection":
+            connection += b"," + value.lower()
+        else:
+            retry_after = value.decode("latin-1")
+    if status == 101:
+        raise no_http("it speaks of another protocol")
+    if status < 200 or status in (204, 304):
+        # It has no body, whatever it says of one.
+        length, coding = 0, b""
+    return Head(status, retry_after, length, coding, read["version"] == b"1" and b"close" not in connection)
+
+
+# The heads of one second differ in their length alone, so that nearly each has been read before.
+_read_again = lru_cache(maxsize=256)(_read_head)
+
+
+def read_head(head: bytes) -> Head:
+    return _read_again(head) if len(head) <= 1_024 else _read_head(head)
+
+
 class Answer:
     """An answer as it comes in."""
 
+    #: Has anything come?
+    begun = False
+    #: Can the connection take the next question? Never before the answer is whole.
+    reusable = False
+    # Those that nearly each answer does without, since it comes at once.
+    _head: Head
+    _body: bytearray | None = None
+    #: Bytes of the body, or of the chunk, that are still to come; None for a body that ends with the connection.
+    _left: int | None = 0
+    _chunked = _last_chunk = False
+    #: Is the end of the line behind a chunk still to come?
+    _line_end = False
+
     def __init__(self, most: int, *, tunnel: bool = False) -> None:
         self._most, self._tunnel = most, tunnel
-        #: Has anything come?
-        self.begun = False
         self._held = bytearray()
-        self._body: bytearray | None = None
-        #: Bytes of the body, or of the chunk, that are still to come; None for a body that ends with the connection.
-        self._left: int | None = 0
-        self._chunked = self._last_chunk = False
-        #: Is the end of the line behind a chunk still to come?
-        self._line_end = False
-        self._status, self._retry_after = 0, None  # type: tuple[int, str | None]
-        #: Does the connection stay open behind it, as it says?
-        self._keeps = False
-        #: Can the connection take the next question? Never before the answer is whole.
-        self.reusable = False
 
     def feed(self, data: bytes) -> Reply | None:
         """Takes what has come; the answer, once it is whole."""
         if not self.begun:
             self.begun = True
-            # Nearly each answer comes at once.
             end = data.find(b"\r\n\r\n", 0, HEAD_BYTES)
-            if end >= 0:
-                self._head(data[:end])
-                data = data[end + 4 :]
-                if self._left == len(data) and self._body is not None and not self._chunked:
-                    self.reusable = self._keeps
-                    return Reply(self._status, self._retry_after, data)
+            if end >= 0 and not self._tunnel:
+                # Nearly each answer comes at once.
+                head, body = read_head(data[:end]), data[end + 4 :]
+                if head.length == len(body) <= self._most and head.status >= 200 and not head.coding:
+                    self.reusable = head.keeps
+                    return Reply(head.status, head.retry_after, body)
         self._held += data
         while self._body is None:
             end = self._held.find(b"\r\n\r\n")
@@ -128,9 +188,11 @@ class Answer:
                 raise no_http("its head has no end")
             if end < 0:
                 return None
-            head = bytes(self._held[:end])
+            head = read_head(bytes(self._held[:end]))
             del self._held[: end + 4]
-            self._head(head)
+            # Others come before an answer.
+            if head.status >= 200:
+                self._begin(head)
         if self._chunked:
             return self._chunks(self._body)
         self._take(self._body)
@@ -140,45 +202,20 @@ class Answer:
         """The other end has closed: the answer, where it was to end so."""
         if self._body is None or self._left is not None:
             raise ConnectionResetError("it closed the connection in the middle of its answer")
-        self._keeps = False
-        return self._whole()
+        return self._whole(ended=True)
 
-    def _head(self, head: bytes) -> None:
-        read = _HEAD.fullmatch(head)
-        if read is None:
-            raise no_http("its head is none")
-        self._status = int(read["status"])
-        length: int | None = None
-        coding = connection = b""
-        for name, value in _FIELDS.findall(read["lines"]):
-            name, value = name.lower(), value.strip()
-            if name == b"content-length":
-                # Two that differ, or a sign before it, would split one answer into two.
-                if not value.isdigit() or len(value) > 15 or length not in (None, int(value)):
-                    raise no_http("its length is none")
-                length = int(value)
-            elif name == b"transfer-encoding":
-                coding += b"," + value.lower()
-            elif name == b"connection":
-                connection += b"," + value.lower()
-            else:
-                self._retry_after = value.decode("latin-1")
-        if self._status == 101:
-            raise no_http("it speaks of another protocol")
-        if self._status < 200:
-            # What comes before an answer.
+    def _begin(self, head: Head) -> None:
+        self._head, self._body = head, bytearray()
+        if self._tunnel and head.status < 300:
+            # Behind it is the tunnel.
             return
-        self._keeps = read["version"] == b"1" and b"close" not in connection
-        self._body = bytearray()
-        if self._status in (204, 304) or self._tunnel and 200 <= self._status < 300:
-            return
-        if coding:
-            if coding != b",chunked" or length is not None:
+        if head.coding:
+            if head.coding != b",chunked" or head.length is not None:
                 raise no_http("it is coded in a way that nobody asked for")
             self._chunked = True
             return
-        self._left = length
-        if length is not None and length > self._most:
+        self._left = head.length
+        if head.length is not None and head.length > self._most:
             raise answer_too_long(self._most)
 
     def _take(self, body: bytearray) -> None:
@@ -222,7 +259,7 @@ class Answer:
             self._left = int(size[1], 16)
             self._last_chunk = self._left == 0
 
-    def _whole(self) -> Reply:
+    def _whole(self, *, ended: bool = False) -> Reply:
         # More than was asked for: nobody knows what it answers.
-        self.reusable = self._keeps and not self._held
-        return Reply(self._status, self._retry_after, bytes(self._body or b""))
+        self.reusable = self._head.keeps and not ended and not self._held
+        return Reply(self._head.status, self._head.retry_after, bytes(self._body or b""))

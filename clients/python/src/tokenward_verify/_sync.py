@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
 import select
 import socket
 import ssl
+import struct
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from threading import Lock
+from functools import lru_cache
+from threading import Lock, get_ident, main_thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -27,27 +30,103 @@ KEPT = 64
 KEPT_FOR = 60.0
 #: Most bytes that are read at once.
 READ_BYTES = 65_536
+#: What is no longer never waits to be sent on a connection whose questions were all answered.
+SHORT = 4_096
 
 
-@dataclass(slots=True)
+def poll(made: socket.socket) -> Callable[[int], object]:
+    """Waits for so many milliseconds until something can be read; is there?"""
+    if not hasattr(select, "poll"):
+        return lambda wait: select.select([made], [], [], wait / 1_000)[0]
+    asked = select.poll()
+    asked.register(made, select.POLLIN)
+    return asked.poll
+
+
 class _Connection:
     """A connection, and the way by which it leads to the server."""
 
-    way: Route
-    socket: socket.socket
-    #: Is something waiting to be read?
-    poll: Callable[[], object]
-    #: Until when it may be used again.
-    until: float = 0.0
+    def __init__(self, way: Route, made: socket.socket) -> None:
+        self.way, self.socket = way, made
+        self.poll = poll(made)
+        #: Until when it may be used again.
+        self.until = 0.0
+
+    def allow(self, seconds: float) -> None:
+        """So long may sending take, and then as long whatever comes first."""
+        self.socket.settimeout(seconds)
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def receive(self) -> bytes:
+        return self.socket.recv(READ_BYTES)
+
+    def read(self, answer: Answer, until: float) -> Reply:
+        """The answer. What was allowed to send is still allowed to its first part."""
+        while True:
+            part = self.receive()
+            if not part:
+                if not answer.begun:
+                    raise ConnectionResetError("it closed the connection without an answer")
+                return answer.closed()
+            reply = answer.feed(part)
+            if reply is not None:
+                return reply
+            self.allow(_left(until))
 
 
-def poll(made: socket.socket) -> Callable[[], object]:
-    """Asks whether something waits to be read."""
-    if not hasattr(select, "poll"):
-        return lambda: select.select([made], [], [], 0)[0]
-    asked = select.poll()
-    asked.register(made, select.POLLIN)
-    return partial(asked.poll, 0)
+class _ByKernel(_Connection):
+    """One whose time is kept by the kernel. Where Python keeps it, it waits before each call that sends or reads, and each wait gives another
+    thread its turn: among many threads that takes most of a question's time.
+    """
+
+    def __init__(self, way: Route, made: socket.socket) -> None:
+        super().__init__(way, made)
+        #: In milliseconds; none is as yet.
+        self._allowed = 0
+
+    def allow(self, seconds: float) -> None:
+        # Whole ones, so that it is nearly always the same. Nothing would be without end.
+        wanted = max(math.ceil(seconds * 1_000), 1)
+        if wanted != self._allowed:
+            limit = struct.pack("ll", wanted // 1_000, wanted % 1_000 * 1_000)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+            self._allowed = wanted
+
+    # A signal makes Python send or read once more, and the kernel's time begins anew. Signals go to the main thread, where Python waits.
+
+    def send(self, data: bytes) -> None:
+        if len(data) > SHORT and _is_main():
+            self.socket.settimeout(self._allowed / 1_000)
+            try:
+                self.socket.sendall(data)
+            finally:
+                self.socket.settimeout(None)
+        else:
+            self.socket.sendall(data)
+
+    def receive(self) -> bytes:
+        if _is_main() and not self.poll(self._allowed):
+            raise TimeoutError
+        return self.socket.recv(READ_BYTES)
+
+
+def _is_main() -> bool:
+    return get_ident() == main_thread().ident
+
+
+def _connection(way: Route, made: socket.socket) -> _Connection:
+    # TLS asks again and again where the kernel says that the time is over; and a time of the kernel has another form below 64 bits.
+    if sys.platform == "linux" and struct.calcsize("l") == 8 and not isinstance(made, ssl.SSLSocket):
+        limit = made.gettimeout()
+        made.settimeout(None)
+        # What stands in the place of sockets for another kind of threads keeps the time itself.
+        if os.get_blocking(made.fileno()):
+            return _ByKernel(way, made)
+        made.settimeout(limit)
+    return _Connection(way, made)
 
 
 class Tokenward:
@@ -140,9 +219,9 @@ class Tokenward:
                     if answer.begun:
                         raise
             way = route(self.base, self._settings.headers)
-            made = self._connected(way, until)
-            return self._once(_Connection(way, made, poll(made)), asking, Answer(asking.most), until)
-        except TimeoutError as cause:
+            return self._once(self._connected(way, until), asking, Answer(asking.most), until)
+        # The second is how the kernel says that the time is over.
+        except (TimeoutError, BlockingIOError) as cause:
             raise self._settings.too_slow() from cause
         except OSError as cause:
             raise self._settings.unreachable(cause) from cause
@@ -155,18 +234,18 @@ class Tokenward:
                     return None
                 connection = self._idle.pop()
             # An end of it, or an answer that nobody has asked for.
-            if now < connection.until and not connection.poll():
+            if now < connection.until and not connection.poll(0):
                 return connection
             connection.socket.close()
 
     def _once(self, connection: _Connection, asking: Asking[Any], answer: Answer, until: float) -> Reply:
         try:
-            _allow(connection.socket, until)
-            connection.socket.sendall(connection.way.request(asking.path, asking.content))
+            connection.allow(_left(until))
+            connection.send(connection.way.request(asking.path, asking.content))
             if len(asking.content) > READ_BYTES:
                 # Whatever is shorter goes at once.
-                _allow(connection.socket, until)
-            return _read(connection.socket, answer, until)
+                connection.allow(_left(until))
+            return connection.read(answer, until)
         finally:
             self._give_back(connection, answer.reusable)
 
@@ -183,20 +262,20 @@ class Tokenward:
                     return
         connection.socket.close()
 
-    def _connected(self, way: Route, until: float) -> socket.socket:
+    def _connected(self, way: Route, until: float) -> _Connection:
         made = socket.create_connection((way.host, way.port), timeout=_left(until))
         try:
             # A small request must not wait for the acknowledgement of the one before.
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if way.tunnel is not None:
                 made.sendall(way.tunnel)
-                reply = _read(made, Answer(HEAD_BYTES, tunnel=True), until)
+                reply = _Connection(way, made).read(Answer(HEAD_BYTES, tunnel=True), until)
                 if not 200 <= reply.status < 300:
                     raise OSError(f"the proxy {way.host}:{way.port} answers {reply.status}")
-            if way.secure is None:
-                return made
-            _allow(made, until)
-            return (self._tls or usual_tls()).wrap_socket(made, server_hostname=way.secure)
+            if way.secure is not None:
+                made.settimeout(_left(until))
+                made = (self._tls or usual_tls()).wrap_socket(made, server_hostname=way.secure)
+            return _connection(way, made)
         except BaseException:
             made.close()
             raise
@@ -213,21 +292,3 @@ def _left(until: float) -> float:
     if left <= 0:
         raise TimeoutError
     return left
-
-
-def _allow(connection: socket.socket, until: float) -> None:
-    connection.settimeout(_left(until))
-
-
-def _read(connection: socket.socket, answer: Answer, until: float) -> Reply:
-    """What was allowed to send is still allowed to whatever comes first."""
-    while True:
-        part = connection.recv(READ_BYTES)
-        if not part:
-            if not answer.begun:
-                raise ConnectionResetError("it closed the connection without an answer")
-            return answer.closed()
-        reply = answer.feed(part)
-        if reply is not None:
-            return reply
-        _allow(connection, until)

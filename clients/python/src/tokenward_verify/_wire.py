@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from json.encoder import encode_basestring_ascii as _text_of
 from typing import Any, Literal, NamedTuple, TypedDict, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -90,8 +91,13 @@ class Request:
     body: str | None = None
 
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _CONCRETE = re.compile(r"[^:*\s]+:[^:*\s]+")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
+
+
+def _cannot_be_asked(what: str) -> TokenwardError:
+    return TokenwardError("question", f"The question about a token cannot be asked: {what}.")
 
 
 @dataclass(frozen=True)
@@ -112,41 +118,38 @@ class Question:
     #: What is to be told of the token besides: ``labels``, ``metadata``.
     include: Sequence[str] | None = None
 
-    def body(self) -> dict[str, Any]:
-        """What is sent. Raises a ``TokenwardError`` where it cannot be asked."""
-
-        def bad(what: str) -> TokenwardError:
-            return TokenwardError("question", f"The question about a token cannot be asked: {what}.")
-
-        if self.permission is not None and not _CONCRETE.fullmatch(self.permission):
-            raise bad("`permission` must be one permission, such as invoices:read")
-        if self.resource is not None and self.permission is None:
-            raise bad("`resource` needs a `permission` beside it")
-        if self.api == "":
-            raise bad("`api` is empty")
-        if self.api is not None and self.request is None:
-            raise bad("with `api`, say which `request` it is about")
-        body: dict[str, Any] = {"token": self.token}
+    def written(self) -> str:
+        """What is sent, as JSON. Raises a ``TokenwardError`` where it cannot be asked."""
+        permission, api, request = self.permission, self.api, self.request
+        if permission is not None and not _CONCRETE.fullmatch(permission):
+            raise _cannot_be_asked("`permission` must be one permission, such as invoices:read")
+        if self.resource is not None and permission is None:
+            raise _cannot_be_asked("`resource` needs a `permission` beside it")
+        if api == "":
+            raise _cannot_be_asked("`api` is empty")
+        if api is not None and request is None:
+            raise _cannot_be_asked("with `api`, say which `request` it is about")
+        # Text by text: an encoder of a whole question takes several times as long.
+        text = f'{{"token":{_text_of(self.token)}'
+        if permission is not None:
+            text += f',"permission":{_text_of(permission)}'
         if self.resource is not None:
-            body["resource"] = dict(self.resource)
-        if self.request is not None:
-            body["request"] = {"method": self.request.method, "path": self.request.path}
-            if self.request.body is not None:
-                body["request"]["body"] = self.request.body
-        if self.permission is not None:
-            body["permission"] = self.permission
+            text += f',"resource":{_encode(dict(self.resource))}'
+        if api is not None:
+            text += f',"api":{_text_of(api)}'
+        if request is not None:
+            body = "" if request.body is None else f',"body":{_text_of(request.body)}'
+            text += f',"request":{{"method":{_text_of(request.method)},"path":{_text_of(request.path)}{body}}}'
         if self.remote_ip is not None:
-            body["remote_ip"] = self.remote_ip
+            text += f',"remote_ip":{_text_of(self.remote_ip)}'
         # Only remembered, so that a long one is cut and fails no question.
         if self.user_agent is not None:
-            body["user_agent"] = self.user_agent[:1_024]
-        if self.api is not None:
-            body["api"] = self.api
+            text += f',"user_agent":{_text_of(self.user_agent[:1_024])}'
         if self.at_least is not None:
-            body["at_least"] = self.at_least
+            text += f',"at_least":{_text_of(self.at_least)}'
         if self.include is not None:
-            body["include"] = list(self.include)
-        return body
+            text += f',"include":{_encode(list(self.include))}'
+        return text + "}"
 
     @property
     def presentable(self) -> bool:
@@ -314,14 +317,25 @@ class Reply(NamedTuple):
     content: bytes
 
 
-_decode = json.JSONDecoder().decode
+_decoder = json.JSONDecoder()
+
+
+def _json(text: str) -> object:
+    value: object
+    if text.startswith("{"):
+        value, end = _decoder.raw_decode(text)
+        if end == len(text):
+            return value
+    # With spaces around it, or none.
+    value = _decoder.decode(text)
+    return value
 
 
 def read_reply(reply: Reply) -> tuple[object, Verdict | None]:
     """The JSON of an answer, or the verdict that too much was guessed. What is an error of this service is raised."""
     status = reply.status
     try:
-        value: object = _decode(reply.content.decode())
+        value = _json(reply.content.decode())
     # A text that is nested too deep is no answer of ours either.
     except (ValueError, RecursionError):
         value = None

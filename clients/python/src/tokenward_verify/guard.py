@@ -37,7 +37,7 @@ class Needs:
         if self.identity not in (None, "any"):
             raise TokenwardError("question", '`identity` takes "any" and nothing else.')
         # A slip of the pen is told when the service starts, and not to its first caller.
-        self.question("x", Presented((), (), "GET", "/")).body()
+        self.question("x", Presented((), (), "GET", "/")).written()
 
     def question(self, token: str, request: Presented) -> Question:
         return Question(
