@@ -16,8 +16,9 @@ use super::overview;
 use super::page::{At, PageResult, page, see_other};
 use super::paging::{Column, Cut, Holds, List, ListOrder, ListPlace, PAGE, SortKey, Turn};
 use super::person::SignedIn;
-use super::tokens::{row, state_of};
+use super::tokens::{LIST, row, state_of};
 use super::view::{Chip, Choice, Nav, TokenState, TokensPage};
+use super::way_back::{self, TOKEN_KEYS};
 use super::words::{SOON, bounded, token_state};
 use crate::limits::QUERY;
 use crate::service::token_list::{self, Filter};
@@ -36,9 +37,6 @@ const ENDED_PARTS: usize = 4;
 const UNUSED: i64 = 90 * DAY;
 /// A token that was used within this time is in use.
 const IN_USE: i64 = 7 * DAY;
-/// What has the beginning of a token and so many characters is one, or was one before it was cut: it does not belong into an
-/// address.
-const TOKEN_LIKE: usize = 16;
 
 /// The filters of the list: what the query says, and what people read; in the order of [`Which::ALL`]. The first takes all.
 const FILTERS: [(&str, &str); Which::ALL.len()] = [
@@ -97,7 +95,7 @@ struct ListRequest {
 
 impl ListRequest {
     fn read(query: &Pairs, organization: Uuid) -> Result<Self> {
-        let search = query.understood(&["q", "filter", "sort", "after", "before"])?.line("q");
+        let search = query.understood(&TOKEN_KEYS)?.line("q");
         QUERY.check_text(&search).map_err(|problem| Error::invalid("q", problem))?;
         if search.contains(char::is_control) {
             return Err(Error::invalid("q", "has a control character, which no name has"));
@@ -145,7 +143,7 @@ pub(super) async fn list(
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
     let asked = ListRequest::read(&query, organization)?;
-    if is_token_like(&person, &asked.search) {
+    if way_back::is_token_like(person.app.verifier.prefixes(), &asked.search) {
         let problem =
             "looks like the text of a token, which does not belong into an address: search for it by the form";
         return Err(Error::invalid("q", problem).into());
@@ -161,25 +159,21 @@ pub(super) async fn find(
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
     let base = format!("/console/{organization}/tokens");
-    // First of all: a secret that somebody else made looks like any other search.
+    let list: Pairs = ["filter", "sort"].into_iter().map(|key| (key, form.line(key))).collect();
+    ListRequest::read(&list, organization)?;
+    // Before it is read as a search: a secret that somebody else made looks like any other one.
     if let Some(token) = person.app.verifier.find(&form.line("q"), organization) {
-        return see_other(&format!("{base}/{token}"));
+        return see_other(&way_back::opened_from(LIST, &list, &format!("{base}/{token}")));
     }
     let kept: Pairs = ["q", "filter", "sort"].into_iter().map(|key| (key, form.line(key))).collect();
     let asked = ListRequest::read(&kept, organization)?;
-    if !is_token_like(&person, &asked.search) {
+    if !way_back::is_token_like(person.app.verifier.prefixes(), &asked.search) {
         return see_other(&asked.address(&base, &asked.filter, &asked.order.sort_word()));
     }
     let problem = "No token of this organization has this text. Was a part of it lost in copying, or is it of another \
                    organization? The text was not kept.";
     let asked = ListRequest { search: String::new(), ..asked };
-    let kept: Pairs = [("filter", asked.filter.clone()), ("sort", asked.order.sort_word())].into_iter().collect();
-    show(&person, &grant, &kept, asked, Some(problem.to_owned())).await
-}
-
-/// Would somebody who reads an address with this in it have a token, or most of one?
-fn is_token_like(person: &SignedIn, text: &str) -> bool {
-    text.len() >= TOKEN_LIKE && person.app.verifier.prefixes().any_in(text)
+    show(&person, &grant, &list, asked, Some(problem.to_owned())).await
 }
 
 async fn show(
