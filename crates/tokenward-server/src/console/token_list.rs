@@ -17,7 +17,7 @@ use super::page::{At, PageResult, page, see_other};
 use super::paging::{Column, Cut, Holds, List, ListOrder, ListPlace, PAGE, SortKey, Turn};
 use super::person::SignedIn;
 use super::tokens::{LIST, row, state_of};
-use super::view::{Chip, Choice, Nav, TokenState, TokensPage};
+use super::view::{Chip, Nav, TokenState, TokensPage};
 use super::way_back::{self, TOKEN_KEYS};
 use super::words::{SOON, bounded, token_state};
 use crate::limits::QUERY;
@@ -37,6 +37,8 @@ const ENDED_PARTS: usize = 4;
 const UNUSED: i64 = 90 * DAY;
 /// A token that was used within this time is in use.
 const IN_USE: i64 = 7 * DAY;
+/// By these times lists of tokens are counted and sorted.
+pub(super) const SPANS: Spans = Spans { soon: SOON, unused: UNUSED, in_use: IN_USE };
 
 /// The filters of the list: what the query says, and what people read; in the order of [`Which::ALL`]. The first takes all.
 const FILTERS: [(&str, &str); Which::ALL.len()] = [
@@ -70,20 +72,6 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 /// The list of API tokens.
 static TOKENS: List = List { word: "tokens", keys: List::KEYS, columns: COLUMNS };
-
-/// The orders that a phone offers, which has no heads of columns: what the query says, and what people read.
-const ORDERS: [(&str, &str); 10] = [
-    ("", "Name, A to Z"),
-    ("-name", "Name, Z to A"),
-    ("role", "Role, A to Z"),
-    ("-role", "Role, Z to A"),
-    ("-created", "Newest first"),
-    ("created", "Oldest first"),
-    ("-used", "Used last, first"),
-    ("used", "Unused longest, first"),
-    ("ends", "Ends soonest, first"),
-    ("-ends", "Ends last, first"),
-];
 
 /// What a query asks for.
 struct ListRequest {
@@ -121,17 +109,6 @@ impl ListRequest {
         }
         let query = query.finish();
         if query.is_empty() { base.to_owned() } else { format!("{base}?{query}") }
-    }
-
-    /// The orders as a choice.
-    fn orders(&self) -> Vec<Choice> {
-        let chosen = self.order.sort_word();
-        let choice = |(word, label): (&str, &str)| Choice {
-            value: word.to_owned(),
-            label: label.to_owned(),
-            chosen: word == chosen,
-        };
-        ORDERS.map(choice).into()
     }
 }
 
@@ -221,10 +198,8 @@ async fn show(
         tokens: on_page.iter().map(|token| row(&person.app, token, used.get(&token.id))).collect(),
         total: survey.total.max(survey.matching),
         matching: survey.matching,
-        heads: asked.order.heads(&base, query),
-        orders: asked.orders(),
+        list: asked.order.frame(&base, query, &survey.page),
         sort,
-        pager: asked.order.pager(&base, query, survey.page.newer.as_ref(), survey.page.older.as_ref()),
         warning: survey.warning(&asked.address(&base, "soon", "ends")),
         limits: limit_warnings::sentences(&person.app, grant).await?,
         search: asked.search,
@@ -417,8 +392,7 @@ struct ListSurvey {
 impl ListSurvey {
     /// What the database counts.
     async fn counted(person: &SignedIn, grant: &Grant, which: Which) -> Result<Self> {
-        let spans = Spans { soon: SOON, unused: UNUSED, in_use: IN_USE };
-        let (facts, counted) = token_overview::count(&person.app, grant, spans).await?;
+        let (facts, counted) = token_overview::count(&person.app, grant, SPANS).await?;
         let counts = counted.each.map(|count| usize::try_from(count).unwrap_or(0));
         let matching = Which::ALL.iter().position(|it| *it == which).map_or(0, |at| counts[at]);
         let first_ending = counted.first.map(|(name, end)| {
@@ -445,8 +419,7 @@ impl ListSurvey {
     /// Of those that have ended only a page is read.
     async fn ended(person: &SignedIn, grant: &Grant, asked: &ListRequest) -> Result<Self> {
         let survey = Self::counted(person, grant, Which::All).await?;
-        let now = person.app.now();
-        let facts = Facts { now, soon: now, unused_since: now, in_use_since: now, admin: Uuid::nil() };
+        let Some(facts) = survey.facts else { return Ok(survey) };
         let which = of_ended(&asked.filter).unwrap_or("ended");
         let matching = token_overview::count_of_ended(&person.app, grant, &facts, which).await?;
         let matching = usize::try_from(matching).unwrap_or(usize::MAX);
@@ -697,21 +670,6 @@ mod tests {
             (Shelf::By(By::Use), SortKey::text("7")),
         ] {
             assert_eq!(on_shelf(shelf, &at(key.clone())), None, "{key:?}");
-        }
-    }
-
-    #[test]
-    fn a_choice_has_every_order_in_both_directions_and_the_one_in_force_is_chosen() {
-        let words: std::collections::HashSet<String> = TOKENS
-            .columns
-            .iter()
-            .flat_map(|column| [column.word.to_owned(), format!("-{}", column.word)])
-            .map(|word| asked(&format!("sort={word}")).order.sort_word())
-            .collect();
-        assert_eq!(ORDERS.iter().map(|(word, _)| (*word).to_owned()).collect::<std::collections::HashSet<_>>(), words);
-        for word in words {
-            let chosen: Vec<_> = asked(&format!("sort={word}")).orders().into_iter().filter(|it| it.chosen).collect();
-            assert_eq!(chosen.iter().map(|it| it.value.as_str()).collect::<Vec<_>>(), [word.as_str()]);
         }
     }
 }

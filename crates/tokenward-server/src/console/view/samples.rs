@@ -173,8 +173,7 @@ fn tokens_page() -> TokensPage {
         pictures: tokens().into_iter().take(3).map(|it| (it.id, insight::bars(20))).collect(),
         total: 6,
         matching: 6,
-        heads: lists::frame(&["Name", "Role", "Created", "Last used", "Expires"]).heads,
-        orders: vec![Choice { value: String::new(), label: "Name, A to Z".into(), chosen: true }],
+        list: lists::frame(&["Name", "Role", "Created", "Last used", "Expires"]),
         sort: String::new(),
         error: None,
         search: String::new(),
@@ -189,7 +188,6 @@ fn tokens_page() -> TokensPage {
             "?filter=soon&sort=ends".into(),
             "“staging-deploys” is in use and ends soon: 6 days left.".into(),
         )),
-        pager: Pager::default(),
     }
 }
 
