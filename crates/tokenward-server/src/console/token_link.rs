@@ -20,7 +20,7 @@ const KNOWN: [&str; 5] = ["name", "role", "permission", "expires", "description"
 /// or its name, or is the smallest that holds a permission; an end is a length such as `90d`, a date, or `never`.
 pub(super) fn filled(person: &SignedIn, grant: &Grant, query: &Pairs) -> Result<(Pairs, Problems)> {
     query.understood(&KNOWN)?;
-    for (field, limit) in [("name", &NAME), ("description", &DESCRIPTION)] {
+    for (field, limit) in [("name", &NAME), ("description", &DESCRIPTION), ("role", &NAME)] {
         limit.check_text(query.get(field)).map_err(|problem| Error::invalid(field, problem))?;
     }
     let mut problems = Problems::default();

@@ -52,7 +52,8 @@ const FILTERS: [(&str, &str); Which::ALL.len()] = [
     ("admin", "Admin"),
     ("disabled", "Disabled"),
 ];
-/// The filter for those that have a brownout. Whether that is over the database does not know: they are looked through, not counted.
+/// The filter for those that have a brownout. Whether that is over the database does not know: they are counted where they are looked
+/// through.
 const BROWNOUT: (&str, &str) = ("brownout", "Brownout");
 /// The filters for what has ended, which the others leave out. They are counted within bounds: nothing else gets slower by them.
 const ENDED: [(&str, &str); 3] = [("expired", "Expired"), ("revoked", "Deleted"), ("ended", "Ended")];
@@ -177,7 +178,7 @@ async fn show(
         current: name == asked.filter,
     };
     let mut chips: Vec<Chip> = FILTERS.into_iter().enumerate().map(chip).collect();
-    let brownout = (BROWNOUT, None);
+    let brownout = (BROWNOUT, survey.brownout.map(|count| count.to_string()));
     let ended = ENDED.map(|filter| (filter, Some(survey.ended.told(filter.0))));
     chips.extend([brownout].into_iter().chain(ended).map(|((name, label), count)| Chip {
         label: label.into(),
@@ -374,6 +375,8 @@ struct ListSurvey {
     total: usize,
     /// How many that fit the search fit each filter.
     counts: [usize; FILTERS.len()],
+    /// The same of those that have a brownout, where they were looked through.
+    brownout: Option<usize>,
     /// The same of those that have ended.
     ended: EndedCounts,
     /// Those that are wanted, in order: the key, the id.
@@ -429,7 +432,7 @@ impl ListSurvey {
 
     async fn of(person: &SignedIn, grant: &Grant, asked: &ListRequest) -> Result<Self> {
         let words: Vec<String> = asked.search.split_whitespace().map(str::to_lowercase).collect();
-        let mut survey = Self::none();
+        let mut survey = Self { brownout: Some(0), ..Self::none() };
         let living = Filter { state: TokenFilter::Living, ..Filter::default() };
         survey.look_through(person, grant, &living, asked, &words).await?;
         if of_ended(&asked.filter).is_some() {
@@ -448,7 +451,7 @@ impl ListSurvey {
         let mut survey = Self::none();
         survey.look_through(person, grant, &those, asked, &[]).await?;
         let Self { matching, page, .. } = survey.with_page(grant, asked).await?;
-        Ok(Self { matching, page, ..all })
+        Ok(Self { matching, page, brownout: Some(matching), ..all })
     }
 
     /// The same with the page of those that were found.
@@ -469,6 +472,7 @@ impl ListSurvey {
         Self {
             total: 0,
             counts: [0; FILTERS.len()],
+            brownout: None,
             ended: EndedCounts::default(),
             found: Vec::new(),
             matching: 0,
@@ -505,6 +509,9 @@ impl ListSurvey {
                     self.note_end(token, used, now);
                     for (count, (name, _)) in self.counts.iter_mut().zip(FILTERS) {
                         *count += usize::from(matching && fits(name, token, used, organization, now));
+                    }
+                    if let Some(count) = &mut self.brownout {
+                        *count += usize::from(matching && fits(BROWNOUT.0, token, used, organization, now));
                     }
                 }
                 let wanted = match of_ended(&asked.filter) {
