@@ -23,8 +23,8 @@ use super::token_list::{COLUMNS, SPANS, Sorted};
 use super::token_refused::refused_view;
 use super::token_typed::{About, TokenTyped};
 use super::tokens::{
-    KeptTimes, NewSecret, SHOWN, brownout_told, counts, details, meaning, new_owner_fields, new_token, off_because, owner_fields,
-    revocation, row, secret_page, shown_page, token_form, version_rows, was_shown,
+    KeptTimes, NewSecret, SHOWN, brownout_told, counts, details, meaning, new_owner_fields, new_token, off_because,
+    owner_fields, revocation, row, secret_page, shown_page, token_form, version_rows, was_shown,
 };
 use super::view::{
     Choice, Nav, PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage, RecipeLink,
