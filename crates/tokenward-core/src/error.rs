@@ -363,11 +363,7 @@ impl Error {
         } else {
             format!("This needs the permission `{missing}`, which your role does not have.")
         };
-        Self {
-            detail: detail.into(),
-            missing_permission: Some(missing.into()),
-            ..Self::new(Code::Denied(reason), "")
-        }
+        Self { detail: detail.into(), missing_permission: Some(missing.into()), ..Self::new(Code::Denied(reason), "") }
     }
 
     /// The credential was refused.

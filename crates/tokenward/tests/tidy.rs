@@ -53,7 +53,11 @@ const UNLOGGED: &[(&str, &[&str], &str)] = &[
     ("tokenward-store/src/session_uses", &["note", "note_activity", "forget"], USED),
     ("tokenward-store/src/denials", &["insert", "keep_last", "prune"], USED),
     ("tokenward-verify/src/pending", &["write_denials"], USED),
-    ("tokenward-store/src/idempotency", &["claim", "keep", "pass_over", "forget", "release"], "answers for repetitions"),
+    (
+        "tokenward-store/src/idempotency",
+        &["claim", "keep", "pass_over", "forget", "release"],
+        "answers for repetitions",
+    ),
     ("tokenward-store/src/peppers", &["list_for_change", "insert", "retire", "keep_registration_key"], KEYS),
     ("tokenward-store/src/peppers", &["keep_used", "rekey", "reseal"], KEYS),
     ("tokenward-store/src/second_factor", &["reseal"], KEYS),

@@ -1,5 +1,6 @@
 //! The event log (contract §1.5).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Extension, State};
@@ -11,6 +12,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::Kind;
 use tokenward_core::event::Origin;
+use tokenward_core::nearest::known_words;
 use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::events::{Event as Row, EventFilter};
@@ -84,6 +86,10 @@ struct EventQuery {
     target_id: Option<String>,
     sub_target_type: Option<String>,
     triggered_by: Option<String>,
+    kind: Option<String>,
+    target_name: Option<String>,
+    actor_name: Option<String>,
+    address: Option<String>,
     origin: Option<String>,
     service_project_id: Option<String>,
     service_environment_id: Option<String>,
@@ -95,7 +101,23 @@ struct EventQuery {
 impl EventQuery {
     fn read(self) -> Result<(EventFilter, i64)> {
         let mut faults = Faults::default();
-        let mut filter = EventFilter { actor: full(self.triggered_by), ..EventFilter::default() };
+        let mut filter = EventFilter {
+            actor: full(self.triggered_by),
+            actor_part: full(self.actor_name),
+            target_part: full(self.target_name),
+            ..EventFilter::default()
+        };
+        if let Some(text) = full(self.address) {
+            filter.address = text.parse::<IpAddr>().ok();
+            if filter.address.is_none() {
+                faults.push("address", "is not an address such as 203.0.113.7");
+            }
+        }
+        let word = full(self.kind);
+        let words = Kind::ALL.iter().map(|kind| kind.as_str());
+        if let Some(word) = word.as_deref().filter(|word| Kind::parse(word).is_none()) {
+            faults.push("kind", format!("has a value that it cannot have; {}", known_words(word, words)));
+        }
         let mut size = PAGE;
         if let Some(text) = full(self.page_size) {
             // The contract calls it a number: `10.0` is ten.
@@ -151,12 +173,13 @@ impl EventQuery {
         }
         let (event_type, target_type, sub) =
             (full(self.event_type), full(self.target_type), full(self.sub_target_type));
-        if event_type.is_some() || target_type.is_some() || sub.is_some() {
+        if event_type.is_some() || target_type.is_some() || sub.is_some() || word.is_some() {
             let fits = |wanted: &Option<String>, have: Option<&str>| wanted.as_deref().is_none_or(|w| Some(w) == have);
             let kinds = Kind::ALL.iter().copied().filter(|kind| {
                 fits(&event_type, Some(kind.event_type()))
                     && fits(&target_type, Some(kind.target_type()))
                     && fits(&sub, kind.sub_target_type())
+                    && fits(&word, Some(kind.as_str()))
             });
             filter.kinds = Some(kinds.collect());
         }
@@ -207,6 +230,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 ("targetId", "About this."),
                 ("subTargetType", "Such as API_TOKEN."),
                 ("triggeredBy", "By this user or token."),
+                ("kind", "This kind alone, such as `token.created`."),
+                ("targetName", "About something with this in its name, whatever its case."),
+                ("actorName", "By a user or token with this in the name, whatever its case."),
+                ("address", "From this address."),
                 ("origin", "Such as CLI."),
                 ("serviceProjectId", "In this project."),
                 ("serviceEnvironmentId", "In this environment."),

@@ -23,6 +23,7 @@ use super::view::{
     ApiForm, ApiPage, ApiReview, ApiRow, ApisPage, Choice, Nav, Pager, ReviewRow, RouteAnswer, RouteQuestion, RouteRow,
     RouteTable, UnknownRoute,
 };
+use super::way_back::ROUTE_KEYS;
 use super::words::{METHODS, grouped, quoted};
 use crate::limits::PASTED_DOCUMENT_BYTES;
 use crate::service::IfMatch;
@@ -293,7 +294,7 @@ pub(super) async fn show(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::ApiRead)?;
-    query.understood(&["q", "page", "method", "path"])?;
+    query.understood(&ROUTE_KEYS)?;
     let ApiWithRoutes { api, routes, .. } = apis::get(&person.app, &grant, &name).await?;
     let shell = person.shell(Some(organization), Nav::Apis).await?;
     let saved = [("unknown_route", api.unknown_route.as_str().to_owned()), ("version", api.updated_at.0.to_string())];

@@ -19,6 +19,7 @@ use super::person::SignedIn;
 use super::view::{
     AskedFor, Chip, Choice, DecisionFilter, DecisionOutcome, DecisionRow, DecisionsPage, MendRow, Nav, Pager,
 };
+use super::way_back::DECISION_KEYS;
 use super::words::{bounded, count, grouped, role_name};
 use crate::limits::{DENIAL_DAYS, DENIALS};
 use crate::service::decisions::{self, DecisionQuery, Explained};
@@ -44,7 +45,7 @@ pub(super) async fn list(
     Query(query): Query,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenVerify)?;
-    query.understood(&["only", "live", "id", "token", "reason", "route", "address", "since"])?;
+    query.understood(&[&DECISION_KEYS[..], &[LIVE]].concat())?;
     let only = query.one_of("only", ["denied", "allowed"].into_iter())?;
     let reason = query.one_of("reason", Reason::ALL.iter().map(|it| it.as_str()))?;
     let since = query.one_of("since", SPANS.iter().map(|(word, ..)| *word))?;

@@ -17,6 +17,7 @@ use super::person::SignedIn;
 use super::view::{
     Choice, ChoiceGroup, EventFilters, EventRow, EventsPage, FieldChange, Nav, Pager, Tone, event_label,
 };
+use super::way_back::{EVENT_FILTERS, EVENT_PLACES};
 use crate::limits::QUERY;
 use crate::service::{events, retention, tokens};
 
@@ -83,9 +84,6 @@ pub(super) fn days(query: &Pairs) -> Result<(Option<Time>, Option<Time>)> {
     Ok((day("from")?.and_then(midnight), day("to")?.and_then(end)))
 }
 
-/// What narrows the list.
-const FILTERS: [&str; 10] = ["what", "target", "kind", "about", "target_id", "who", "address", "origin", "from", "to"];
-
 /// The kinds of events of organizations to choose from, by what they are about.
 fn kinds(chosen: &str) -> Vec<ChoiceGroup> {
     let group = |(target, label): &(&str, &str)| {
@@ -105,7 +103,7 @@ fn kinds(chosen: &str) -> Vec<ChoiceGroup> {
 
 /// What a query asks for.
 fn filter(query: &Pairs) -> Result<EventFilter> {
-    query.understood(&[&FILTERS[..], &["before", "after"]].concat())?;
+    query.understood(&[&EVENT_FILTERS[..], &EVENT_PLACES].concat())?;
     let kind = query.one_of("kind", Kind::ALL.iter().map(|kind| kind.as_str()))?;
     let about = query.line("about");
     QUERY.check_text(&about).map_err(|problem| Error::invalid("about", problem))?;
@@ -180,7 +178,7 @@ pub(super) async fn list(
             target_id: query.get("target_id").to_owned(),
             kinds: kinds(query.get("kind")),
             about: query.line("about"),
-            active: FILTERS.iter().any(|k| !query.get(k).is_empty()),
+            active: EVENT_FILTERS.iter().any(|k| !query.get(k).is_empty()),
         },
         pager: Pager {
             newer: places.newer.map(|position| go("after", position)),

@@ -7,6 +7,7 @@ use tokenward_core::nearest::known_words;
 use tokenward_core::{Error, Result};
 
 use super::form::Pairs;
+use super::way_back;
 use crate::limits::QUERY;
 
 /// The first field of every form.
@@ -176,9 +177,11 @@ pub(super) fn understood(path: &str, form: &Pairs) -> Result<()> {
         return Ok(());
     }
     let known = FORMS.iter().find(|(known, _)| *known == path).map_or(&[][..], |(_, fields)| *fields);
+    let goes_back = way_back::is_field_of(path);
     let mut seen = HashSet::new();
     for (name, _) in form.below("") {
-        if name == CSRF || known.iter().any(|field| field.strip_suffix(".*").is_some_and(|begin| begins(name, begin))) {
+        let of_all = name == CSRF || (goes_back && name == way_back::BACK);
+        if of_all || known.iter().any(|field| field.strip_suffix(".*").is_some_and(|begin| begins(name, begin))) {
             if !seen.insert(name) {
                 return Err(twice(name));
             }
@@ -231,6 +234,10 @@ mod tests {
         }
         let bulk = "/console/{organization}/tokens/bulk";
         assert_eq!(said(bulk, "csrf=x&action=delete&token=1&token=2"), "");
+        // What is opened from a list says from which, and nothing else does.
+        assert_eq!(said(bulk, "csrf=x&action=delete&token=1&back=tokens%3Ffilter%3Dsoon"), "");
+        assert!(said(bulk, "csrf=x&back=a&back=b").contains("is there twice"));
+        assert!(said("/console/{organization}/tokens/find", "csrf=x&back=a").contains("is no field of this form"));
         // A path that is not in the table takes nothing.
         assert_eq!(said("/sign-out", "csrf=x"), "");
         assert!(said("/sign-out", "csrf=x&everywhere=on").contains("there is none"));

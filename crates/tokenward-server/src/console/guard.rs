@@ -23,6 +23,7 @@ use super::page::{page, see_other};
 use super::person::{SignedIn, SignedOut, client};
 use super::place::{ConsoleOrigin, locate};
 use super::view::{ErrorPage, Nav, NeedsTlsPage};
+use super::way_back::Way;
 use super::ways_out;
 use crate::body::{self, Bounds, Unread};
 use crate::heavy;
@@ -97,21 +98,30 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
     // Where to come back to after another sign-in; what a form held is lost.
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     let asked_for = parts.uri.path_and_query().map(|path| path.to_string()).filter(|_| reads);
+    let prefixes = app.verifier.prefixes();
+    let mut way = match Way::of(&mut parts, organization, prefixes) {
+        Ok(way) => way,
+        Err(error) => return error_inside(&person, organization, nav, &error).await,
+    };
     let response = match form(&mut parts, body, (&person.csrf, person.user.into()), &OF_PERSONS).await {
-        Ok(body) => {
-            parts.extensions.insert(person.clone());
-            next.run(Request::from_parts(parts, body)).instrument(traces::reading(&method)).await
-        }
+        Ok(body) => match parts.extensions.get::<Pairs>().map_or(Ok(()), |form| way.of_form(form, prefixes)) {
+            Ok(()) => {
+                parts.extensions.insert(person.clone());
+                next.run(Request::from_parts(parts, body)).instrument(traces::reading(&method)).await
+            }
+            Err(error) => error_inside(&person, organization, nav, &error).await,
+        },
         Err(FormRefused::Foreign) => foreign(&parts, true),
         Err(FormRefused::Unreadable(error)) => error_inside(&person, organization, nav, &error).await,
     };
-    let mut response = match response.extensions().get::<Arc<Error>>() {
+    let response = match response.extensions().get::<Arc<Error>>() {
         Some(error) if error.code == Code::ProofRequired => {
             errors::lead_to_proof(&person, organization, &Arc::clone(error), asked_for.as_deref()).await
         }
         Some(error) => error_inside(&person, organization, nav, &Arc::clone(error)).await,
         None => response,
     };
+    let mut response = way.written(response).await;
     if person.tell_renewed(response.headers_mut()).is_err() {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }

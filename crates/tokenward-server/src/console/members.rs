@@ -22,6 +22,7 @@ use super::view::{
     FormField, InvitationRow, MemberPage, MemberRemovePage, MemberRow, MembersPage, Nav, TransferCandidate,
     TransferPage,
 };
+use super::way_back::INVITED_KEYS;
 use super::words::role_tag;
 use crate::service::members::{self, Sent};
 use crate::service::{IfMatch, invitations, tokens};
@@ -45,7 +46,7 @@ static MEMBERS: List = List {
 /// Those who are invited, on the same page.
 static INVITED: List = List {
     word: "invitations",
-    keys: ["invited_sort", "invited_after", "invited_before"],
+    keys: INVITED_KEYS,
     columns: &[
         Column::new("email", "E-mail", Holds::Text),
         Column::new("role", "Role", Holds::Text),

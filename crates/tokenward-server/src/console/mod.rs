@@ -71,6 +71,7 @@ mod token_typed;
 mod tokens;
 mod two_factors;
 pub mod view;
+mod way_back;
 mod ways_out;
 mod words;
 

@@ -137,8 +137,7 @@ fn fields(
             let label = format!("{gone} ({why})");
             providers.push(Choice { value: gone.to_owned(), label, chosen: true });
         }
-        let offered =
-            roles.iter().filter(|(role, given)| *given || rule.is_some_and(|rule| rule.role_id == role.id));
+        let offered = roles.iter().filter(|(role, given)| *given || rule.is_some_and(|rule| rule.role_id == role.id));
         let role = |(role, _): &(&Arc<Role>, bool)| Choice {
             value: role.id.to_string(),
             label: role_name(role),

@@ -19,12 +19,12 @@ use super::proof;
 use super::token_changes::{self, Listed, Switch, typed_change};
 use super::token_effect::effect_of;
 use super::token_life;
-use super::token_list::{COLUMNS, Sorted};
+use super::token_list::{COLUMNS, SPANS, Sorted};
 use super::token_refused::refused_view;
 use super::token_typed::{About, TokenTyped};
 use super::tokens::{
-    KeptTimes, NewSecret, SHOWN, brownout_told, counts, details, meaning, new_token, off_because, owner_fields,
-    revocation, row, secret_page, shown_page, token_form, version_rows, was_shown,
+    KeptTimes, NewSecret, SHOWN, brownout_told, counts, details, meaning, new_owner_fields, new_token, off_because,
+    owner_fields, revocation, row, secret_page, shown_page, token_form, version_rows, was_shown,
 };
 use super::view::{
     Choice, Nav, PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage, RecipeLink,
@@ -32,7 +32,7 @@ use super::view::{
 };
 use super::words::METHODS;
 use crate::service::policy_tokens::{self, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial};
-use crate::service::token_overview::{Facts, Which};
+use crate::service::token_overview::{self, Which};
 use crate::service::tokens::{self, Created};
 use crate::service::{IfMatch, policy_denials, token_refused, usage};
 
@@ -51,8 +51,7 @@ pub(super) async fn list(
     let grant = person.may(organization, Management::PolicyManage)?;
     query.understood(&POLICY_TOKENS.keys)?;
     let order = POLICY_TOKENS.read(&query, organization)?;
-    let now = person.app.now();
-    let facts = Facts { now, soon: now, unused_since: now, in_use_since: now, admin: Uuid::nil() };
+    let facts = token_overview::facts(&person.app, &grant, SPANS).await?;
     let cut = Sorted::Living(Kind::PolicyToken, Which::All).page(&person, &grant, &facts, &order).await?;
     let mut all = tokens::these(&person.app, &grant, &cut.entries, false).await?;
     all.sort_by_key(|token| cut.entries.iter().position(|id| *id == token.id));
@@ -89,11 +88,7 @@ async fn new_page(
     mut problems: Problems,
 ) -> PageResult {
     let form = token_form(person, grant, typed, &mut problems, None).await?;
-    let mut chosen = typed.clone();
-    if typed.all("owner_id").next().is_none() {
-        chosen = Pairs::from([("owner_id", person.user.to_string())]);
-    }
-    let owners = owner_fields(person, grant, &chosen, &mut problems).await?;
+    let owners = new_owner_fields(person, grant, typed, &mut problems).await?;
     let editor = editor(typed, verdict, &mut problems);
     let recipe = |it: &super::policy_recipes::Recipe| RecipeLink {
         key: it.key,
@@ -302,17 +297,14 @@ async fn edit_page(
     shown: Shown,
     mut problems: Problems,
 ) -> PageResult {
-    let row = row(&person.app, token, None);
-    let end = row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone());
-    let kept = KeptTimes { end, begin: token.not_before.map(|at| person.moment(at).full) };
     let shown = PolicyTokenEditPage {
-        form: token_form(person, grant, typed, &mut problems, Some(kept)).await?,
+        form: token_form(person, grant, typed, &mut problems, Some(KeptTimes::of(person, token))).await?,
         owners: owner_fields(person, grant, typed, &mut problems).await?,
         editor: editor(typed, shown.verdict, &mut problems),
         replay: shown.replay,
         effect: shown.effect,
         shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
-        token: row,
+        token: row(&person.app, token, None),
         version: typed.get("version").to_owned(),
         password: proof::field_if_asked(person, &mut problems).await?,
         error: problems.rest(),

@@ -124,9 +124,8 @@ pub(super) async fn unknown(
     permissions: Vec<String>,
 ) -> Result<Vec<OtherPermission>> {
     let directory = Arc::clone(&*person.app.verifier.directory());
-    let look = move || {
-        directory.organization(organization).map(|found| unknown_of(found, &permissions)).unwrap_or_default()
-    };
+    let look =
+        move || directory.organization(organization).map(|found| unknown_of(found, &permissions)).unwrap_or_default();
     heavy::aside(organization, look).await
 }
 

@@ -55,7 +55,8 @@ impl Users {
 
     fn row(&self, id: Uuid, name: String, meaning: String) -> RoleRow {
         let of = |all: &HashMap<Uuid, usize>| all.get(&id).copied().unwrap_or_default();
-        RoleRow { id: id.to_string(), name, meaning, members: of(&self.members), tokens: of(&self.tokens) }
+        let (members, tokens) = (of(&self.members), of(&self.tokens));
+        RoleRow { id: id.to_string(), name, meaning, members, tokens, built_in: false }
     }
 
     /// `2 members and 3 tokens`; `None` when nobody has it.
@@ -67,13 +68,14 @@ impl Users {
     }
 }
 
-/// The custom roles, in an order.
+/// All roles, in an order.
 static ROLES: List = List {
     word: "roles",
     keys: List::KEYS,
     columns: &[
         Column::new("name", "Name", Holds::Text),
-        Column::new("description", "Description", Holds::Text),
+        Column::new("kind", "Kind", Holds::Text),
+        Column::new("description", "What it may do", Holds::Text),
         Column::new("held", "Held by", Holds::Number),
     ],
 };
@@ -88,29 +90,32 @@ pub(super) async fn list(
     query.understood(&ROLES.keys)?;
     let order = ROLES.read(&query, organization)?;
     let users = Users::of(&person, organization).await?;
-    let custom = roles::brief(&person.app, &grant).await?.into_iter().map(|(id, name, description)| {
-        let row = users.row(id, name, description);
-        (id, row)
+    let custom = roles::brief(&person.app, &grant).await?;
+    let has_custom = !custom.is_empty();
+    let custom = custom.into_iter().map(|(id, name, description)| (id, users.row(id, name, description)));
+    let built_in = BuiltIn::ALL.into_iter().filter_map(|role| {
+        let id = built_in_id(&person, organization, role)?;
+        let row = users.row(id, built_in_name(role), role.meaning().into());
+        Some((id, RoleRow { built_in: true, ..row }))
     });
+    let all: Vec<(Uuid, RoleRow)> = built_in.chain(custom).collect();
     let word = order.word();
     let place = move |(id, row): &(Uuid, RoleRow)| ListPlace {
         key: match word {
+            "kind" => SortKey::texts(if row.built_in { "built in" } else { "custom" }, &row.name),
             "description" => SortKey::texts(&row.meaning, &row.name),
             "held" => SortKey::count(row.members + row.tokens),
             _ => SortKey::text(&row.name),
         },
         id: *id,
     };
-    let custom = order.cut_aside(organization, custom.collect(), place).await?;
+    let cut = order.cut_aside(organization, all, place).await?;
     let shell = person.shell(Some(organization), Nav::Roles).await?;
-    let built_in = BuiltIn::ALL.into_iter().filter_map(|role| {
-        Some(users.row(built_in_id(&person, organization, role)?, built_in_name(role), role.meaning().into()))
-    });
     let shown = RolesPage {
-        list: order.frame(&format!("{}/roles", shell.base()), &query, &custom),
+        list: order.frame(&format!("{}/roles", shell.base()), &query, &cut),
         shell,
-        built_in: built_in.collect(),
-        custom: custom.entries.into_iter().map(|(_, row)| row).collect(),
+        roles: cut.entries.into_iter().map(|(_, row)| row).collect(),
+        has_custom,
         may_manage: person.can(organization, Management::RoleManage),
     };
     page(StatusCode::OK, &shown)
@@ -169,7 +174,7 @@ async fn built_in_page(person: &SignedIn, organization: Uuid, role: &Role, trial
     };
     let shown = BuiltInRolePage {
         shell: person.shell(Some(organization), Nav::Roles).await?,
-        role: users.row(role.id, role_name(role), built_in.meaning().into()),
+        role: RoleRow { built_in: true, ..users.row(role.id, role_name(role), built_in.meaning().into()) },
         permissions: built_in.management().iter().map(|own| (own.to_string(), own.meaning().to_owned())).collect(),
         api: api.into(),
         trial,

@@ -118,10 +118,6 @@ async fn edit_page(
 ) -> PageResult {
     let used = usage::of(&person.app, grant, std::slice::from_ref(token)).await?.remove(&token.id);
     let row = row(&person.app, token, used.as_ref());
-    let kept = KeptTimes {
-        end: row.expires.as_ref().map_or_else(|| "never".to_owned(), |at| at.date.clone()),
-        begin: token.not_before.map(|at| person.moment(at).full),
-    };
     let use_so_far = match (&row.last_used, &used) {
         (Some(last), Some(used)) => {
             format!("It was allowed {} times, and last used {}.", grouped(used.total.allowed), last.at.relative)
@@ -129,7 +125,7 @@ async fn edit_page(
         _ => "It was never used.".to_owned(),
     };
     let shown = TokenEditPage {
-        form: token_form(person, grant, typed, &mut problems, Some(kept)).await?,
+        form: token_form(person, grant, typed, &mut problems, Some(KeptTimes::of(person, token))).await?,
         owners: owner_fields(person, grant, typed, &mut problems).await?,
         shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
         token: row,

@@ -11,7 +11,7 @@ use tokenward_core::{Error, Result, Uuid};
 use super::form::{Pairs, Problems};
 use super::person::SignedIn;
 use crate::heavy;
-use crate::limits::{DESCRIPTION, NAME};
+use crate::limits::{DESCRIPTION, NAME, PERMISSION};
 use crate::service::roles;
 
 /// What an address may fill in.
@@ -21,7 +21,8 @@ const KNOWN: [&str; 5] = ["name", "role", "permission", "expires", "description"
 /// or its name, or is the smallest that holds a permission; an end is a length such as `90d`, a date, or `never`.
 pub(super) async fn filled(person: &SignedIn, grant: &Grant, query: &Pairs) -> Result<(Pairs, Problems)> {
     query.understood(&KNOWN)?;
-    for (field, limit) in [("name", &NAME), ("description", &DESCRIPTION)] {
+    let bounds = [("name", &NAME), ("description", &DESCRIPTION), ("role", &NAME), ("permission", &PERMISSION)];
+    for (field, limit) in bounds {
         limit.check_text(query.get(field)).map_err(|problem| Error::invalid(field, problem))?;
     }
     let mut problems = Problems::default();

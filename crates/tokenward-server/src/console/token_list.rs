@@ -16,8 +16,9 @@ use super::overview;
 use super::page::{At, PageResult, page, see_other};
 use super::paging::{Column, Cut, Holds, List, ListOrder, ListPlace, PAGE, SortKey, Turn};
 use super::person::SignedIn;
-use super::tokens::{row, state_of};
-use super::view::{Chip, Choice, Nav, TokenState, TokensPage};
+use super::tokens::{LIST, row, state_of};
+use super::view::{Chip, Nav, TokenState, TokensPage};
+use super::way_back::{self, TOKEN_KEYS};
 use super::words::{SOON, bounded, token_state};
 use crate::limits::QUERY;
 use crate::service::token_list::{self, Filter};
@@ -36,9 +37,8 @@ const ENDED_PARTS: usize = 4;
 const UNUSED: i64 = 90 * DAY;
 /// A token that was used within this time is in use.
 const IN_USE: i64 = 7 * DAY;
-/// What has the beginning of a token and so many characters is one, or was one before it was cut: it does not belong into an
-/// address.
-const TOKEN_LIKE: usize = 16;
+/// By these times lists of tokens are counted and sorted.
+pub(super) const SPANS: Spans = Spans { soon: SOON, unused: UNUSED, in_use: IN_USE };
 
 /// The filters of the list: what the query says, and what people read; in the order of [`Which::ALL`]. The first takes all.
 const FILTERS: [(&str, &str); Which::ALL.len()] = [
@@ -52,7 +52,8 @@ const FILTERS: [(&str, &str); Which::ALL.len()] = [
     ("admin", "Admin"),
     ("disabled", "Disabled"),
 ];
-/// The filter for those that have a brownout. Whether that is over the database does not know: they are looked through, not counted.
+/// The filter for those that have a brownout. Whether that is over the database does not know: they are counted where they are looked
+/// through.
 const BROWNOUT: (&str, &str) = ("brownout", "Brownout");
 /// The filters for what has ended, which the others leave out. They are counted within bounds: nothing else gets slower by them.
 const ENDED: [(&str, &str); 3] = [("expired", "Expired"), ("revoked", "Deleted"), ("ended", "Ended")];
@@ -73,20 +74,6 @@ pub(super) const COLUMNS: &[Column] = &[
 /// The list of API tokens.
 static TOKENS: List = List { word: "tokens", keys: List::KEYS, columns: COLUMNS };
 
-/// The orders that a phone offers, which has no heads of columns: what the query says, and what people read.
-const ORDERS: [(&str, &str); 10] = [
-    ("", "Name, A to Z"),
-    ("-name", "Name, Z to A"),
-    ("role", "Role, A to Z"),
-    ("-role", "Role, Z to A"),
-    ("-created", "Newest first"),
-    ("created", "Oldest first"),
-    ("-used", "Used last, first"),
-    ("used", "Unused longest, first"),
-    ("ends", "Ends soonest, first"),
-    ("-ends", "Ends last, first"),
-];
-
 /// What a query asks for.
 struct ListRequest {
     search: String,
@@ -97,7 +84,7 @@ struct ListRequest {
 
 impl ListRequest {
     fn read(query: &Pairs, organization: Uuid) -> Result<Self> {
-        let search = query.understood(&["q", "filter", "sort", "after", "before"])?.line("q");
+        let search = query.understood(&TOKEN_KEYS)?.line("q");
         QUERY.check_text(&search).map_err(|problem| Error::invalid("q", problem))?;
         if search.contains(char::is_control) {
             return Err(Error::invalid("q", "has a control character, which no name has"));
@@ -124,17 +111,6 @@ impl ListRequest {
         let query = query.finish();
         if query.is_empty() { base.to_owned() } else { format!("{base}?{query}") }
     }
-
-    /// The orders as a choice.
-    fn orders(&self) -> Vec<Choice> {
-        let chosen = self.order.sort_word();
-        let choice = |(word, label): (&str, &str)| Choice {
-            value: word.to_owned(),
-            label: label.to_owned(),
-            chosen: word == chosen,
-        };
-        ORDERS.map(choice).into()
-    }
 }
 
 /// `GET …/tokens`.
@@ -145,7 +121,7 @@ pub(super) async fn list(
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
     let asked = ListRequest::read(&query, organization)?;
-    if is_token_like(&person, &asked.search) {
+    if way_back::is_token_like(person.app.verifier.prefixes(), &asked.search) {
         let problem =
             "looks like the text of a token, which does not belong into an address: search for it by the form";
         return Err(Error::invalid("q", problem).into());
@@ -161,25 +137,21 @@ pub(super) async fn find(
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
     let base = format!("/console/{organization}/tokens");
-    // First of all: a secret that somebody else made looks like any other search.
+    let list: Pairs = ["filter", "sort"].into_iter().map(|key| (key, form.line(key))).collect();
+    ListRequest::read(&list, organization)?;
+    // Before it is read as a search: a secret that somebody else made looks like any other one.
     if let Some(token) = person.app.verifier.find(&form.line("q"), organization) {
-        return see_other(&format!("{base}/{token}"));
+        return see_other(&way_back::opened_from(LIST, &list, &format!("{base}/{token}")));
     }
     let kept: Pairs = ["q", "filter", "sort"].into_iter().map(|key| (key, form.line(key))).collect();
     let asked = ListRequest::read(&kept, organization)?;
-    if !is_token_like(&person, &asked.search) {
+    if !way_back::is_token_like(person.app.verifier.prefixes(), &asked.search) {
         return see_other(&asked.address(&base, &asked.filter, &asked.order.sort_word()));
     }
     let problem = "No token of this organization has this text. Was a part of it lost in copying, or is it of another \
                    organization? The text was not kept.";
     let asked = ListRequest { search: String::new(), ..asked };
-    let kept: Pairs = [("filter", asked.filter.clone()), ("sort", asked.order.sort_word())].into_iter().collect();
-    show(&person, &grant, &kept, asked, Some(problem.to_owned())).await
-}
-
-/// Would somebody who reads an address with this in it have a token, or most of one?
-fn is_token_like(person: &SignedIn, text: &str) -> bool {
-    text.len() >= TOKEN_LIKE && person.app.verifier.prefixes().any_in(text)
+    show(&person, &grant, &list, asked, Some(problem.to_owned())).await
 }
 
 async fn show(
@@ -206,7 +178,7 @@ async fn show(
         current: name == asked.filter,
     };
     let mut chips: Vec<Chip> = FILTERS.into_iter().enumerate().map(chip).collect();
-    let brownout = (BROWNOUT, None);
+    let brownout = (BROWNOUT, survey.brownout.map(|count| count.to_string()));
     let ended = ENDED.map(|filter| (filter, Some(survey.ended.told(filter.0))));
     chips.extend([brownout].into_iter().chain(ended).map(|((name, label), count)| Chip {
         label: label.into(),
@@ -227,10 +199,8 @@ async fn show(
         tokens: on_page.iter().map(|token| row(&person.app, token, used.get(&token.id))).collect(),
         total: survey.total.max(survey.matching),
         matching: survey.matching,
-        heads: asked.order.heads(&base, query),
-        orders: asked.orders(),
+        list: asked.order.frame(&base, query, &survey.page),
         sort,
-        pager: asked.order.pager(&base, query, survey.page.newer.as_ref(), survey.page.older.as_ref()),
         warning: survey.warning(&asked.address(&base, "soon", "ends")),
         limits: limit_warnings::sentences(&person.app, grant).await?,
         search: asked.search,
@@ -405,6 +375,8 @@ struct ListSurvey {
     total: usize,
     /// How many that fit the search fit each filter.
     counts: [usize; FILTERS.len()],
+    /// The same of those that have a brownout, where they were looked through.
+    brownout: Option<usize>,
     /// The same of those that have ended.
     ended: EndedCounts,
     /// Those that are wanted, in order: the key, the id.
@@ -423,8 +395,7 @@ struct ListSurvey {
 impl ListSurvey {
     /// What the database counts.
     async fn counted(person: &SignedIn, grant: &Grant, which: Which) -> Result<Self> {
-        let spans = Spans { soon: SOON, unused: UNUSED, in_use: IN_USE };
-        let (facts, counted) = token_overview::count(&person.app, grant, spans).await?;
+        let (facts, counted) = token_overview::count(&person.app, grant, SPANS).await?;
         let counts = counted.each.map(|count| usize::try_from(count).unwrap_or(0));
         let matching = Which::ALL.iter().position(|it| *it == which).map_or(0, |at| counts[at]);
         let first_ending = counted.first.map(|(name, end)| {
@@ -451,8 +422,7 @@ impl ListSurvey {
     /// Of those that have ended only a page is read.
     async fn ended(person: &SignedIn, grant: &Grant, asked: &ListRequest) -> Result<Self> {
         let survey = Self::counted(person, grant, Which::All).await?;
-        let now = person.app.now();
-        let facts = Facts { now, soon: now, unused_since: now, in_use_since: now, admin: Uuid::nil() };
+        let Some(facts) = survey.facts else { return Ok(survey) };
         let which = of_ended(&asked.filter).unwrap_or("ended");
         let matching = token_overview::count_of_ended(&person.app, grant, &facts, which).await?;
         let matching = usize::try_from(matching).unwrap_or(usize::MAX);
@@ -462,7 +432,7 @@ impl ListSurvey {
 
     async fn of(person: &SignedIn, grant: &Grant, asked: &ListRequest) -> Result<Self> {
         let words: Vec<String> = asked.search.split_whitespace().map(str::to_lowercase).collect();
-        let mut survey = Self::none();
+        let mut survey = Self { brownout: Some(0), ..Self::none() };
         let living = Filter { state: TokenFilter::Living, ..Filter::default() };
         survey.look_through(person, grant, &living, asked, &words).await?;
         if of_ended(&asked.filter).is_some() {
@@ -481,7 +451,7 @@ impl ListSurvey {
         let mut survey = Self::none();
         survey.look_through(person, grant, &those, asked, &[]).await?;
         let Self { matching, page, .. } = survey.with_page(grant, asked).await?;
-        Ok(Self { matching, page, ..all })
+        Ok(Self { matching, page, brownout: Some(matching), ..all })
     }
 
     /// The same with the page of those that were found.
@@ -502,6 +472,7 @@ impl ListSurvey {
         Self {
             total: 0,
             counts: [0; FILTERS.len()],
+            brownout: None,
             ended: EndedCounts::default(),
             found: Vec::new(),
             matching: 0,
@@ -538,6 +509,9 @@ impl ListSurvey {
                     self.note_end(token, used, now);
                     for (count, (name, _)) in self.counts.iter_mut().zip(FILTERS) {
                         *count += usize::from(matching && fits(name, token, used, organization, now));
+                    }
+                    if let Some(count) = &mut self.brownout {
+                        *count += usize::from(matching && fits(BROWNOUT.0, token, used, organization, now));
                     }
                 }
                 let wanted = match of_ended(&asked.filter) {
@@ -703,21 +677,6 @@ mod tests {
             (Shelf::By(By::Use), SortKey::text("7")),
         ] {
             assert_eq!(on_shelf(shelf, &at(key.clone())), None, "{key:?}");
-        }
-    }
-
-    #[test]
-    fn a_choice_has_every_order_in_both_directions_and_the_one_in_force_is_chosen() {
-        let words: std::collections::HashSet<String> = TOKENS
-            .columns
-            .iter()
-            .flat_map(|column| [column.word.to_owned(), format!("-{}", column.word)])
-            .map(|word| asked(&format!("sort={word}")).order.sort_word())
-            .collect();
-        assert_eq!(ORDERS.iter().map(|(word, _)| (*word).to_owned()).collect::<std::collections::HashSet<_>>(), words);
-        for word in words {
-            let chosen: Vec<_> = asked(&format!("sort={word}")).orders().into_iter().filter(|it| it.chosen).collect();
-            assert_eq!(chosen.iter().map(|it| it.value.as_str()).collect::<Vec<_>>(), [word.as_str()]);
         }
     }
 }

@@ -142,12 +142,20 @@ async fn new_page(person: &SignedIn, grant: &Grant, typed: &Pairs, mut problems:
     let shell = person.shell(Some(grant.organization()), Nav::Tokens).await?;
     let password = proof::field_if_asked(person, &mut problems).await?;
     let shown = person.app.now().0;
-    let mut chosen = typed.clone();
-    if typed.all("owner_id").next().is_none() {
-        chosen = Pairs::from([("owner_id", person.user.to_string())]);
-    }
-    let owners = owner_fields(person, grant, &chosen, &mut problems).await?;
+    let owners = new_owner_fields(person, grant, typed, &mut problems).await?;
     page(problems.status, &TokenNewPage { shell, form, owners, shown, password, error: problems.rest() })
+}
+
+/// The same of a new token, whose owner is usually its maker.
+pub(super) async fn new_owner_fields(
+    person: &SignedIn,
+    grant: &Grant,
+    typed: &Pairs,
+    problems: &mut Problems,
+) -> Result<OwnerFields> {
+    let owner = typed.all("owner_id").next().map_or_else(|| person.user.to_string(), str::to_owned);
+    let chosen = Pairs::from([("owner_id", owner), ("successor_id", typed.get("successor_id").to_owned())]);
+    owner_fields(person, grant, &chosen, problems).await
 }
 
 /// The members to choose from as owner and as successor. Who has left and is chosen stays on offer, so that a form that
@@ -196,6 +204,16 @@ pub(super) struct KeptTimes {
     pub end: String,
     /// Its beginning, where it has one.
     pub begin: Option<String>,
+}
+
+impl KeptTimes {
+    /// Those of this token.
+    pub(super) fn of(person: &SignedIn, token: &Token) -> Self {
+        Self {
+            end: token.expires_at.map_or_else(|| "never".to_owned(), |at| person.moment(at).date),
+            begin: token.not_before.map(|at| person.moment(at).full),
+        }
+    }
 }
 
 /// The fields of a token, with what was typed; `kept` is of a token that is there.

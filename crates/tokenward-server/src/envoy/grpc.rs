@@ -11,8 +11,8 @@ use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-use super::messages::{CheckRequest, CheckResponse};
 use super::Gate;
+use super::messages::{CheckRequest, CheckResponse};
 use crate::heavy;
 use crate::limits::GATEWAY_MESSAGE_BYTES;
 

@@ -22,19 +22,24 @@ pub struct Spans {
     pub in_use: Micros,
 }
 
-/// How many tokens there are, and how many a filter leaves are counted by these.
-pub async fn count(app: &Arc<App>, grant: &Grant, spans: Spans) -> Result<(Facts, Counts)> {
+/// What tokens are counted and sorted by. How they were used is written before, as far as that is little: the database sorts.
+pub async fn facts(app: &Arc<App>, grant: &Grant, spans: Spans) -> Result<Facts> {
     if let Err(error) = app.verifier.write_few_uses(&app.store).await {
         tracing::warn!(%error, cause = ?error.cause, "cannot write how tokens were used before they are counted by it");
     }
     let now = app.now();
-    let facts = Facts {
+    Ok(Facts {
         now,
         soon: now.plus(spans.soon),
         unused_since: now.plus(-spans.unused),
         in_use_since: now.plus(-spans.in_use),
         admin: roles::built_in(app, grant, BuiltIn::Admin)?,
-    };
+    })
+}
+
+/// How many tokens there are, and how many a filter leaves are counted by these.
+pub async fn count(app: &Arc<App>, grant: &Grant, spans: Spans) -> Result<(Facts, Counts)> {
+    let facts = facts(app, grant, spans).await?;
     let mut reader = app.read_for(grant).await?;
     let counts = overview::count(reader.conn(), grant, &facts).await?;
     Ok((facts, counts))

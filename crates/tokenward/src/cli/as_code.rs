@@ -84,9 +84,19 @@ enum Action {
     Role(Uuid, Box<CustomRoleEdit>),
     NewProject(ProjectRequest),
     Project(Uuid, ProjectRequest),
-    Api { path: String, kind: &'static str, document: Vec<u8> },
-    Invite { email: String, role: String },
-    MemberRole { user: Uuid, role: String },
+    Api {
+        path: String,
+        kind: &'static str,
+        document: Vec<u8>,
+    },
+    Invite {
+        email: String,
+        role: String,
+    },
+    MemberRole {
+        user: Uuid,
+        role: String,
+    },
     /// With a policy where it is a policy token.
     NewToken {
         body: Box<ApiTokenRequest>,
@@ -102,11 +112,29 @@ enum Action {
         role: Option<String>,
         places: narrow::Places,
     },
-    TokenPolicy { rules: BTreeMap<String, file::Rules>, life: file::Life, etag: Option<HeaderValue> },
-    SignInRules { rules: Vec<file::SignInRule>, etag: Option<HeaderValue> },
-    SignIn { body: SignInPolicyBody, etag: Option<HeaderValue> },
-    NewVariable { place: more::VariableOwnerPlace, secret: bool, body: Box<VariableRequest> },
-    Variable { place: more::VariableOwnerPlace, id: Uuid, body: Box<VariableEdit> },
+    TokenPolicy {
+        rules: BTreeMap<String, file::Rules>,
+        life: file::Life,
+        etag: Option<HeaderValue>,
+    },
+    SignInRules {
+        rules: Vec<file::SignInRule>,
+        etag: Option<HeaderValue>,
+    },
+    SignIn {
+        body: SignInPolicyBody,
+        etag: Option<HeaderValue>,
+    },
+    NewVariable {
+        place: more::VariableOwnerPlace,
+        secret: bool,
+        body: Box<VariableRequest>,
+    },
+    Variable {
+        place: more::VariableOwnerPlace,
+        id: Uuid,
+        body: Box<VariableEdit>,
+    },
     Delete(String),
     RemoveMember(Uuid),
 }

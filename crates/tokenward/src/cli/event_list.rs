@@ -1,6 +1,7 @@
 //! `tokenward event list`: what happened, and what happens.
 
 use std::io::{self, IsTerminal};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Args;
@@ -34,9 +35,18 @@ pub struct ListArgs {
     /// Only what changed this kind of thing: ORGANIZATION, PROJECT, MEMBERS_AND_ROLES …
     #[arg(long, value_name = "TYPE")]
     target_type: Option<String>,
-    /// Only what this person or token did, by the name shown
-    #[arg(long, value_name = "NAME")]
+    /// Only this kind: token.created, member.removed …
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+    /// Only what is about this: a part of its name, or its id
+    #[arg(long, value_name = "TEXT|ID")]
+    target: Option<String>,
+    /// Only what a person or token with this in the name shown did
+    #[arg(long, value_name = "TEXT")]
     by: Option<String>,
+    /// Only from this address: 203.0.113.7
+    #[arg(long)]
+    address: Option<IpAddr>,
     /// Only since then: 24h, 7d, 2027-01-31, or a date-time
     #[arg(long, value_name = "WHEN", value_parser = when::since_argument)]
     since: Option<Time>,
@@ -53,7 +63,11 @@ struct EventListQuery {
     path: String,
     event_type: Option<String>,
     target_type: Option<String>,
+    kind: Option<String>,
+    target_id: Option<String>,
+    target_name: Option<String>,
     by: Option<String>,
+    address: Option<String>,
     since: Option<String>,
     until: Option<String>,
 }
@@ -62,12 +76,20 @@ pub async fn run(args: ListArgs, context: &Context<'_>) -> Result {
     let upper = |text: Option<String>| text.map(|text| text.to_uppercase());
     let clock = SystemClock::default();
     let until = args.until.map(|until| until.at(clock.now(), args.follow));
+    let (target_id, target_name) = match args.target {
+        Some(text) if Uuid::try_parse(&text).is_ok() => (Some(text), None),
+        text => (None, text),
+    };
     let organization = context.client.organization(context.global).await?;
     let asked = EventListQuery {
         path: format!("/organization/{}/events", organization.id),
         event_type: upper(args.event_type),
         target_type: upper(args.target_type),
+        kind: args.kind,
+        target_id,
+        target_name,
         by: args.by,
+        address: args.address.map(|address| address.to_string()),
         since: args.since.map(|at| at.to_string()),
         until: until.map(|at| at.to_string()),
     };
@@ -125,7 +147,11 @@ async fn page(
         ("pageSize", Some(size.as_str())),
         ("eventType", asked.event_type.as_deref()),
         ("targetType", asked.target_type.as_deref()),
-        ("triggeredBy", asked.by.as_deref()),
+        ("kind", asked.kind.as_deref()),
+        ("targetId", asked.target_id.as_deref()),
+        ("targetName", asked.target_name.as_deref()),
+        ("actorName", asked.by.as_deref()),
+        ("address", asked.address.as_deref()),
         ("fromTimestamp", asked.since.as_deref()),
         ("toTimestamp", asked.until.as_deref()),
         from,

@@ -408,7 +408,7 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
     (
         "event list",
         [
-            "tokenward event list --since 24h --by ada",
+            "tokenward event list --kind token.deleted --target ci- --by ada --since 24h",
             "tokenward event list --follow --json kind,target_name,triggered_by",
         ],
     ),

@@ -367,3 +367,50 @@ async fn a_token_is_edited_and_rotated_and_the_old_secret_is_watched_and_ended()
     .await;
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_is_narrowed_and_sorted_is_the_same_after_what_was_done_in_it() {
+    let (server, organization) = Server::with_owner().await;
+    let viewer = server.role(&organization, "viewer").await;
+    for name in ["ci-1", "ci-2", "ci-3", "dashboard"] {
+        server.new_token(&organization, json!({ "name": name, "role_id": viewer })).await;
+    }
+    let list = format!("/console/{}/tokens?q=ci-&sort=-name", organization.id);
+    with_browser(&server.url, true, |browser| async move {
+        sign_in(&browser).await;
+        browser.open(&list).await;
+        browser.press("ci-1").await;
+        browser.sees("What it may do").await;
+        browser.press("Edit").await;
+        browser.fill("description", "for the night").await;
+        browser.press("Save").await;
+        browser.sees("The token is saved.").await;
+        browser.press("API tokens").await;
+        browser.sees("3 of 4 tokens").await;
+        assert_eq!(browser.path().await, list, "by the line above the page");
+        browser.press("ci-1").await;
+        browser.press("Delete").await;
+        browser.press("Keep it").await;
+        browser.sees("3 of 4 tokens").await;
+        assert_eq!(browser.path().await, list, "by what takes nothing away");
+        browser.press("ci-1").await;
+        browser.press("Delete").await;
+        browser.press("Delete “ci-1”").await;
+        browser.sees("The token is deleted.").await;
+        assert_eq!(browser.path().await, list, "by what takes it away");
+        browser.click("#tokens tbody tr:nth-child(1) .pick").await;
+        browser.press("Disable").await;
+        browser.sees("1 token chosen").await;
+        browser.click("main button.destroy").await;
+        browser.sees("The tokens are switched off.").await;
+        assert_eq!(browser.path().await, list, "by what is done to several");
+        // The browser's own way back shows the list as it was, too.
+        browser.press("ci-2").await;
+        browser.sees("What it may do").await;
+        browser.script("history.back()").await;
+        browser.sees("2 of 3 tokens").await;
+        assert_eq!(browser.path().await, list);
+    })
+    .await;
+    server.stop().await;
+}

@@ -166,15 +166,24 @@ async fn all_that_binds_a_token_is_made_and_changed_as_a_file_says() {
             fs::write(&file, whole.replace(from, to)).unwrap();
             let refused = tokenward(&["plan"]);
             assert!(refused.code == Some(1) && refused.err.contains(told), "{to}: {refused:?}");
-            assert!(told.starts_with("unknown") || refused.err.contains(&format!("The {what} `reader`")), "{refused:?}");
+            assert!(
+                told.starts_with("unknown") || refused.err.contains(&format!("The {what} `reader`")),
+                "{refused:?}"
+            );
         }
         fs::write(&file, &whole).unwrap();
         applied(&format!("+ {what} `reader`: role devops, only token:read, project:read, in shop, secret in "));
-        for words in ["100/minute, 20 at once", "10000/day", "team=shop", "gold", "10.0.0.0/8", "token:read", "2099-01-01"] {
+        for words in
+            ["100/minute, 20 at once", "10000/day", "team=shop", "gold", "10.0.0.0/8", "token:read", "2099-01-01"]
+        {
             assert!(shown().contains(words), "{words}: {}", shown());
         }
         for (from, to, told) in [
-            ("rate_limit: 100/minute, 20 at once", "rate_limit: 5/second", "rate_limit: 100/minute, 20 at once → 5/second"),
+            (
+                "rate_limit: 100/minute, 20 at once",
+                "rate_limit: 5/second",
+                "rate_limit: 100/minute, 20 at once → 5/second",
+            ),
             ("rate_limit: 5/second", "rate_limit: none", "rate_limit: 5/second → none"),
             ("quota: 10000/day", "quota: 500/month", "quota: 10000/day → 500/month"),
             ("not_before: 2099-01-01", "not_before: now", " → now"),

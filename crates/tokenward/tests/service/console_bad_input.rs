@@ -209,6 +209,11 @@ async fn what_no_list_has_and_no_link_may_is_said_in_a_sentence() {
     let chosen =
         page.html.split("name=\"role_id\"").skip(1).filter(|it| it.split('>').next().unwrap().contains("checked"));
     assert_eq!(chosen.count(), 0, "{}", page.html);
+    let long = "a".repeat(10_000);
+    for field in ["name", "role", "description", "permission"] {
+        let page = dev.get(&format!("{base}/tokens/new?{field}={long}")).await.says(400, field);
+        assert!(!page.html.contains(&long), "{field}: it is not repeated");
+    }
     dev.get(&format!("{base}/tokens/new?role=nonsense")).await.says(200, "which cannot be given");
     dev.get(&format!("{base}/tokens/new?expires=soon")).await.says(200, "has no end that can be read");
     dev.get(&format!("{base}/tokens/new?colour=red")).await.says(400, "is no part of this page");

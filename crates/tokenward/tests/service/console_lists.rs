@@ -38,10 +38,21 @@ async fn each_list_is_sorted_by_its_heads_and_keeps_nothing_of_another_ones_key(
         assert_eq!(first(&page), expected, "{query}");
         assert_eq!(page.html.matches("aria-sort=").count(), 1, "{query}");
     }
-    for (query, expected) in [("", "role Alpha"), ("?sort=-held", "role"), ("?sort=-description", "role 日")] {
+    // Built-in roles and those of the organization are one list.
+    for (query, expected) in [
+        ("", "Admin"),
+        ("?sort=-name", "Viewer"),
+        ("?sort=kind", "Admin"),
+        ("?sort=-kind", "role 日"),
+        ("?sort=-description", "role 日"),
+    ] {
         let page = owner.get(&format!("{base}/roles{query}")).await.says(200, "aria-sort=");
-        assert!(first(&page).starts_with(expected), "{query}");
+        assert!(first(&page).starts_with(expected), "{query}: {:?}", names(&page));
+        assert_eq!(names(&page).len(), 9, "{query}");
+        assert_eq!(page.html.matches("aria-sort=").count(), 1, "{query}");
     }
+    let held = owner.get(&format!("{base}/roles?sort=-held")).await.says(200, "aria-sort=\"descending\"");
+    assert!(!first(&held).starts_with("role"), "nobody has one of those: {:?}", names(&held));
     for (query, expected) in [("?sort=joined", "owner"), ("?sort=-joined", "bob"), ("?sort=-name", "zoe")] {
         let page = owner.get(&format!("{base}/members{query}")).await.says(200, "aria-sort=");
         assert!(first(&page).to_lowercase().contains(expected), "{query}: {}", first(&page));

@@ -124,3 +124,43 @@ async fn the_page_of_a_role_says_what_it_would_be_answered() {
     owner.get(&asked).await.says(200, "POST /refunds is denied.");
     owner.get(&format!("{base}/roles/{viewer}?apis=shop")).await.says(400, "apis");
 }
+
+#[tokio::test]
+async fn policy_tokens_are_sorted_by_a_use_of_a_moment_ago() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let mut texts = Vec::new();
+    for name in ["alpha", "beta"] {
+        let body = json!({ "name": name, "opa_policy": "allow if input.request.method == \"GET\"" });
+        let made = server.post(&organization.path("policyApiToken"), &organization.owner, body).await;
+        texts.push(made.str("token"));
+    }
+    server.get(&organization.path("project"), &texts[0]).await.expect(200);
+    for (query, first) in [("", "alpha"), ("?sort=used", "beta"), ("?sort=-used", "alpha")] {
+        let page = owner.get(&format!("{base}/policy-tokens{query}")).await.says(200, "Policy tokens");
+        let (_, rest) = page.html.split_once("class=\"name\"").unwrap();
+        assert!(rest.split_once('>').unwrap().1.starts_with(first), "{query}: {}", page.html);
+    }
+}
+
+#[tokio::test]
+async fn a_form_of_a_new_token_that_is_refused_keeps_the_successor() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let (user, _) = server.member(&organization, "bob@acme.example", "viewer").await;
+    let viewer = server.role(&organization, "viewer").await;
+    owner.get(&format!("{base}/policy-tokens/new")).await;
+    for list in ["tokens", "policy-tokens"] {
+        let form = [
+            ("name", ""),
+            ("role_id", viewer.as_str()),
+            ("expires", "30d"),
+            ("opa_policy", "allow if input.request.method == \"GET\""),
+            ("successor_id", user.as_str()),
+        ];
+        // The form of API tokens has no policy.
+        let fields: Vec<_> = form.into_iter().filter(|(field, _)| list != "tokens" || *field != "opa_policy").collect();
+        let page = owner.post(&format!("{base}/{list}"), &fields).await.says(400, "must not be empty");
+        assert!(page.html.contains(&format!("<option value=\"{user}\" selected>")), "{list}: {}", page.html);
+    }
+}

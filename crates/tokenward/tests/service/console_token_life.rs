@@ -23,7 +23,8 @@ async fn a_brownout_is_a_form_and_ends_with_one_click() {
     let shown = owner.get(&page).await.says(200, "It is refused for 5 minutes every hour, next");
     assert!(shown.html.contains("End the brownout") && !shown.html.contains("Brownout…"), "{}", shown.html);
     for query in ["filter=brownout", "filter=brownout&q=c"] {
-        owner.get(&format!("{base}/tokens?{query}")).await.says(200, ">ci</a>");
+        let page = owner.get(&format!("{base}/tokens?{query}")).await.says(200, ">ci</a>");
+        assert!(page.html.contains("Brownout <span class=\"count\">1</span>"), "{query}: {}", page.html);
     }
     owner.get(&format!("{base}/tokens?filter=brownout&q=nothing-like-it")).await.says(200, "No token matches");
     owner.get(&format!("{base}/tokens")).await.says(200, ">Brownout</span>");

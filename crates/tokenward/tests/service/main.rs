@@ -21,6 +21,7 @@ mod cli_token_life;
 mod command_line;
 mod commands;
 mod console;
+mod console_back;
 mod console_bad_input;
 mod console_documents;
 mod console_guides;

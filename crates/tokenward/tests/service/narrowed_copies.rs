@@ -126,8 +126,7 @@ async fn in_the_older_copy(server: &Server, acme: &Organization, world: &World, 
     assert!(!members.contains(&JUNIOR.to_owned()), "{members:?}");
     let policy = server.get(&acme.path(&format!("policyApiToken/{}", world.policy)), &acme.owner).await.expect(200);
     assert_eq!(policy["state"], "disabled", "its policy was another one");
-    let question =
-        json!({ "token": world.reader, "api": "shop", "request": { "method": "GET", "path": "/invoices" } });
+    let question = json!({ "token": world.reader, "api": "shop", "request": { "method": "GET", "path": "/invoices" } });
     assert_eq!(server.post("/verify", &world.asking, question).await.str("code"), "permission_denied");
     let asked = server.get(&acme.path("tokenPolicy"), &acme.owner).await.expect(200);
     assert_eq!(asked["max_lifetime"], "30d");

@@ -18,6 +18,8 @@ pub struct RoleRow {
     pub members: usize,
     /// How many tokens have it.
     pub tokens: usize,
+    /// Is it one of those that every organization has?
+    pub built_in: bool,
 }
 
 /// `…/roles`.
@@ -26,11 +28,11 @@ pub struct RoleRow {
 pub struct RolesPage {
     /// The frame.
     pub shell: Shell,
-    /// The six, the most powerful first.
-    pub built_in: Vec<RoleRow>,
-    /// Made by the organization, by name.
-    pub custom: Vec<RoleRow>,
-    /// How these are sorted, and where they go on.
+    /// The built-in ones, and those that the organization has made.
+    pub roles: Vec<RoleRow>,
+    /// Has it made one?
+    pub has_custom: bool,
+    /// How they are sorted, and where they go on.
     pub list: ListFrame,
     /// May the person create and change roles?
     pub may_manage: bool,

@@ -173,8 +173,7 @@ fn tokens_page() -> TokensPage {
         pictures: tokens().into_iter().take(3).map(|it| (it.id, insight::bars(20))).collect(),
         total: 6,
         matching: 6,
-        heads: lists::frame(&["Name", "Role", "Created", "Last used", "Expires"]).heads,
-        orders: vec![Choice { value: String::new(), label: "Name, A to Z".into(), chosen: true }],
+        list: lists::frame(&["Name", "Role", "Created", "Last used", "Expires"]),
         sort: String::new(),
         error: None,
         search: String::new(),
@@ -189,7 +188,6 @@ fn tokens_page() -> TokensPage {
             "?filter=soon&sort=ends".into(),
             "“staging-deploys” is in use and ends soon: 6 days left.".into(),
         )),
-        pager: Pager::default(),
     }
 }
 
@@ -696,25 +694,24 @@ fn role_editor() -> RoleEditorPage {
 }
 
 fn role_row(n: u32, name: &str, meaning: &str, members: usize, tokens: usize) -> RoleRow {
-    RoleRow { id: id(n), name: name.into(), meaning: meaning.into(), members, tokens }
+    RoleRow { id: id(n), name: name.into(), meaning: meaning.into(), members, tokens, built_in: (61..67).contains(&n) }
 }
 
 fn roles_page() -> RolesPage {
     RolesPage {
         shell: flash(Nav::Roles, FlashKind::Good, "“Deployer (staging)” is saved. It counts from the next request on."),
-        built_in: vec![
-            role_row(61, "Owner", BuiltIn::Owner.meaning(), 1, 0),
+        roles: vec![
             role_row(62, "Admin", BuiltIn::Admin.meaning(), 0, 1),
-            role_row(63, "DevOps", BuiltIn::DevOps.meaning(), 1, 1),
             role_row(64, "Billing", BuiltIn::Billing.meaning(), 0, 1),
-            role_row(65, "Viewer", BuiltIn::Viewer.meaning(), 1, 2),
-            role_row(66, "Verifier", BuiltIn::Verifier.meaning(), 0, 0),
-        ],
-        list: lists::frame(&["Name", "Description", "Held by"]),
-        custom: vec![
             role_row(60, "Deployer (staging)", "Deploys the staging environments of web-shop.", 1, 2),
+            role_row(63, "DevOps", BuiltIn::DevOps.meaning(), 1, 1),
             role_row(67, "Invoice reader", "", 0, 0),
+            role_row(61, "Owner", BuiltIn::Owner.meaning(), 1, 0),
+            role_row(66, "Verifier", BuiltIn::Verifier.meaning(), 0, 0),
+            role_row(65, "Viewer", BuiltIn::Viewer.meaning(), 1, 2),
         ],
+        has_custom: true,
+        list: lists::frame(&["Name", "Kind", "What it may do", "Held by"]),
         may_manage: true,
     }
 }

@@ -6,7 +6,7 @@ use askama::Template;
 use tokenward_core::network::NotedNetwork;
 
 use super::{
-    AskedFor, Bars, Chip, Choice, DecisionOutcome, DecisionRow, FormField, GrantedView, Moment, Pager, ProofFields,
+    AskedFor, Bars, Chip, Choice, DecisionOutcome, DecisionRow, FormField, GrantedView, ListFrame, Moment, ProofFields,
     RoleChoices, RoleTag, Shell,
 };
 
@@ -102,10 +102,8 @@ pub struct TokensPage {
     pub total: usize,
     /// How many the filters leave, on all pages.
     pub matching: usize,
-    /// The heads of the columns: name, role, creation, last use, end.
-    pub heads: Vec<SortHead>,
-    /// The same orders as a choice (`sort`), for a window that has no heads.
-    pub orders: Vec<Choice>,
+    /// How they are sorted (by name, role, creation, last use, end), and where they go on.
+    pub list: ListFrame,
     /// The order in force, so that a search keeps it.
     pub sort: String,
     /// What is searched for.
@@ -128,8 +126,6 @@ pub struct TokensPage {
     pub limits: Vec<String>,
     /// What came of a search.
     pub error: Option<String>,
-    /// Where the list goes on.
-    pub pager: Pager,
 }
 
 /// `…/tokens/bulk`: what was chosen in the list, and what is to become of it. Posts `action`, each `token`, and `set` back to

@@ -220,6 +220,41 @@ async fn a_word_that_no_event_can_have_is_refused_with_the_nearest_one() {
 }
 
 #[tokio::test]
+async fn the_log_is_narrowed_to_a_kind_a_part_of_a_name_who_did_it_and_from_where() {
+    let (server, acme) = Server::frozen().await;
+    for name in ["ci-main", "deploys"] {
+        server.token(&acme, name, "viewer").await;
+    }
+    let all = events(&server, &acme, "kind=token.created&pageSize=100").await;
+    let named = all.each("events", "target_name");
+    assert!(named.contains(&"ci-main".to_owned()) && named.contains(&"deploys".to_owned()), "{named:?}");
+    let (actor, address) = {
+        let first = &all.json()["events"][0];
+        (first["triggered_by"].as_str().unwrap().to_owned(), first["address"].as_str().unwrap().to_owned())
+    };
+    let part = actor[1..].to_uppercase();
+    for (query, count) in [
+        ("kind=token.created&targetName=CI-".to_owned(), 1),
+        ("kind=token.deleted".to_owned(), 0),
+        ("targetName=%25&kind=token.created".to_owned(), 0),
+        (format!("kind=token.created&targetName=ci-&actorName={part}"), 1),
+        ("kind=token.created&actorName=nobody-like-it".to_owned(), 0),
+        (format!("kind=token.created&targetName=ci-&address={address}"), 1),
+        ("kind=token.created&address=192.0.2.1".to_owned(), 0),
+        // All of it must hold.
+        ("kind=token.created&eventType=DELETE".to_owned(), 0),
+    ] {
+        assert_eq!(events(&server, &acme, &query).await.each("events", "id").len(), count, "{query}");
+    }
+    let wrong = events(&server, &acme, "kind=token.create&address=here").await;
+    let expected = [
+        ("address", "is not an address such as 203.0.113.7"),
+        ("kind", "has a value that it cannot have; did you mean `token.created`?"),
+    ];
+    assert_eq!(wrong.pair(), invalid(&expected));
+}
+
+#[tokio::test]
 async fn a_query_that_cannot_be_read_says_all_that_is_wrong() {
     let (server, acme) = Server::frozen().await;
     let size = "is not a number from 1 to the limit `event_page` (1000)";

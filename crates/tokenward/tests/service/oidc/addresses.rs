@@ -16,7 +16,8 @@ async fn an_invited_address_is_found_in_whichever_form_the_provider_says_it() {
     let (server, acme) = Server::with_owner_and(directory, config).await;
     let body = json!({ "email": "ada@bücher.example", "role_id": server.role(&acme, "viewer").await });
     server.post(&acme.path("inviteMember"), &acme.owner, body).await.expect(201);
-    for said in ["ada@bücher.example", "ADA@BÜCHER.example", "ada@xn--bcher-kva.example", "Ada@XN--BCHER-KVA.Example"] {
+    for said in ["ada@bücher.example", "ADA@BÜCHER.example", "ada@xn--bcher-kva.example", "Ada@XN--BCHER-KVA.Example"]
+    {
         issuer.wants(claims("ada", said, true)).await;
         let mut ada = Person::at(&server);
         ada.by(&issuer, WITH).await.leads_to(IDENTITY);

@@ -39,9 +39,7 @@ async fn a_token_that_lies_opens_nothing() {
         Person::at(&server).by(&issuer, WITH).await.leads_to("/");
     }
     // With all that is used, so that nobody asks UserInfo for it.
-    let claim = |name: &str, value: Value| {
-        json!({ "claims": { "email": OWNER, "email_verified": true, "name": "Ada", name: value } })
-    };
+    let claim = |name: &str, value: Value| json!({ "claims": { "email": OWNER, "email_verified": true, "name": "Ada", name: value } });
     for (wants, why) in [
         // Signed with the public key as if that were a secret, in the name of that key.
         (json!({ "alg": "HS256", "header": { "kid": "RS256" } }), "HS256"),

@@ -638,7 +638,9 @@ pub fn pages() -> Vec<(String, String)> {
     );
 
     page!("roles", roles_page());
-    page!("roles-none", RolesPage { shell: shell(Nav::Roles), custom: Vec::new(), ..roles_page() });
+    let built_in = roles_page().roles.into_iter().filter(|role| role.built_in).collect();
+    let none = RolesPage { shell: shell(Nav::Roles), roles: built_in, has_custom: false, ..roles_page() };
+    page!("roles-none", none);
     page!(
         "role-built-in",
         BuiltInRolePage {
