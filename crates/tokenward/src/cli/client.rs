@@ -608,8 +608,8 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
     match (status, source) {
         // What can be typed is asked for at the terminal; what else a session lacks, another way to sign in gives.
         (StatusCode::UNAUTHORIZED, CredentialSource::Login) if ways == ["mfa"] => failure.hint(
-            "Sign in with both factors by `tokenward login`, and repeat the command. Whoever has no second one sets it up in the \
-             console, on the account page.",
+            "Sign in with both factors by `tokenward login`, and repeat the command. Whoever has no second one sets it up with \
+             `tokenward account second-factor add`, or in the console.",
         ),
         (StatusCode::UNAUTHORIZED, CredentialSource::Login) if failure.asks_for_proof.is_some() => {
             failure.hint("Sign in as it says, with `tokenward login` or in the console, and repeat the command.")
