@@ -30,6 +30,9 @@ pub struct Account {
     /// Ours: has somebody proved to read what is sent to that address?
     #[serde(default)]
     pub email_proven: bool,
+    /// Ours: has the account a password that signs in to this server?
+    #[serde(default)]
+    pub has_password: bool,
 }
 
 /// A change of the account; what is absent stays.

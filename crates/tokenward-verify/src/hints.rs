@@ -46,7 +46,7 @@ async fn listen(store: &Store, followed: &Followed) {
     let mut told = false;
     loop {
         let end = match store.listen(own).await {
-            Ok(Some(listener)) => Ears { store, followed, listener, own }.use_up().await,
+            Ok(Some(listener)) => Ears { store, followed, listener, own, nudged: Instant::now() }.use_up().await,
             Ok(None) => {
                 tracing::warn!(
                     "nothing is heard of what other nodes write: a pooler in transaction mode stands before the database. This node \
@@ -82,6 +82,8 @@ struct Ears<'a> {
     followed: &'a Followed,
     listener: Listener,
     own: Uuid,
+    /// When the follower was told last.
+    nudged: Instant,
 }
 
 impl Ears<'_> {
@@ -120,22 +122,48 @@ impl Ears<'_> {
     }
 
     async fn attend_until(&mut self, deadline: Instant, enough: impl Fn(Heard) -> bool) -> Result<bool> {
-        while let Ok(heard) = timeout_at(deadline, self.listener.next()).await {
-            let heard = heard?;
-            match heard {
-                // What this node has written itself it has by then.
-                Heard::Written(position) if position > self.followed.position() => {
-                    self.followed.nudge.notify_one();
-                    tokio::time::sleep(GATHER).await;
+        let mut gathering = None;
+        let came =
+            loop {
+                let heard =
+                    match timeout_at(gathering.map_or(deadline, |at: Instant| at.min(deadline)), self.listener.next())
+                        .await
+                    {
+                        Ok(heard) => heard?,
+                        Err(_) if gathering.is_some() => {
+                            self.nudge();
+                            gathering = None;
+                            continue;
+                        }
+                        Err(_) => break false,
+                    };
+                match heard {
+                    // What this node has written itself it has by then.
+                    Heard::Written(position) if position > self.followed.position() => {
+                        let next = self.nudged + GATHER;
+                        if next <= Instant::now() {
+                            self.nudge();
+                        } else {
+                            // What is heard meanwhile is heard: somebody may wait for it.
+                            gathering.get_or_insert(next);
+                        }
+                    }
+                    Heard::Applied => self.followed.applied.notify_one(),
+                    Heard::Written(_) | Heard::Echo => {}
                 }
-                Heard::Applied => self.followed.applied.notify_one(),
-                Heard::Written(_) | Heard::Echo => {}
-            }
-            if enough(heard) {
-                return Ok(true);
-            }
+                if enough(heard) {
+                    break true;
+                }
+            };
+        if gathering.is_some() {
+            self.nudge();
         }
-        Ok(false)
+        Ok(came)
+    }
+
+    fn nudge(&mut self) {
+        self.followed.nudge.notify_one();
+        self.nudged = Instant::now();
     }
 }
 

@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::extract::{Body, Precondition, tagged, written};
 use crate::service::{App, accounts};
 
-fn account(row: Row) -> Account {
+fn account(row: Row, has_password: bool) -> Account {
     let (first, last) = row.name.rsplit_once(' ').unwrap_or((&row.name, ""));
     Account {
         id: row.id,
@@ -26,6 +26,7 @@ fn account(row: Row) -> Account {
         profile_picture_url: None,
         communication_email: row.communication_email.unwrap_or_else(|| row.email.clone()),
         email_proven: row.email_proven_at.is_some(),
+        has_password,
         email: row.email,
     }
 }
@@ -44,7 +45,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn show(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Result<Response, ApiError> {
     let row = accounts::get(&app, &caller).await?;
-    Ok(tagged(row.updated_at, Json(account(row))))
+    let has_password = opens_by_password(&app, &caller).await?;
+    Ok(tagged(row.updated_at, Json(account(row, has_password))))
+}
+
+/// Has the account a password that counts here?
+async fn opens_by_password(app: &Arc<App>, caller: &Caller) -> Result<bool, ApiError> {
+    Ok(app.sign_in.takes_passwords() && accounts::has_password(app, caller).await?)
 }
 
 async fn edit(
@@ -55,5 +62,6 @@ async fn edit(
 ) -> Result<Response, ApiError> {
     let changed = accounts::update(&app, &caller, change.name, change.communication_email, if_match).await?;
     let version = changed.value.updated_at;
-    Ok(tagged(version, written(StatusCode::OK, changed, account)))
+    let has_password = opens_by_password(&app, &caller).await?;
+    Ok(tagged(version, written(StatusCode::OK, changed, |row| account(row, has_password))))
 }

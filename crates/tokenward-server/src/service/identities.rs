@@ -12,7 +12,7 @@ use tokenward_store::identities::{self, Identity};
 use tokenward_store::{Tx, accounts, sessions, sign_in_rules};
 
 use super::ways::{self, Doors};
-use super::{App, Written, accounts as people, proof};
+use super::{App, Written, accounts as people, person_mail, proof};
 
 /// An identity that a provider has proved just now.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub async fn list(app: &App, caller: &Caller) -> Result<Vec<Identity>> {
 /// there whom the provider does not know as the owner of the address.
 pub async fn link(app: &Arc<App>, caller: &Caller, by: ByProvider, key: &str) -> Result<Written<()>> {
     let (within, key) = (proof::lifetime(app), key.to_owned());
-    app.write(caller.person()?, move |tx, person| {
+    let written = app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
             proof::require(tx, person, within).await?;
             let now = tx.now();
@@ -82,10 +82,13 @@ pub async fn link(app: &Arc<App>, caller: &Caller, by: ByProvider, key: &str) ->
                 account.email_proven_at = Some(now);
                 events.push(people::changed(&account, false).before(before));
             }
-            Ok(((), events))
+            Ok(((account.email, by.issuer), events))
         })
-    })
-    .await
+    });
+    let Written { value: (email, issuer), position, effect } = written.await?;
+    let what = format!("An identity of {issuer} was linked to your account, and opens it from now on.");
+    person_mail::notify_of_way(app, &email, "An identity was linked to your account", &what);
+    Ok(Written { value: (), position, effect })
 }
 
 /// Unlinks one of the caller's identities, and ends the other sessions that it proved. The last way to sign in stays.
@@ -93,7 +96,7 @@ pub async fn remove(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<Written
     let within = proof::lifetime(app);
     let keys: Vec<(String, String)> = app.providers.iter().map(|it| (it.issuer().to_owned(), it.key.clone())).collect();
     let doors = Doors::of(app);
-    app.write(caller.person()?, move |tx, person| {
+    let unlinked = app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
             proof::require(tx, person, within).await?;
             let before = ways::of(tx.conn(), &doors, person.account()).await?;
@@ -103,10 +106,15 @@ pub async fn remove(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<Written
             let key = keys.iter().find(|(issuer, _)| *issuer == identity.issuer).map(|(_, key)| key.as_str());
             let mut events = ended(tx, person, key).await?;
             events.push(removed(&identity));
-            Ok(((), events))
+            let account = accounts::get(tx.conn(), person.account()).await?;
+            let account = account.ok_or_else(|| Error::not_found("account"))?;
+            Ok(((account.email, identity.issuer), events))
         })
-    })
-    .await
+    });
+    let Written { value: (email, issuer), position, effect } = unlinked.await?;
+    let what = format!("An identity of {issuer} was unlinked from your account, and opens it no more.");
+    person_mail::notify_of_way(app, &email, "An identity was unlinked from your account", &what);
+    Ok(Written { value: (), position, effect })
 }
 
 /// The event of an identity that was unlinked.

@@ -87,7 +87,7 @@ pub async fn set_first_password(app: &Arc<App>, caller: &Caller, new: Zeroizing<
 /// Takes the password of the caller's account away, by a fresh proof; and ends all other sessions. The last way to sign in stays.
 pub async fn remove_password(app: &Arc<App>, caller: &Caller) -> Result<Written<()>> {
     let (within, doors) = (proof::lifetime(app), Doors::of(app));
-    app.write(caller.person()?, move |tx, person| {
+    let removed = app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
             proof::require(tx, person, within).await?;
             let account = own_account(tx, person).await?;
@@ -99,10 +99,13 @@ pub async fn remove_password(app: &Arc<App>, caller: &Caller) -> Result<Written<
             accounts::remove_password(tx, account.id, now).await?;
             ways::require_left(tx, &doors, account.id, &before).await?;
             sessions::delete_others(tx, account.id, Some(person.session())).await?;
-            Ok(((), vec![changed(&account, true)]))
+            Ok((account.email.clone(), vec![changed(&account, true)]))
         })
-    })
-    .await
+    });
+    let Written { value: email, position, effect } = removed.await?;
+    let what = "The password of your account was taken away. All other sessions were signed out.";
+    person_mail::notify_of_way(app, &email, "Your password was taken away", what);
+    Ok(Written { value: (), position, effect })
 }
 
 fn wrong() -> Error {

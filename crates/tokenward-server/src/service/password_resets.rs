@@ -127,7 +127,10 @@ async fn mail(app: &Arc<App>, asked: &ResetRequest) -> Result<()> {
     let from = asked.client.address.map_or_else(String::new, |address| format!(" from {address}"));
     if !ways.password {
         let names = ways.providers.iter().filter_map(|key| app.providers.get(key).ok()).map(|it| it.name().to_owned());
-        let names: Vec<String> = names.collect();
+        let mut names: Vec<String> = names.collect();
+        if ways.passkey {
+            names.push("your passkey".to_owned());
+        }
         let how = if names.is_empty() {
             "Ask whoever runs the server for a sign-in link.".to_owned()
         } else {

@@ -34,6 +34,18 @@ fn other_password(public_url: &str) -> String {
     )
 }
 
+/// Tells a person that there is one more way into the account, or one less.
+pub(super) fn notify_of_way(app: &App, address: &str, subject: &str, what: &str) {
+    notify(app, address, subject, other_way(&app.public_url, what));
+}
+
+fn other_way(public_url: &str, what: &str) -> String {
+    format!(
+        "{what}\n\nIf you did not do this, look at the ways to sign in to your account and at its sessions at \
+         once:\n\n{public_url}/console/account\n"
+    )
+}
+
 /// Sends a notice, where mail is sent. The log says where none could be.
 pub(super) fn notify(app: &App, recipient: &str, subject: &str, text: String) {
     let Some(mailer) = app.live().mailer.clone() else { return };
@@ -72,6 +84,17 @@ mod tests {
         With: Mail at evil. example
 
         If that was you, nothing need be done. If not, sign out all other sessions and choose another password:
+
+        https://tokens.acme.example/console/account
+        ");
+    }
+
+    #[test]
+    fn a_person_is_told_of_a_way_that_came_or_went() {
+        insta::assert_snapshot!(other_way(URL, "The password of your account was taken away."), @r"
+        The password of your account was taken away.
+
+        If you did not do this, look at the ways to sign in to your account and at its sessions at once:
 
         https://tokens.acme.example/console/account
         ");

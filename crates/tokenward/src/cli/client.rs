@@ -326,7 +326,7 @@ impl Client {
                     }
                     answered => answered?,
                 };
-                self.renew(&proven.answer)?;
+                self.renew(&proven.answer.token)?;
                 let mut again = again.build().map_err(|cause| self.unreachable(&cause))?;
                 again.headers_mut().insert(AUTHORIZATION, authorization(&proven.answer.token)?);
                 self.send_once(RequestBuilder::from_parts(self.http.clone(), again)).await
@@ -336,14 +336,14 @@ impl Client {
     }
 
     /// The session has another token since it was proven who sits at it, and the one until then has ended.
-    fn renew(&self, proven: &Proven) -> Result {
-        *lock(&self.authorization) = Some(authorization(&proven.token)?);
+    pub fn renew(&self, token: &str) -> Result {
+        *lock(&self.authorization) = Some(authorization(token)?);
         match self.source {
             CredentialSource::Login => {
                 let path = credentials::path()?;
                 let mut file = Credentials::load(&path)?;
                 if let Some(login) = file.servers.get_mut(&self.base) {
-                    login.token.clone_from(&proven.token);
+                    token.clone_into(&mut login.token);
                     file.save(&path)?;
                 }
             }
@@ -599,6 +599,7 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
         asks_for_code: body.code == "second_factor_required",
         asks_for_proof: if body.code == "proof_required" { typed(&ways) } else { None },
         undone: status.is_client_error(),
+        wrong_fields: body.faults.into_iter().map(|fault| fault.field).collect(),
         ..Failure::new(exit, detail)
     };
     if let Some(seconds) = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()) {
@@ -607,8 +608,8 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: ErrorBody, source: Cre
     match (status, source) {
         // What can be typed is asked for at the terminal; what else a session lacks, another way to sign in gives.
         (StatusCode::UNAUTHORIZED, CredentialSource::Login) if ways == ["mfa"] => failure.hint(
-            "Sign in with both factors by `tokenward login`, and repeat the command. Whoever has no second one sets it up in the \
-             console, on the account page.",
+            "Sign in with both factors by `tokenward login`, and repeat the command. Whoever has no second one sets it up with \
+             `tokenward account second-factor add`, or in the console.",
         ),
         (StatusCode::UNAUTHORIZED, CredentialSource::Login) if failure.asks_for_proof.is_some() => {
             failure.hint("Sign in as it says, with `tokenward login` or in the console, and repeat the command.")

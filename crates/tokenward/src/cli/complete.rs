@@ -9,8 +9,10 @@ use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use tokenward_api::apis::ApiItem;
 use tokenward_api::clusters::Cluster;
+use tokenward_api::identities::Identity;
 use tokenward_api::members::Member;
 use tokenward_api::organizations::Organization;
+use tokenward_api::passkeys::Passkey;
 use tokenward_api::policy_tokens::PolicyApiToken;
 use tokenward_api::projects::Project;
 use tokenward_api::roles::AvailableRole;
@@ -43,6 +45,8 @@ enum Names {
     Organizations,
     Members,
     Clusters,
+    Passkeys,
+    Identities,
 }
 
 /// Answers a shell, and ends, where one asks.
@@ -79,6 +83,8 @@ fn of(noun: &str, argument: &str) -> Option<Names> {
         ("environment" | "cluster" | "can", "cluster") => Names::Clusters,
         (_, "organization") | ("org", "wanted") => Names::Organizations,
         ("member", "end" | "delete" | "keep") => Names::Tokens,
+        ("account", "passkey") => Names::Passkeys,
+        ("account", "identity") => Names::Identities,
         (_, "member" | "owner" | "successor" | "hand_over_to" | "to") => Names::Members,
         _ => return None,
     })
@@ -120,8 +126,18 @@ fn as_typed(words: &[String]) -> Global {
 
 async fn ask(names: Names, typed: &str, global: &Global) -> Result<Vec<(String, String)>> {
     let client = Client::with_credential(global)?.never_asking();
-    if names == Names::Organizations {
-        return listed(&client.get::<List<Organization>>("/organization").await?.results, |_| "organization");
+    // What is asked of no organization.
+    match names {
+        Names::Organizations => {
+            return listed(&client.get::<List<Organization>>("/organization").await?.results, |_| "organization");
+        }
+        Names::Passkeys => {
+            return listed(&client.get::<List<Passkey>>("/account/passkey").await?.results, |it| &it.rp_id);
+        }
+        Names::Identities => {
+            return listed(&client.get::<List<Identity>>("/account/identity").await?.results, |it| &it.issuer);
+        }
+        _ => {}
     }
     let organization = client.organization(global).await?.id;
     let path = |what: &str| format!("/organization/{organization}/{what}");
@@ -147,7 +163,7 @@ async fn ask(names: Names, typed: &str, global: &Global) -> Result<Vec<(String, 
             let all = client.get::<List<ApiItem>>(&path("api")).await?;
             all.results.iter().filter(|api| is_plain(&api.name)).map(|api| (api.name.clone(), "API".into())).collect()
         }
-        Names::Organizations => Vec::new(),
+        Names::Organizations | Names::Passkeys | Names::Identities => Vec::new(),
     })
 }
 
@@ -186,6 +202,7 @@ mod tests {
             ("api", "name", Some(Names::Apis)),
             ("can", "subject", Some(Names::TokensAndRoles)),
             ("project", "organization", Some(Names::Organizations)),
+            ("account", "passkey", Some(Names::Passkeys)),
             ("verify", "token", None),
             ("token", "name", None),
         ] {

@@ -183,7 +183,65 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
             "tokenward account email ada@new.acme.example --url https://tokens.acme.example",
         ],
     ),
+    ("account", ["tokenward account", "tokenward account --json email,passkeys,second_factor"]),
     ("account show", ["tokenward account show", "tokenward account show --json email"]),
+    (
+        "account edit",
+        [
+            "tokenward account edit --name 'Ada Lovelace'",
+            "tokenward account edit --communication-email ada@acme.example",
+        ],
+    ),
+    ("account password set", ["tokenward account password set", "tokenward account password set < passwords.txt"]),
+    ("account password remove", ["tokenward account password remove", "tokenward account password remove --yes"]),
+    (
+        "account passkeys list",
+        ["tokenward account passkeys list", "tokenward account passkeys list --json name,works,last_used_at"],
+    ),
+    (
+        "account passkeys rename",
+        [
+            "tokenward account passkeys rename Laptop 'Old laptop'",
+            "tokenward account passkeys rename 0199d5a2-8c1e-7d3b-9f10-6a5b4c3d2e1f Phone",
+        ],
+    ),
+    (
+        "account passkeys remove",
+        [
+            "tokenward account passkeys remove 'Old laptop'",
+            "tokenward account passkeys remove 0199d5a2-8c1e-7d3b-9f10-6a5b4c3d2e1f --yes",
+        ],
+    ),
+    (
+        "account second-factor show",
+        ["tokenward account second-factor show", "tokenward account second-factor show --jq .recovery_codes_left"],
+    ),
+    (
+        "account second-factor add",
+        ["tokenward account second-factor add", "tokenward account second-factor add -q > recovery-codes.txt"],
+    ),
+    (
+        "account second-factor remove",
+        ["tokenward account second-factor remove", "tokenward account second-factor remove --yes"],
+    ),
+    (
+        "account second-factor recovery-codes",
+        [
+            "tokenward account second-factor recovery-codes",
+            "tokenward account second-factor recovery-codes --jq '.recovery_codes[]' > recovery-codes.txt",
+        ],
+    ),
+    (
+        "account identities list",
+        ["tokenward account identities list", "tokenward account identities list --json email,issuer"],
+    ),
+    (
+        "account identities unlink",
+        [
+            "tokenward account identities unlink ada@acme.example",
+            "tokenward account identities unlink 0199d5a2-8c1e-7d3b-9f10-6a5b4c3d2e1f --yes",
+        ],
+    ),
     ("account sessions list", ["tokenward account sessions list", "tokenward account sessions list -q"]),
     (
         "account sessions end",

@@ -2,9 +2,11 @@
 
 use tokenward_api::clusters::Cluster;
 use tokenward_api::environments::Environment;
+use tokenward_api::identities::Identity;
 use tokenward_api::invitations::InviteMember;
 use tokenward_api::members::Member;
 use tokenward_api::organizations::Organization;
+use tokenward_api::passkeys::Passkey;
 use tokenward_api::policy_tokens::PolicyApiToken;
 use tokenward_api::projects::Project;
 use tokenward_api::roles::AvailableRole;
@@ -47,9 +49,21 @@ named!(
     InviteMember: email,
     Member: email,
     Organization: name,
+    Passkey: name,
     PolicyApiToken: name,
     Project: name,
 );
+
+impl Named for Identity {
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// The address that it gave; where it gave none, who it is there.
+    fn label(&self) -> &str {
+        self.email.as_deref().unwrap_or(&self.subject)
+    }
+}
 
 impl<T: Named> Named for ApiAnswer<T> {
     fn id(&self) -> Uuid {

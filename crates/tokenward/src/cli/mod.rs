@@ -289,8 +289,9 @@ pub enum Online {
     /// How tokens were used from day to day, and which permissions they used
     Usage(usage::UsageArgs),
     /// Your account
-    #[command(subcommand)]
-    Account(account::AccountCommand),
+    ///
+    /// Without a command: who you are, and how you sign in.
+    Account(account::AccountArgs),
     /// Your own sessions
     #[command(subcommand)]
     Session(sessions::SessionCommand),
@@ -603,7 +604,7 @@ async fn dispatch(command: Online, global: &Global) -> Result {
         Online::Apply(args) => as_code::apply(args, &context()?).await,
         Online::Decision(command) => decision::run(command, &context()?).await,
         Online::Usage(args) => usage::run(args, &context()?).await,
-        Online::Account(command) => account::run(command, &context()?).await,
+        Online::Account(args) => account::run(args, &context()?).await,
         Online::Session(command) => sessions::run(command, &context()?).await,
         Online::Event(event::EventCommand::CheckProof { file, public_key }) => {
             event::check_proof(&file, &public_key, global)

@@ -46,6 +46,8 @@ pub struct Failure {
     pub asks_for_proof: Option<Typed>,
     /// Is it certain that nothing was done: the server said no, or was never reached?
     pub undone: bool,
+    /// The fields that the server finds wrong, where it names them.
+    pub wrong_fields: Vec<String>,
 }
 
 /// What proves at a terminal who sits there.
@@ -62,7 +64,7 @@ pub type Result<T = ()> = std::result::Result<T, Failure>;
 
 impl Failure {
     pub fn new(exit: Exit, line: impl Into<String>) -> Self {
-        Self { exit, lines: vec![line.into()], asks_for_code: false, asks_for_proof: None, undone: false }
+        Self { lines: vec![line.into()], ..Self::silent(exit) }
     }
 
     pub fn error(line: impl Into<String>) -> Self {
@@ -79,7 +81,14 @@ impl Failure {
 
     /// An exit code alone: the answer on standard output has said it all.
     pub fn silent(exit: Exit) -> Self {
-        Self { exit, lines: Vec::new(), asks_for_code: false, asks_for_proof: None, undone: false }
+        Self {
+            exit,
+            lines: Vec::new(),
+            asks_for_code: false,
+            asks_for_proof: None,
+            undone: false,
+            wrong_fields: Vec::new(),
+        }
     }
 
     /// Adds what to do about it.
@@ -174,7 +183,7 @@ pub fn verdict(yes: bool, text: &str) -> String {
 }
 
 /// `NO_COLOR` counts when it is not empty (no-color.org); a dumb terminal shows escapes as letters.
-fn colours_wanted() -> bool {
+pub fn colours_wanted() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

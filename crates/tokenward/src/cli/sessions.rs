@@ -59,10 +59,20 @@ async fn list(context: &Context<'_>) -> Result {
             moment(session.expires_at),
             if session.current { format!("{place}, this one") } else { place },
             text(Some(session.methods.join(", ")).filter(|methods| !methods.is_empty()).as_deref()),
-            text(session.address.as_deref()),
+            address(session),
             text(session.user_agent.as_deref()),
             session.id.to_string(),
         ]);
     }
     table.print("You have no session.")
+}
+
+/// From where it began, and from where it was last used where that is another place: a session that somebody has taken along.
+fn address(session: &OwnSession) -> String {
+    let began = text(session.address.as_deref());
+    match session.last_used_from.as_deref().filter(|from| *from != began) {
+        Some(from) if began.is_empty() => format!("last {from}"),
+        Some(from) => format!("{began}, last {from}"),
+        None => began,
+    }
 }

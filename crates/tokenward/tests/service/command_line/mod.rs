@@ -1,5 +1,6 @@
 //! Signing a command line in from a browser, on this machine and for another one.
 
+mod account;
 mod browser;
 mod cli;
 mod device;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokenward_core::Time;
 use tokenward_core::time::{MINUTE, SECOND};
 use tokenward_server::config::Config;
+use tokenward_server::service::passkeys::stopped;
 use tokenward_server::service::ways::SignIn;
 
 use crate::console::Person;
@@ -398,6 +399,32 @@ async fn the_person_is_told_by_mail() {
     );
     server.delete(&format!("/account/passkey/{id}"), &owner).await.expect(204);
     mailbox.mail_with("was removed from your account").await;
+}
+
+#[tokio::test]
+async fn the_start_and_the_account_page_count_the_passkeys_that_another_address_left_behind() {
+    let (server, acme) = named(|_| {}).await;
+    let left_behind = async |server: &Server| stopped(&server.running.app).await.unwrap();
+    add(&server, &acme.owner, &mut Authenticator::new(1)).await.expect(201);
+    assert_eq!(left_behind(&server).await, 0);
+    let server = restarted(server, |config| config.public_url = Some("http://tokens.localhost:8080".into())).await;
+    assert_eq!(left_behind(&server).await, 1, "what the log tells at the start");
+    let mut owner = Person::owner(&server).await;
+    owner.get("/console/account").await.says(200, "1 passkey works no more");
+}
+
+#[tokio::test]
+async fn who_signs_in_by_a_passkey_alone_is_told_so_instead_of_a_new_password() {
+    let (mailbox, address) = Mailbox::open().await;
+    let (server, _) = named(|config| config.smtp_url = Some(format!("smtp://{address}"))).await;
+    let other = server.new_organization("Other").await;
+    server.put("/account/password", &other.owner, json!({ "password": PASSWORD })).await.expect(204);
+    let (_, owner) = add_first(&server, &other.owner, &mut Authenticator::new(1)).await;
+    server.delete("/account/password", &owner).await.expect(204);
+    mailbox.mail_with("Subject: Your password was taken away").await;
+    server.post("/account/password/reset", "", json!({ "email": "owner@other.example" })).await.expect(202);
+    let told = mailbox.mail_with("Subject: How you sign in").await;
+    assert!(told.contains("To: owner@other.example") && told.contains("You sign in with your passkey."), "{told}");
 }
 
 #[tokio::test]
