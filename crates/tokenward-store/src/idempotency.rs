@@ -166,7 +166,8 @@ pub(crate) fn spent_rows(claims: &[(&Claim, i64)], first: i64) -> Vec<Spent> {
     claims.iter().map(spent).collect()
 }
 
-/// Keeps the answer, as it is sealed. `false`, and nothing is kept, where the holder's answers had more bytes with it than they may.
+/// Keeps the answer, as it is sealed. `false`, and nothing is kept, where the holder's answers had more bytes with it than they may: on
+/// PostgreSQL about as many, since what is kept at the same moment does not see each other.
 pub async fn keep(tx: &mut UnloggedTx, claim: &Claim, holder: Uuid, answer: &[u8], most: u64) -> Result<bool> {
     let (_, bytes) = others(tx.conn(), claim, holder).await?;
     if bytes + answer.len() as u64 > most {

@@ -83,11 +83,11 @@ pub async fn accept(store: &Store, keeper: &Keeper) -> Result<()> {
 
 /// Notes what was lost. Answers how many rows are new by that.
 async fn note(tx: &mut Tx, entry: &Entry, repaired: bool) -> Result<u64> {
-    execute!(
+    let new = execute!(
         tx.conn(),
         sqlx::query(concat!(
-            "INSERT INTO log_lost (incarnation, position, organization_id, kind, target_id, time, repaired) ",
-            "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING"
+            "INSERT INTO log_lost (incarnation, position, organization_id, kind, target_id, time, repaired, known) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING"
         ))
         .bind(entry.log)
         .bind(entry.position)
@@ -96,13 +96,25 @@ async fn note(tx: &mut Tx, entry: &Entry, repaired: bool) -> Result<u64> {
         .bind(entry.target)
         .bind(entry.time.0)
         .bind(repaired)
-    )
+        .bind(entry.after.is_some())
+    )?;
+    // Another node may have noted it, and not have known what it was like.
+    if new == 0 && entry.after.is_some() {
+        execute!(
+            tx.conn(),
+            sqlx::query("UPDATE log_lost SET known = $3 WHERE incarnation = $1 AND position = $2")
+                .bind(entry.log)
+                .bind(entry.position)
+                .bind(true)
+        )?;
+    }
+    Ok(new)
 }
 
-/// Was it noted before that this was lost?
+/// Was it noted before that this was lost, by a node that knew what it took away?
 async fn is_noted(tx: &mut Tx, entry: &Entry) -> Result<bool> {
     let found: Option<i64> = run!(tx.conn(), c => sqlx::query_scalar(
-        "SELECT position FROM log_lost WHERE incarnation = $1 AND position = $2"
+        "SELECT position FROM log_lost WHERE incarnation = $1 AND position = $2 AND known"
     ).bind(entry.log).bind(entry.position).fetch_optional(&mut *c))?;
     Ok(found.is_some())
 }
@@ -225,7 +237,10 @@ async fn take_away(
         After::Invitation => credentials::invitation(tx, organization, target, events).await?,
         After::Member { role, .. } => {
             let Some(organization) = organization else { return Ok(()) };
-            member(tx, (organization, target), *role, noted, events).await?;
+            // Once: who comes later with the same would undo what somebody gave since.
+            if !is_noted(tx, entry).await? {
+                member(tx, (organization, target), *role, noted, events).await?;
+            }
         }
         After::Cut { through, at } => {
             if cuts::set_again(tx, target, Cut { through: *through, at: *at }).await? {

@@ -6,7 +6,7 @@
 //! it is done at all. A line that a crash has cut off at the end was never answered for; any other damage is an error.
 //! Without a place for a file the last events are remembered in memory.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
-use tokenward_core::journal::Entry;
+use tokenward_core::journal::{After, Entry};
 use tokenward_core::sync::lock;
 use tokenward_core::time::DAY;
 use tokenward_core::{Error, Result, Time, Uuid};
@@ -27,8 +27,8 @@ const KEPT: i64 = 90 * DAY;
 /// A file that is longer is made shorter at the next start.
 const LONG: u64 = 64 << 20;
 /// So much room is set aside, and so little may be left of it before more is.
-const ROOM: u64 = 256 << 10;
-const LEAST_ROOM: u64 = 64 << 10;
+const ROOM: u64 = 2 << 20;
+const LEAST_ROOM: u64 = 512 << 10;
 
 /// What is written in a line.
 #[derive(Serialize)]
@@ -144,8 +144,9 @@ impl Journal {
             file.set_len(contents.whole).map_err(failed)?;
         }
         let (count, is_long) = (contents.ahead.len(), contents.whole > LONG);
-        // What nobody has compared in all the time for which anything is kept.
-        contents.ahead.retain(|entry| is_kept(entry, now));
+        // What nobody has compared in all the time for which anything is kept; a clock that is far ahead tells nothing of that.
+        let then = contents.entries.last().map_or(now, |last| now.min(last.time.plus(KEPT)));
+        contents.ahead.retain(|entry| is_kept(entry, then));
         if is_long {
             shorten(&mut contents, now);
         }
@@ -377,14 +378,35 @@ fn parse(line: &[u8]) -> Option<JournalLine> {
     if sum == crc32fast::hash(json.as_bytes()) { serde_json::from_str(json).ok() } else { None }
 }
 
-/// Forgets what is old: all that took nothing away but the last, and the rest after its time.
+/// Forgets what is old: all that took nothing away but the last, and the rest after its time. Of the rights of one thing the last
+/// ones count.
 fn shorten(contents: &mut Contents, now: Time) {
+    let last: HashMap<(Uuid, u8), usize> =
+        contents.entries.iter().enumerate().filter_map(|(at, it)| Some((rights(it)?, at))).collect();
+    for (at, entry) in contents.entries.iter_mut().enumerate() {
+        if rights(entry).is_some_and(|of| last.get(&of) != Some(&at)) {
+            match &mut entry.after {
+                Some(After::Token { bounds, .. }) => *bounds = None,
+                after => *after = None,
+            }
+        }
+    }
     let recent = contents.entries.len().saturating_sub(RECENT);
     let mut at = 0;
     contents.entries.retain(|entry| {
         at += 1;
         at > recent || (entry.after.is_some() && is_kept(entry, now))
     });
+}
+
+/// Whose rights it holds, of what kind: what can be long.
+fn rights(entry: &Entry) -> Option<(Uuid, u8)> {
+    match entry.after.as_ref()? {
+        After::Token { bounds: Some(_), .. } => Some((entry.target, 0)),
+        After::Role { .. } => Some((entry.target, 1)),
+        After::Api { .. } => Some((entry.target, 2)),
+        _ => None,
+    }
 }
 
 fn is_kept(entry: &Entry, now: Time) -> bool {

@@ -327,7 +327,8 @@ impl Follower {
     }
 
     fn tells_every(&self) -> Micros {
-        if self.awaited { TELL_AWAITED } else { TELL }
+        // What could not be noted cannot be told: nothing is hurried for it.
+        if self.awaited && self.told < self.kept.0 { TELL_AWAITED } else { TELL }
     }
 
     async fn turn(&mut self, followed: &Followed) -> Result<()> {

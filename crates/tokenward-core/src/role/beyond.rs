@@ -18,6 +18,9 @@ pub struct Beyond {
     pub projects: Vec<(Uuid, ProjectAccess)>,
 }
 
+/// Patterns that two roles may have in common at most: each of one with each of the other is more than any role has.
+const MOST: usize = 4_096;
+
 impl Beyond {
     /// Is there nothing?
     #[must_use]
@@ -52,7 +55,12 @@ impl Role {
             let own = self.own.and(ManagementSet::of(&[Management::OrganizationRead]));
             return Self { own, api, matrix, ..self.clone() }.listed();
         };
-        api.extend(self.api.iter().flat_map(|mine| other.api.iter().filter_map(|it| mine.and(it))));
+        let both = self.api.iter().flat_map(|mine| other.api.iter().filter_map(|it| mine.and(it)));
+        api.extend(both.take(MOST + 1));
+        // Too many to be a role: what is left out is denied.
+        if api.len() > MOST {
+            api.clear();
+        }
         for (id, level) in &self.matrix.clusters {
             let both = other.cluster_level(*id).map_or(ClusterLevel::Viewer, |it| it.min(*level));
             if both != ClusterLevel::Viewer {

@@ -18,7 +18,7 @@ fn on_a_small_disk(data: &Path, variables: &[(&str, &str)]) -> Service {
         .envs(variables.iter().copied())
         .stdin(Stdio::null());
     let disk =
-        "mount -t tmpfs -o size=512k,mode=700 none \"$0\" && head -c 500k /dev/zero >\"$0/filler\" && exec \"$@\"";
+        "mount -t tmpfs -o size=4096k,mode=700 none \"$0\" && head -c 4084k /dev/zero >\"$0/filler\" && exec \"$@\"";
     command.args(["--map-root-user", "--mount", "sh", "-c", disk]).arg(data).arg(program);
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
     Service::spawn(command)

@@ -177,6 +177,7 @@ impl Pool {
         let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(STATEMENT, self.0.places.acquire_many(all)).await;
         self.0.places.close();
+        self.0.turn.close();
         lock(&self.0.idle).clear();
     }
 }
