@@ -1,6 +1,7 @@
 //! Every kind of setting from every layer: what is understood, what is refused, and with which words.
 
 use super::*;
+use tokenward_core::time::{DAY, HOUR};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// Each setting by its name, as one layer gives it.
@@ -421,6 +422,20 @@ fn numbers_outside_their_range_are_refused_and_not_mended() {
         assert_eq!(fault, format!("TOKENWARD_POLL_INTERVAL_MS: `{value}` is not a whole number"));
     }
     assert!(fault(load_file("poll_interval_ms = \"100\"")).ends_with("must be a whole number"));
+}
+
+#[test]
+fn what_has_ended_is_told_for_two_hours_at_least() {
+    let told = |value| load(&[("TOKENWARD_ENDED_TOKEN_RETENTION", value)]);
+    for (value, length) in [("", None), ("2h", Some(2 * HOUR)), ("120m", Some(2 * HOUR)), ("90d", Some(90 * DAY))] {
+        assert_eq!(told(value).unwrap().ended_token_retention, length, "{value}");
+    }
+    for value in ["0", "1h", "119m", "-2h", "90", "for ever"] {
+        let right = format!("`{value}` is no length of at least 2h; write one such as 30d");
+        for fault in [fault(told(value)), fault(load_file(&format!("ended_token_retention = \"{value}\"")))] {
+            assert!(fault.ends_with(&right) && fault.to_lowercase().contains("ended_token_retention"), "{fault}");
+        }
+    }
 }
 
 #[test]

@@ -55,8 +55,8 @@ impl Action {
             // One that has ended is refused for good.
             Self::Disable => it.disabled_at.is_none() && is_open,
             Self::Enable => it.disabled_at.is_some() && is_open,
-            Self::HandOver(owner) => it.owner_id != *owner,
-            // An end is final.
+            // An end is final, as for an edit of one.
+            Self::HandOver(owner) => it.owner_id != *owner && is_open,
             Self::SetEnd(end) => it.expires_at != *end && is_open,
         }
     }
@@ -243,7 +243,8 @@ async fn apply_to(app: &Arc<App>, grant: Grant, some: HashMap<Uuid, Time>, actio
         Box::pin(async move {
             let ids: Vec<Uuid> = some.keys().copied().collect();
             let mut all = tokens::these(tx.conn(), grant, &ids, false).await?;
-            let now = tx.now();
+            // By the latest that anybody says: who is behind undoes no end.
+            let now = tx.said();
             all.retain(|token| some.get(&token.id) == Some(&token.updated_at) && action.changes(token, now));
             all.sort_unstable_by_key(|token| token.id);
             let events = match action {

@@ -119,13 +119,20 @@ pub async fn living(app: &Arc<App>, grant: &Grant, ids: &[Uuid]) -> Result<HashS
 /// The living tokens that somebody has made.
 pub async fn made_by(app: &Arc<App>, grant: &Grant, creator: Uuid) -> Result<Vec<Token>> {
     let mut reader = app.read_for(grant).await?;
-    tokens::made_by(reader.conn(), grant, creator).await
+    Ok(not_over(app, tokens::made_by(reader.conn(), grant, creator).await?))
 }
 
 /// The living tokens that a member is accountable for.
 pub async fn owned_by(app: &Arc<App>, grant: &Grant, owner: Uuid) -> Result<Vec<Token>> {
     let mut reader = app.read_for(grant).await?;
-    tokens::owned_by(reader.conn(), grant, owner).await
+    Ok(not_over(app, tokens::owned_by(reader.conn(), grant, owner).await?))
+}
+
+/// Those whose end has not come: the store marks the others within a minute.
+fn not_over(app: &App, mut tokens: Vec<Token>) -> Vec<Token> {
+    let now = app.now();
+    tokens.retain(|token| token.expires_at.is_none_or(|at| now < at));
+    tokens
 }
 
 /// The secrets of tokens that the caller was shown: those that are accepted, the newest first.

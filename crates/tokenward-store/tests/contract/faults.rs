@@ -225,6 +225,49 @@ async fn a_server_that_may_not_be_written_is_refused_and_left_on_postgres() {
 }
 
 #[tokio::test]
+async fn what_a_server_is_set_to_for_others_changes_nothing_on_postgres() {
+    // A database of its own: the settings are the database's.
+    let url = tokio::task::spawn_blocking(crate::world::postgres::fresh_database).await.unwrap();
+    let world = World::postgres().await;
+    let name = url.rsplit('/').next().unwrap();
+    for setting in [
+        "timezone = 'Asia/Kathmandu'",
+        "datestyle = 'SQL, DMY'",
+        "intervalstyle = 'sql_standard'",
+        "bytea_output = 'escape'",
+        "statement_timeout = '2s'",
+        "lock_timeout = '1ms'",
+        "idle_in_transaction_session_timeout = '1min'",
+        "default_transaction_isolation = 'serializable'",
+        "synchronous_commit = 'off'",
+    ] {
+        world.sql(&format!("ALTER DATABASE {name} SET {setting}")).await;
+    }
+    // The schema is made with them, too.
+    let store = open(&url, &world.clock).await;
+    for expected in 1..=3 {
+        assert_eq!(write(&store).await.0.unwrap().number, expected);
+    }
+    let mut reader = store.read().await.unwrap();
+    assert_eq!(log::verify(reader.conn()).await.unwrap(), Chain::Intact { events: 3 });
+    let Conn::Postgres(session) = reader.conn() else { unreachable!() };
+    let ours = "SELECT concat_ws(' ', current_setting('statement_timeout'), current_setting('lock_timeout'), \
+                current_setting('idle_in_transaction_session_timeout'), \
+                current_setting('default_transaction_isolation'), current_setting('synchronous_commit'))";
+    let ours: String = sqlx::query_scalar(ours).fetch_one(session.raw()).await.unwrap();
+    assert_eq!(ours, "8s 6s 4s read committed on");
+    // It is as late there as anywhere.
+    let (here, zero) = (Arc::new(tokenward_clock::Wrong), Arc::new(tokenward_clock::Zero));
+    let attached = Store::attach(&url, here, zero).await.unwrap();
+    let mut reader = attached.read().await.unwrap();
+    let said = attached.time_at(reader.conn()).await.unwrap();
+    let Conn::Postgres(session) = reader.conn() else { unreachable!() };
+    let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+    let now: i64 = sqlx::query_scalar(now).fetch_one(session.raw()).await.unwrap();
+    assert!((now - said.0).abs() < tokenward_core::time::HOUR, "{said}");
+}
+
+#[tokio::test]
 async fn who_follows_reads_at_one_moment_and_not_through_the_connections_of_requests_on_postgres() {
     let world = World::postgres().await;
     let mut feed = world.store.feed(Duration::from_secs(1));

@@ -78,6 +78,9 @@ async fn a_pooler_that_leads_what_is_read_to_a_replica_that_lags_is_refused_by_n
     let through = splitter::before(&url, replica.address()).await;
     let told = refused(&through).await;
     assert!(told.contains("read-only replica"), "{told}");
+    // So is the replica alone.
+    let told = refused(&url.replace(&primary.address().to_string(), &replica.address().to_string())).await;
+    assert!(told.contains("read-only replica") && told.contains("name the primary"), "{told}");
     // What carries everything to the primary is none.
     let through = splitter::before(&url, primary.address()).await;
     let store = open(&through, &clock).await;

@@ -2,13 +2,14 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
+use sqlx::Connection as _;
 use tokenward_core::Code;
 use tokenward_core::permission::Management;
 use tokenward_core::time::HOUR;
 use tokenward_store::log::{self, Chain};
 use tokenward_store::{Conn, SQLITE_AT_LEAST, accounts, organizations, peppers, tokens};
 
-use crate::world::{World, attach, open, refused, unique};
+use crate::world::{World, attach, clock, open, refused, unique};
 
 on_both_engines![
     opening_again_changes_nothing,
@@ -316,4 +317,21 @@ async fn a_directory_that_is_not_there_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let said = refused(&format!("sqlite:{}", directory.path().join("absent/tokenward.db").display())).await;
     assert!(said.contains("absent/tokenward.db") && said.contains("must exist"), "{said}");
+}
+
+#[tokio::test]
+async fn who_finds_somebody_changing_the_schema_waits_for_as_long_as_that_takes_on_postgres() {
+    let url = tokio::task::spawn_blocking(crate::world::postgres::fresh_database).await.unwrap();
+    let mut other = sqlx::PgConnection::connect(&url).await.unwrap();
+    // As somebody does who begins the schema and stands still.
+    let begins = "BEGIN; CREATE TABLE _sqlx_migrations (version bigint PRIMARY KEY)";
+    sqlx::raw_sql(begins).execute(&mut other).await.unwrap();
+    let address = url.clone();
+    let opening = tokio::spawn(async move { open(&address, &clock()).await });
+    // For longer than it waits without a word.
+    tokio::time::sleep(std::time::Duration::from_secs(7)).await;
+    assert!(!opening.is_finished(), "it gives up, or waits for nobody");
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    let store = opening.await.unwrap();
+    assert_eq!(log::head(store.read().await.unwrap().conn()).await.unwrap().number, 0);
 }

@@ -254,7 +254,13 @@ impl Run<'_> {
                 let living = self.living.lock().unwrap();
                 // Of the oldest some are being taken back.
                 let made = living.get(living.len() / 2 + n.checked_rem(living.len().div_ceil(2))?)?;
-                (made.ends > now() + NEAR).then(|| (made.text.clone(), true))
+                // After some minutes many of them have had their end.
+                let (now, text) = (now(), made.text.clone());
+                match made.ends {
+                    ends if ends > now + NEAR => Some((text, true)),
+                    ends if ends < now - NEAR => Some((text, false)),
+                    _ => None,
+                }
             }
         }
     }

@@ -83,14 +83,16 @@ pub const OWNERS: &[(&str, &str)] = &[
     ("variable_replaced", "as variable"),
 ];
 
-/// What bounds the files beside the database.
+/// What bounds the files beside the database; those of restores begin so.
 const FILES: &[(&str, &str)] = &[
     ("tokenward.db", "what is in it; room of what was removed is used again"),
     ("tokenward.db-wal", "the longest reader; some megabytes"),
     ("tokenward.db-shm", "as the file before it"),
     ("journal", "what was taken away in 90 days"),
     ("pepper", "one line a pepper"),
+    (BEFORE_RESTORES, "nothing: delete it once the restore was right"),
 ];
+const BEFORE_RESTORES: &str = "tokenward.db.before-restore-";
 
 /// `tokenward status --size`.
 pub async fn run(data: DataArgs, as_json: bool) -> Result<()> {
@@ -126,10 +128,75 @@ pub async fn run(data: DataArgs, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// The files of a data directory that are there.
-fn files(directory: &Path) -> Vec<(&'static str, u64, &'static str)> {
-    let sized = |(name, bound): &(&'static str, &'static str)| {
-        std::fs::metadata(directory.join(name)).ok().map(|meta| (*name, meta.len(), *bound))
-    };
-    FILES.iter().filter_map(sized).collect()
+/// The files of a data directory that are there and ours, each with its bytes and what bounds it.
+fn files(directory: &Path) -> Vec<(String, u64, &'static str)> {
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let Ok(name) = file.file_name().into_string() else { continue };
+        let is_it = |ours: &str| ours == name || (ours == BEFORE_RESTORES && name.starts_with(ours));
+        let place = FILES.iter().enumerate().find(|(_, (ours, _))| is_it(ours));
+        let (Some((at, (_, bound))), Ok(meta)) = (place, file.metadata()) else { continue };
+        found.push((at, name, meta.len(), *bound));
+    }
+    found.sort_unstable();
+    found.into_iter().map(|(_, name, bytes, bound)| (name, bytes, bound)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenward_server::limits;
+
+    use super::*;
+
+    /// The rows of the guide's table: what, and all that is said of it.
+    fn guide() -> Vec<(&'static str, &'static str)> {
+        let guide = include_str!("../../../../docs/operations.md");
+        let (_, growth) = guide.split_once("\n## What grows, and what bounds it\n").unwrap();
+        let rows = growth.split("\n## ").next().unwrap().lines().filter_map(|line| line.strip_prefix("| "));
+        let rows: Vec<_> = rows.filter_map(|row| row.split_once(" | ")).skip(1).collect();
+        assert!(rows.len() > 20, "{rows:?}");
+        rows
+    }
+
+    /// What stands between backquotes.
+    fn quoted(text: &str) -> impl Iterator<Item = &str> {
+        text.split('`').skip(1).step_by(2)
+    }
+
+    #[test]
+    fn the_guide_and_the_command_say_the_same_of_each_table_and_file() {
+        let guide = guide();
+        for (name, bound) in OWNERS.iter().chain(FILES) {
+            let its: Vec<_> =
+                guide.iter().filter(|(what, _)| quoted(what).any(|it| it.trim_end_matches('N') == *name)).collect();
+            assert!(!its.is_empty(), "the guide says nothing of {name}");
+            for limit in quoted(bound) {
+                let is_known = limits::ALL.iter().any(|it| it.name == limit);
+                assert!(is_known, "{name} is bounded by `{limit}`, which is no limit");
+                let is_said = its.iter().any(|(_, said)| quoted(said).any(|it| it == limit));
+                assert!(is_said, "the guide says of {name} nothing of `{limit}`");
+            }
+        }
+        // And nothing of what is not there.
+        let is_ours = |name: &str| OWNERS.iter().chain(FILES).any(|(ours, _)| *ours == name.trim_end_matches('N'));
+        for (what, _) in &guide {
+            for name in quoted(what).filter(|name| *name != "checkpoint_file") {
+                assert!(is_ours(name), "the guide says something of {name}, and the command nothing");
+            }
+        }
+    }
+
+    #[test]
+    fn files_of_restores_are_told_too_and_those_of_others_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let ours = ["tokenward.db", "journal", "tokenward.db.before-restore-2", "tokenward.db.before-restore-2-wal"];
+        for name in ours.iter().chain(&["copy.db", "checkpoints.jsonl"]) {
+            std::fs::write(directory.path().join(name), name).unwrap();
+        }
+        let told = files(directory.path());
+        let names: Vec<_> = told.iter().map(|(name, ..)| name.as_str()).collect();
+        assert_eq!(names, ours);
+        assert_eq!(told[1].1, 7, "bytes");
+        assert!(files(&directory.path().join("absent")).is_empty());
+    }
 }

@@ -303,7 +303,8 @@ async fn killed_while_it_tidies(url: Option<String>) {
     let long = 3 * HOUR;
     raw.run(&format!("UPDATE token SET revoked_at = revoked_at - {long} WHERE revoked_at IS NOT NULL")).await;
     if url.is_some() {
-        raw.run("BEGIN; LOCK TABLE used_digest IN ACCESS EXCLUSIVE MODE").await;
+        // Digests were noted and secrets removed when it comes to this table.
+        raw.run("BEGIN; LOCK TABLE token_denied IN ACCESS EXCLUSIVE MODE").await;
     } else {
         let endless =
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) SELECT max(i) FROM n";
@@ -314,7 +315,7 @@ async fn killed_while_it_tidies(url: Option<String>) {
     if url.is_some() {
         let mut other = Raw::open(&data, url.as_deref()).await;
         let waits = "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
-                     WHERE c.relname = 'used_digest' AND NOT l.granted AND l.database = \
+                     WHERE c.relname = 'token_denied' AND NOT l.granted AND l.database = \
                      (SELECT oid FROM pg_database WHERE datname = current_database())";
         until("the worker removes", async || other.number(waits).await > 0).await;
     } else {

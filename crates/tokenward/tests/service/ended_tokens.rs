@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_core::ended::{RETENTION, SHORTEST_RETENTION};
-use tokenward_core::time::{HOUR, MINUTE};
+use tokenward_core::time::{DAY, HOUR, MINUTE};
 use tokenward_core::{Clock as _, Time};
 use tokenward_server::limits::{POLICY_TOKENS, TOKENS};
 use tokenward_server::service::ended_tokens;
@@ -44,54 +44,74 @@ async fn states(server: &Server, acme: &Organization, admin: &Admin, query: &str
     all
 }
 
-#[tokio::test]
+/// On the one a clock that steps back does so; on the other it gives way to the database.
+async fn at(url: Option<&str>) -> (Server, Organization) {
+    match url {
+        None => Server::frozen().await,
+        Some(_) => Server::at_with(TestClock::giving_way(Time::parse(NOW).unwrap()), url).await,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_is_told_to_its_own_organization_until_retention_and_the_row_goes_after_it() {
-    let (server, acme) = Server::frozen().await;
+    for url in both().await {
+        let (server, acme) = at(url.as_deref()).await;
+        told_until_retention(&server, &acme).await;
+    }
+}
+
+async fn told_until_retention(server: &Server, acme: &Organization) {
     let umbrella = server.new_organization("Umbrella").await;
-    let viewer = server.role(&acme, "viewer").await;
-    let admin = Admin(server.token(&acme, "admin", "admin").await);
-    let asking = server.token(&acme, "asking", "verifier").await;
+    let viewer = server.role(acme, "viewer").await;
+    let admin = Admin(server.token(acme, "admin", "admin").await);
+    let asking = server.token(acme, "asking", "verifier").await;
     let foreign = server.token(&umbrella, "asking", "verifier").await;
     let end = server.clock.now().plus(HOUR).to_string();
     let short = json!({ "name": "short", "role_id": viewer, "expires_at": end });
-    let (short_id, short) = server.new_token(&acme, short).await;
-    let (gone_id, gone) = server.new_token(&acme, json!({ "name": "gone", "role_id": viewer })).await;
+    let (short_id, short) = server.new_token(acme, short).await;
+    let (gone_id, gone) = server.new_token(acme, json!({ "name": "gone", "role_id": viewer })).await;
     let gone_path = acme.path(&format!("apiToken/{gone_id}"));
     let short_path = acme.path(&format!("apiToken/{short_id}"));
     server.advance(HOUR).await;
     assert_eq!(server.delete(&gone_path, &admin.0).await.status, 204);
     for (text, said) in [(&short, "expired"), (&gone, "revoked")] {
-        assert_eq!(code(&server, &asking, text).await, said);
-        assert_eq!(code(&server, &foreign, text).await, "unknown");
+        assert_eq!(code(server, &asking, text).await, said);
+        assert_eq!(code(server, &foreign, text).await, "unknown");
     }
     assert_eq!(ended_tokens::tidy(&server.running.app.store).await.unwrap(), 0);
     assert_eq!(server.call(Method::PATCH, &short_path, &admin.0, Some(json!({ "name": "again" }))).await.status, 409);
-    let living = states(&server, &acme, &admin, "").await;
+    let living = states(server, acme, &admin, "").await;
     assert_eq!(living, [("admin".into(), "active".into()), ("asking".to_owned(), "active".to_owned())]);
-    let ended = states(&server, &acme, &admin, "?state=ended").await;
+    let ended = states(server, acme, &admin, "?state=ended").await;
     assert_eq!(ended, [("gone".into(), "revoked".into()), ("short".into(), "expired".into())]);
     assert_eq!(server.get(&short_path, &admin.0).await.str("state"), "expired");
     // A clock that steps back revives nothing.
     server.advance(-30 * MINUTE).await;
-    assert_eq!(code(&server, &asking, &gone).await, "revoked");
+    assert_eq!(code(server, &asking, &gone).await, "revoked");
     server.advance(30 * MINUTE + RETENTION).await;
     for text in [&short, &gone] {
-        assert_eq!(code(&server, &asking, text).await, "unknown");
+        assert_eq!(code(server, &asking, text).await, "unknown");
     }
     assert_eq!(ended_tokens::tidy(&server.running.app.store).await.unwrap(), 2);
     for path in [&short_path, &gone_path] {
         assert_eq!(server.get(path, &admin.0).await.status, 404);
     }
-    assert!(states(&server, &acme, &admin, "?state=ended").await.is_empty());
+    assert!(states(server, acme, &admin, "?state=ended").await.is_empty());
     let again = json!({ "name": "short", "role_id": viewer });
     assert_eq!(server.post(&acme.path("apiToken"), &admin.0, again).await.status, 201);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_digest_that_was_used_is_refused_when_its_row_is_gone() {
-    let (server, acme) = Server::frozen().await;
-    let admin = Admin(server.token(&acme, "admin", "admin").await);
-    let viewer = server.role(&acme, "viewer").await;
+    for url in both().await {
+        let (server, acme) = at(url.as_deref()).await;
+        refused_without_its_row(&server, &acme).await;
+    }
+}
+
+async fn refused_without_its_row(server: &Server, acme: &Organization) {
+    let admin = Admin(server.token(acme, "admin", "admin").await);
+    let viewer = server.role(acme, "viewer").await;
     let made_elsewhere = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     let register = async |name: &str| {
         let body = json!({ "name": name, "role_id": viewer, "sha256": made_elsewhere });
@@ -383,5 +403,64 @@ async fn policy_tokens_end_and_go_as_others_do_and_make_room_for_more() {
             assert_eq!(server.get(&path(token), &admin.0).await.status, 404);
         }
         assert_eq!((names("?state=ended").await.len(), names("").await.len()), (0, 2));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_but_a_deletion_changes_what_has_ended() {
+    for url in both().await {
+        let clock = TestClock::giving_way(Time::parse(NOW).unwrap());
+        let (server, acme) = Server::at_with(clock, url.as_deref()).await;
+        let viewer = server.role(&acme, "viewer").await;
+        let admin = Admin(server.token(&acme, "admin", "admin").await);
+        let until = server.clock.now().plus(9 * DAY).to_string();
+        let (token, text) = server.new_token(&acme, ends(&server, "short", &viewer, HOUR)).await;
+        let mut policy = ends(&server, "short", &viewer, HOUR);
+        policy["opa_policy"] = json!("allow := true");
+        let policy = server.post(&acme.path("policyApiToken"), &admin.0, policy).await.expect(201);
+        let policy = policy["id"].as_str().unwrap();
+        server.advance(HOUR).await;
+        let brownout = json!({ "minutes": 5, "every": "1h", "until": until });
+        let acts = [
+            (Method::PATCH, "", Some(json!({ "name": "late" }))),
+            (Method::PATCH, "", Some(json!({ "expires_at": null }))),
+            (Method::POST, "/rotate", Some(json!({ "keep": "1h" }))),
+            (Method::POST, "/disable", None),
+            (Method::POST, "/enable", None),
+            (Method::POST, "/brownout", Some(brownout)),
+            (Method::DELETE, "/brownout", None),
+            (Method::DELETE, "/version/1", None),
+        ];
+        let paths = [acme.path(&format!("apiToken/{token}")), acme.path(&format!("policyApiToken/{policy}"))];
+        let attest = (&paths[0], &(Method::POST, "/attest", None));
+        let all = paths.iter().flat_map(|path| acts.iter().map(move |act| (path, act))).chain([attest]);
+        for (path, (method, below, body)) in all {
+            let answer = server.call(method.clone(), &format!("{path}{below}"), &admin.0, body.clone()).await;
+            assert_eq!(answer.status, 409, "{method} {path}{below}: {}", answer.text);
+            assert!(answer.text.contains("an end is final"), "{method} {path}{below}: {}", answer.text);
+        }
+        // Of many at once those are left out.
+        let bulk = acme.path("apiToken/bulk?state=expired");
+        for action in [
+            json!({ "action": "disable" }),
+            json!({ "action": "set_end", "expires_at": until }),
+            json!({ "action": "hand_over", "owner_id": null }),
+        ] {
+            let (mut look, mut act) = (action.clone(), action.clone());
+            look["dry_run"] = json!(true);
+            act["set"] = server.post(&bulk, &admin.0, look).await.expect(200)["set"].clone();
+            let done = server.post(&bulk, &admin.0, act).await;
+            assert_eq!(done.outcome(), (409, "conflict".to_owned()), "{action}: {}", done.text);
+        }
+        for (path, id) in [(&paths[0], token.as_str()), (&paths[1], policy)] {
+            assert_eq!(server.get(path, &admin.0).await.str("state"), "expired");
+            let events = server.get(&acme.path(&format!("events?targetId={id}")), &admin.0).await;
+            assert_eq!(events.each("events", "kind"), ["token.created"]);
+        }
+        assert_eq!(code(&server, &admin.0, &text).await, "expired");
+        for path in &paths {
+            assert_eq!(server.delete(path, &admin.0).await.status, 204);
+        }
+        assert_ne!(code(&server, &admin.0, &text).await, "valid");
     }
 }

@@ -1,5 +1,5 @@
 //! The disk of the journal is full: what takes away is refused before it is done, what gives is not, and nothing of the
-//! journal is damaged.
+//! journal is damaged. Or it cannot be written at all, which is told at the start.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use crate::nodes::{PATIENCE, PEPPER, database};
 use crate::process::{Service, bootstrap_with, run_with, text, tokenward};
 
-/// `serve` with a data directory on a disk of its own that has some kilobytes left. The database is elsewhere.
-fn on_a_small_disk(data: &Path, variables: &[(&str, &str)]) -> Service {
+/// `serve` with a data directory on a disk of its own, which these words of a shell make at `$0`. The database is elsewhere.
+fn on_a_disk(made: &str, data: &Path, variables: &[(&str, &str)]) -> Command {
     let program = tokenward(&[]).get_program().to_owned();
     let mut command = Command::new("unshare");
     command
@@ -17,12 +17,16 @@ fn on_a_small_disk(data: &Path, variables: &[(&str, &str)]) -> Service {
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .envs(variables.iter().copied())
         .stdin(Stdio::null());
-    let disk =
-        "mount -t tmpfs -o size=4096k,mode=700 none \"$0\" && head -c 4084k /dev/zero >\"$0/filler\" && exec \"$@\"";
-    command.args(["--map-root-user", "--mount", "sh", "-c", disk]).arg(data).arg(program);
+    let then = format!("{made} && exec \"$@\"");
+    command.args(["--map-root-user", "--mount", "sh", "-c", &then]).arg(data).arg(program);
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
-    Service::spawn(command)
+    command
 }
+
+/// A disk that has some kilobytes left.
+const SMALL: &str = "mount -t tmpfs -o size=4096k,mode=700 none \"$0\" && head -c 4084k /dev/zero >\"$0/filler\"";
+/// One that cannot be written.
+const READ_ONLY: &str = "mount -t tmpfs -o ro,size=512k,mode=700 none \"$0\"";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_full_disk_nothing_is_taken_away_and_nothing_else_is_held_up() {
@@ -33,7 +37,7 @@ async fn with_a_full_disk_nothing_is_taken_away_and_nothing_else_is_held_up() {
     std::fs::create_dir(&data).unwrap();
     std::fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let bootstrapped = bootstrap_with(&["--data-dir", text(&data)], &variables);
-    let service = on_a_small_disk(&data, &variables);
+    let service = Service::spawn(on_a_disk(SMALL, &data, &variables));
     let disk = PathBuf::from(format!("/proc/{}/root{}", service.id(), data.display()));
     let client = service.client(&bootstrapped);
     let role = client.role("viewer").await;
@@ -87,4 +91,28 @@ async fn a_journal_that_is_no_file_is_refused_at_the_start() {
         said.err.contains("cannot use the journal") && said.err.contains("must be a file that this user can write"),
         "{said:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_on_a_disk_that_is_read_only_is_refused_at_the_start() {
+    let database = database().await;
+    let variables = [("TOKENWARD_DATABASE", database.as_str()), ("TOKENWARD_PEPPER", PEPPER)];
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let mut command = on_a_disk(READ_ONLY, &data, &variables);
+    let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(!done.status.success(), "{said}");
+    assert!(
+        said.contains("cannot use the journal") && said.contains("must be a file that this user can write"),
+        "{said}"
+    );
+    // Nobody waits for a node that has not begun.
+    let service = Service::start_with(&["--data-dir", text(&data)], &variables);
+    let store = crate::process::store(&database).await;
+    let nodes = tokenward_store::nodes::all(store.read().await.unwrap().conn()).await.unwrap();
+    assert_eq!(nodes.len(), 1, "{nodes:?}");
+    service.kill();
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokenward_server::config::Config;
 
 use crate::proxy::{Flow, Proxy};
@@ -408,4 +409,83 @@ async fn a_write_that_was_taken_back_for_a_deadlock_is_made_again() {
     };
     let (deleted, ()) = tokio::join!(deleting, other);
     assert_eq!(deleted.status, 204, "{}", deleted.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_with_one_name_are_told_apart() {
+    let (url, directory) = (database().await, tempfile::tempdir().unwrap());
+    let config = node_config(directory.path(), "a", &url);
+    let (one, acme) = Server::with_owner_and(directory, config).await;
+    let (proxy, through) = Proxy::before_postgres(&url).await;
+    let other = node("a", &through).await;
+    let asking = asking(&one, &acme, &other).await;
+    // What each says of itself, and of the other one.
+    let ids = async |server: &Server| {
+        let listed = server.get(&acme.path("node"), &asking).await.expect(200);
+        let nodes = listed["results"].as_array().unwrap();
+        assert!(nodes.len() == 2 && nodes.iter().all(|node| node["name"] == "a"), "{listed}");
+        let of = |this: bool| nodes.iter().find(|node| node["this"] == this).unwrap()["id"].clone();
+        (of(true), of(false))
+    };
+    let (first, second) = ids(&one).await;
+    assert_ne!(first, second);
+    assert_eq!(ids(&other).await, (second, first));
+    let viewer = one.role(&acme, "viewer").await;
+    let revoked = async |name: &str, prefers: &str| {
+        let (id, text) = one.new_token(&acme, json!({ "name": name, "role_id": viewer })).await;
+        let path = acme.path(&format!("apiToken/{id}"));
+        let gone = one.call_with(Method::DELETE, &path, &acme.owner, None, &[("prefer", prefers)]).await;
+        (text, gone.header("tokenward-effective").unwrap_or("nothing").to_owned())
+    };
+    let (text, said) = revoked("both", "wait=20").await;
+    assert_eq!(said, "everywhere; nodes=2");
+    assert_eq!(says(&other, &asking, &text).await.1, "revoked");
+    // One of them does not speak for the other.
+    proxy.stall_between_transactions().await;
+    let (_, said) = revoked("one", "wait=0").await;
+    assert!(said.starts_with("pending; by=\"") && said.ends_with("; missing=\"a\""), "{said}");
+}
+
+/// A server that takes no row of a node any more.
+const NO_ROW: &str = "CREATE FUNCTION no_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+    RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$; \
+    CREATE TRIGGER no_row BEFORE INSERT ON node FOR EACH ROW EXECUTE FUNCTION no_row()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_row_somebody_has_deleted_stops_and_registers_anew() {
+    let (url, directory) = (database().await, tempfile::tempdir().unwrap());
+    let config = node_config(directory.path(), "a", &url);
+    let (a, acme) = Server::with_owner_and(directory, config).await;
+    let b = node("b", &url).await;
+    let asking = asking(&a, &acme, &b).await;
+    let viewer = a.role(&acme, "viewer").await;
+    let revoked = async |name: &str| {
+        let (id, text) = a.new_token(&acme, json!({ "name": name, "role_id": viewer })).await;
+        let path = acme.path(&format!("apiToken/{id}"));
+        let gone = a.call_with(Method::DELETE, &path, &acme.owner, None, &[("prefer", "wait=20")]).await;
+        (text, gone.header("tokenward-effective").unwrap_or("nothing").to_owned())
+    };
+    let mut by_hand = PgConnection::connect(&url).await.unwrap();
+    let id = "SELECT id::text FROM node WHERE name = 'b'";
+    let before: String = sqlx::query_scalar(id).fetch_one(&mut by_hand).await.unwrap();
+    // As long as it cannot register it decides nothing, and nobody waits for it.
+    by_hand.execute(sqlx::raw_sql(NO_ROW)).await.unwrap();
+    by_hand.execute(sqlx::raw_sql("DELETE FROM node WHERE name = 'b'")).await.unwrap();
+    let begun = Instant::now();
+    while says(&b, &asking, &asking).await.0 != 503 {
+        assert!(begun.elapsed() < PATIENCE, "it decides without a row");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let (text, said) = revoked("meanwhile").await;
+    assert_eq!(said, "everywhere; nodes=1");
+    assert_eq!(says(&b, &asking, &text).await.0, 503);
+    by_hand.execute(sqlx::raw_sql("DROP TRIGGER no_row ON node")).await.unwrap();
+    let begun = Instant::now();
+    while says(&b, &asking, &text).await.1 != "revoked" {
+        assert!(begun.elapsed() < PATIENCE, "it does not come back by itself");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let after: String = sqlx::query_scalar(id).fetch_one(&mut by_hand).await.unwrap();
+    assert_ne!(before, after, "it is another one to whoever waits for nodes");
+    assert_eq!(revoked("after").await.1, "everywhere; nodes=2");
 }

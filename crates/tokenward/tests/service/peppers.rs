@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::process::{Client, Made, Said, Service, bootstrap, client, run, text};
 
@@ -236,6 +237,77 @@ async fn rotates_under_load(place: &Place) {
     assert_eq!(last["kind"], "project_secret.updated");
     assert_ne!(last["after"]["value_changed"], true, "{last}");
     assert_eq!(place.run(&["log", "verify"]).code, Some(1), "what pepper 1 signed needs its key");
+}
+
+/// Registers a text of one's own. Answers the status, and the id of the token.
+async fn register(ours: &Client, name: &str, text: &str, role: &str) -> (u16, String) {
+    let body = json!({ "name": name, "role_id": role, "sha256": hex::encode(Sha256::digest(text)) });
+    let path = format!("{}/organization/{}/apiToken", ours.url, ours.organization);
+    let answer = ours.http.post(path).bearer_auth(&ours.token).json(&body).send().await.unwrap();
+    let status = answer.status().as_u16();
+    (status, answer.json::<Value>().await.unwrap()["id"].as_str().unwrap_or_default().to_owned())
+}
+
+/// What was registered while a pepper counted is not registered again when that has retired.
+async fn digests_stay_used(place: &Place) {
+    let acme = bootstrap(&place.arguments());
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let ours = client(&format!("http://127.0.0.1:{port}"), &acme);
+    let server = Restarted::start(place, port).await;
+    let role = ours.role("viewer").await;
+    let own = |name: &str| format!("{name}-0123456789abcdefghijklmnopqrstuvwxyz");
+    let (status, gone) = register(&ours, "gone", &own("gone"), &role).await;
+    assert_eq!(status, 201);
+    assert_eq!(ours.delete(&gone).await.unwrap(), 204);
+    assert_eq!(register(&ours, "left", &own("left"), &role).await.0, 201);
+    assert_eq!(pepper(place, &["add"]).code, Some(0));
+    server.stop();
+    let server = Restarted::start(place, port).await;
+    let mut new = Vec::new();
+    while status_of_newest(place) == 0 {
+        assert!(new.len() < 200, "nothing comes under the newest pepper");
+        new.push(ours.create(&format!("new-{}", new.len()), &role).await.unwrap());
+        assert_eq!(ours.verify(&new[new.len() - 1].text).await, "valid");
+    }
+    // Also those that were made before that.
+    for token in &new {
+        assert_eq!(ours.verify(&token.text).await, "valid");
+    }
+    // What was presented is carried along when the server stops.
+    server.stop();
+    let server = Restarted::start(place, port).await;
+    let told = self::status(place);
+    let left: Vec<&str> = told["left"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(left, ["left"], "one that was taken back is not counted: {told}");
+    let retired = pepper(place, &["retire", "1", "--revoke-remaining"]);
+    assert!(retired.code == Some(0) && retired.err.contains("1 tokens were taken back"), "{retired:?}");
+    server.stop();
+    let kept = std::fs::read_to_string(place.data.join("pepper")).unwrap();
+    assert!(kept.starts_with("2:") && kept.lines().count() == 1, "version 1 is not in the file any more");
+    let server = Restarted::start(place, port).await;
+    for name in ["gone", "left"] {
+        assert_ne!(ours.verify(&own(name)).await, "valid");
+        assert_eq!(register(&ours, "again", &own(name), &role).await.0, 409, "{name} was used");
+    }
+    assert_eq!(register(&ours, "again", &own("another"), &role).await.0, 201);
+    server.stop();
+}
+
+fn status_of_newest(place: &Place) -> u64 {
+    status(place)["peppers"][0]["tokens"].as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_registered_under_a_pepper_that_has_retired_is_never_registered_again() {
+    let files = tempfile::tempdir().unwrap();
+    digests_stay_used(&Place { data: files.path().join("data"), database: None }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_registered_under_a_pepper_that_has_retired_is_never_registered_again_on_postgres() {
+    let url = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();
+    let files = tempfile::tempdir().unwrap();
+    digests_stay_used(&Place { data: files.path().join("data"), database: Some(url) }).await;
 }
 
 #[tokio::test]

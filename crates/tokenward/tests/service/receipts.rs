@@ -99,8 +99,10 @@ async fn a_receipt_tells_when_each_node_had_it_also_later_and_by_the_command() {
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.out.contains(" ms\t") && !said.out.contains("not known"), "{said:?}");
     assert!(said.err.contains("it counts on every node"), "{said:?}");
-    let said = crate::process::run_with(&["node", "receipt", "../token"], &credentials);
-    assert_eq!(said.code, Some(2), "{said:?}");
+    for wrong in [&["node", "receipt", "../token"][..], &["token", "delete", "gone", "--yes", "--wait", "9999"]] {
+        let said = crate::process::run_with(wrong, &credentials);
+        assert_eq!(said.code, Some(2), "{said:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,8 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokenward_core::Clock as _;
+use tokenward_core::time::MINUTE;
 
 use crate::console::Person;
 use crate::support::expected::invalid;
@@ -154,6 +156,24 @@ async fn many_are_handed_over_and_switched_on_at_once() {
     let missing =
         server.post(&acme.path("apiToken/bulk"), &acme.owner, json!({ "action": "hand_over", "dry_run": true })).await;
     assert!(missing.status == 400 && missing.text.contains("owner_id"), "{}", missing.text);
+}
+
+#[tokio::test]
+async fn what_has_ended_is_no_token_of_a_member_from_its_end_on() {
+    let (server, acme) = Server::frozen().await;
+    let (ada, _) = server.member(&acme, "ada@acme.example", "devops").await;
+    let viewer = server.role(&acme, "viewer").await;
+    let ends = server.clock.now().plus(MINUTE).to_string();
+    let short = json!({ "name": "shortlived", "role_id": viewer, "owner_id": ada, "expires_at": ends });
+    server.new_token(&acme, short).await;
+    with_owner(&server, &acme, "longlived", &json!(ada)).await;
+    let mut owner = Person::owner(&server).await;
+    let remove = format!("/console/{}/members/{ada}/remove", acme.id);
+    owner.get(&remove).await.says(200, "shortlived").says(200, "longlived");
+    // Nothing has marked it yet.
+    server.clock.advance(MINUTE);
+    let page = owner.get(&remove).await.says(200, "longlived");
+    assert!(!page.html.contains("shortlived"), "{}", page.html);
 }
 
 #[tokio::test]
