@@ -400,6 +400,42 @@ async fn a_server_appends_its_checkpoints_to_a_file_elsewhere() {
     assert!(directory.code == Some(1) && directory.err.contains("checkpoint_file"), "{directory:?}");
 }
 
+#[tokio::test]
+async fn after_an_older_copy_was_put_back_what_is_signed_anew_is_appended_too() {
+    let files = tempfile::tempdir().unwrap();
+    let (data, copy) = (files.path().join("data"), files.path().join("copy.db"));
+    let data = ["--data-dir", text(&data)];
+    bootstrap(&data);
+    assert_eq!(run(&[&["backup", text(&copy)][..], &data].concat()).code, Some(0));
+    for name in ["Globex", "Initech", "Hooli", "Umbrella", "Soylent", "Tyrell"] {
+        let arguments = ["new-organization", "--organization", name, "--owner-email", "owner@acme.example"];
+        assert_eq!(run(&[&arguments[..], &data].concat()).code, Some(0));
+    }
+    let elsewhere = files.path().join("signed.jsonl");
+    // Starts a server, until so many lines are there; answers the last one.
+    let signed = async |lines: usize| -> Value {
+        let service = Service::start_with(&data, &[("TOKENWARD_CHECKPOINT_FILE", text(&elsewhere))]);
+        for _ in 0..600 {
+            let kept = std::fs::read_to_string(&elsewhere).unwrap_or_default();
+            if kept.lines().count() == lines && kept.ends_with('\n') {
+                drop(service);
+                return serde_json::from_str(kept.lines().last().unwrap()).unwrap();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("{:?} has no {lines} lines", std::fs::read_to_string(&elsewhere));
+    };
+    let before = signed(1).await;
+    let restored = run(&[&["restore", text(&copy), "--without-journal"][..], &data].concat());
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+    let after = signed(2).await;
+    assert!(after["position"].as_i64() < before["position"].as_i64(), "{before} {after}");
+    assert_ne!(after["log"], before["log"]);
+    // What was lost is not passed over: whoever holds the file sees that it is.
+    let said = run(&[&["log", "verify", "--checkpoints", text(&elsewhere)][..], &data].concat());
+    assert!(said.code == Some(1) && said.err.contains("does not hold at position"), "{said:?}");
+}
+
 /// The position of the newest checkpoint of a server, once there is one.
 async fn signed_through(server: &Server) -> i64 {
     for _ in 0..3_000 {
