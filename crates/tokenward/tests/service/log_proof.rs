@@ -16,6 +16,7 @@ use tokenward_server::service::checkpoints as signing;
 use tokenward_store::checkpoints;
 
 use crate::process::{Bootstrapped, Said, Service, bootstrap, run, run_with, text, tokenward};
+use crate::proxy::{Flow, Proxy};
 use crate::support::Server;
 
 /// A data directory whose log has some events, and where it ends.
@@ -534,4 +535,35 @@ fn an_export_that_follows_tells_what_is_written_from_then_on_and_can_be_gone_on_
     let rest = log(files.path(), "export", &["--from", &go_on]).out;
     assert_eq!(rest.lines().collect::<Vec<_>>(), whole[followed.len()..]);
     drop(service);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_whose_database_goes_away_says_where_to_go_on() {
+    let url = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();
+    let files = tempfile::tempdir().unwrap();
+    bootstrap(&["--data-dir", text(files.path()), "--database", &url]);
+    let (proxy, through) = Proxy::before_postgres(&url).await;
+    let end = run(&["log", "head", "--data-dir", text(files.path()), "--database", &url]).out;
+    let last: i64 = end.split_once(':').unwrap().0.parse().unwrap();
+    let follow = ["log", "export", "--format", "csv", "--follow", "--data-dir", text(files.path())];
+    let mut command = tokenward(&[&follow[..], &["--database", &through]].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let mut held = Held(child);
+    let (sender, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || BufReader::new(out).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let wait = std::time::Duration::from_secs(60);
+    while !told.recv_timeout(wait).expect("it is not exported").starts_with(&format!("{last},")) {}
+    proxy.set(Flow::Refuse);
+    for attempt in 0.. {
+        if let Some(status) = held.0.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(1));
+            break;
+        }
+        assert!(attempt < 3_000, "it waits for a database that is gone");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let said = std::io::read_to_string(err).unwrap();
+    let right = format!("written through position {last}, go on with --from {} --no-header", last + 1);
+    assert!(said.contains(&right), "{said}");
 }
