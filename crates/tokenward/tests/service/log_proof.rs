@@ -551,7 +551,8 @@ async fn an_export_whose_database_goes_away_says_where_to_go_on() {
     let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let mut held = Held(child);
     let (sender, told) = std::sync::mpsc::channel();
-    std::thread::spawn(move || BufReader::new(out).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let lines = BufReader::new(out).lines();
+    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
     let wait = std::time::Duration::from_secs(60);
     while !told.recv_timeout(wait).expect("it is not exported").starts_with(&format!("{last},")) {}
     proxy.set(Flow::Refuse);
