@@ -488,7 +488,7 @@ async fn what_has_grown_is_signed_each_hour_and_sooner_for_who_asks_for_a_proof(
 }
 
 /// A process that ends with the test.
-struct Held(std::process::Child);
+pub struct Held(pub std::process::Child);
 
 impl Drop for Held {
     fn drop(&mut self) {
