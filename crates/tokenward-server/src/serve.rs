@@ -62,6 +62,9 @@ use tokenward_verify::server::random::OsRandom;
 /// How often to look whether the certificate was renewed on disk.
 const RENEW: Duration = Duration::from_secs(30);
 
+/// What the end may take beside the requests that run: the last traces, and what is still to be written.
+const LAST_WORDS: Duration = Duration::from_secs(20);
+
 /// A future whose code stays in this crate.
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
@@ -507,7 +510,7 @@ pub async fn run(
             }
         }
     }
-    supervisor.stopping();
+    supervisor.stopping(delay + running.app.limits.time(&limits::STOP_TIME) + LAST_WORDS);
     // Not ready at once, and still answering: whoever sends requests here learns in this time to send them elsewhere.
     running.app.stopping.store(true, Ordering::Release);
     tracing::info!(delay_ms = delay.as_millis(), "stopping; a second signal ends it at once");

@@ -39,9 +39,10 @@ impl Supervisor {
         self.notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1_000_000 + now.tv_nsec / 1_000));
     }
 
-    /// It was told to stop.
-    pub fn stopping(&self) {
-        self.notify("STOPPING=1");
+    /// It was told to stop, and has done so within this time.
+    pub fn stopping(&self, within: Duration) {
+        // As long as it was told to go on serving it must not be killed, whatever the unit says.
+        self.notify(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", within.as_micros()));
     }
 
     /// How often it wants to know that the process is alive, if at all.

@@ -590,6 +590,31 @@ fn every_gateway_takes_away_what_a_client_says_of_itself() {
     breaks(rule, &[whole, traefik], "leaves forwarded");
 }
 
+/// One that nobody has run looks like one that somebody has.
+#[test]
+fn every_manifest_for_a_cluster_says_whether_it_was_run() {
+    let rule: Rule = |files| {
+        const FOLDER: &str = "deploy/kubernetes/gateways/";
+        let list = files.iter().find(|file| file.path.strip_prefix(FOLDER) == Some("README.md"));
+        let list = list.map_or("", |file| file.text.as_str());
+        let says = |file: &File| {
+            let name = file.path.strip_prefix(FOLDER)?;
+            let row = list.lines().find(|line| line.starts_with(&format!("| `{name}` |")))?;
+            let word = row.split('|').nth(3)?.trim();
+            let not_run = word.starts_with("not run");
+            Some((not_run || word.starts_with("run")) && not_run == file.text.contains("Not run"))
+        };
+        let manifests = files.iter().filter(|file| file.path.starts_with(FOLDER) && file.path.ends_with(".yaml"));
+        let silent = manifests.filter(|file| says(file) != Some(true));
+        silent.map(|file| format!("{} does not say whether it was run", file.path)).collect()
+    };
+    holds(rule);
+    let list = ("deploy/kubernetes/gateways/README.md", "| `a.yaml` | Gateway A | not run |\n| `b.yaml` | B | run |");
+    breaks(rule, &[list, ("deploy/kubernetes/gateways/a.yaml", "# It works.")], "a.yaml does not say");
+    breaks(rule, &[list, ("deploy/kubernetes/gateways/b.yaml", "# Not run.")], "b.yaml does not say");
+    breaks(rule, &[list, ("deploy/kubernetes/gateways/c.yaml", "# Not run.")], "c.yaml does not say");
+}
+
 #[test]
 fn no_file_names_the_machine_it_was_written_on() {
     let rule: Rule = |files| {

@@ -206,7 +206,8 @@ impl Direct {
             let answered = match heavy::run(lane, ask).await {
                 // A gateway knows no 503, and one that takes it for a failure may let the request through.
                 Err(error) if self.method.is_none() => {
-                    return Ok(gateway_answer::answer(&self.guard.app, false, |_| Err(error)));
+                    let way = gateway_answer::way(parts.uri.path());
+                    return Ok(gateway_answer::answer(&self.guard.app, way, false, |_| Err(error)));
                 }
                 answered => answered?,
             };

@@ -10,14 +10,13 @@ use tokenward_core::{Code, Error, Result};
 use super::direct::{DirectRequest, Unanswered};
 use super::endpoint::{Endpoint, direct_any};
 use super::forward_auth::{check, check_time};
-use super::gateway_answer::answer;
+use super::gateway_answer::{EXT_AUTHZ, answer};
 use crate::http::{address, agent};
+use crate::metrics::Way;
 use tokenward_verify::RequestBody;
 use tokenward_verify::credential::credential;
 use tokenward_verify::server::gateway::{Held, Scope, Target};
 
-/// What stands before the organization.
-const BELOW: &str = "/ext-authz/";
 /// The written choice of identity alone, in the place of an API.
 const IDENTITY: &str = "-";
 
@@ -39,7 +38,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 fn ext_authz(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
     let held = held(asked);
     check_time(asked, &held)?;
-    Ok(answer(asked.app, true, |said| check(asked.app, &held?, said)))
+    Ok(answer(asked.app, Way::ExtAuthz, true, |said| check(asked.app, &held?, said)))
 }
 
 fn held<'a>(asked: &DirectRequest<'a>) -> Result<Held<'a>> {
@@ -73,7 +72,7 @@ fn held<'a>(asked: &DirectRequest<'a>) -> Result<Held<'a>> {
 /// On whose behalf and for what is asked, and the path and query of the held request. They are divided from the left: what
 /// a client writes comes behind the prefix, and changes nothing of it.
 fn read(target: &str) -> Result<(Scope<'_>, &str)> {
-    let parts = target.strip_prefix(BELOW).and_then(|rest| rest.split_once('/'));
+    let parts = target.strip_prefix(EXT_AUTHZ).and_then(|rest| rest.split_once('/'));
     let parts = parts.and_then(|(organization, rest)| {
         let (api, path) = rest.split_at(rest.find(['/', '?'])?);
         path.starts_with('/').then_some((organization, api, path))
@@ -109,7 +108,7 @@ mod tests {
             ("", Err("request_unknown")),
             ("//a", Err("invalid_request")),
         ] {
-            let said = path(&format!("{BELOW}{id}{rest}"));
+            let said = path(&format!("{EXT_AUTHZ}{id}{rest}"));
             assert_eq!(said.as_deref().map_err(|code| *code), right, "{rest}");
         }
         assert!(path("/ext-authz/acme/shop/a").is_err() && path("/ext-authz//shop/a").is_err());

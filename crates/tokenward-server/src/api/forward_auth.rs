@@ -10,6 +10,7 @@ use super::direct::{DirectRequest, Unanswered};
 use super::endpoint::{Endpoint, direct_any};
 use super::gateway_answer::{Said, answer};
 use crate::http::{address, agent};
+use crate::metrics::Way;
 use crate::service::App;
 use tokenward_verify::RequestBody;
 use tokenward_verify::credential::credential;
@@ -45,7 +46,7 @@ fn forward_auth(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
         headers.contains_key(METHOD[0]) && !headers.keys().any(|it| it.as_str().starts_with("x-original-"));
     let held = held(asked);
     check_time(asked, &held)?;
-    Ok(answer(asked.app, passes_any_status, |allowed| check(asked.app, &held?, allowed)))
+    Ok(answer(asked.app, Way::ForwardAuth, passes_any_status, |allowed| check(asked.app, &held?, allowed)))
 }
 
 /// Is it about a policy that may take long? Then it is asked on a thread that may take its time.

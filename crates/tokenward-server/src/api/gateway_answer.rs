@@ -22,6 +22,9 @@ static NAMES: [HeaderName; Header::ALL.len()] = [
     HeaderName::from_static(Header::DecisionId.name()),
     HeaderName::from_static(Header::Path.name()),
 ];
+/// What stands before the organization where Envoy and its kin ask over HTTP.
+pub(super) const EXT_AUTHZ: &str = "/ext-authz/";
+
 /// The reason of a refusal, for gateways that throw the body away.
 const REASON: HeaderName = HeaderName::from_static("x-tokenward-reason");
 
@@ -40,12 +43,22 @@ impl Said {
     }
 }
 
+/// As what a question at this path is counted.
+pub(super) fn way(path: &str) -> Way {
+    if path.starts_with(EXT_AUTHZ) { Way::ExtAuthz } else { Way::ForwardAuth }
+}
+
 /// What a gateway is answered that asks over HTTP. Does it pass on any status, and not only 401 and 403?
-pub(super) fn answer(app: &App, passes_any_status: bool, check: impl FnOnce(&mut Said) -> Result<()>) -> Response {
+pub(super) fn answer(
+    app: &App,
+    way: Way,
+    passes_any_status: bool,
+    check: impl FnOnce(&mut Said) -> Result<()>,
+) -> Response {
     let each = Vec::with_capacity(Header::ALL.len());
     let mut said = Said { values: Vec::with_capacity(512), brownout: None, each };
     let checked = check(&mut said);
-    app.metrics.answered(Way::ForwardAuth, checked.as_ref().map_err(|error| error.code).copied());
+    app.metrics.answered(way, checked.as_ref().map_err(|error| error.code).copied());
     match checked {
         Ok(()) => {
             let mut response = Response::new(Body::empty());

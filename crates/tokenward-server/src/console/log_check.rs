@@ -20,7 +20,7 @@ use super::person::SignedIn;
 use super::view::{LogCheckPage, LogVerdict, Nav};
 use super::words::grouped;
 use crate::service::App;
-use crate::service::log_check::{self, Checked};
+use crate::service::log_check::{self, Checked, Unknown};
 use crate::service::log_format::Format;
 
 /// Events of an export that are in memory at once.
@@ -38,11 +38,12 @@ pub(super) async fn show(
         Checked::Never => LogVerdict::Never,
         Checked::Running { seen, end } => LogVerdict::Running { seen: grouped(seen), end: grouped(end) },
         Checked::Failed { at } => LogVerdict::Failed { at: person.moment(at) },
-        Checked::Done { at, proof: Proof::Holds { events, erased, head }, checkpoints } => LogVerdict::Holds {
+        Checked::Done { at, proof: Proof::Holds { events, erased, head }, checkpoints, unknown } => LogVerdict::Holds {
             at: person.moment(at),
             events: grouped(events),
             erased: if erased > 0 { grouped(erased) } else { String::new() },
             checkpoints,
+            unknown: unknown.map(not_compared).unwrap_or_default(),
             head: head.to_string(),
         },
         Checked::Done { at, proof: Proof::Fails { position, fault }, .. } => {
@@ -52,6 +53,15 @@ pub(super) async fn show(
     let shell = person.shell(Some(organization), Nav::Events).await?;
     let public_key = person.app.checkpoints.signer.public_key().to_string();
     page(StatusCode::OK, &LogCheckPage { shell, verdict, public_key })
+}
+
+/// What is said of checkpoints that this server has no key for.
+fn not_compared(Unknown { count, first }: Unknown) -> String {
+    let (first, of) = (grouped(first), "with a key that this server does not hold");
+    match count {
+        1 => format!("A checkpoint at position {first} is signed {of}, and was not compared."),
+        _ => format!("{count} checkpoints, the first at position {first}, are signed {of}, and were not compared."),
+    }
 }
 
 /// `POST …/events/verify`.

@@ -30,9 +30,9 @@ pub enum Way {
     Verify,
     /// RFC 7662.
     Introspect,
-    /// A gateway over HTTP.
+    /// A gateway with forward-auth.
     ForwardAuth,
-    /// Envoy over gRPC.
+    /// Envoy and its kin, over gRPC or HTTP.
     ExtAuthz,
 }
 

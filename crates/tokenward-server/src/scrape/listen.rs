@@ -52,7 +52,7 @@ impl Service<Request<Inward>> for Answers {
 
     fn call(&mut self, request: Request<Inward>) -> Self::Future {
         let answer = match (request.uri().path(), request.method()) {
-            ("/metrics", &Method::GET) => {
+            ("/metrics", &Method::GET | &Method::HEAD) => {
                 let mut response = Response::new(Body::from(page::write(&self.app, &self.door)));
                 response.headers_mut().insert(header::CONTENT_TYPE, FORMAT);
                 response

@@ -17,7 +17,8 @@ use tokenward_api::checkpoints as body;
 use tokenward_core::checkpoint::{Checkpoint, Hash, KeyId, Statement, Tree};
 use tokenward_core::secret::Pepper;
 use tokenward_core::time::{HOUR, MINUTE, Micros};
-use tokenward_core::{Error, Result};
+use tokenward_core::{Error, Result, Uuid};
+use tokenward_store::lineage::{self, LogPart};
 use tokenward_store::log::Skeleton;
 use tokenward_store::proofs::Material;
 use tokenward_store::{Store, checkpoints};
@@ -238,13 +239,16 @@ pub(super) async fn on_demand(app: &App) -> Result<bool> {
 async fn write_down(app: &App, begun: &mut bool) -> anyhow::Result<()> {
     let Some(path) = &app.checkpoints.file else { return Ok(()) };
     let opened = path.clone();
-    let (mut file, position, torn) = heavy::run(heavy::Lane::Own, move || {
+    let (mut file, last, torn) = heavy::run(heavy::Lane::Own, move || {
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(opened)?;
-        let (position, torn) = end_of(&mut file)?;
-        Ok::<_, io::Error>((file, position, torn))
+        let (last, torn) = end_of(&mut file)?;
+        Ok::<_, io::Error>((file, last, torn))
     })
     .await??;
-    let new = checkpoints::after(app.store.read().await?.conn(), position, i64::MAX).await?;
+    let mut reader = app.store.read().await?;
+    let position = written_through(&lineage::all(reader.conn()).await?, last);
+    let new = checkpoints::after(reader.conn(), position, i64::MAX).await?;
+    drop(reader);
     if !std::mem::replace(begun, true) {
         tracing::info!(file = %path.display(), position, new = new.len(), "checkpoints are appended to a file");
     }
@@ -264,15 +268,24 @@ pub fn line(checkpoint: &Checkpoint) -> anyhow::Result<String> {
     Ok(serde_json::to_string(&body::Checkpoint::from(checkpoint))? + "\n")
 }
 
-/// The position of the last checkpoint in a file, 0 where there is none; and whether its last line was never finished.
-fn end_of(file: &mut File) -> io::Result<(i64, bool)> {
+/// The log and the position of the last checkpoint in a file.
+type LastLine = Option<(Uuid, i64)>;
+
+/// Up to which position of this log a file has what was signed. Where an older copy was put back, what the file has beyond it is of
+/// events that are lost, and the same positions are signed anew.
+fn written_through(line: &[LogPart], last: LastLine) -> i64 {
+    last.and_then(|(log, position)| Some(lineage::holds_until(line, log)?.min(position))).unwrap_or(0)
+}
+
+/// The last checkpoint in a file; and whether its last line was never finished.
+fn end_of(file: &mut File) -> io::Result<(LastLine, bool)> {
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
     let mut tail = Vec::new();
     file.read_to_end(&mut tail)?;
     let tail = String::from_utf8_lossy(&tail);
     let last = tail.lines().rev().find_map(|line| serde_json::from_str::<body::Checkpoint>(line).ok());
-    Ok((last.map_or(0, |last| last.position), !tail.is_empty() && !tail.ends_with('\n')))
+    Ok((last.map(|last| (last.log, last.position)), !tail.is_empty() && !tail.ends_with('\n')))
 }
 
 /// The checkpoints of a file, and how many of its lines are none: a disk was full, or somebody wrote into it.
@@ -286,7 +299,7 @@ pub fn read_file(path: &Path) -> io::Result<(Vec<Checkpoint>, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use tokenward_core::{Time, Uuid};
+    use tokenward_core::Time;
 
     use super::*;
 
@@ -327,13 +340,36 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("checkpoints");
         let open = || OpenOptions::new().read(true).append(true).create(true).open(&path).unwrap();
-        assert_eq!(end_of(&mut open()).unwrap(), (0, false));
+        let ours = |position| Some((Uuid::from_u128(1), position));
+        assert_eq!(end_of(&mut open()).unwrap(), (None, false));
         let whole: String = (1..30).map(|position| line(&signed(&signer, position)).unwrap()).collect();
         std::fs::write(&path, &whole).unwrap();
-        assert_eq!(end_of(&mut open()).unwrap(), (29, false));
+        assert_eq!(end_of(&mut open()).unwrap(), (ours(29), false));
         std::fs::write(&path, &whole[..whole.len() - 9]).unwrap();
-        assert_eq!(end_of(&mut open()).unwrap(), (28, true));
+        assert_eq!(end_of(&mut open()).unwrap(), (ours(28), true));
         let (read, unread) = read_file(&path).unwrap();
         assert_eq!((read.len(), read.last().unwrap(), unread), (28, &signed(&signer, 28), 1));
+    }
+
+    #[test]
+    fn a_file_goes_on_from_where_an_older_copy_was_put_back() {
+        let part = |name: u128, after_position| LogPart {
+            incarnation: Uuid::from_u128(name),
+            after_position,
+            begun_at: Time(0),
+            why: String::new(),
+        };
+        let line = [part(1, 0), part(2, 40)];
+        for (last, through) in [
+            (None, 0),
+            (Some((1, 30)), 30),
+            (Some((1, 100)), 40),
+            (Some((2, 60)), 60),
+            // Of another log altogether.
+            (Some((3, 60)), 0),
+        ] {
+            let last = last.map(|(log, position)| (Uuid::from_u128(log), position));
+            assert_eq!(written_through(&line, last), through, "{last:?}");
+        }
     }
 }

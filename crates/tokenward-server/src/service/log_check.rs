@@ -44,12 +44,30 @@ pub enum Checked {
         proof: Proof,
         /// How many signed checkpoints were compared with.
         checkpoints: usize,
+        /// Those that nobody could compare with.
+        unknown: Option<Unknown>,
     },
     /// It could not be read to its end.
     Failed {
         /// When.
         at: Time,
     },
+}
+
+/// Checkpoints with a key that this server does not hold: that of a pepper that has retired, or a forger's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unknown {
+    /// How many there are.
+    pub count: usize,
+    /// The position of the first.
+    pub first: i64,
+}
+
+/// What a look at the log has found.
+struct Found {
+    proof: Proof,
+    checkpoints: usize,
+    unknown: Option<Unknown>,
 }
 
 /// The one check of this process.
@@ -87,11 +105,19 @@ pub async fn check(app: &Arc<App>, grant: &Grant) -> Result<()> {
         let found = found.unwrap_or_else(|broken| Err(Error::internal(broken)));
         let at = running.now();
         *lock(&running.log_check.0) = match found {
-            Ok((proof, checkpoints)) => {
+            Ok(Found { proof, checkpoints, unknown }) => {
                 if let Proof::Fails { position, fault } = &proof {
                     tracing::error!(position, %fault, "the log is not the one that was written");
                 }
-                Checked::Done { at, proof, checkpoints }
+                if let Some(Unknown { count, first }) = unknown {
+                    tracing::warn!(
+                        count,
+                        first,
+                        "checkpoints of the log are signed with a key that is not held here; `tokenward log verify --public-key` \
+                         checks them"
+                    );
+                }
+                Checked::Done { at, proof, checkpoints, unknown }
             }
             Err(error) => {
                 tracing::error!(%error, cause = ?error.cause, "the log cannot be looked through");
@@ -108,26 +134,32 @@ pub async fn check(app: &Arc<App>, grant: &Grant) -> Result<()> {
     Ok(())
 }
 
-async fn prove(app: &App) -> Result<(Proof, usize)> {
+async fn prove(app: &App) -> Result<Found> {
     let store: &Store = &app.store;
     // A forged one is none that could be compared with; that it is there at all is a fault.
     let found = kept::all_after(store, 0).await?;
     let keys = checkpoints::keys(app.verifier.peppers())?;
     // An hour has one, so that years have thousands of signatures.
     let believed = heavy::run(heavy::Lane::Own, move || {
-        let mut believed = Vec::with_capacity(found.len());
+        let (mut believed, mut unknown) = (Vec::with_capacity(found.len()), None::<Unknown>);
         for checkpoint in found {
+            let position = checkpoint.statement.position;
             match checkpoints::check(&checkpoint, &keys) {
                 Ok(()) => believed.push(checkpoint.statement),
-                Err(checkpoints::Forged::UnknownKey) => {}
-                Err(checkpoints::Forged::Signature) => return Err(checkpoint.statement.position),
+                Err(checkpoints::Forged::UnknownKey) => {
+                    unknown.get_or_insert(Unknown { count: 0, first: position }).count += 1;
+                }
+                Err(checkpoints::Forged::Signature) => return Err(position),
             }
         }
-        Ok(believed)
+        Ok((believed, unknown))
     });
-    let evidence = match believed.await? {
-        Ok(checkpoints) => Evidence { checkpoints, ..Evidence::default() },
-        Err(position) => return Ok((Proof::Fails { position, fault: log::Fault::Checkpoint }, 0)),
+    let (evidence, unknown) = match believed.await? {
+        Ok((checkpoints, unknown)) => (Evidence { checkpoints, ..Evidence::default() }, unknown),
+        Err(position) => {
+            let proof = Proof::Fails { position, fault: log::Fault::Checkpoint };
+            return Ok(Found { proof, checkpoints: 0, unknown: None });
+        }
     };
     let seen = |position: i64| {
         if let Checked::Running { seen, .. } = &mut *lock(&app.log_check.0) {
@@ -135,5 +167,5 @@ async fn prove(app: &App) -> Result<(Proof, usize)> {
         }
     };
     let proof = log::prove(store.read().await?.conn(), 1, &evidence, seen).await?;
-    Ok((proof, evidence.checkpoints.len()))
+    Ok(Found { proof, checkpoints: evidence.checkpoints.len(), unknown })
 }

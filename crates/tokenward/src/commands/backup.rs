@@ -1,6 +1,7 @@
 //! `tokenward backup`: a consistent copy of the database, also while the service runs. It is read back before it gets its
 //! name: a copy that nobody can use is none.
 
+use std::fs::{File, TryLockError};
 use std::io::IsTerminal;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,8 @@ pub async fn run(args: BackupArgs) -> Result<()> {
     if args.keep.is_some() && !directory {
         bail!("--keep is for a directory, and {} is none: make it first (mkdir)", args.place.display());
     }
+    // Held to the end of it.
+    let _alone = directory.then(|| alone_in(&args.place)).transpose()?;
     let store = open_store(&config).await?;
     let copied = if directory { copy_into(&store, &args.place).await } else { copy(&store, &args.place).await };
     store.close().await;
@@ -91,6 +94,18 @@ async fn copy_into(store: &Store, directory: &Path) -> Result<(PathBuf, i64)> {
     free(&file)?;
     rename(&part, &file)?;
     Ok((file, position))
+}
+
+/// Keeps other backups out of a directory: a timer's, and one that somebody makes by hand, would write into one file.
+fn alone_in(directory: &Path) -> Result<File> {
+    let opened = File::open(directory).with_context(|| format!("cannot open {}", directory.display()))?;
+    match opened.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            bail!("another backup is being written into {}: try again when it has ended", directory.display())
+        }
+        // Some network file systems have no locks.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(opened),
+    }
 }
 
 /// The copies in a directory beyond the newest so many. Files of other names are nobody's to delete.
@@ -150,9 +165,7 @@ fn rename(part: &Path, file: &Path) -> Result<()> {
     std::fs::rename(part, file).with_context(|| format!("cannot rename {} to {}", part.display(), file.display()))?;
     // The name must survive a crash too.
     let directory = file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::File::open(directory)
-        .and_then(|it| it.sync_all())
-        .with_context(|| format!("cannot write {}", directory.display()))
+    File::open(directory).and_then(|it| it.sync_all()).with_context(|| format!("cannot write {}", directory.display()))
 }
 
 async fn write(store: &Store, part: &Path) -> Result<()> {
@@ -184,7 +197,7 @@ async fn write(store: &Store, part: &Path) -> Result<()> {
         }
     }
     bar.finish_and_clear();
-    Ok(std::fs::File::open(part)?.sync_all()?)
+    Ok(File::open(part)?.sync_all()?)
 }
 
 #[cfg(test)]

@@ -160,13 +160,44 @@ async fn status(store: &Store, as_json: bool) -> Result<()> {
         let used = it.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("last used {at}"));
         print(&format!("  left under pepper {version}: {} of {} ({}), {used}", it.name, it.organization, it.id))?;
     }
+    for older in all.iter().filter(|it| word(it) == "older") {
+        let listed = left.iter().filter(|(version, _)| *version == older.version).count();
+        if let Some(more) = unlisted(older, listed) {
+            print(&more)?;
+        }
+    }
     if all.is_empty() {
         bail!("no server has been started on this database: there is no pepper yet");
     }
     Ok(())
 }
 
+/// What is said where there are more than were listed.
+fn unlisted(older: &Standing, listed: usize) -> Option<String> {
+    let more = older.tokens.saturating_sub(listed as u64);
+    let version = older.version;
+    (more > 0).then(|| format!("  left under pepper {version}: {more} more, which are not listed"))
+}
+
 fn print(line: &str) -> Result<()> {
     // Names are those that somebody chose.
     writeln!(std::io::stdout(), "{}", clean(line)).context("cannot write to standard output")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenward_core::Time;
+
+    use super::*;
+
+    #[test]
+    fn tokens_that_are_not_listed_are_told_of() {
+        let of =
+            |tokens| Standing { version: 1, since: Time(0), retired_at: None, tokens, sessions: 0, second_factors: 0 };
+        assert_eq!(unlisted(&of(1_000), 1_000), None);
+        // One that was presented meanwhile.
+        assert_eq!(unlisted(&of(3), 4), None);
+        let told = unlisted(&of(1_250), 1_000).unwrap();
+        assert!(told.contains("pepper 1: 250 more"), "{told}");
+    }
 }

@@ -47,6 +47,23 @@ fn copies_of_a_directory_are_named_after_their_position_and_the_oldest_go() {
     }
 }
 
+#[test]
+fn two_backups_do_not_write_into_one_directory_at_once() {
+    let files = tempfile::tempdir().unwrap();
+    let (data, copies) = (files.path().join("data"), files.path().join("copies"));
+    bootstrap(&["--data-dir", text(&data)]);
+    std::fs::create_dir(&copies).unwrap();
+    // As one that runs holds it.
+    let other = std::fs::File::open(&copies).unwrap();
+    other.lock().unwrap();
+    let said = backup(&data, &copies, &["--keep", "2"]);
+    assert!(said.code == Some(1) && said.err.contains("another backup"), "{said:?}");
+    assert_eq!(names(&copies), [""; 0]);
+    drop(other);
+    assert_eq!(backup(&data, &copies, &["--keep", "2"]).code, Some(0));
+    assert_eq!(names(&copies).len(), 1);
+}
+
 #[tokio::test]
 async fn a_copy_of_a_broken_log_gets_no_name() {
     let files = tempfile::tempdir().unwrap();

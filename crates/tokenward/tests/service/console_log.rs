@@ -1,6 +1,7 @@
 //! The audit page: the log to carry away, and whether it is what was written.
 
 use serde_json::Value;
+use tokenward_server::service::checkpoints;
 
 use crate::console::{Person, world};
 
@@ -49,5 +50,32 @@ async fn the_audit_page_says_whether_the_log_is_what_was_written() {
     server.new_organization("More").await;
     owner.post(&page, &[]).await.leads_to(&page);
     owner.get(&page).await.says(200, "At position 2: what the event says is not what was written");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_audit_page_names_what_was_signed_by_somebody_else() {
+    let (server, _, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let app = &server.running.app;
+    checkpoints::make(&app.store, &app.checkpoints.signer).await.unwrap();
+    let page = format!("{base}/events/verify");
+    owner.post(&page, &[]).await.leads_to(&page);
+    let found = owner.get(&page).await.says(200, "the same.");
+    assert!(!found.html.contains("does not hold"), "{}", found.html);
+    let url = format!("sqlite:{}", server.directory.path().join("tokenward.db").display());
+    let mut database = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
+    // Each time there is more of the log: what was whole a moment ago is not looked through again.
+    for (more, forgery, right) in [
+        ("Globex", "UPDATE checkpoint SET signature = zeroblob(64)", "a signed checkpoint says otherwise"),
+        ("Initech", "UPDATE checkpoint SET key_id = zeroblob(8)", "with a key that this server does not hold"),
+    ] {
+        sqlx::query(forgery).execute(&mut database).await.unwrap();
+        server.new_organization(more).await;
+        owner.post(&page, &[]).await.leads_to(&page);
+        let found = owner.get(&page).await.says(200, right);
+        assert!(!found.html.contains("Nothing was signed"), "{}", found.html);
+    }
+    sqlx::Connection::close(database).await.unwrap();
     server.stop().await;
 }

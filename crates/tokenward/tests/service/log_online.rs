@@ -1,13 +1,18 @@
 //! `tokenward log verify`, `head` and `export` of a server: what an organization finds out of the log without seeing the events of
 //! others, on either database.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::Connection as _;
 use tempfile::TempDir;
 
-use crate::process::{Bootstrapped, Said, Service, bootstrap, run, run_with, text};
+use crate::log_proof::Held;
+use crate::process::{Bootstrapped, Said, Service, bootstrap, run, run_with, text, tokenward};
 
 /// A server with two organizations, whose log was signed, and has grown since.
 struct Served {
@@ -159,6 +164,43 @@ async fn an_organization_exports_its_events_from_a_server() {
 async fn an_organization_exports_its_events_from_a_server_on_postgres() {
     let url = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();
     is_exported(Some(&url)).await;
+}
+
+#[tokio::test]
+async fn an_export_of_a_server_follows_it_and_says_where_to_go_on_when_it_is_gone() {
+    let served = Served::start(None).await;
+    let next = object(&served.log("head", &["--json"]))["position"].as_i64().unwrap() + 1;
+    let mut command = tokenward(&["log", "export", "--online", "--follow", "--from", &next.to_string()]);
+    command.env("TOKENWARD_URL", &served.service.url).env("TOKENWARD_TOKEN", &served.acme.token);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let mut held = Held(child);
+    let (sender, told) = mpsc::channel();
+    let lines = BufReader::new(out).lines();
+    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let made = served.ask(&["token", "create", "three", "--role", "viewer"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let mut last = next - 1;
+    let mut pass = |line: &str| {
+        let event: Value = serde_json::from_str(line).unwrap();
+        last = event["position"].as_i64().unwrap();
+        event["target_name"] == "three"
+    };
+    while !pass(&told.recv_timeout(Duration::from_secs(60)).expect("nothing is followed")) {}
+    drop(served);
+    for attempt in 0.. {
+        if let Some(status) = held.0.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(1));
+            break;
+        }
+        assert!(attempt < 3_000, "it waits for a server that is gone");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for line in told {
+        pass(&line);
+    }
+    let said = std::io::read_to_string(err).unwrap();
+    assert!(said.contains(&format!("go on with --from {}", last + 1)), "{said}");
 }
 
 /// Changes an SQLite file past everything that keeps the log.

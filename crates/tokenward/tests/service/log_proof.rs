@@ -16,6 +16,7 @@ use tokenward_server::service::checkpoints as signing;
 use tokenward_store::checkpoints;
 
 use crate::process::{Bootstrapped, Said, Service, bootstrap, run, run_with, text, tokenward};
+use crate::proxy::{Flow, Proxy};
 use crate::support::Server;
 
 /// A data directory whose log has some events, and where it ends.
@@ -400,6 +401,42 @@ async fn a_server_appends_its_checkpoints_to_a_file_elsewhere() {
     assert!(directory.code == Some(1) && directory.err.contains("checkpoint_file"), "{directory:?}");
 }
 
+#[tokio::test]
+async fn after_an_older_copy_was_put_back_what_is_signed_anew_is_appended_too() {
+    let files = tempfile::tempdir().unwrap();
+    let (data, copy) = (files.path().join("data"), files.path().join("copy.db"));
+    let data = ["--data-dir", text(&data)];
+    bootstrap(&data);
+    assert_eq!(run(&[&["backup", text(&copy)][..], &data].concat()).code, Some(0));
+    for name in ["Globex", "Initech", "Hooli", "Umbrella", "Soylent", "Tyrell"] {
+        let arguments = ["new-organization", "--organization", name, "--owner-email", "owner@acme.example"];
+        assert_eq!(run(&[&arguments[..], &data].concat()).code, Some(0));
+    }
+    let elsewhere = files.path().join("signed.jsonl");
+    // Starts a server, until so many lines are there; answers the last one.
+    let signed = async |lines: usize| -> Value {
+        let service = Service::start_with(&data, &[("TOKENWARD_CHECKPOINT_FILE", text(&elsewhere))]);
+        for _ in 0..600 {
+            let kept = std::fs::read_to_string(&elsewhere).unwrap_or_default();
+            if kept.lines().count() == lines && kept.ends_with('\n') {
+                drop(service);
+                return serde_json::from_str(kept.lines().last().unwrap()).unwrap();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("{:?} has no {lines} lines", std::fs::read_to_string(&elsewhere));
+    };
+    let before = signed(1).await;
+    let restored = run(&[&["restore", text(&copy), "--without-journal"][..], &data].concat());
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+    let after = signed(2).await;
+    assert!(after["position"].as_i64() < before["position"].as_i64(), "{before} {after}");
+    assert_ne!(after["log"], before["log"]);
+    // What was lost is not passed over: whoever holds the file sees that it is.
+    let said = run(&[&["log", "verify", "--checkpoints", text(&elsewhere)][..], &data].concat());
+    assert!(said.code == Some(1) && said.err.contains("does not hold at position"), "{said:?}");
+}
+
 /// The position of the newest checkpoint of a server, once there is one.
 async fn signed_through(server: &Server) -> i64 {
     for _ in 0..3_000 {
@@ -451,7 +488,7 @@ async fn what_has_grown_is_signed_each_hour_and_sooner_for_who_asks_for_a_proof(
 }
 
 /// A process that ends with the test.
-struct Held(std::process::Child);
+pub struct Held(pub std::process::Child);
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -498,4 +535,36 @@ fn an_export_that_follows_tells_what_is_written_from_then_on_and_can_be_gone_on_
     let rest = log(files.path(), "export", &["--from", &go_on]).out;
     assert_eq!(rest.lines().collect::<Vec<_>>(), whole[followed.len()..]);
     drop(service);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_whose_database_goes_away_says_where_to_go_on() {
+    let url = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();
+    let files = tempfile::tempdir().unwrap();
+    bootstrap(&["--data-dir", text(files.path()), "--database", &url]);
+    let (proxy, through) = Proxy::before_postgres(&url).await;
+    let end = run(&["log", "head", "--data-dir", text(files.path()), "--database", &url]).out;
+    let last: i64 = end.split_once(':').unwrap().0.parse().unwrap();
+    let follow = ["log", "export", "--format", "csv", "--follow", "--data-dir", text(files.path())];
+    let mut command = tokenward(&[&follow[..], &["--database", &through]].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let mut held = Held(child);
+    let (sender, told) = std::sync::mpsc::channel();
+    let lines = BufReader::new(out).lines();
+    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let wait = std::time::Duration::from_secs(60);
+    while !told.recv_timeout(wait).expect("it is not exported").starts_with(&format!("{last},")) {}
+    proxy.set(Flow::Refuse);
+    for attempt in 0.. {
+        if let Some(status) = held.0.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(1));
+            break;
+        }
+        assert!(attempt < 3_000, "it waits for a database that is gone");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let said = std::io::read_to_string(err).unwrap();
+    let right = format!("written through position {last}, go on with --from {} --no-header", last + 1);
+    assert!(said.contains(&right), "{said}");
 }

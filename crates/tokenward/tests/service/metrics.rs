@@ -85,6 +85,27 @@ async fn decisions_and_writes_are_counted_by_what_came_of_them() {
 }
 
 #[tokio::test]
+async fn a_gateways_question_is_counted_by_how_it_asks() {
+    let (server, acme, address) = scraped().await;
+    let token = server.token(&acme, "CI", "viewer").await;
+    let forward = format!("/forward-auth?organization={}&identity=any", acme.id);
+    let external = format!("/ext-authz/{}/-/invoices", acme.id);
+    for path in [&forward, &external, &external] {
+        let asked = server.client.get(format!("{}{path}", server.url)).bearer_auth(&token);
+        assert_eq!(asked.send().await.unwrap().status(), 200, "{path}");
+    }
+    let refused = server.client.delete(format!("{}{external}", server.url)).header("authorization", "Token nonsense");
+    assert_eq!(refused.send().await.unwrap().status(), 401);
+    let page = page(&address).await;
+    let counted = |way: &str, result: &str, reason: &str| {
+        value(&page, &format!(r#"tokenward_decisions_total{{way="{way}",result="{result}",reason="{reason}"}}"#))
+    };
+    assert_eq!((counted("forward_auth", "allow", ""), counted("ext_authz", "allow", "")), (1.0, 2.0));
+    assert_eq!((counted("forward_auth", "deny", "malformed"), counted("ext_authz", "deny", "malformed")), (0.0, 1.0));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn until_what_has_ended_is_read_a_miss_is_unknown_no_guess_and_not_counted() {
     let (server, acme, address) = scraped().await;
     let asking = server.token(&acme, "Gateway", "verifier").await;
@@ -161,6 +182,8 @@ async fn families_are_few_and_no_label_is_chosen_by_strangers() {
         assert_eq!(reqwest::get(format!("http://{address}{path}")).await.unwrap().status(), 404);
     }
     assert_eq!(server.client.get(format!("{}/metrics", server.url)).send().await.unwrap().status(), 404);
+    let head = server.client.head(format!("http://{address}/metrics")).send().await.unwrap();
+    assert_eq!((head.status().as_u16(), head.text().await.unwrap().as_str()), (200, ""));
     let posted = server.client.post(format!("http://{address}/metrics")).send().await.unwrap();
     assert_eq!(posted.status(), 405);
     server.stop().await;

@@ -171,6 +171,33 @@ async fn a_renewed_certificate_is_taken_up_within_a_minute_without_a_signal() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_says_nothing_takes_no_node_away_and_is_told_within_a_second_to_who_would_write() {
+    let url = tokio::task::spawn_blocking(crate::postgres::fresh_database).await.unwrap();
+    let (files, (proxy, through)) = (tempfile::tempdir().unwrap(), Proxy::before_postgres(&url).await);
+    let data = files.path().join("data");
+    let made = bootstrap(&["--data-dir", text(&data), "--database", &url]);
+    let service = Service::start(&["--data-dir", text(&data), "--database", &through]);
+    let client = service.client(&made);
+    let ask = async |path: &str| {
+        let answer = client.http.get(format!("{}{path}", service.url)).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    assert_eq!(ask("/readyz?for=write").await.0, 200);
+    proxy.set(Flow::Stall);
+    for _ in 0..3 {
+        let (status, told) = ask("/readyz?for=write").await;
+        assert!(status == 503 && told.contains("does not answer within a second"), "{status} {told}");
+        assert_eq!(ask("/readyz").await.0, 200, "it decides from memory");
+        assert_eq!(client.verify(&made.token).await, "valid");
+    }
+    let health = |need: &str| run_with(&["health", "--for", need, "--url", &service.url], &[]);
+    assert_eq!(health("verify").code, Some(0));
+    let said = health("write");
+    assert_eq!((said.code, said.out.as_str(), said.err.lines().count()), (Some(1), "", 1), "{}", said.err);
+    assert!(said.err.contains("does not answer within a second"), "{}", said.err);
+}
+
 #[tokio::test]
 async fn health_is_told_in_a_line_and_an_exit_code() {
     let (files, made) = bootstrapped();
@@ -350,7 +377,8 @@ async fn systemd_is_told_of_start_reload_and_stop_and_that_the_process_is_alive(
     let path = files.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let variables = [("NOTIFY_SOCKET", text(&path)), ("WATCHDOG_USEC", "200000")];
+    let variables =
+        [("NOTIFY_SOCKET", text(&path)), ("WATCHDOG_USEC", "200000"), ("TOKENWARD_SHUTDOWN_DELAY_MS", "1000")];
     let service = Service::start_with(&["--data-dir", text(&files.path().join("data"))], &variables);
     let hear = |state: &str| {
         let mut buffer = [0; 256];
@@ -370,7 +398,10 @@ async fn systemd_is_told_of_start_reload_and_stop_and_that_the_process_is_alive(
     assert!(reloading.lines().nth(1).is_some_and(|line| line.starts_with("MONOTONIC_USEC=")), "{reloading}");
     hear("READY=1");
     service.terminate();
-    hear("STOPPING=1");
+    // For as long as it serves on it is not to be killed.
+    let stopping = hear("STOPPING=1");
+    let extended = stopping.lines().nth(1).and_then(|line| line.strip_prefix("EXTEND_TIMEOUT_USEC="));
+    assert!(extended.is_some_and(|time| time.parse::<u64>().unwrap() >= 11_000_000), "{stopping}");
     let (status, _, err) = service.wait();
     assert!(status.success(), "{err}");
 }

@@ -228,6 +228,8 @@ pub enum LogVerdict {
         erased: String,
         /// How many signed checkpoints say the same.
         checkpoints: usize,
+        /// What is said of those that nobody could compare with; empty for none.
+        unknown: String,
         /// Where it ends.
         head: String,
     },

@@ -10,7 +10,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use tokenward_core::{Time, Uuid};
 use tokenward_server::service::log_format::Format;
-use tokenward_store::export::{self, Range};
+use tokenward_store::export::{self, Exported, Range};
 use tokenward_store::{Store, organizations};
 
 use super::WhichLog;
@@ -116,7 +116,7 @@ pub async fn run(store: &Store, args: &ExportArgs) -> Result<()> {
     }
     let mut written = WholeOutput::default();
     loop {
-        let events = export::page(store.read().await?.conn(), &range, PAGE).await?;
+        let events = page(store, &range).await.map_err(|cause| written.broken_off(cause.into(), args.format))?;
         let Some(last) = events.last().map(|event| event.skeleton.position) else {
             if !args.follow {
                 break;
@@ -144,6 +144,10 @@ pub async fn run(store: &Store, args: &ExportArgs) -> Result<()> {
         None => note("No events."),
     }
     Ok(())
+}
+
+async fn page(store: &Store, range: &Range) -> tokenward_core::Result<Vec<Exported>> {
+    export::page(store.read().await?.conn(), range, PAGE).await
 }
 
 async fn organization(store: &Store, named: Option<&str>) -> Result<Option<Uuid>> {
@@ -186,10 +190,20 @@ impl WholeOutput {
         self.torn = bytes > length;
     }
 
+    /// Where to go on once the log can be read again.
+    fn broken_off(&self, cause: anyhow::Error, format: Format) -> anyhow::Error {
+        let Some(last) = self.last else { return cause };
+        let header = no_header(format);
+        cause.context(format!(
+            "the log cannot be read any further; it is written through position {last}, go on with --from {}{header}",
+            last + 1
+        ))
+    }
+
     /// Where to go on that could not be written to its end.
     pub fn failure(&self, cause: &io::Error, format: Format) -> anyhow::Error {
         let torn = if self.torn { " Take away the last line there first, which is not whole." } else { "" };
-        let header = if format == Format::Csv { " --no-header" } else { "" };
+        let header = no_header(format);
         match self.last {
             Some(last) => anyhow!(
                 "cannot write to standard output: {cause}. It holds the events through position {last}; go on with --from {}{header}.{torn}",
@@ -200,6 +214,11 @@ impl WholeOutput {
             ),
         }
     }
+}
+
+/// What goes on with a file of this form needs.
+fn no_header(format: Format) -> &'static str {
+    if format == Format::Csv { " --no-header" } else { "" }
 }
 
 /// Standard output without a buffer, so that it is known to the byte what was taken.

@@ -484,6 +484,7 @@ pub fn pages() -> Vec<(String, String)> {
         events: "1,000,000".into(),
         erased: "12".into(),
         checkpoints: 24,
+        unknown: "3 checkpoints, the first at position 1,200, are signed with a key from elsewhere.".into(),
         head: format!("1000000:{}", "ab".repeat(32)),
     };
     page!("log-check-holds", check(holds));
