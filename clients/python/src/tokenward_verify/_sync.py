@@ -95,10 +95,11 @@ class _ByKernel(_Connection):
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
             self._allowed = wanted
 
-    # A signal makes Python send or read once more, and the kernel's time begins anew. Signals go to the main thread, where Python waits.
+    # The kernel's time is that of one call: what goes in parts would have it anew for each, so that Python keeps the time of it. A signal
+    # makes Python read once more, too; signals go to the main thread, where Python waits.
 
     def send(self, data: bytes) -> None:
-        if len(data) > SHORT and _is_main():
+        if len(data) > SHORT:
             self.socket.settimeout(self._allowed / 1_000)
             try:
                 self.socket.sendall(data)

@@ -327,7 +327,7 @@ async fn still_counts(app: &App, path: &str, answer: &SealedAnswer) -> Result<bo
     let mut reader = app.store.read().await?;
     let token = tokens::kept(reader.conn(), &[id]).await?.pop();
     Ok(token.is_some_and(|it| match rotated {
-        true => made.versions.first().is_none_or(|told| told.version == u64::from(it.version)),
+        true => made.versions.first().and_then(|told| told.version).is_none_or(|told| told == u64::from(it.version)),
         false => version(answer).is_none_or(|told| told == it.updated_at),
     }))
 }
@@ -342,7 +342,8 @@ struct Made {
 
 #[derive(Deserialize)]
 struct MadeVersion {
-    version: u64,
+    #[serde(default)]
+    version: Option<u64>,
 }
 
 /// The version that an answer told.

@@ -59,7 +59,9 @@ fn list_at(path: &str) -> Option<(&'static str, Vec<&'static str>)> {
         ["events"] => (Nav::Events.label(), [&EVENT_FILTERS[..], &EVENT_PLACES].concat()),
         // These two have a list, and are opened from another one.
         ["projects", id] if Uuid::try_parse(id).is_ok() => (Nav::Projects.label(), [&List::KEYS[..], &[BACK]].concat()),
-        ["apis", name] if name != "new" && plain(name) => (Nav::Apis.label(), [&ROUTE_KEYS[..], &[BACK]].concat()),
+        ["apis", name] if !["new", ".", ".."].contains(&name) && plain(name) => {
+            (Nav::Apis.label(), [&ROUTE_KEYS[..], &[BACK]].concat())
+        }
         _ => return None,
     };
     Some((label, keys))
@@ -212,7 +214,9 @@ impl Way {
             parts.uri = Uri::from_parts(uri).map_err(Error::internal)?;
         }
         if parts.method == Method::GET {
-            way.shown = WayBack::of(&way.path, &query);
+            // What nobody may come back with is not carried along; a `back` in it was read above.
+            let secret = query.below("").any(|(name, value)| name != BACK && is_token_like(prefixes, value));
+            way.shown = WayBack::of(&way.path, &query).filter(|_| !secret);
         }
         Ok(way)
     }
