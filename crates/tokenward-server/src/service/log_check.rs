@@ -113,7 +113,7 @@ pub async fn check(app: &Arc<App>, grant: &Grant) -> Result<()> {
                     tracing::warn!(
                         count,
                         first,
-                        "checkpoints of the log are signed with a key that is not held here; `tokenward log verify --public-key` \
+                        "checkpoints of the log are signed with a key that is not held here; `tokenward log verify` with that key \
                          checks them"
                     );
                 }

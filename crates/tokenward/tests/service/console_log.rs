@@ -60,6 +60,7 @@ async fn the_audit_page_names_what_was_signed_by_somebody_else() {
     let app = &server.running.app;
     checkpoints::make(&app.store, &app.checkpoints.signer).await.unwrap();
     let page = format!("{base}/events/verify");
+    owner.get(&page).await.says(200, "Not looked at yet");
     owner.post(&page, &[]).await.leads_to(&page);
     let found = owner.get(&page).await.says(200, "the same.");
     assert!(!found.html.contains("does not hold"), "{}", found.html);

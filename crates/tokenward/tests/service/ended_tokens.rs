@@ -452,10 +452,12 @@ async fn nothing_but_a_deletion_changes_what_has_ended() {
             let done = server.post(&bulk, &admin.0, act).await;
             assert_eq!(done.outcome(), (409, "conflict".to_owned()), "{action}: {}", done.text);
         }
-        for (path, id) in [(&paths[0], token.as_str()), (&paths[1], policy)] {
+        for (path, id, made) in
+            [(&paths[0], token.as_str(), "token.created"), (&paths[1], policy, "policy_token.created")]
+        {
             assert_eq!(server.get(path, &admin.0).await.str("state"), "expired");
             let events = server.get(&acme.path(&format!("events?targetId={id}")), &admin.0).await;
-            assert_eq!(events.each("events", "kind"), ["token.created"]);
+            assert_eq!(events.each("events", "kind"), [made]);
         }
         assert_eq!(code(&server, &admin.0, &text).await, "expired");
         for path in &paths {
