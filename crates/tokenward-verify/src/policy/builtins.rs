@@ -14,6 +14,8 @@ use std::sync::LazyLock;
 use regorus::unstable::{ArithOp, BUILTINS, BoolOp, BuiltinFcn, Expr, Ref, Span, comparison, numbers, types};
 use regorus::{LimitError, Value};
 
+use super::dialect;
+
 /// Bytes that one evaluation may read and write in functions, about.
 pub(super) const WORK: usize = 4 * 1024 * 1024;
 /// The longest text that a function may make.
@@ -114,7 +116,17 @@ fn call(
     let Some((original, _)) = original else { anyhow::bail!("{name} is not here") };
     // Strict: a failure is told, and not turned into "undefined". Where it is all the same, it is one; nothing has no smallest.
     let failed = |said: String| fail(Failure::Failed(name, said));
-    match original(span, exprs, args, true) {
+    let own = match dialect::arguments(name, args) {
+        Ok(own) => own,
+        Err(why) => {
+            failed(why.to_owned());
+            return Ok(Value::Undefined);
+        }
+    };
+    if let Some(longer) = &own {
+        charge(name, cost(longer))?;
+    }
+    match original(span, exprs, own.as_deref().unwrap_or(args), true) {
         Ok(Value::Undefined) if !matches!(name, "max" | "min") => {
             failed("it does not take these arguments".to_owned());
             Ok(Value::Undefined)

@@ -2,7 +2,8 @@
 //!
 //! A policy is a text in Rego that strangers write, and it is asked before anything else that a request may do. So nothing of
 //! it is taken on trust: [`scan`] bounds what the engine's parser gets, [`check`] what the syntax tree may hold, [`builtins`]
-//! what functions cost, [`engine`] the time and the steps; [`reads`] finds what it never looks at. Whatever does not end in the value `true` is a no.
+//! what functions cost and [`dialect`] what they mean, [`engine`] the time and the steps; [`reads`] finds what it never looks
+//! at. Whatever does not end in the value `true` is a no.
 
 pub(crate) mod asked;
 mod body;
@@ -11,6 +12,8 @@ mod builtins;
 #[cfg(feature = "policies")]
 mod check;
 pub(crate) mod denials;
+#[cfg(feature = "policies")]
+mod dialect;
 #[cfg(feature = "policies")]
 mod engine;
 pub(crate) mod held;
