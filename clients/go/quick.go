@@ -241,7 +241,9 @@ func (s *scan) holder() (*Holder, bool) {
 func (s *scan) time() (*time.Time, bool) {
 	text, ok := s.text()
 	found := &time.Time{}
-	return found, ok && found.UnmarshalText([]byte(text)) == nil
+	// An hour of one figure is read here by some versions of Go, and refused in JSON.
+	whole := len(text) >= len("2006-01-02T15:04:05Z") && text[13] == ':' && text[16] == ':'
+	return found, ok && whole && found.UnmarshalText([]byte(text)) == nil
 }
 
 // quickQuestion writes a question, where all of its texts stand in JSON as they are.
