@@ -185,8 +185,8 @@ func TestATokenThatSeesLessOfAnOrganizationManagesTheRest(t *testing.T) {
 	run(t,
 		resource.TestStep{Config: config("  description = \"sells\""), Check: resource.ComposeTestCheckFunc(
 			resource.TestCheckResourceAttr(itself, "description", "sells"), resource.TestCheckNoResourceAttr(itself, "event_retention"))},
-		resource.TestStep{Config: config("  event_retention = \"400d\""), ExpectError: regexp.MustCompile("narrowed\\s+to\\s+some\\s+permissions")},
-		resource.TestStep{Config: config("  token_policy = { max_lifetime = \"90d\" }"), ExpectError: regexp.MustCompile("narrowed\\s+to\\s+some\\s+permissions")},
+		resource.TestStep{Config: config("  event_retention = \"400d\""), ExpectError: regexp.MustCompile("narrowed\\s+to\\s+less")},
+		resource.TestStep{Config: config("  token_policy = { max_lifetime = \"90d\" }"), ExpectError: regexp.MustCompile("narrowed\\s+to\\s+less")},
 	)
 	s.healthy()
 }

@@ -399,7 +399,7 @@ async fn a_list_that_is_narrowed_and_sorted_is_the_same_after_what_was_done_in_i
         browser.sees("The token is deleted.").await;
         assert_eq!(browser.path().await, list, "by what takes it away");
         browser.click("#tokens tbody tr:nth-child(1) .pick").await;
-        browser.press("Disable").await;
+        browser.press("Disable…").await;
         browser.sees("1 token chosen").await;
         browser.click("main button.destroy").await;
         browser.sees("The tokens are switched off.").await;
