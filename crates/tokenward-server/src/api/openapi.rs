@@ -185,6 +185,11 @@ fn operation(endpoint: &Endpoint) -> Value {
             _ => json!([{ "ApiKeyAuth": [] }, { "bearerAuth": [] }]),
         },
     });
+    if changes || endpoint.errors.contains(&412) {
+        // It is answered before anybody knows which endpoint is meant, and has no body.
+        operation["responses"]["431"] =
+            json!({ "description": "The head of the request is too large (limit `head_bytes`)." });
+    }
     if let Some(body) = &endpoint.body {
         let schema = content(&body.name)["application/json"].take();
         let content: serde_json::Map<_, _> =
