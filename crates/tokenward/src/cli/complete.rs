@@ -79,7 +79,7 @@ fn of(noun: &str, argument: &str) -> Option<Names> {
         ("environment" | "cluster" | "can", "cluster") => Names::Clusters,
         (_, "organization") | ("org", "wanted") => Names::Organizations,
         ("member", "end" | "delete" | "keep") => Names::Tokens,
-        (_, "member" | "owner" | "successor" | "hand_over_to" | "to") => Names::Members,
+        (_, "member" | "owner" | "successor" | "hand_over_to" | "to" | "made_by") => Names::Members,
         _ => return None,
     })
 }
