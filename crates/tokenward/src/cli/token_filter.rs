@@ -46,10 +46,10 @@ pub struct FilterArgs {
     #[arg(long, value_name = "LENGTH", value_parser = when::length_argument)]
     ends_in: Option<Micros>,
     /// Only those that end then or later: 7d, 2027-01-31 (from the beginning of that day, UTC), or a date-time
-    #[arg(long, value_name = "WHEN", value_parser = when::ahead_argument, conflicts_with = "ends_in")]
+    #[arg(long, value_name = "WHEN", value_parser = when::end_bound_argument, conflicts_with = "ends_in")]
     ends_from: Option<Time>,
     /// Only those that end before
-    #[arg(long, value_name = "WHEN", value_parser = when::ahead_argument, conflicts_with = "ends_in")]
+    #[arg(long, value_name = "WHEN", value_parser = when::end_bound_argument, conflicts_with = "ends_in")]
     ends_before: Option<Time>,
     /// Only those that never end
     #[arg(long, conflicts_with_all = ["ends_in", "ends_from", "ends_before"])]
