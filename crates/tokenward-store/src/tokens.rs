@@ -35,7 +35,7 @@ pub(crate) use many::{
 };
 pub use many::{
     Maker, end_of_member, hand_over, insert_all, living_of, makers, owners_of, revoke_all, revoke_of_member,
-    revoke_policy_token, set_ends, switch_all, used, were_used,
+    revoke_policy_token, revoke_policy_tokens, set_ends, switch_all, used, were_used,
 };
 pub(crate) use rotate::{END_EARLIER, INSERT_NEXT, ROTATE_ALL, rotated_rows};
 pub use rotate::{Rotated, rotate, rotate_all};
@@ -316,27 +316,6 @@ pub async fn policy_versions(conn: Conn<'_>, tokens: &[Uuid]) -> Result<Vec<(Uui
     let rows: Vec<(Uuid, i64)> =
         by_ids(conn, "SELECT token_id, written_at FROM rego_policy WHERE token_id IN", tokens).await?;
     Ok(rows.into_iter().map(|(id, at)| (id, Time(at))).collect())
-}
-
-/// At most `limit` of the policy tokens of the organization that live and were made after the token `after`, in the order of
-/// their creation. Those whose end has come are among them until they are marked.
-///
-/// With `ended` all of those that have ended are among them.
-pub async fn policy_page(
-    conn: Conn<'_>,
-    grant: &Grant,
-    ended: bool,
-    after: Option<Uuid>,
-    limit: usize,
-) -> Result<Vec<Token>> {
-    let text = if ended {
-        select_all!("t.organization_id = $1 AND t.kind = $2 AND t.id > $3 ORDER BY t.id LIMIT $4")
-    } else {
-        select!("AND t.name_freed_at IS NULL AND t.id > $3 ORDER BY t.id LIMIT $4")
-    };
-    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(text)
-        .bind(grant.organization()).bind(POLICY_TOKEN).bind(after.unwrap_or_default()).bind(limit as i64).fetch_all(&mut *c))?;
-    Ok(rows.into_iter().map(Token::from).collect())
 }
 
 /// How many policy tokens of the organization live: of the others no policy is in memory.

@@ -1,4 +1,4 @@
-//! What becomes of policy tokens: switched off and on, brought back, and earlier secrets ended.
+//! What becomes of policy tokens: switched off and on, brought back, earlier secrets ended, and whether they are still needed.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use tokenward_api::policy_tokens::PolicyApiToken;
-use tokenward_api::tokens::ApiTokenBrownoutRequest;
+use tokenward_api::tokens::{ApiToken, ApiTokenBrownoutRequest};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
 use tokenward_core::secret::Kind;
@@ -19,11 +19,11 @@ use super::extract::{Body, id, tagged, written, written_empty};
 use super::policy_tokens::{policy_token, read_with_usage};
 use super::right::On;
 use super::token_life::brownout_request;
+use super::tokens::Beside;
 use crate::service::policy_tokens::PolicyToken;
-use crate::service::token_brownout;
 use crate::service::tokens;
 use crate::service::usage::TokenUsage;
-use crate::service::{App, Written};
+use crate::service::{App, Written, token_attestation, token_brownout};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -62,6 +62,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .needs(Management::PolicyManage, On::Organization)
             .about("Policy tokens", "Accept a policy token again at all times.")
             .answers::<PolicyApiToken>(200)
+            .errors(&[400, 409]),
+        // Who is accountable for one may say so without seeing the others, and gets no policy for it.
+        post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/attest", attest)
+            .needs(Management::TokenRead, On::Organization)
+            .about(
+                "Policy tokens",
+                "Say that a policy token is still needed: as its owner, or as somebody who manages policy tokens.",
+            )
+            .answers::<ApiToken>(200)
             .errors(&[400, 409]),
         delete("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/version/{version}", end_version)
             .needs(Management::PolicyManage, On::Organization)
@@ -128,6 +137,16 @@ async fn end_brownout(
     let token = id("policyApiTokenId", &token)?;
     let before = read_with_usage(&app, &grant, token).await?;
     Ok(changed(&app, before, token_brownout::end(&app, grant, (Kind::PolicyToken, token)).await?))
+}
+
+async fn attest(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Path((_, token)): Path<(Uuid, String)>,
+) -> Result<Response, ApiError> {
+    let of = (Kind::PolicyToken, id("policyApiTokenId", &token)?);
+    let beside = Beside::of_kind(&app, &grant, of).await?;
+    Ok(beside.changed(&app, token_attestation::attest(&app, grant, of).await?))
 }
 
 async fn end_version(

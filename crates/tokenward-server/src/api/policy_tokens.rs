@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Deserialize;
 use tokenward_api::policy_tokens::{
     PolicyApiToken, PolicyApiTokenCreate, PolicyApiTokenEditRequest, PolicyApiTokenList, PolicyApiTokenRequest,
     PolicyEvaluation, PolicyEvaluationRequest, PolicyTrial, PolicyTrialAnswer, ReplayedRequest,
@@ -16,25 +15,28 @@ use tokenward_api::tokens::{ApiTokenDeleteRequest, ApiTokenRotateRequest, ApiTok
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::permission::Management;
-use tokenward_core::token::{Token, TokenFilter, TokenVersion};
+use tokenward_core::secret::Kind;
+use tokenward_core::token::{Token, TokenVersion};
 use tokenward_core::{Error, Uuid};
 
 use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::error::ApiError;
 use super::extract::{Body, OptionalBody, Params, Precondition, id, tagged, written, written_empty};
-use super::paging::{self, Paging};
+use super::json;
 use super::pieces::{self, Piece};
 use super::right::On;
+use super::token_csv;
 use super::tokens::{
-    self as of_tokens, DELETE, DeleteQuery, api_refused, api_version, given, new_token, overlap, registration,
-    token_change,
+    self as of_tokens, DELETE, DeleteQuery, LIST, LIST_KINDS, ListQuery, Listing, PageWanted, api_refused, api_version,
+    given, new_token, overlap, registration, token_change,
 };
-use super::understood::QueryKind;
 use crate::limits::POLICY_CHARACTERS;
 use crate::service::policy_tokens::{
-    self, NewPolicyToken, PolicyToken, PolicyTokenChange, PolicyTokenFilter, Replayed, Trial, TrialAnswer, TrialTexts,
+    self, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial, TrialAnswer, TrialTexts,
 };
 use crate::service::role_trial::{self, RoleTrial};
+use crate::service::token_list::{self, Filter};
+use crate::service::token_order::{Order, Place};
 use crate::service::token_refused::{self, RefusedToken};
 use crate::service::tokens::{self, Created};
 use crate::service::usage::{self, TokenUsage};
@@ -42,6 +44,8 @@ use crate::service::{App, policy_denials, token_policy};
 
 /// Tokens that are looked at for a piece of the list: each brings its policy.
 const PIECE: usize = 50;
+/// As how many entries each counts for whoever writes them down.
+const LARGE: usize = 25;
 
 pub(super) fn policy_token(
     app: &App,
@@ -91,7 +95,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization/{organizationId}/policyApiToken", list)
             .needs(Management::PolicyManage, On::Organization)
-            .about("Policy tokens", "The organization's policy tokens, with their policies. Without `state` those that have not ended.")
+            .about(
+                "Policy tokens",
+                "The organization's policy tokens, with their policies. Without `state` those that have not ended. With `Accept: \
+                 text/csv` they are a table.",
+            )
             .query(LIST)
             .query_kinds(LIST_KINDS)
             .answers::<PolicyApiTokenList>(200),
@@ -157,69 +165,73 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ListQuery {
-    exceeds_policy: Option<bool>,
-    creator_left: Option<bool>,
-    owner_left: Option<bool>,
-    state: Option<String>,
-    limit: Option<u64>,
-    cursor: Option<String>,
-}
-
-const LIST: &[(&str, &str)] = &[
-    ("exceedsPolicy", "`true`: only those that go beyond the token policy of the organization."),
-    ("creatorLeft", "`true`: only those of users who are members no more."),
-    ("ownerLeft", "`true`: only those whose owner is a member no more."),
-    (
-        "state",
-        "`living` (not ended, the default), `active`, `disabled`, `not_yet_valid`, `brownout` (refused in windows, now or later), \
-         `expired`, `revoked` (deleted within 90 days), `ended` (expired or revoked), `kept` (not revoked) or `all`.",
-    ),
-    paging::LIMIT,
-    paging::CURSOR,
-];
-const LIST_KINDS: &[(&str, QueryKind)] = &[
-    ("exceedsPolicy", QueryKind::Flag),
-    ("creatorLeft", QueryKind::Flag),
-    ("ownerLeft", QueryKind::Flag),
-    paging::SIZE,
-];
-
 async fn list(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
-    Params(query): Params<ListQuery>,
+    Params(mut query): Params<ListQuery>,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let page = Paging::new(query.limit, query.cursor).of("policyApiToken", grant.organization())?;
-    let exceeding = match query.exceeds_policy {
-        Some(true) => Some(token_policy::get(&app, &grant).await?.policy),
-        _ => None,
-    };
-    let state = query.state.as_deref().map(TokenFilter::parse).transpose();
-    let state = state.map_err(|problem| Error::invalid("state", problem.to_string()))?;
-    let filter = PolicyTokenFilter {
-        exceeding,
-        maker_left: query.creator_left == Some(true),
-        owner_left: query.owner_left == Some(true),
-        state: state.unwrap_or_default(),
-    };
     let organization = grant.organization();
+    let usual = query.take_paging().of("policyApiToken", organization)?;
+    let (filter, Listing { page, order }) = query.wanted(&app, &grant, Kind::PolicyToken).await?;
+    let table = token_csv::is_wanted(&headers);
+    if table && (page.is_some() || usual.is_some()) {
+        return Err(token_csv::no_page().into());
+    }
+    let source = Arc::new(ListSource { app, grant, filter, order });
+    if let Some(PageWanted { size, after }) = page {
+        let ListSource { app, grant, filter, .. } = &*source;
+        let (all, next) = token_list::page(app, grant, filter, order, after, size).await?;
+        let results = source.entries(all).await?;
+        let next_cursor = next.map(|it| order.cursor(&it));
+        let all = PolicyApiTokenList { results, next_cursor };
+        return Ok(json::listed(organization, all.results.len() * LARGE, move || all).await?);
+    }
+    if usual.is_some() {
+        let piece = move |after| {
+            let source = Arc::clone(&source);
+            async move { source.piece_by_id(after).await }
+        };
+        return Ok(pieces::page_or_all(organization, usual, |token: &PolicyApiToken| token.id, piece).await?);
+    }
     let piece = move |after| {
-        let (app, grant, filter) = (Arc::clone(&app), grant.clone(), filter.clone());
-        async move {
-            let (all, last) = policy_tokens::part(&app, &grant, &filter, after, PIECE).await?;
-            let tokens: Vec<Token> = all.iter().map(|it| it.token.clone()).collect();
-            let mut used = usage::of(&app, &grant, &tokens).await?;
-            let one = |it: PolicyToken| {
-                let usage = used.remove(&it.token.id).unwrap_or_default();
-                policy_token(&app, it, &usage)
-            };
-            Ok(Piece { entries: all.into_iter().map(one).collect(), last })
-        }
+        let source = Arc::clone(&source);
+        async move { source.piece(after).await }
     };
-    Ok(pieces::page_or_all(organization, page, |token: &PolicyApiToken| token.id, piece).await?)
+    Ok(if table { token_csv::answer(piece).await? } else { pieces::results(piece).await? })
+}
+
+/// Where pieces of a list come from.
+struct ListSource {
+    app: Arc<App>,
+    grant: Grant,
+    filter: Filter,
+    order: Order,
+}
+
+impl ListSource {
+    async fn piece(&self, after: Option<Place>) -> Result<Piece<PolicyApiToken, Place>, Error> {
+        let Self { app, grant, filter, order } = self;
+        let (all, last) = token_list::part_in(app, grant, filter, *order, after.as_ref(), PIECE).await?;
+        Ok(Piece { entries: self.entries(all).await?, last })
+    }
+
+    /// The same in the order of their ids.
+    async fn piece_by_id(&self, after: Option<Uuid>) -> Result<Piece<PolicyApiToken>, Error> {
+        let (all, last) = token_list::part(&self.app, &self.grant, &self.filter, after, PIECE).await?;
+        Ok(Piece { entries: self.entries(all).await?, last })
+    }
+
+    /// What an answer says of these tokens.
+    async fn entries(&self, all: Vec<Token>) -> Result<Vec<PolicyApiToken>, Error> {
+        let Self { app, grant, .. } = self;
+        let mut used = usage::of(app, grant, &all).await?;
+        let one = |it: PolicyToken| {
+            let usage = used.remove(&it.token.id).unwrap_or_default();
+            policy_token(app, it, &usage)
+        };
+        Ok(policy_tokens::with_policies(app, grant, all).await?.into_iter().map(one).collect())
+    }
 }
 
 async fn create(

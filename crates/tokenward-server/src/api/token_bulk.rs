@@ -1,4 +1,4 @@
-//! The same done to many API tokens at once.
+//! The same done to many tokens of a kind at once.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::nearest::known_words;
 use tokenward_core::permission::Management;
+use tokenward_core::secret::Kind;
 use tokenward_core::token::RevokeReason;
 use tokenward_core::{Error, Result};
 use tokenward_store::tokens::pages::Version;
@@ -36,6 +37,18 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "API tokens",
                 "Delete, switch off or on, give an end or an owner to many tokens: those that the filters leave, as in their list. Look first, with \
                  `dry_run`; the call that does it repeats the `set` of that answer.",
+            )
+            .query(FILTERS)
+            .query_kinds(FILTER_KINDS)
+            .takes::<ApiTokenBulkRequest>()
+            .answers::<ApiTokenBulk>(200)
+            .errors(&[409]),
+        post("/organization/{organizationId}/policyApiToken/bulk", bulk_of_policies)
+            .needs(Management::PolicyManage, On::Organization)
+            .about(
+                "Policy tokens",
+                "Delete, switch off or on, give an end or an owner to many policy tokens: those that the filters leave, as in their list. Look \
+                 first, with `dry_run`; the call that does it repeats the `set` of that answer.",
             )
             .query(FILTERS)
             .query_kinds(FILTER_KINDS)
@@ -123,13 +136,32 @@ async fn bulk(
     Params(query): Params<ListQuery>,
     Body(sent): Body<ApiTokenBulkRequest>,
 ) -> std::result::Result<Response, ApiError> {
-    let (filter, _) = query.wanted(&app, &grant).await?;
+    Ok(bulk_of(&app, grant, Kind::Token, query, sent).await?)
+}
+
+async fn bulk_of_policies(
+    State(app): State<Arc<App>>,
+    Extension(grant): Extension<Grant>,
+    Params(query): Params<ListQuery>,
+    Body(sent): Body<ApiTokenBulkRequest>,
+) -> std::result::Result<Response, ApiError> {
+    Ok(bulk_of(&app, grant, Kind::PolicyToken, query, sent).await?)
+}
+
+async fn bulk_of(
+    app: &Arc<App>,
+    grant: Grant,
+    kind: Kind,
+    query: ListQuery,
+    sent: ApiTokenBulkRequest,
+) -> Result<Response> {
+    let (filter, _) = query.wanted(app, &grant, kind).await?;
     let action = action(&sent)?;
-    let set = token_bulk::choose(&app, &grant, &filter, sent.token_ids.as_deref()).await?;
+    let set = token_bulk::choose(app, &grant, &filter, sent.token_ids.as_deref()).await?;
     let mark = set.mark();
     let Some(asked) = sent.set else { return Ok(Json(answer(&set, mark, 0)).into_response()) };
     let shown = set.clone();
-    let done = token_bulk::apply(&app, grant, set, &asked, action).await?;
+    let done = token_bulk::apply(app, grant, set, &asked, action).await?;
     Ok(written(StatusCode::OK, done, |done| answer(&shown, mark, done)))
 }
 

@@ -1,16 +1,17 @@
-//! Lists of API tokens as a table (RFC 4180), for spreadsheets.
+//! Lists of tokens as a table (RFC 4180), for spreadsheets.
 
 use std::future::Future;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use tokenward_api::policy_tokens::PolicyApiToken;
 use tokenward_api::tokens::{ApiToken, ApiTokenRate};
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::pieces::{self, Piece};
 use crate::service::log_format::csv_line;
 
-/// The columns.
+/// The columns that tokens of every kind have.
 const COLUMNS: [&str; 36] = [
     "id",
     "name",
@@ -50,6 +51,50 @@ const COLUMNS: [&str; 36] = [
     "revoke_reason",
 ];
 
+/// What a list has of one kind.
+pub(super) trait Row {
+    /// The file as which a browser keeps it.
+    const FILE: &'static str;
+    /// The columns that tokens of this kind have besides.
+    const MORE: &'static [&'static str];
+
+    /// What all kinds have.
+    fn token(&self) -> &ApiToken;
+    /// What stands in those columns.
+    fn more(&self) -> Vec<&str>;
+}
+
+impl Row for ApiToken {
+    const FILE: &'static str = "attachment; filename=\"tokens.csv\"";
+    const MORE: &'static [&'static str] = &[];
+
+    fn token(&self) -> &ApiToken {
+        self
+    }
+
+    fn more(&self) -> Vec<&str> {
+        Vec::new()
+    }
+}
+
+impl Row for PolicyApiToken {
+    const FILE: &'static str = "attachment; filename=\"policy-tokens.csv\"";
+    const MORE: &'static [&'static str] = &["opa_policy"];
+
+    fn token(&self) -> &ApiToken {
+        &self.token
+    }
+
+    fn more(&self) -> Vec<&str> {
+        vec![self.opa_policy.as_str()]
+    }
+}
+
+/// What is said to who asks for a page of a table.
+pub(super) fn no_page() -> Error {
+    Error::invalid("limit", "belongs to JSON: a table has all that fit, and is sent as it is made")
+}
+
 /// Does the client ask for a table? It does where it names one before JSON.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -65,7 +110,8 @@ fn rate(it: &ApiTokenRate) -> String {
     format!("{}/{}{}", it.requests, it.per, burst.unwrap_or_default())
 }
 
-fn line(token: &ApiToken) -> String {
+fn line(row: &impl Row) -> String {
+    let token = row.token();
     let at = |at: Option<Time>| at.map(|at| at.to_string()).unwrap_or_default();
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let networks: Vec<&str> = token.networks.iter().map(|it| it.network.as_str()).collect();
@@ -113,15 +159,16 @@ fn line(token: &ApiToken) -> String {
         token.revocation.as_ref().and_then(|it| it.by_name.clone()).unwrap_or_default(),
         token.revocation.as_ref().map(|it| it.reason.to_string()).unwrap_or_default(),
     ];
-    csv_line(cells.iter().map(String::as_str))
+    csv_line(cells.iter().map(String::as_str).chain(row.more()))
 }
 
 /// Answers the table of these tokens.
-pub(super) async fn answer<A, P, F>(piece: P) -> Result<Response>
+pub(super) async fn answer<T, A, P, F>(piece: P) -> Result<Response>
 where
+    T: Row + Send,
     A: Send + 'static,
     P: Fn(Option<A>) -> F + Send + 'static,
-    F: Future<Output = Result<Piece<ApiToken, A>>> + Send,
+    F: Future<Output = Result<Piece<T, A>>> + Send,
 {
     let lines = move |after| {
         let piece = piece(after);
@@ -130,8 +177,8 @@ where
             Ok(Piece { entries: entries.iter().map(line).collect(), last })
         }
     };
-    let mut response = pieces::lines("text/csv; charset=utf-8", csv_line(COLUMNS), lines).await?;
-    let name = HeaderValue::from_static("attachment; filename=\"tokens.csv\"");
+    let mut response = pieces::lines("text/csv; charset=utf-8", csv_line(COLUMNS.iter().chain(T::MORE).copied()), lines).await?;
+    let name = HeaderValue::from_static(T::FILE);
     response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
     Ok(response)
 }

@@ -80,5 +80,5 @@ async fn attest(
 ) -> Result<Response, ApiError> {
     let token = id("apiTokenId", &token)?;
     let beside = Beside::of(&app, &grant, token).await?;
-    Ok(beside.changed(&app, token_attestation::attest(&app, grant, token).await?))
+    Ok(beside.changed(&app, token_attestation::attest(&app, grant, (Kind::Token, token)).await?))
 }

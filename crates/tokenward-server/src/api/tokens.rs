@@ -29,6 +29,7 @@ use tokenward_core::{Code, Error, Time, Uuid};
 use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::error::ApiError;
 use super::extract::{Body, OptionalBody, Params, Precondition, id, tagged, written, written_empty};
+use super::paging::Paging;
 use super::pieces::{self, Piece};
 use super::right::On;
 use super::token_csv;
@@ -187,6 +188,7 @@ pub(super) struct ListQuery {
     ends_before: Option<String>,
     restricted: Option<bool>,
     unused_since: Option<String>,
+    used_since: Option<String>,
     attestation: Option<String>,
     sort: Option<String>,
     limit: Option<u64>,
@@ -195,19 +197,33 @@ pub(super) struct ListQuery {
 
 /// A page of the list, where one was asked for.
 pub(super) struct PageWanted {
-    size: usize,
-    after: Option<Place>,
+    pub size: usize,
+    pub after: Option<Place>,
 }
 
 /// How the tokens that are wanted are listed.
 pub(super) struct Listing {
-    page: Option<PageWanted>,
-    order: Order,
+    pub page: Option<PageWanted>,
+    pub order: Order,
 }
 
 impl ListQuery {
-    /// Which tokens are wanted, and which page of them; all faults at once.
-    pub(super) async fn wanted(self, app: &Arc<App>, grant: &Grant) -> tokenward_core::Result<(Filter, Listing)> {
+    /// What it says of pages where it names no order: such a list goes on by keys that name it, as those of other things do. What it
+    /// says of them with an order is left in it.
+    pub(super) fn take_paging(&mut self) -> Paging {
+        match self.sort {
+            None => Paging::new(self.limit.take(), self.cursor.take()),
+            Some(_) => Paging::default(),
+        }
+    }
+
+    /// Which tokens of a kind are wanted, and which page of them; all faults at once.
+    pub(super) async fn wanted(
+        self,
+        app: &Arc<App>,
+        grant: &Grant,
+        kind: Kind,
+    ) -> tokenward_core::Result<(Filter, Listing)> {
         let mut faults = Faults::default();
         let mut filter = Filter {
             name: self.name,
@@ -219,7 +235,7 @@ impl ListQuery {
             owner_left: self.owner_left == Some(true),
             ends: self.ends,
             restricted: self.restricted,
-            ..Filter::default()
+            ..Filter::of(kind)
         };
         if filter.name.as_ref().is_some_and(|it| it.contains('\0') || it.len() > NAME_PART) {
             faults.push("name", "is no part of a name");
@@ -240,6 +256,7 @@ impl ListQuery {
             ("endsFrom", self.ends_from, &mut filter.ends_from),
             ("endsBefore", self.ends_before, &mut filter.ends_before),
             ("unusedSince", self.unused_since, &mut filter.unused_since),
+            ("usedSince", self.used_since, &mut filter.used_since),
         ] {
             if let Some(text) = text {
                 *field = Time::parse_query(&text);
@@ -269,8 +286,8 @@ impl ListQuery {
     }
 }
 
-/// What a list of tokens is asked for: the filters, and then the page.
-const LIST: &[(&str, &str)] = &[
+/// What a list of tokens of any kind is asked for: the filters, and then the page.
+pub(super) const LIST: &[(&str, &str)] = &[
     ("name", "A part of the name, in any case."),
     ("creatorName", "A part of the creator's name, in any case."),
     (
@@ -293,6 +310,7 @@ const LIST: &[(&str, &str)] = &[
         "`true`: only those that are bound to networks, permissions, projects, limits or a beginning; `false`: only others.",
     ),
     ("unusedSince", "Only those that were there then, and were not presented after it: RFC 3339 or a Unix time."),
+    ("usedSince", "Only those that were presented then or later: RFC 3339 or a Unix time."),
     ("attestation", "Only those that are `confirmed` as still needed, `due` to be, or `overdue`."),
     (
         "sort",
@@ -302,7 +320,7 @@ const LIST: &[(&str, &str)] = &[
     ("limit", "How many a page has. Without it the answer has all of them."),
     ("cursor", "`next_cursor` of the page before, of the same `sort`. Only together with `limit`."),
 ];
-const LIST_KINDS: &[(&str, QueryKind)] = &[
+pub(super) const LIST_KINDS: &[(&str, QueryKind)] = &[
     ("exceedsPolicy", QueryKind::Flag),
     ("roleId", QueryKind::Id),
     ("creatorId", QueryKind::Id),
@@ -314,7 +332,7 @@ const LIST_KINDS: &[(&str, QueryKind)] = &[
     ("limit", QueryKind::Number),
 ];
 /// The filters alone.
-pub(super) const FILTERS: &[(&str, &str)] = LIST.split_at(16).0;
+pub(super) const FILTERS: &[(&str, &str)] = LIST.split_at(17).0;
 pub(super) const FILTER_KINDS: &[(&str, QueryKind)] = LIST_KINDS.split_at(8).0;
 
 /// What the query of a deletion can say.
@@ -425,12 +443,10 @@ async fn list(
     Params(query): Params<ListQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let (filter, Listing { page, order }) = query.wanted(&app, &grant).await?;
+    let (filter, Listing { page, order }) = query.wanted(&app, &grant, Kind::Token).await?;
     let table = token_csv::is_wanted(&headers);
     if table && page.is_some() {
-        return Err(
-            Error::invalid("limit", "belongs to JSON: a table has all that fit, and is sent as it is made").into()
-        );
+        return Err(token_csv::no_page().into());
     }
     if let Some(PageWanted { size, after }) = page {
         let (all, next) = token_list::page(&app, &grant, &filter, order, after, size).await?;
@@ -570,10 +586,15 @@ pub(super) struct Beside {
 
 impl Beside {
     pub(super) async fn of(app: &Arc<App>, grant: &Grant, id: Uuid) -> tokenward_core::Result<Self> {
-        let token = tokens::find(app, grant, id).await?;
-        let of = std::slice::from_ref(&token);
-        let usage = usage::of(app, grant, of).await?.remove(&id).unwrap_or_default();
-        let versions = tokens::versions(app, grant, of).await?.remove(&id).unwrap_or_default();
+        Self::of_kind(app, grant, (Kind::Token, id)).await
+    }
+
+    /// The same of a token of any kind.
+    pub(super) async fn of_kind(app: &Arc<App>, grant: &Grant, of: tokens::Of) -> tokenward_core::Result<Self> {
+        let token = tokens::find_of(app, grant, of).await?;
+        let these = std::slice::from_ref(&token);
+        let usage = usage::of(app, grant, these).await?.remove(&token.id).unwrap_or_default();
+        let versions = tokens::versions(app, grant, these).await?.remove(&token.id).unwrap_or_default();
         Ok(Self { token, usage, versions })
     }
 

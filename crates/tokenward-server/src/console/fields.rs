@@ -80,10 +80,7 @@ const FORMS: &[(&str, &[&str])] = &[
     ("/console/{organization}/tokens", token!["shown"]),
     ("/console/{organization}/tokens/find", &["q", "filter", "sort"]),
     ("/console/{organization}/tokens/import", &["rows", "confirmed", "password", "otp"]),
-    (
-        "/console/{organization}/tokens/bulk",
-        &["action", "set", "token[]", "reason", "note", "expires", "expires_on", "owner_id", "password", "otp"],
-    ),
+    ("/console/{organization}/tokens/bulk", BULK),
     ("/console/{organization}/tokens/revoke-all", &["created_before", "reason", "note", "confirm", "password", "otp"]),
     ("/console/{organization}/tokens/{token}/edit", token!["version", "sure"]),
     ("/console/{organization}/tokens/{token}/rotate", ROTATE),
@@ -101,6 +98,8 @@ const FORMS: &[(&str, &[&str])] = &[
         "/console/{organization}/policy-tokens/{token}/edit",
         token!["version", "sure", "action", "opa_policy", "method", "path", "body", "gateway"],
     ),
+    ("/console/{organization}/policy-tokens/find", &["q", "filter", "sort"]),
+    ("/console/{organization}/policy-tokens/bulk", BULK),
     ("/console/{organization}/policy-tokens/{token}/brownout", &["minutes", "every", "lasts"]),
     ("/console/{organization}/policy-tokens/{token}/rotate", ROTATE),
     ("/console/{organization}/policy-tokens/{token}/disable", CONFIRM),
@@ -152,6 +151,8 @@ const FORMS: &[(&str, &[&str])] = &[
 
 /// What a question before something ends can ask for.
 const CONFIRM: &[&str] = &["confirm", "password", "otp"];
+const BULK: &[&str] =
+    &["action", "set", "token[]", "reason", "note", "expires", "expires_on", "owner_id", "password", "otp"];
 const ROTATE: &[&str] = &["version", "keep", "when_silent", "password", "otp"];
 const ROLE: &[&str] = &[
     "version",

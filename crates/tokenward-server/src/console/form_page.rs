@@ -32,6 +32,8 @@ const PAGES: &[(&str, &str)] = &[
     ("/console/{organization}/tokens/bulk", "/console/{organization}/tokens"),
     ("/console/{organization}/tokens/{token}/attest", "/console/{organization}/tokens/{token}"),
     ("/console/{organization}/tokens/{token}/brownout/end", "/console/{organization}/tokens/{token}"),
+    ("/console/{organization}/policy-tokens/find", "/console/{organization}/policy-tokens"),
+    ("/console/{organization}/policy-tokens/bulk", "/console/{organization}/policy-tokens"),
     ("/console/{organization}/policy-tokens/{token}/brownout/end", "/console/{organization}/policy-tokens/{token}"),
     ("/console/{organization}/policy-tokens", "/console/{organization}/policy-tokens/new"),
     ("/console/{organization}/members/{user}/detach", "/console/{organization}/members/{user}"),

@@ -251,6 +251,8 @@ fn policy_token_routes() -> Router<Arc<App>> {
     Router::new()
         .route("/console/{organization}/policy-tokens", get(policy_tokens::list).post(policy_tokens::create))
         .route("/console/{organization}/policy-tokens/new", get(policy_tokens::new))
+        .route("/console/{organization}/policy-tokens/find", form_page::of_form(policy_tokens::find))
+        .route("/console/{organization}/policy-tokens/bulk", form_page::of_form(policy_tokens::bulk))
         .route(ONE, get(policy_tokens::show))
         .route(&format!("{ONE}/edit"), get(policy_tokens::edit).post(policy_tokens::save))
         .route(&format!("{ONE}/rotate"), get(policy_tokens::ask_rotate).post(policy_tokens::rotate))
@@ -261,6 +263,7 @@ fn policy_token_routes() -> Router<Arc<App>> {
             &format!("{ONE}/secrets/{{version}}/end"),
             get(policy_tokens::ask_end_version).post(policy_tokens::end_version),
         )
+        .route(&format!("{ONE}/attest"), get(policy_tokens::ask_attest).post(policy_tokens::attest))
         .route(&format!("{ONE}/brownout"), get(policy_tokens::ask_brownout).post(policy_tokens::brownout))
         .route(&format!("{ONE}/brownout/end"), form_page::of_form(policy_tokens::end_brownout))
         .route(&format!("{ONE}/delete"), get(policy_tokens::ask_delete).post(policy_tokens::delete))

@@ -6,8 +6,9 @@ use axum::Extension;
 use axum::http::StatusCode;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
+use tokenward_core::secret::Kind;
 use tokenward_core::time::{DAY, Micros};
-use tokenward_core::token::{TokenFilter, TokenState};
+use tokenward_core::token::TokenState;
 use tokenward_core::{Result, Time, Uuid};
 
 use super::decisions::reason_words;
@@ -49,7 +50,7 @@ struct OverviewCounts {
 impl OverviewCounts {
     async fn of(person: &SignedIn, grant: &Grant) -> Result<Self> {
         let (mut survey, now, mut after) = (Self::default(), person.app.now(), None);
-        let living = Filter { state: TokenFilter::Living, ..Filter::default() };
+        let living = Filter::of(Kind::Token);
         loop {
             let (part, last) = token_list::part(&person.app, grant, &living, after, 500).await?;
             let used = usage::of(&person.app, grant, &part).await?;

@@ -12,35 +12,37 @@ use super::decisions;
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
-use super::paging::List;
 use super::person::SignedIn;
 use super::policy_recipes::RECIPES;
 use super::proof;
+use super::token_bulk;
 use super::token_changes::{self, Listed, Switch, typed_change};
 use super::token_effect::effect_of;
 use super::token_life;
-use super::token_list::{COLUMNS, SPANS, Sorted};
+use super::token_list;
 use super::token_refused::refused_view;
 use super::token_typed::{About, TokenTyped};
 use super::tokens::{
-    KeptTimes, NewSecret, SHOWN, brownout_told, counts, details, meaning, new_owner_fields, new_token, off_because,
+    KeptTimes, NewSecret, SHOWN, attest_asked, brownout_told, counts, details, meaning, new_owner_fields, new_token, off_because,
     owner_fields, revocation, row, secret_page, shown_page, token_form, version_rows, was_shown,
 };
 use super::view::{
-    Choice, Nav, PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage, RecipeLink,
-    ReplayRow, TokenEffect, TrialForm, Verdict,
+    Choice, Nav, PolicyEditor, PolicyTokenAttestPage, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage,
+    RecipeLink, ReplayRow, TokenEffect, TrialForm, Verdict,
 };
 use super::words::METHODS;
 use crate::service::policy_tokens::{self, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial};
-use crate::service::token_overview::{self, Which};
 use crate::service::tokens::{self, Created};
-use crate::service::{IfMatch, policy_denials, token_refused, usage};
+use crate::service::{IfMatch, policy_denials, token_attestation, token_refused, usage};
 
 /// The path of the list below the organization.
 const LIST: &str = "policy-tokens";
-const LISTED: Listed = Listed { path: LIST, kind: Kind::PolicyToken, right: Management::PolicyManage };
-/// The list, in an order.
-static POLICY_TOKENS: List = List { word: "policytokens", keys: List::KEYS, columns: COLUMNS };
+const LISTED: Listed = Listed {
+    path: LIST,
+    kind: Kind::PolicyToken,
+    read: Management::PolicyManage,
+    right: Management::PolicyManage,
+};
 
 /// `GET …/policy-tokens`.
 pub(super) async fn list(
@@ -48,22 +50,25 @@ pub(super) async fn list(
     At(organization): At<Uuid>,
     Query(query): Query,
 ) -> PageResult {
-    let grant = person.may(organization, Management::PolicyManage)?;
-    query.understood(&POLICY_TOKENS.keys)?;
-    let order = POLICY_TOKENS.read(&query, organization)?;
-    let facts = token_overview::facts(&person.app, &grant, SPANS).await?;
-    let cut = Sorted::Living(Kind::PolicyToken, Which::All).page(&person, &grant, &facts, &order).await?;
-    let mut all = tokens::these(&person.app, &grant, &cut.entries, false).await?;
-    all.sort_by_key(|token| cut.entries.iter().position(|id| *id == token.id));
-    let used = usage::of(&person.app, &grant, &all).await?;
-    let shell = person.shell(Some(organization), Nav::Tokens).await?;
-    let list = format!("{}/policy-tokens", shell.base());
-    let shown = PolicyTokensPage {
-        tokens: all.iter().map(|token| row(&person.app, token, used.get(&token.id))).collect(),
-        list: order.frame(&list, &query, &cut),
-        shell,
-    };
-    page(StatusCode::OK, &shown)
+    token_list::listed(&person, LISTED, organization, &query).await
+}
+
+/// `POST …/policy-tokens/find`: the search.
+pub(super) async fn find(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Extension(form): Extension<Pairs>,
+) -> PageResult {
+    token_list::found(&person, LISTED, organization, &form).await
+}
+
+/// `POST …/policy-tokens/bulk`: the same done to several of the list.
+pub(super) async fn bulk(
+    Extension(person): Extension<SignedIn>,
+    At(organization): At<Uuid>,
+    Extension(typed): Extension<Pairs>,
+) -> PageResult {
+    token_bulk::bulk_of(&person, LISTED, organization, &typed).await
 }
 
 /// `GET …/policy-tokens/new`.
@@ -258,6 +263,7 @@ pub(super) async fn show(
         refused: refused.all.map(|it| refused_view(&person, it)),
         refused_earlier: refused.earlier.map(|it| refused_view(&person, it)),
         disabled_because: token.life.disabled_because.map(off_because),
+        attest: attest_asked(&person, &token),
         brownout: brownout_told(&person, &token),
         details: details(&person, &grant, &token).await?,
         usage: counts(&used.map(|it| it.total).unwrap_or_default(), Some(decisions)),
@@ -458,6 +464,43 @@ pub(super) async fn undo(
     Extension(typed): Extension<Pairs>,
 ) -> PageResult {
     Switch::Undo.act(&person, LISTED, (organization, id), &typed).await
+}
+
+/// `GET …/policy-tokens/{id}/attest`: for who may manage them, and for its owner.
+pub(super) async fn ask_attest(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+    Query(query): Query,
+) -> PageResult {
+    query.understood(&[])?;
+    let grant = person.may(organization, Management::TokenRead)?;
+    let token = tokens::find_of(&person.app, &grant, (Kind::PolicyToken, id)).await?;
+    let may_manage = person.can(organization, Management::PolicyManage);
+    if !may_manage && token.owner_id != Some(person.user) {
+        return Err(Error::not_found("policy token").into());
+    }
+    let used = usage::of(&person.app, &grant, std::slice::from_ref(&token)).await?.remove(&id);
+    let shown = PolicyTokenAttestPage {
+        shell: person.shell(Some(organization), Nav::Tokens).await?,
+        attest: attest_asked(&person, &token),
+        token: row(&person.app, &token, used.as_ref()),
+        may_manage,
+    };
+    page(StatusCode::OK, &shown)
+}
+
+/// `POST …/policy-tokens/{id}/attest`: it is still needed.
+pub(super) async fn attest(
+    Extension(person): Extension<SignedIn>,
+    At((organization, id)): At<(Uuid, Uuid)>,
+) -> PageResult {
+    let grant = person.may(organization, Management::TokenRead)?;
+    token_attestation::attest(&person.app, grant, (Kind::PolicyToken, id)).await?;
+    let page = match person.can(organization, Management::PolicyManage) {
+        true => format!("/console/{organization}/{LIST}/{id}"),
+        false => format!("/console/{organization}/tokens"),
+    };
+    person.done(&page, Flashed::TokenAttested)
 }
 
 /// `GET …/policy-tokens/{id}/brownout`.

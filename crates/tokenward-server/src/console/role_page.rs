@@ -9,7 +9,7 @@ use tokenward_core::directory::Organization;
 use tokenward_core::nearest::nearest;
 use tokenward_core::permission::{Management, Pattern};
 use tokenward_core::role::{ClusterLevel, ProjectAccess, Role};
-use tokenward_core::token::TokenFilter;
+use tokenward_core::secret::Kind;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::apis::KeptRoute;
 use tokenward_store::roles::Description;
@@ -74,7 +74,7 @@ pub(super) async fn page_of(person: &SignedIn, grant: &Grant, id: Uuid, query: &
 }
 
 async fn holders(person: &SignedIn, grant: &Grant, role: Uuid) -> Result<(Vec<HolderLink>, bool)> {
-    let those = Filter { role: Some(role), state: TokenFilter::Living, ..Filter::default() };
+    let those = Filter { role: Some(role), ..Filter::of(Kind::Token) };
     let (part, more) = token_list::page(&person.app, grant, &those, Order::USUAL, None, NAMED).await?;
     let link = |id: Uuid, name: &str| HolderLink { id: id.to_string(), name: name.to_owned() };
     Ok((part.iter().map(|token| link(token.id, &token.name)).collect(), more.is_some()))

@@ -2,7 +2,7 @@
 
 use axum::Extension;
 use tokenward_core::caller::Grant;
-use tokenward_core::permission::Management;
+use tokenward_core::secret::Kind;
 use tokenward_core::time::DAY;
 use tokenward_core::token::{RevokeReason, Token, TokenFilter};
 use tokenward_core::{Code, Error, Result, Uuid};
@@ -13,6 +13,7 @@ use super::form::{Pairs, Problems};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::proof;
+use super::token_changes::{Listed, TOKENS};
 use super::token_typed::{expiry, typed_member};
 use super::tokens::{REASONS, owner_fields, row, token_form};
 use super::view::{Choice, Nav, TokenBulkPage};
@@ -40,7 +41,12 @@ pub(super) async fn bulk(
     At(organization): At<Uuid>,
     Extension(typed): Extension<Pairs>,
 ) -> PageResult {
-    let grant = person.may(organization, Management::TokenManage)?;
+    bulk_of(&person, TOKENS, organization, &typed).await
+}
+
+/// The same with those of one of the lists.
+pub(super) async fn bulk_of(person: &SignedIn, of: Listed, organization: Uuid, typed: &Pairs) -> PageResult {
+    let grant = person.may(organization, of.right)?;
     let action = ACTIONS.into_iter().find(|(word, _)| *word == typed.get("action"));
     let Some((action, said)) = action else {
         let words: Vec<String> = ACTIONS.iter().map(|(word, _)| format!("`{word}`")).collect();
@@ -52,20 +58,26 @@ pub(super) async fn bulk(
     let ids: Vec<Uuid> = ids.collect::<Result<_>>()?;
     TOKEN_BULK_IDS.check_list(&ids).map_err(|problem| Error::invalid("token", problem))?;
     if typed.get("set").is_empty() {
-        return ask(&person, &grant, &ids, action, &typed, Problems::default()).await;
+        return ask(person, &grant, (of, &ids), action, typed, Problems::default()).await;
     }
-    match act(&person, &grant, &ids, action, &typed).await {
-        Ok(position) => person.done_at(&format!("/console/{organization}/tokens"), said, position),
-        Err(error) => ask(&person, &grant, &ids, action, &typed, Problems::of(error)?).await,
+    match act(person, &grant, (of.kind, &ids), action, typed).await {
+        Ok(position) => person.done_at(&format!("/console/{organization}/{}", of.path), said, position),
+        Err(error) => ask(person, &grant, (of, &ids), action, typed, Problems::of(error)?).await,
     }
 }
 
 /// What people mean who tick boxes: those that were not taken back.
-fn any() -> Filter {
-    Filter { state: TokenFilter::Kept, ..Filter::default() }
+fn any(kind: Kind) -> Filter {
+    Filter { state: TokenFilter::Kept, ..Filter::of(kind) }
 }
 
-async fn act(person: &SignedIn, grant: &Grant, ids: &[Uuid], action: &str, typed: &Pairs) -> Result<Position> {
+async fn act(
+    person: &SignedIn,
+    grant: &Grant,
+    (kind, ids): (Kind, &[Uuid]),
+    action: &str,
+    typed: &Pairs,
+) -> Result<Position> {
     let action = match action {
         "delete" => {
             let reason = RevokeReason::parse(typed.get("reason"));
@@ -81,7 +93,7 @@ async fn act(person: &SignedIn, grant: &Grant, ids: &[Uuid], action: &str, typed
         }
     };
     proof::given(person, typed).await?;
-    let set = token_bulk::choose(&person.app, grant, &any(), Some(ids)).await?;
+    let set = token_bulk::choose(&person.app, grant, &any(kind), Some(ids)).await?;
     let done = token_bulk::apply(&person.app, grant.clone(), set, typed.get("set"), action).await?;
     Ok(done.position)
 }
@@ -89,7 +101,7 @@ async fn act(person: &SignedIn, grant: &Grant, ids: &[Uuid], action: &str, typed
 async fn ask(
     person: &SignedIn,
     grant: &Grant,
-    ids: &[Uuid],
+    (of, ids): (Listed, &[Uuid]),
     action: &'static str,
     typed: &Pairs,
     mut problems: Problems,
@@ -99,7 +111,7 @@ async fn ask(
         return Err(error.into());
     }
     let app = &person.app;
-    let chosen: Vec<Token> = token_list::these(app, grant, &any(), ids).await?;
+    let chosen: Vec<Token> = token_list::these(app, grant, &any(of.kind), ids).await?;
     let used = usage::of(app, grant, &chosen).await?;
     let since = app.now().plus(-LATELY * DAY);
     let lately = used.values().filter(|it| it.total.last_used_at.is_some_and(|at| since <= at)).count();
@@ -112,6 +124,7 @@ async fn ask(
     let owners = owner_fields(person, grant, typed, &mut problems).await?;
     let shown = TokenBulkPage {
         shell: person.shell(Some(grant.organization()), Nav::Tokens).await?,
+        list: of.path,
         action,
         sum,
         used_lately: lately > 0,

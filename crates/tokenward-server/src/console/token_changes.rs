@@ -37,12 +37,15 @@ pub(super) struct Listed {
     pub path: &'static str,
     /// Its tokens.
     pub kind: Kind,
+    /// What it takes to see them.
+    pub read: Management,
     /// What it takes to change them.
     pub right: Management,
 }
 
 /// API tokens.
-pub(super) const TOKENS: Listed = Listed { path: LIST, kind: Kind::Token, right: Management::TokenManage };
+pub(super) const TOKENS: Listed =
+    Listed { path: LIST, kind: Kind::Token, read: Management::TokenRead, right: Management::TokenManage };
 
 impl Listed {
     /// One of them: a living one, or one of which it is still told that it has ended.

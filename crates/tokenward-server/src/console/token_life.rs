@@ -4,6 +4,7 @@ use axum::Extension;
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
+use tokenward_core::secret::Kind;
 use tokenward_core::time::length;
 
 use super::done::Flashed;
@@ -117,6 +118,6 @@ pub(super) async fn attest(
     At((organization, id)): At<(Uuid, Uuid)>,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
-    token_attestation::attest(&person.app, grant, id).await?;
+    token_attestation::attest(&person.app, grant, (Kind::Token, id)).await?;
     person.done(&format!("/console/{organization}/tokens/{id}"), Flashed::TokenAttested)
 }

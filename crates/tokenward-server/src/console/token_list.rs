@@ -1,4 +1,4 @@
-//! The list of API tokens: searched, filtered, sorted; and from the text of a token to its page.
+//! The lists of tokens of each kind: searched, filtered, sorted; and from the text of a token to its page.
 
 use axum::Extension;
 use axum::http::StatusCode;
@@ -16,7 +16,8 @@ use super::overview;
 use super::page::{At, PageResult, page, see_other};
 use super::paging::{Column, Cut, Holds, List, ListOrder, ListPlace, PAGE, SortKey, Turn};
 use super::person::SignedIn;
-use super::tokens::{LIST, row, state_of};
+use super::token_changes::{Listed, TOKENS};
+use super::tokens::{row, state_of};
 use super::view::{Chip, Nav, TokenState, TokensPage};
 use super::way_back::{self, TOKEN_KEYS};
 use super::words::{SOON, bounded, token_state};
@@ -38,7 +39,7 @@ const UNUSED: i64 = 90 * DAY;
 /// A token that was used within this time is in use.
 const IN_USE: i64 = 7 * DAY;
 /// By these times lists of tokens are counted and sorted.
-pub(super) const SPANS: Spans = Spans { soon: SOON, unused: UNUSED, in_use: IN_USE };
+const SPANS: Spans = Spans { soon: SOON, unused: UNUSED, in_use: IN_USE };
 
 /// The filters of the list: what the query says, and what people read; in the order of [`Which::ALL`]. The first takes all.
 const FILTERS: [(&str, &str); Which::ALL.len()] = [
@@ -64,7 +65,7 @@ fn of_ended(filter: &str) -> Option<&'static str> {
 }
 
 /// What a list of tokens can be sorted by.
-pub(super) const COLUMNS: &[Column] = &[
+const COLUMNS: &[Column] = &[
     Column::new("name", "Name", Holds::Text),
     Column::new("role", "Role", Holds::Text),
     Column::new("created", "Created", Holds::Past).classed("opt"),
@@ -72,10 +73,14 @@ pub(super) const COLUMNS: &[Column] = &[
     Column::new("ends", "Expires", Holds::Future),
 ];
 /// The list of API tokens.
-static TOKENS: List = List { word: "tokens", keys: List::KEYS, columns: COLUMNS };
+static OF_TOKENS: List = List { word: "tokens", keys: List::KEYS, columns: COLUMNS };
+/// The list of policy tokens.
+static OF_POLICY_TOKENS: List = List { word: "policytokens", keys: List::KEYS, columns: COLUMNS };
 
 /// What a query asks for.
 struct ListRequest {
+    /// Of which list.
+    of: Listed,
     search: String,
     filter: String,
     /// In which order, and which page of it.
@@ -83,7 +88,7 @@ struct ListRequest {
 }
 
 impl ListRequest {
-    fn read(query: &Pairs, organization: Uuid) -> Result<Self> {
+    fn read(of: Listed, query: &Pairs, organization: Uuid) -> Result<Self> {
         let search = query.understood(&TOKEN_KEYS)?.line("q");
         QUERY.check_text(&search).map_err(|problem| Error::invalid("q", problem))?;
         if search.contains(char::is_control) {
@@ -91,7 +96,8 @@ impl ListRequest {
         }
         let filters = FILTERS.iter().chain([&BROWNOUT]).chain(&ENDED).map(|(name, _)| *name);
         let filter = query.one_of("filter", filters)?.to_owned();
-        Ok(Self { search, filter, order: TOKENS.read(query, organization)? })
+        let list = if of.kind == Kind::PolicyToken { &OF_POLICY_TOKENS } else { &OF_TOKENS };
+        Ok(Self { of, search, filter, order: list.read(query, organization)? })
     }
 
     /// Which tokens it asks for, where the database counts them.
@@ -119,14 +125,19 @@ pub(super) async fn list(
     At(organization): At<Uuid>,
     Query(query): Query,
 ) -> PageResult {
-    let grant = person.may(organization, Management::TokenRead)?;
-    let asked = ListRequest::read(&query, organization)?;
+    listed(&person, TOKENS, organization, &query).await
+}
+
+/// One of the lists.
+pub(super) async fn listed(person: &SignedIn, of: Listed, organization: Uuid, query: &Pairs) -> PageResult {
+    let grant = person.may(organization, of.read)?;
+    let asked = ListRequest::read(of, query, organization)?;
     if way_back::is_token_like(person.app.verifier.prefixes(), &asked.search) {
         let problem =
             "looks like the text of a token, which does not belong into an address: search for it by the form";
         return Err(Error::invalid("q", problem).into());
     }
-    show(&person, &grant, &query, asked, None).await
+    show(person, &grant, query, asked, None).await
 }
 
 /// `POST …/tokens/find`: the search. What has the form of a token leads to the page of that token, and never into an address.
@@ -135,23 +146,30 @@ pub(super) async fn find(
     At(organization): At<Uuid>,
     Extension(form): Extension<Pairs>,
 ) -> PageResult {
-    let grant = person.may(organization, Management::TokenRead)?;
-    let base = format!("/console/{organization}/tokens");
+    found(&person, TOKENS, organization, &form).await
+}
+
+/// The search in one of the lists.
+pub(super) async fn found(person: &SignedIn, of: Listed, organization: Uuid, form: &Pairs) -> PageResult {
+    let grant = person.may(organization, of.read)?;
+    let base = format!("/console/{organization}/{}", of.path);
     let list: Pairs = ["filter", "sort"].into_iter().map(|key| (key, form.line(key))).collect();
-    ListRequest::read(&list, organization)?;
+    ListRequest::read(of, &list, organization)?;
     // Before it is read as a search: a secret that somebody else made looks like any other one.
     if let Some(token) = person.app.verifier.find(&form.line("q"), organization) {
-        return see_other(&way_back::opened_from(LIST, &list, &format!("{base}/{token}")));
+        // That page knows the one of another kind.
+        let page = format!("/console/{organization}/tokens/{token}");
+        return see_other(&way_back::opened_from(of.path, &list, &page));
     }
     let kept: Pairs = ["q", "filter", "sort"].into_iter().map(|key| (key, form.line(key))).collect();
-    let asked = ListRequest::read(&kept, organization)?;
+    let asked = ListRequest::read(of, &kept, organization)?;
     if !way_back::is_token_like(person.app.verifier.prefixes(), &asked.search) {
         return see_other(&asked.address(&base, &asked.filter, &asked.order.sort_word()));
     }
     let problem = "No token of this organization has this text. Was a part of it lost in copying, or is it of another \
                    organization? The text was not kept.";
     let asked = ListRequest { search: String::new(), ..asked };
-    show(&person, &grant, &list, asked, Some(problem.to_owned())).await
+    show(person, &grant, &list, asked, Some(problem.to_owned())).await
 }
 
 async fn show(
@@ -163,9 +181,10 @@ async fn show(
 ) -> PageResult {
     let organization = grant.organization();
     let shell = person.shell(Some(organization), Nav::Tokens).await?;
-    let base = format!("{}/tokens", shell.base());
+    let of = asked.of;
+    let base = format!("{}/{}", shell.base(), of.path);
     let survey = match asked.counted() {
-        Some(which) => ListSurvey::counted(person, grant, which).await?.of_shelf(person, grant, &asked).await?,
+        Some(which) => ListSurvey::counted(person, grant, of.kind, which).await?.of_shelf(person, grant, &asked).await?,
         None if !asked.search.trim().is_empty() => ListSurvey::of(person, grant, &asked).await?,
         None if asked.filter == BROWNOUT.0 => ListSurvey::in_brownout(person, grant, &asked).await?,
         None => ListSurvey::ended(person, grant, &asked).await?,
@@ -194,7 +213,10 @@ async fn show(
     on_page.sort_by_key(|token| ids.iter().position(|id| *id == token.id));
     let used = usage::of(&person.app, grant, &on_page).await?;
     let pictures = overview::pictures(person, grant, ids, 20).await?;
+    let is_usual = of.kind == Kind::Token;
     let shown = TokensPage {
+        path: of.path,
+        policies: !is_usual,
         pictures: pictures.into_iter().map(|(id, bars)| (id.to_string(), bars)).collect(),
         tokens: on_page.iter().map(|token| row(&person.app, token, used.get(&token.id))).collect(),
         total: survey.total.max(survey.matching),
@@ -202,13 +224,13 @@ async fn show(
         list: asked.order.frame(&base, query, &survey.page),
         sort,
         warning: survey.warning(&asked.address(&base, "soon", "ends")),
-        limits: limit_warnings::sentences(&person.app, grant).await?,
+        limits: if is_usual { limit_warnings::sentences(&person.app, grant).await? } else { Vec::new() },
         search: asked.search,
         filter: asked.filter,
         chips,
-        may_see_policies: person.can(organization, Management::PolicyManage),
-        may_create: person.can(organization, Management::TokenManage),
-        may_delete: person.can(organization, Management::TokenManage),
+        may_see_policies: is_usual && person.can(organization, Management::PolicyManage),
+        may_create: person.can(organization, of.right),
+        may_delete: person.can(organization, of.right),
         shows_last_used: true,
         error: problem,
         shell,
@@ -227,18 +249,18 @@ fn shelf(by: &str) -> Shelf {
     }
 }
 
-/// Tokens that the database sorts.
+/// Tokens of a kind that the database sorts.
 #[derive(Clone, Copy)]
-pub(super) enum Sorted {
-    /// Those of this kind that live, of which the filter leaves these.
+enum Sorted {
+    /// Those that live, of which the filter leaves these.
     Living(Kind, Which),
-    /// API tokens that have ended: `expired`, `revoked`, or `ended` for both.
-    Ended(&'static str),
+    /// Those that have ended: `expired`, `revoked`, or `ended` for both.
+    Ended(Kind, &'static str),
 }
 
 impl Sorted {
     /// The page of them that is asked for.
-    pub(super) async fn page(
+    async fn page(
         self,
         person: &SignedIn,
         grant: &Grant,
@@ -295,8 +317,7 @@ impl Sorted {
         };
         let part = ShelfPart {
             kind: match self {
-                Self::Living(kind, _) => kind,
-                Self::Ended(_) => Kind::Token,
+                Self::Living(kind, _) | Self::Ended(kind, _) => kind,
             },
             shelf,
             descending: order.is_descending() != backwards,
@@ -306,7 +327,7 @@ impl Sorted {
         };
         let mut places = match self {
             Self::Living(_, which) => token_overview::places(&person.app, grant, facts, which, &part).await?,
-            Self::Ended(which) => token_overview::ended(&person.app, grant, facts, which, &part).await?,
+            Self::Ended(_, which) => token_overview::ended(&person.app, grant, facts, which, &part).await?,
         };
         let more = places.len() > PAGE;
         places.truncate(PAGE);
@@ -394,8 +415,8 @@ struct ListSurvey {
 
 impl ListSurvey {
     /// What the database counts.
-    async fn counted(person: &SignedIn, grant: &Grant, which: Which) -> Result<Self> {
-        let (facts, counted) = token_overview::count(&person.app, grant, SPANS).await?;
+    async fn counted(person: &SignedIn, grant: &Grant, kind: Kind, which: Which) -> Result<Self> {
+        let (facts, counted) = token_overview::count(&person.app, grant, kind, SPANS).await?;
         let counts = counted.each.map(|count| usize::try_from(count).unwrap_or(0));
         let matching = Which::ALL.iter().position(|it| *it == which).map_or(0, |at| counts[at]);
         let first_ending = counted.first.map(|(name, end)| {
@@ -407,7 +428,7 @@ impl ListSurvey {
         });
         let ending = usize::try_from(counted.ending).unwrap_or(0);
         // One more says that there are more.
-        let (expired, revoked) = token_overview::count_ended(&person.app, grant, ENDED_COUNTED + 1).await?;
+        let (expired, revoked) = token_overview::count_ended(&person.app, grant, kind, ENDED_COUNTED + 1).await?;
         let ended = EndedCounts { expired, revoked, more: false };
         Ok(Self { total: counts[0], counts, ended, matching, ending, first_ending, facts: Some(facts), ..Self::none() })
     }
@@ -415,39 +436,40 @@ impl ListSurvey {
     /// With the page of those that the filter leaves.
     async fn of_shelf(self, person: &SignedIn, grant: &Grant, asked: &ListRequest) -> Result<Self> {
         let (Some(which), Some(facts)) = (asked.counted(), &self.facts) else { return Ok(self) };
-        let page = Sorted::Living(Kind::Token, which).page(person, grant, facts, &asked.order).await?;
+        let page = Sorted::Living(asked.of.kind, which).page(person, grant, facts, &asked.order).await?;
         Ok(Self { page, ..self })
     }
 
     /// Of those that have ended only a page is read.
     async fn ended(person: &SignedIn, grant: &Grant, asked: &ListRequest) -> Result<Self> {
-        let survey = Self::counted(person, grant, Which::All).await?;
+        let kind = asked.of.kind;
+        let survey = Self::counted(person, grant, kind, Which::All).await?;
         let Some(facts) = survey.facts else { return Ok(survey) };
         let which = of_ended(&asked.filter).unwrap_or("ended");
-        let matching = token_overview::count_of_ended(&person.app, grant, &facts, which).await?;
+        let matching = token_overview::count_of_ended(&person.app, grant, kind, &facts, which).await?;
         let matching = usize::try_from(matching).unwrap_or(usize::MAX);
-        let page = Sorted::Ended(which).page(person, grant, &facts, &asked.order).await?;
+        let page = Sorted::Ended(kind, which).page(person, grant, &facts, &asked.order).await?;
         Ok(Self { matching, page, ..survey })
     }
 
     async fn of(person: &SignedIn, grant: &Grant, asked: &ListRequest) -> Result<Self> {
         let words: Vec<String> = asked.search.split_whitespace().map(str::to_lowercase).collect();
         let mut survey = Self { brownout: Some(0), ..Self::none() };
-        let living = Filter { state: TokenFilter::Living, ..Filter::default() };
+        let living = Filter::of(asked.of.kind);
         survey.look_through(person, grant, &living, asked, &words).await?;
         if of_ended(&asked.filter).is_some() {
-            let ended = Filter { state: TokenFilter::Ended, ..Filter::default() };
+            let ended = Filter { state: TokenFilter::Ended, ..Filter::of(asked.of.kind) };
             survey.look_through(person, grant, &ended, asked, &words).await?;
         } else {
-            survey.ended = ended_matching(person, grant, &words).await?;
+            survey.ended = ended_matching(person, grant, asked.of.kind, &words).await?;
         }
         survey.with_page(grant, asked).await
     }
 
     /// Of all there is the count; those with a brownout are few, and looked through.
     async fn in_brownout(person: &SignedIn, grant: &Grant, asked: &ListRequest) -> Result<Self> {
-        let all = Self::counted(person, grant, Which::All).await?;
-        let those = Filter { state: TokenFilter::Brownout, ..Filter::default() };
+        let all = Self::counted(person, grant, asked.of.kind, Which::All).await?;
+        let those = Filter { state: TokenFilter::Brownout, ..Filter::of(asked.of.kind) };
         let mut survey = Self::none();
         survey.look_through(person, grant, &those, asked, &[]).await?;
         let Self { matching, page, .. } = survey.with_page(grant, asked).await?;
@@ -554,8 +576,8 @@ impl ListSurvey {
 }
 
 /// How many of those that have ended fit a search, as far as they are looked through: the newest.
-async fn ended_matching(person: &SignedIn, grant: &Grant, words: &[String]) -> Result<EndedCounts> {
-    let ended = Filter { state: TokenFilter::Ended, ..Filter::default() };
+async fn ended_matching(person: &SignedIn, grant: &Grant, kind: Kind, words: &[String]) -> Result<EndedCounts> {
+    let ended = Filter { state: TokenFilter::Ended, ..Filter::of(kind) };
     let newest = Order { by: By::Created, descending: true };
     let (mut counts, mut after) = (EndedCounts::default(), None);
     for _ in 0..ENDED_PARTS {
@@ -617,7 +639,7 @@ mod tests {
     use super::*;
 
     fn asked(query: &str) -> ListRequest {
-        ListRequest::read(&Pairs::parse(query.as_bytes()), Uuid::nil()).unwrap()
+        ListRequest::read(TOKENS, &Pairs::parse(query.as_bytes()), Uuid::nil()).unwrap()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use axum::Extension;
 use tokenward_core::life::OnReuse;
 use tokenward_core::permission::Management;
+use tokenward_core::secret::Kind;
 use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token_policy::Rules;
 use tokenward_core::{Time, Uuid};
@@ -43,9 +44,9 @@ async fn policy_page(
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
     let Dated { policy, updated_at } = token_policy::get(&person.app, &grant).await?;
-    let (beyond, more) = token_policy::exceeding(&person.app, &grant, &policy, SHOWN).await?;
+    let (beyond, more) = token_policy::exceeding(&person.app, &grant, Kind::Token, &policy, SHOWN).await?;
     let (beyond_with_policy, more_with_policy) = match person.may(organization, Management::PolicyManage) {
-        Ok(grant) => token_policy::exceeding_policy_tokens(&person.app, &grant, &policy, SHOWN).await?,
+        Ok(grant) => token_policy::exceeding(&person.app, &grant, Kind::PolicyToken, &policy, SHOWN).await?,
         Err(_) => (Vec::new(), false),
     };
     let text = |length: Option<Micros>| length.map(length_text).unwrap_or_default();

@@ -478,7 +478,7 @@ pub(super) async fn show(
             ..counts(&used.map(|it| it.total).unwrap_or_default(), decisions)
         }),
         live: live::refresh_value(&query, person.app.now()).map(|begun| live_address(&path, query.get("days"), &begun)),
-        attest: token.life.asked.filter(|_| token.disabled_at.is_none()).map(|asked| attest_words(&person, asked)),
+        attest: attest_asked(&person, &token),
         may_attest: token.owner_id == Some(person.user) || person.can(organization, Management::TokenManage),
         may_manage: person.can(organization, Management::TokenManage),
         may_read_events: person.can(organization, Management::EventRead),
@@ -517,6 +517,11 @@ pub(super) fn meaning(person: &SignedIn, organization: Uuid, role: Uuid) -> (Str
     let directory = person.app.verifier.directory();
     let found = directory.organization(organization).and_then(|o| Some((o, o.role(role)?)));
     found.map(|(organization, role)| (role.meaning(), points(organization, role))).unwrap_or_default()
+}
+
+/// That it is asked whether a token is still needed, as people read it.
+pub(super) fn attest_asked(person: &SignedIn, token: &Token) -> Option<String> {
+    token.life.asked.filter(|_| token.disabled_at.is_none()).map(|asked| attest_words(person, asked))
 }
 
 /// What follows where nobody says that a token is still needed.

@@ -25,7 +25,7 @@ const LONGEST: usize = 4_000;
 /// address.
 const TOKEN_LIKE: usize = 16;
 
-/// What says of the list of tokens how it is shown.
+/// What says of a list of tokens how it is shown.
 pub(super) const TOKEN_KEYS: [&str; 5] = ["q", "filter", "sort", "after", "before"];
 /// What says it of those who are invited.
 pub(super) const INVITED_KEYS: [&str; 3] = ["invited_sort", "invited_after", "invited_before"];
@@ -49,7 +49,7 @@ fn list_at(path: &str) -> Option<(&'static str, Vec<&'static str>)> {
     let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte));
     let (label, keys) = match path.split('/').collect::<Vec<_>>()[..] {
         ["tokens"] => (Nav::Tokens.label(), TOKEN_KEYS.to_vec()),
-        ["policy-tokens"] => ("Policy tokens", List::KEYS.to_vec()),
+        ["policy-tokens"] => ("Policy tokens", TOKEN_KEYS.to_vec()),
         ["members"] => (Nav::Members.label(), [List::KEYS, INVITED_KEYS].concat()),
         ["roles"] => (Nav::Roles.label(), List::KEYS.to_vec()),
         ["apis"] => (Nav::Apis.label(), List::KEYS.to_vec()),
@@ -71,8 +71,8 @@ fn list_at(path: &str) -> Option<(&'static str, Vec<&'static str>)> {
 fn is_opened(path: &str) -> bool {
     match path.split_once('/') {
         None => path == "protect",
-        // The search of the list has the list's own fields, and the export is a file.
-        Some(("tokens", "find") | ("events", "export")) => false,
+        // The search of a list has the list's own fields, and the export is a file.
+        Some(("tokens" | "policy-tokens", "find") | ("events", "export")) => false,
         Some((section, rest)) => {
             let sections = [
                 "tokens",

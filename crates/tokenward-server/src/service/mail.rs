@@ -21,6 +21,7 @@ use tokenward_core::{Code, Error, Result, Time, Uuid, network};
 use tokenward_store::invitations::Invitation;
 
 use super::recent::Recent;
+use super::token_kinds;
 use crate::limits::{
     Limit, Limits, MAIL_MEMORY, MAILS_PER_INVITER, MAILS_PER_ORGANIZATION, MAILS_PER_RECIPIENT, NOTICES_PER_RECIPIENT,
     PASSWORD_RESETS, PASSWORD_RESETS_PER_ADDRESS, PASSWORD_RESETS_PER_RECIPIENT,
@@ -166,6 +167,8 @@ pub struct Letter<'a> {
     pub organization: Uuid,
     /// Its name.
     pub organization_name: &'a str,
+    /// What the tokens are called.
+    pub called: &'a str,
     /// What the subject says behind the name of the organization.
     pub subject: &'a str,
     /// What is said before them.
@@ -195,7 +198,8 @@ impl Mailer {
             text += &format!("and {more} more\n");
         }
         text += &format!("\n{what}\n\n{place}\n");
-        self.send(organization, recipient, format!("API tokens of {name}: {subject}"), text, now)
+        let called = token_kinds::at_the_beginning(letter.called);
+        self.send(organization, recipient, format!("{called} of {name}: {subject}"), text, now)
     }
 
     /// Tells somebody of tokens that end soon, in a task of its own. From the budgets of the organization and of the recipient.
@@ -222,13 +226,8 @@ impl Mailer {
         text += &format!(
             "\nGive them another end or a new secret, or let them end: whoever uses them is refused from then on.\n\n{place}\n"
         );
-        self.send(
-            organization,
-            recipient,
-            format!("{}{} of {name} end soon", what[..1].to_uppercase(), &what[1..]),
-            text,
-            now,
-        )
+        let what = token_kinds::at_the_beginning(what);
+        self.send(organization, recipient, format!("{what} of {name} end soon"), text, now)
     }
 
     /// Tells somebody that a member has left by a rule, in a task of its own. From the budgets of the organization and of the

@@ -82,6 +82,7 @@ pub mod token_decision;
 pub mod token_effect;
 pub mod token_hand_over;
 pub mod token_import;
+mod token_kinds;
 pub mod token_labels;
 pub mod token_list;
 pub mod token_networks;

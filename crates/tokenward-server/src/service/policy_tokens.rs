@@ -8,8 +8,7 @@ use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, TokenSnapshot};
 use tokenward_core::reason::Reason;
 use tokenward_core::secret;
-use tokenward_core::token::{Token, TokenFilter, TokenVersion};
-use tokenward_core::token_policy::TokenPolicy;
+use tokenward_core::token::{Token, TokenVersion};
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{Conn, tokens as kept};
 use tokenward_verify::server::TriedBy;
@@ -19,12 +18,11 @@ use tokio::time::timeout;
 
 use super::decisions::KeptDecision;
 use super::holders::{self, WantedName};
-use super::token_list::maker_left;
 use super::tokens::batches::{Around, Done, Lookups};
 use super::tokens::{
     Created, NewToken, Secret, TokenChange, Why, accepted, changed, check, event, not_ended_of, snapshot,
 };
-use super::{App, IfMatch, Written, proof, token_owners};
+use super::{App, IfMatch, Written, proof};
 use crate::heavy;
 use crate::limits::{
     API_NAME, PERMISSION, POLICIES_AT_ONCE, POLICY_CHARACTERS, POLICY_COMPILE_TIME, POLICY_REQUESTS, POLICY_TOKENS,
@@ -119,65 +117,19 @@ impl Tried {
     }
 }
 
-/// Which policy tokens are wanted.
-#[derive(Clone, Default, Debug)]
-pub struct PolicyTokenFilter {
-    /// Only those that go beyond this token policy.
-    pub exceeding: Option<TokenPolicy>,
-    /// Only those whose maker has left.
-    pub maker_left: bool,
-    /// Only those whose owner has left.
-    pub owner_left: bool,
-    /// What they are in: without a word, those that have not ended.
-    pub state: TokenFilter,
-}
-
-/// A part of these policy tokens: those behind the token `after`, as many as are looked at for it. Answers them and, where there
-/// may be more, the last one that was looked at.
-pub async fn part(
-    app: &Arc<App>,
-    grant: &Grant,
-    filter: &PolicyTokenFilter,
-    after: Option<Uuid>,
-    limit: usize,
-) -> Result<(Vec<PolicyToken>, Option<Uuid>)> {
-    let mut reader = app.read_on(grant, after).await?;
-    let now = app.now();
-    let with_ended = !matches!(
-        filter.state,
-        TokenFilter::Living
-            | TokenFilter::Active
-            | TokenFilter::Disabled
-            | TokenFilter::NotYetValid
-            | TokenFilter::Brownout
-    );
-    let mut part = kept::policy_page(reader.conn(), grant, with_ended, after, limit).await?;
-    // What has ended longer ago is not told any more.
-    let oldest = match with_ended {
-        true => Some(now.plus(-kept::ended::retention(reader.conn()).await?)),
-        false => None,
-    };
-    let last = part.last().filter(|_| part.len() >= limit).map(|token| token.id);
-    let directory = app.verifier.directory();
-    let organization = directory.organization(grant.organization());
-    part.retain(|token| {
-        let ended = token.revocation.as_ref().map(|it| it.at).or(token.expires_at);
-        filter.state.takes(token, now)
-            && oldest.is_none_or(|oldest| ended.is_none_or(|at| oldest < at))
-            && (!filter.owner_left || token_owners::owner_left(token, organization))
-            && filter.exceeding.as_ref().is_none_or(|policy| policy.exceeded_by(token, now))
-            && (!filter.maker_left || maker_left(token, organization))
-    });
-    let ids: Vec<Uuid> = part.iter().map(|token| token.id).collect();
+/// These policy tokens with their policies and their secrets, in the same order.
+pub async fn with_policies(app: &Arc<App>, grant: &Grant, all: Vec<Token>) -> Result<Vec<PolicyToken>> {
+    let ids: Vec<Uuid> = all.iter().map(|token| token.id).collect();
+    let mut reader = app.read_for(grant).await?;
     let mut policies: HashMap<Uuid, String> =
         kept::policies(reader.conn(), Some(&ids)).await?.into_iter().map(|row| (row.token_id, row.source)).collect();
-    let mut versions = kept::versions(reader.conn(), &ids, now).await?;
+    let mut versions = kept::versions(reader.conn(), &ids, app.now()).await?;
     let with_policy = |token: Token| {
         let policy = policies.remove(&token.id).unwrap_or_default();
         let versions = versions.remove(&token.id).unwrap_or_default();
         PolicyToken { token, policy, versions }
     };
-    Ok((part.into_iter().map(with_policy).collect(), last))
+    Ok(all.into_iter().map(with_policy).collect())
 }
 
 async fn policy_of(conn: Conn<'_>, token: Uuid) -> Result<String> {

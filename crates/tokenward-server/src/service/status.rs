@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokenward_core::Result;
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
+use tokenward_core::secret::Kind;
 use tokenward_core::time::{DAY, length_text};
 use tokenward_store::Position;
 
@@ -59,7 +60,7 @@ pub async fn read(app: &Arc<App>, grant: &Grant) -> Result<Status> {
         }
     }
     let tokens = match grant.require_also(Management::TokenRead) {
-        Ok(()) => Some(token_overview::count(app, grant, SPANS).await?.1),
+        Ok(()) => Some(token_overview::count(app, grant, Kind::Token, SPANS).await?.1),
         Err(_) => None,
     };
     if let Some(ending) = tokens.as_ref().map(|counts| counts.ending).filter(|ending| *ending > 0) {

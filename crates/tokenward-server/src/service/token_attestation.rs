@@ -7,15 +7,17 @@ use std::sync::Arc;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{Actor, Event, Kind, TokenAttestationSnapshot};
 use tokenward_core::life::{Attestation, DisabledBecause};
-use tokenward_core::permission::Management;
+use tokenward_core::permission::{Management, Permission};
 use tokenward_core::right::Keeper;
+use tokenward_core::role::Target;
+use tokenward_core::secret;
 use tokenward_core::time::Micros;
 use tokenward_core::token::Token;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{Tx, members, organizations, token_policies, tokens};
 
-use super::tokens::{event, not_ended, snapshot};
-use super::{App, Written};
+use super::tokens::{Of, event, not_ended_of, snapshot};
+use super::{App, Written, token_kinds};
 use crate::limits::TOKEN_ATTEST;
 
 /// Tokens that one write is about.
@@ -115,6 +117,14 @@ async fn take(app: &Arc<App>, organization: Uuid, step: Step, (every, term): (Mi
     }
 }
 
+/// What somebody is mailed about.
+#[derive(Default)]
+struct Concerned<'t> {
+    tokens: Vec<&'t Token>,
+    /// May they open the lists of all that these are?
+    sees_all: bool,
+}
+
 /// Mails the owners, and the admins what has no owner any more or is overdue.
 async fn mail(app: &Arc<App>, organization: Uuid, all: &[Token], step: Step, term: Micros) -> Result<()> {
     let Some(mailer) = app.live().mailer.clone() else { return Ok(()) };
@@ -124,45 +134,58 @@ async fn mail(app: &Arc<App>, organization: Uuid, all: &[Token], step: Step, ter
     let owners: Vec<Uuid> = all.iter().filter_map(|token| token.owner_id).collect();
     let owners = members::emails(reader.conn(), &owners).await?;
     drop(reader);
-    let mut to: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut to: BTreeMap<&str, Concerned<'_>> = BTreeMap::new();
     for token in all {
         let owner = token.owner_id.and_then(|id| owners.get(&(organization, id)));
-        let admins = admins.iter().filter(|_| owner.is_none() || step != Step::Due);
-        let mut concerned: Vec<&str> = admins.chain(owner).map(String::as_str).collect();
+        let admins: Vec<&String> = admins.iter().filter(|_| owner.is_none() || step != Step::Due).collect();
+        let as_admin = |email: &str| admins.iter().any(|admin| *admin == email);
+        let mut concerned: Vec<&str> = admins.iter().copied().chain(owner).map(String::as_str).collect();
         concerned.sort_unstable();
         concerned.dedup();
-        concerned.into_iter().for_each(|email| to.entry(email).or_default().push(&token.name));
+        for email in concerned {
+            let it = to.entry(email).or_insert_with(|| Concerned { sees_all: true, ..Concerned::default() });
+            it.sees_all &= as_admin(email) || sees(app, token);
+            it.tokens.push(token);
+        }
     }
     let now = app.now();
     let until = now.plus(term);
-    let (subject, lead, what) = match step {
-        Step::Due => (
-            "are they still needed?",
-            "Are these API tokens still needed?".to_owned(),
-            format!("Say so by {until}, with *Still needed* on their pages. What nobody needs, delete."),
-        ),
-        Step::Overdue => (
-            "are they still needed?",
-            "Nobody has said that these API tokens are still needed:".to_owned(),
-            format!("They are switched off on {until} unless somebody does, with *Still needed* on their pages."),
-        ),
-        Step::Off => (
-            "switched off",
-            "These API tokens are switched off, since nobody has said that they are still needed:".to_owned(),
-            "Whoever uses them is refused. They can be switched on again.".to_owned(),
-        ),
-    };
     let filter = if step == Step::Off { "disabled" } else { "unconfirmed" };
-    let place = format!("{}/console/{organization}/tokens?filter={filter}", app.public_url);
-    for (email, tokens) in to {
-        let (named, more) = (&tokens[..tokens.len().min(NAMED)], tokens.len().saturating_sub(NAMED));
+    for (email, Concerned { tokens, sees_all }) in to {
+        let kinds: Vec<secret::Kind> = tokens.iter().map(|token| token.kind).collect();
+        let (called, mut place) = token_kinds::called(&app.public_url, organization, filter, &kinds);
+        if !sees_all && step != Step::Off {
+            // The list of policy tokens is not for everybody who owns one: each has a page that asks about it alone.
+            let page = |token: &&Token| format!("{}/console/{organization}/policy-tokens/{}/attest", app.public_url, token.id);
+            let own = tokens.iter().filter(|token| token.kind == secret::Kind::PolicyToken).take(NAMED).map(page);
+            let lists = place.lines().filter(|line| !line.contains("/policy-tokens?")).map(str::to_owned);
+            place = lists.chain(own).collect::<Vec<_>>().join("\n");
+        }
+        let (subject, lead, what) = match step {
+            Step::Due => (
+                "are they still needed?",
+                format!("Are these {called} still needed?"),
+                format!("Say so by {until}, with *Still needed* on their pages. What nobody needs, delete."),
+            ),
+            Step::Overdue => (
+                "are they still needed?",
+                format!("Nobody has said that these {called} are still needed:"),
+                format!("They are switched off on {until} unless somebody does, with *Still needed* on their pages."),
+            ),
+            Step::Off => (
+                "switched off",
+                format!("These {called} are switched off, since nobody has said that they are still needed:"),
+                "Whoever uses them is refused. They can be switched on again.".to_owned(),
+            ),
+        };
         let letter = super::mail::Letter {
             organization,
             organization_name: name.as_deref().unwrap_or_default(),
+            called,
             subject,
             lead: &lead,
-            lines: named.iter().map(|name| (*name, None)).collect(),
-            more,
+            lines: tokens.iter().take(NAMED).map(|token| (token.name.as_str(), None)).collect(),
+            more: tokens.len().saturating_sub(NAMED),
             what: &what,
             place: &place,
         };
@@ -174,16 +197,30 @@ async fn mail(app: &Arc<App>, organization: Uuid, all: &[Token], step: Step, ter
     Ok(())
 }
 
-/// Somebody says that a token is still needed: its owner, or who manages tokens.
-pub async fn attest(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Token>> {
+/// Does the owner of a token see the list that it is in?
+fn sees(app: &App, token: &Token) -> bool {
+    let directory = app.verifier.directory();
+    let role = directory.organization(token.organization_id).and_then(|it| it.role_of(token.owner_id?));
+    token.kind != secret::Kind::PolicyToken
+        || role.is_some_and(|role| role.allows(Permission::Management(Management::PolicyManage), Target::Organization))
+}
+
+/// Somebody says that a token is still needed: its owner, or who manages tokens of its kind.
+pub async fn attest(app: &Arc<App>, grant: Grant, of: Of) -> Result<Written<Token>> {
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
-            let old = not_ended(tx, grant, id).await?;
-            let is_owner = match &grant.by().actor {
-                Actor::User { id, .. } => old.owner_id == Some(*id),
+            let found = not_ended_of(tx, grant, of).await;
+            let owns = |token: &Token| match &grant.by().actor {
+                Actor::User { id, .. } => token.owner_id == Some(*id),
                 _ => false,
             };
-            if !is_owner {
+            let is_owner = found.as_ref().is_ok_and(owns);
+            if !is_owner && of.0 == secret::Kind::PolicyToken {
+                // Who sees no policy tokens learns of none but the own.
+                grant.require_also(Management::PolicyManage).map_err(|_| Error::not_found("policy token"))?;
+            }
+            let old = found?;
+            if !is_owner && of.0 != secret::Kind::PolicyToken {
                 grant.require_also(Management::TokenManage)?;
             }
             if old.disabled_at.is_some() {

@@ -1,4 +1,5 @@
-//! The same done to many API tokens: deleted, switched off or on, given an end or an owner. What is looked at first is what it is done to.
+//! The same done to many tokens of a kind: deleted, switched off or on, given an end or an owner. What is looked at first is what it is
+//! done to.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind};
 use tokenward_core::role::{Places, Role};
+use tokenward_core::secret;
 use tokenward_core::time::Micros;
 use tokenward_core::token::{self, Token};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
@@ -271,8 +273,17 @@ async fn apply_to(app: &Arc<App>, grant: Grant, some: HashMap<Uuid, Time>, actio
 
 async fn delete(tx: &mut Tx, grant: &Grant, all: &[Token], why: &Why) -> Result<Vec<Event>> {
     let revocation = why.revocation(grant, tx.now());
-    let gone: Vec<_> = all.iter().map(|token| (grant, token.id, &revocation)).collect();
-    let gone = tokens::revoke_all(tx, &gone).await?;
+    let gone = match all.first() {
+        // All are of one kind, and each kind has a right of its own.
+        Some(Token { kind: secret::Kind::PolicyToken, .. }) => {
+            let ids: Vec<Uuid> = all.iter().map(|token| token.id).collect();
+            tokens::revoke_policy_tokens(tx, grant, &ids, &revocation).await?
+        }
+        _ => {
+            let gone: Vec<_> = all.iter().map(|token| (grant, token.id, &revocation)).collect();
+            tokens::revoke_all(tx, &gone).await?
+        }
+    };
     Ok(all.iter().filter(|token| gone.contains(&token.id)).map(|token| deleted(token, &revocation)).collect())
 }
 

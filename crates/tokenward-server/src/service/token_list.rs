@@ -1,4 +1,4 @@
-//! Lists of API tokens: which are wanted, and a part of them at a time.
+//! Lists of tokens of a kind: which are wanted, and a part of them at a time.
 
 use std::sync::Arc;
 
@@ -23,8 +23,10 @@ use super::usage::{self, TokenUsage};
 pub const PIECE: usize = 200;
 
 /// Which tokens are wanted: those that fit all of it.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub struct Filter {
+    /// API tokens, or those with a policy.
+    pub kind: Kind,
     /// A part of the token's name, in any case.
     pub name: Option<String>,
     /// A part of the creator's name, in any case.
@@ -47,6 +49,8 @@ pub struct Filter {
     pub restricted: Option<bool>,
     /// Only those that were there at this moment, and were not presented after it.
     pub unused_since: Option<Time>,
+    /// Only those that were presented then or later.
+    pub used_since: Option<Time>,
     /// Only those whose maker has left.
     pub maker_left: bool,
     /// Only those that this member is accountable for.
@@ -60,6 +64,31 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Those of this kind that have not ended.
+    #[must_use]
+    pub fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            name: None,
+            creator_name: None,
+            state: TokenFilter::Living,
+            exceeding: None,
+            role: None,
+            creator: None,
+            ends: None,
+            ends_from: None,
+            ends_before: None,
+            restricted: None,
+            unused_since: None,
+            used_since: None,
+            maker_left: false,
+            owner: None,
+            labels: Vec::new(),
+            owner_left: false,
+            attestation: None,
+        }
+    }
+
     /// What of it the database knows by itself.
     fn sieve(&self, now: Time) -> Sieve {
         Sieve {
@@ -71,6 +100,7 @@ impl Filter {
             ends_before: self.ends_before,
             restricted: self.restricted,
             unused_since: self.unused_since,
+            used_since: self.used_since,
             only: match self.state {
                 TokenFilter::Disabled => Some(Only::Disabled),
                 TokenFilter::NotYetValid => Some(Only::NotYetValid),
@@ -91,6 +121,7 @@ impl Filter {
     /// Does the database decide all of it, so that nobody need look at the tokens again?
     fn is_decided_by_rows(&self) -> bool {
         let Self {
+            kind: _,
             name: _,
             creator_name,
             state,
@@ -102,6 +133,7 @@ impl Filter {
             ends_before: _,
             restricted,
             unused_since,
+            used_since,
             maker_left,
             owner: _,
             labels,
@@ -113,6 +145,7 @@ impl Filter {
             && exceeding.is_none()
             && restricted.is_none()
             && unused_since.is_none()
+            && used_since.is_none()
             && !maker_left
             && labels.is_empty()
             && !owner_left
@@ -205,12 +238,12 @@ async fn look(
     after: Option<&Place>,
     limit: usize,
 ) -> Result<(Vec<Token>, Vec<Place>)> {
-    if order.by == By::Use
+    if (order.by == By::Use || filter.used_since.is_some())
         && after.is_none()
         && let Err(error) = app.verifier.write_few_uses(&app.store).await
     {
-        // The order is that of what was written, which is a minute old at most.
-        tracing::warn!(%error, cause = ?error.cause, "cannot write how tokens were used before they are sorted by it");
+        // The database knows what was written, which is a minute old at most.
+        tracing::warn!(%error, cause = ?error.cause, "cannot write how tokens were used before they are listed by it");
     }
     let mut reader = app.read_on(grant, after).await?;
     let now = app.now();
@@ -226,10 +259,10 @@ async fn look(
         TokenFilter::Ended => Those::Ended,
         TokenFilter::All => Those::All,
     };
-    let wanted_part = Part { those, by: order.by, descending: order.descending, after, limit };
+    let wanted_part = Part { kind: filter.kind, those, by: order.by, descending: order.descending, after, limit };
     let places = pages::places(reader.conn(), grant, &wanted_part, &filter.sieve(now), now).await?;
     let ids: Vec<Uuid> = places.iter().map(|place| place.id).collect();
-    let part = pages::in_order(reader.conn(), grant, &ids).await?;
+    let part = pages::in_order(reader.conn(), grant, filter.kind, &ids).await?;
     drop(reader);
     Ok((wanted(app, grant, filter, part).await?, places))
 }
@@ -249,7 +282,7 @@ pub async fn versions(
     let mut reader = app.read_on(grant, after).await?;
     let now = app.now();
     let behind = after.unwrap_or_default();
-    pages::versions(reader.conn(), grant, &filter.sieve(now), behind, limit, now).await.map(Some)
+    pages::versions(reader.conn(), grant, filter.kind, &filter.sieve(now), behind, limit, now).await.map(Some)
 }
 
 /// Those of these tokens of the organization that are wanted and were not taken back.
@@ -257,7 +290,7 @@ pub async fn these(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: &[Uuid])
     let mut reader = app.read_for(grant).await?;
     let all = tokens::these(reader.conn(), grant, ids, false).await?;
     drop(reader);
-    wanted(app, grant, filter, all.into_iter().filter(|token| token.kind == Kind::Token).collect()).await
+    wanted(app, grant, filter, all.into_iter().filter(|token| token.kind == filter.kind).collect()).await
 }
 
 /// Those of these that fit.
@@ -270,9 +303,14 @@ async fn wanted(app: &Arc<App>, grant: &Grant, filter: &Filter, mut part: Vec<To
         part.retain(|token| !filter.maker_left || maker_left(token, organization));
         part.retain(|token| !filter.owner_left || owner_left(token, organization));
     }
-    if let Some(since) = filter.unused_since {
+    if filter.unused_since.is_some() || filter.used_since.is_some() {
         let used = usage::of(app, grant, &part).await?;
-        part.retain(|token| unused_since(token, used.get(&token.id), since));
+        part.retain(|token| {
+            let used = used.get(&token.id);
+            let last = used.and_then(|used| used.total.last_used_at);
+            filter.unused_since.is_none_or(|since| unused_since(token, used, since))
+                && filter.used_since.is_none_or(|since| last.is_some_and(|last| since <= last))
+        });
     }
     Ok(part)
 }

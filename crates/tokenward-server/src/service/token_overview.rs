@@ -1,10 +1,11 @@
-//! What the page about all API tokens of an organization says of them.
+//! What the page about all tokens of a kind of an organization says of them.
 
 use std::sync::Arc;
 
 use tokenward_core::Result;
 use tokenward_core::caller::Grant;
 use tokenward_core::role::BuiltIn;
+use tokenward_core::secret::Kind;
 use tokenward_core::time::Micros;
 use tokenward_store::tokens::overview;
 pub use tokenward_store::tokens::overview::{Counts, Facts, Shelf, ShelfKey, ShelfPart, ShelfPlace, Which};
@@ -37,26 +38,32 @@ pub async fn facts(app: &Arc<App>, grant: &Grant, spans: Spans) -> Result<Facts>
     })
 }
 
-/// How many tokens there are, and how many a filter leaves are counted by these.
-pub async fn count(app: &Arc<App>, grant: &Grant, spans: Spans) -> Result<(Facts, Counts)> {
+/// How many tokens of a kind there are, and how many a filter leaves are counted by these.
+pub async fn count(app: &Arc<App>, grant: &Grant, kind: Kind, spans: Spans) -> Result<(Facts, Counts)> {
     let facts = facts(app, grant, spans).await?;
     let mut reader = app.read_for(grant).await?;
-    let counts = overview::count(reader.conn(), grant, &facts).await?;
+    let counts = overview::count(reader.conn(), grant, kind, &facts).await?;
     Ok((facts, counts))
 }
 
 /// How many have expired, and how many were taken back: of either at most so many are counted.
-pub async fn count_ended(app: &Arc<App>, grant: &Grant, most: usize) -> Result<(usize, usize)> {
+pub async fn count_ended(app: &Arc<App>, grant: &Grant, kind: Kind, most: usize) -> Result<(usize, usize)> {
     let mut reader = app.read_for(grant).await?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let (expired, taken_back) = overview::count_ended(reader.conn(), grant, app.now(), most).await?;
+    let (expired, taken_back) = overview::count_ended(reader.conn(), grant, kind, app.now(), most).await?;
     Ok((usize::try_from(expired).unwrap_or(0), usize::try_from(taken_back).unwrap_or(0)))
 }
 
 /// How many have ended, of which that is still told: `expired`, `revoked`, or `ended` for both.
-pub async fn count_of_ended(app: &Arc<App>, grant: &Grant, facts: &Facts, which: &'static str) -> Result<u64> {
+pub async fn count_of_ended(
+    app: &Arc<App>,
+    grant: &Grant,
+    kind: Kind,
+    facts: &Facts,
+    which: &'static str,
+) -> Result<u64> {
     let mut reader = app.read_for(grant).await?;
-    overview::count_of_ended(reader.conn(), grant, facts, which).await
+    overview::count_of_ended(reader.conn(), grant, kind, facts, which).await
 }
 
 /// The places of a part of them, in its order.

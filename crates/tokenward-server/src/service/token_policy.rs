@@ -7,13 +7,13 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind, TokenPolicySnapshot};
 use tokenward_core::life::OnReuse;
+use tokenward_core::secret;
 use tokenward_core::time::{DAY, Micros, length, length_text};
-use tokenward_core::token::{Token, TokenFilter};
+use tokenward_core::token::Token;
 use tokenward_core::token_policy::{LONGEST, Rules, SHORTEST, TokenPolicy};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{organizations, roles, token_policies, tokens};
 
-use super::policy_tokens::{self, PolicyTokenFilter};
 use super::token_list::{self, Filter};
 use super::tokens as service;
 use super::{App, IfMatch, Written};
@@ -158,12 +158,18 @@ pub async fn set(app: &Arc<App>, grant: Grant, policy: TokenPolicy, if_match: If
     .await
 }
 
-/// Living tokens that go beyond the policy, in the order of their ids: `most` at most, and whether there are more.
-pub async fn exceeding(app: &Arc<App>, grant: &Grant, policy: &TokenPolicy, most: usize) -> Result<(Vec<Token>, bool)> {
+/// Living tokens of a kind that go beyond the policy, in the order of their ids: `most` at most, and whether there are more.
+pub async fn exceeding(
+    app: &Arc<App>,
+    grant: &Grant,
+    kind: secret::Kind,
+    policy: &TokenPolicy,
+    most: usize,
+) -> Result<(Vec<Token>, bool)> {
     if *policy == TokenPolicy::default() {
         return Ok((Vec::new(), false));
     }
-    let beyond = Filter { state: TokenFilter::Living, exceeding: Some(policy.clone()), ..Filter::default() };
+    let beyond = Filter { exceeding: Some(policy.clone()), ..Filter::of(kind) };
     let (mut found, mut after) = (Vec::new(), None);
     loop {
         let (part, last) = token_list::part(app, grant, &beyond, after, LOOKED_AT).await?;
@@ -177,42 +183,18 @@ pub async fn exceeding(app: &Arc<App>, grant: &Grant, policy: &TokenPolicy, most
     }
 }
 
-/// The same of policy tokens, which only those see who may manage them.
-pub async fn exceeding_policy_tokens(
-    app: &Arc<App>,
-    grant: &Grant,
-    policy: &TokenPolicy,
-    most: usize,
-) -> Result<(Vec<Token>, bool)> {
-    if *policy == TokenPolicy::default() {
-        return Ok((Vec::new(), false));
-    }
-    let beyond = PolicyTokenFilter { exceeding: Some(policy.clone()), ..PolicyTokenFilter::default() };
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        let (part, last) = policy_tokens::part(app, grant, &beyond, after, AT_ONCE).await?;
-        found.extend(part.into_iter().map(|it| it.token));
-        after = last;
-        if found.len() > most || after.is_none() {
-            let more = found.len() > most;
-            found.truncate(most);
-            return Ok((found, more));
-        }
-    }
-}
-
 /// Gives API tokens that go beyond the policy the latest end that it allows; some of them, where they are many: whether there
 /// are more is in the answer. Tokens that only lack an end, where the policy has no longest life, get the usual one.
 pub async fn shorten(app: &Arc<App>, grant: Grant) -> Result<Written<(usize, bool)>> {
     let Dated { policy, .. } = get(app, &grant).await?;
-    let chosen = exceeding(app, &grant, &policy, AT_ONCE).await?;
+    let chosen = exceeding(app, &grant, secret::Kind::Token, &policy, AT_ONCE).await?;
     shorten_these(app, grant, chosen).await
 }
 
 /// The same of policy tokens.
 pub async fn shorten_policy_tokens(app: &Arc<App>, grant: Grant) -> Result<Written<(usize, bool)>> {
     let Dated { policy, .. } = get(app, &grant).await?;
-    let chosen = exceeding_policy_tokens(app, &grant, &policy, AT_ONCE).await?;
+    let chosen = exceeding(app, &grant, secret::Kind::PolicyToken, &policy, AT_ONCE).await?;
     shorten_these(app, grant, chosen).await
 }
 

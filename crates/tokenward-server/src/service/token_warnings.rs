@@ -14,7 +14,7 @@ use tokenward_store::organizations;
 use tokenward_store::token_warnings::{self, DAYS, Ending};
 
 use super::mail::Letter;
-use super::{App, token_attestation};
+use super::{App, token_attestation, token_kinds};
 
 /// How often to look.
 const EVERY: Duration = Duration::from_secs(900);
@@ -84,6 +84,7 @@ pub async fn tell_of_unused(app: &Arc<App>) -> Result<usize> {
             let letter = Letter {
                 organization,
                 organization_name: &name,
+                called: what,
                 subject: "unused, and about to end",
                 lead: &lead,
                 lines: tokens.iter().take(NAMED).map(|token| (token.name.as_str(), Some(token.expires_at))).collect(),
@@ -170,19 +171,10 @@ fn event(token: &Ending, days: i64) -> Event {
     Event::new(Kind::TokenEndsSoon, Some(token.organization_id), token.id, &token.name).after(said)
 }
 
-/// What these are called, and the lists that have them, one on a line: of API tokens those that this filter leaves.
+/// What these are called, and the lists that have them: see [`token_kinds::called`].
 fn named(url: &str, organization: Uuid, filter: &str, tokens: &[&Ending]) -> (&'static str, String) {
-    let usual = format!("tokens?filter={filter}");
-    let lists = [(secret::Kind::Token, usual.as_str()), (secret::Kind::PolicyToken, "policy-tokens")];
-    let there = lists.into_iter().filter(|(kind, _)| tokens.iter().any(|it| it.kind == *kind));
-    let (kinds, lists): (Vec<secret::Kind>, Vec<&str>) = there.unzip();
-    let what = match kinds.as_slice() {
-        [secret::Kind::Token] => "API tokens",
-        [secret::Kind::PolicyToken] => "policy tokens",
-        _ => "tokens",
-    };
-    let line = |list: &str| format!("{url}/console/{organization}/{list}");
-    (what, lists.into_iter().map(line).collect::<Vec<_>>().join("\n"))
+    let kinds: Vec<secret::Kind> = tokens.iter().map(|token| token.kind).collect();
+    token_kinds::called(url, organization, filter, &kinds)
 }
 
 /// Mails those that concern each, where mail is set up. One who is no member any more hears nothing.

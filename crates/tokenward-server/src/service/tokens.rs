@@ -178,10 +178,15 @@ pub async fn named(app: &Arc<App>, grant: &Grant, name: &str) -> Result<Option<U
     tokens::holder(reader.conn(), grant, tokenward_core::secret::Kind::Token, name).await
 }
 
-/// One token: a living one, or one that was taken back not longer ago than 90 days.
+/// One API token: a living one, or one that was taken back not longer ago than 90 days.
 pub async fn find(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Token> {
+    find_of(app, grant, (secret::Kind::Token, id)).await
+}
+
+/// The same of a kind.
+pub async fn find_of(app: &Arc<App>, grant: &Grant, (kind, id): Of) -> Result<Token> {
     let mut reader = app.read_for(grant).await?;
-    tokens::find(reader.conn(), grant, id, app.now()).await
+    tokens::find_of(reader.conn(), grant, kind, id, app.now()).await
 }
 
 /// One living token.

@@ -1,10 +1,10 @@
 //! Whether tokens are still needed: who is to be asked, who did not answer, and who did.
 
-use super::{API_TOKEN, Conn, Error, Grant, Management, Result, Time, Token, Tx, Uuid};
+use super::{API_TOKEN, Conn, Error, Grant, Management, POLICY_TOKEN, Result, Time, Token, Tx, Uuid};
 use crate::db::{execute, run};
 
-/// At most `limit` tokens of an organization that are in use, of which nobody is asked, and which were made or last confirmed at
-/// this moment or before.
+/// At most `limit` tokens of an organization, of both kinds, that are in use, of which nobody is asked, and which were made or last
+/// confirmed at this moment or before.
 pub async fn to_be_asked(
     conn: Conn<'_>,
     organization: Uuid,
@@ -12,10 +12,10 @@ pub async fn to_be_asked(
     limit: i64,
 ) -> Result<Vec<Uuid>> {
     run!(conn, c => sqlx::query_scalar(concat!(
-        "SELECT id FROM token WHERE organization_id = $1 AND kind = $2 AND revoked_at IS NULL AND disabled_at IS NULL ",
+        "SELECT id FROM token WHERE organization_id = $1 AND kind IN ($2, $6) AND revoked_at IS NULL AND disabled_at IS NULL ",
         "AND (expires_at IS NULL OR expires_at > $4) AND attest_since IS NULL AND coalesce(attested_at, created_at) <= $3 ",
         "ORDER BY id LIMIT $5"
-    )).bind(organization).bind(API_TOKEN).bind(confirmed.0).bind(now.0).bind(limit).fetch_all(&mut *c))
+    )).bind(organization).bind(API_TOKEN).bind(confirmed.0).bind(now.0).bind(limit).bind(POLICY_TOKEN).fetch_all(&mut *c))
 }
 
 /// At most `limit` of those that are asked about since this moment or before: whose answer is overdue already, or not yet.

@@ -264,9 +264,20 @@ pub async fn revoke_all(tx: &mut Tx, tokens: &[(&Grant, Uuid, &Revocation)]) -> 
 
 /// Takes a policy token back. Of two at once, one gets `NotFound`.
 pub async fn revoke_policy_token(tx: &mut Tx, grant: &Grant, id: Uuid, why: &Revocation) -> Result<()> {
-    grant.permits(Management::PolicyManage)?;
-    let gone = take_back(tx, &[(grant, id, why)]).await?;
+    let gone = revoke_policy_tokens(tx, grant, &[id], why).await?;
     if gone.is_empty() { Err(Error::not_found("policy token")) } else { Ok(()) }
+}
+
+/// Takes policy tokens back. Answers which: one that was taken back before is left out.
+pub async fn revoke_policy_tokens(
+    tx: &mut Tx,
+    grant: &Grant,
+    tokens: &[Uuid],
+    why: &Revocation,
+) -> Result<HashSet<Uuid>> {
+    grant.permits(Management::PolicyManage)?;
+    let gone: Vec<_> = tokens.iter().map(|id| (grant, *id, why)).collect();
+    take_back(tx, &gone).await
 }
 
 /// Takes tokens of a member back, of both kinds, for whoever removes that member or gives another role, and was asked for the right to
@@ -321,7 +332,7 @@ const HAND_OVER: Many = many!(
 /// Gives living tokens of the organization the owner and the successor that they have here: for whoever manages tokens, or
 /// with a member who leaves.
 pub async fn hand_over(tx: &mut Tx, grant: &Grant, tokens: &[Token]) -> Result<()> {
-    grant.permits(Management::TokenManage).or_else(|_| grant.permits(Management::MemberManage))?;
+    grant.permits(Management::MemberManage).or_else(|_| may_manage(grant, tokens))?;
     let of_one = |token: &Token| HandedOver {
         id: hex_id(token.id),
         organization_id: hex_id(grant.organization()),
@@ -381,8 +392,13 @@ pub async fn end_of_member(tx: &mut Tx, grant: &Grant, tokens: &[Token]) -> Resu
 }
 
 async fn set_all(tx: &mut Tx, grant: &Grant, tokens: &[Token], how: &Many) -> Result<()> {
-    grant.permits(Management::TokenManage)?;
+    may_manage(grant, tokens)?;
     write_all(tx, grant, tokens, how).await
+}
+
+/// Is it the right to manage each of these, of whichever kind?
+fn may_manage(grant: &Grant, tokens: &[Token]) -> Result<()> {
+    tokens.iter().try_for_each(|token| grant.permits(managing(token.kind)))
 }
 
 async fn write_all(tx: &mut Tx, grant: &Grant, tokens: &[Token], how: &Many) -> Result<()> {

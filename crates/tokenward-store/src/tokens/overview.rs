@@ -1,10 +1,9 @@
-//! What a page about all API tokens of an organization says of them: counted by the database, so that nobody has all in memory.
+//! What a page about all tokens of a kind of an organization says of them: counted by the database, so that nobody has all in memory.
 
 use tokenward_core::caller::Grant;
 use tokenward_core::secret::Kind;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use super::API_TOKEN;
 use super::pages::By;
 use crate::db::{Conn, run};
 
@@ -221,13 +220,10 @@ macro_rules! by_shelf {
 }
 
 macro_rules! asked {
-    ($text:expr, $grant:expr, $facts:expr) => {
-        asked!($text, $grant, $facts, API_TOKEN)
-    };
     ($text:expr, $grant:expr, $facts:expr, $kind:expr) => {
         sqlx::query_as($text)
             .bind($grant.organization())
-            .bind($kind)
+            .bind($kind.as_str())
             .bind(Uuid::nil())
             .bind($facts.now.0)
             .bind($facts.soon.0)
@@ -237,8 +233,8 @@ macro_rules! asked {
     };
 }
 
-/// How many tokens of the organization live, and of which kinds they are. What has ended is not looked at.
-pub async fn count(mut conn: Conn<'_>, grant: &Grant, facts: &Facts) -> Result<Counts> {
+/// How many tokens of a kind of the organization live, and what they are. What has ended is not looked at.
+pub async fn count(mut conn: Conn<'_>, grant: &Grant, kind: Kind, facts: &Facts) -> Result<Counts> {
     type KindCounts = (i64, i64, i64, i64, i64, i64, i64, i64, i64);
     const EACH: &str = counted!(soon unused endless orphaned unowned unconfirmed admin disabled);
     const ENDING: &str = concat!("SELECT count(*) FROM token t WHERE ", living!(), " AND ", is!(ending));
@@ -250,13 +246,13 @@ pub async fn count(mut conn: Conn<'_>, grant: &Grant, facts: &Facts) -> Result<C
         " ORDER BY t.expires_at, t.id LIMIT 1"
     );
     let (all, soon, unused, endless, orphaned, unowned, unconfirmed, admin, disabled): KindCounts =
-        run!(conn.reborrow(), c => asked!(EACH, grant, facts).fetch_one(&mut *c))?;
+        run!(conn.reborrow(), c => asked!(EACH, grant, facts, kind).fetch_one(&mut *c))?;
     let each = [all, soon, unused, endless, orphaned, unowned, unconfirmed, admin, disabled];
     if soon == 0 {
         return Ok(Counts { each, ..Counts::default() });
     }
-    let (ending,): (i64,) = run!(conn.reborrow(), c => asked!(ENDING, grant, facts).fetch_one(&mut *c))?;
-    let first: Option<(String, i64)> = run!(conn, c => asked!(FIRST, grant, facts).fetch_optional(&mut *c))?;
+    let (ending,): (i64,) = run!(conn.reborrow(), c => asked!(ENDING, grant, facts, kind).fetch_one(&mut *c))?;
+    let first: Option<(String, i64)> = run!(conn, c => asked!(FIRST, grant, facts, kind).fetch_optional(&mut *c))?;
     Ok(Counts { each, ending, first: first.map(|(name, at)| (name, Time(at))) })
 }
 
@@ -336,7 +332,7 @@ async fn read(
     part: &ShelfPart<'_>,
     text: &'static str,
 ) -> Result<Vec<ShelfPlace>> {
-    let (kind, limit) = (part.kind.as_str(), i64::try_from(part.limit).unwrap_or(i64::MAX));
+    let (kind, limit) = (part.kind, i64::try_from(part.limit).unwrap_or(i64::MAX));
     let wrong = || Error::internal("a place of another order");
     match part.shelf {
         Shelf::Role => {
@@ -377,25 +373,31 @@ async fn read(
 }
 
 /// How many have ended, as long as that is told. `which` is as in [`ended`].
-pub async fn count_of_ended(mut conn: Conn<'_>, grant: &Grant, facts: &Facts, which: &'static str) -> Result<u64> {
+pub async fn count_of_ended(
+    mut conn: Conn<'_>,
+    grant: &Grant,
+    kind: Kind,
+    facts: &Facts,
+    which: &'static str,
+) -> Result<u64> {
     const COUNT: &str = concat!("SELECT count(*) FROM token t WHERE ", of!(ended));
     let oldest = facts.now.plus(-super::ended::retention(conn.reborrow()).await?);
     let facts = &Facts { soon: oldest, ..*facts };
-    let (count,): (i64,) = run!(conn, c => asked!(COUNT, grant, facts).bind(which).fetch_one(&mut *c))?;
+    let (count,): (i64,) = run!(conn, c => asked!(COUNT, grant, facts, kind).bind(which).fetch_one(&mut *c))?;
     Ok(count.unsigned_abs())
 }
 
-/// How many tokens of the organization have expired, and how many were taken back, of which that is still told. Of either at most so
-/// many are counted, from an index that has only them.
-pub async fn count_ended(mut conn: Conn<'_>, grant: &Grant, now: Time, most: i64) -> Result<(i64, i64)> {
+/// How many tokens of a kind of the organization have expired, and how many were taken back, of which that is still told. Of either at
+/// most so many are counted, from an index that has only them.
+pub async fn count_ended(mut conn: Conn<'_>, grant: &Grant, kind: Kind, now: Time, most: i64) -> Result<(i64, i64)> {
     const EXPIRED: &str = "SELECT count(*) FROM (SELECT t.id FROM token t WHERE t.organization_id = $1 AND t.kind = $2 \
          AND t.revoked_at IS NULL AND t.end_key > $3 AND t.end_key <= $4 LIMIT $5) AS counted";
     const TAKEN_BACK: &str = "SELECT count(*) FROM (SELECT t.id FROM token t WHERE t.organization_id = $1 AND t.kind = $2 \
          AND t.revoked_at IS NOT NULL AND t.revoked_at > $3 LIMIT $4) AS counted";
     let oldest = now.plus(-super::ended::retention(conn.reborrow()).await?);
-    let (expired,): (i64,) = run!(conn.reborrow(), c => sqlx::query_as(EXPIRED).bind(grant.organization()).bind(API_TOKEN)
+    let (expired,): (i64,) = run!(conn.reborrow(), c => sqlx::query_as(EXPIRED).bind(grant.organization()).bind(kind.as_str())
         .bind(oldest.0).bind(now.0).bind(most).fetch_one(&mut *c))?;
-    let (taken_back,): (i64,) = run!(conn, c => sqlx::query_as(TAKEN_BACK).bind(grant.organization()).bind(API_TOKEN)
+    let (taken_back,): (i64,) = run!(conn, c => sqlx::query_as(TAKEN_BACK).bind(grant.organization()).bind(kind.as_str())
         .bind(oldest.0).bind(most).fetch_one(&mut *c))?;
     Ok((expired, taken_back))
 }

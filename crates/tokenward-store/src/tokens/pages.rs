@@ -1,10 +1,10 @@
-//! Pages of API tokens in an order: their ids, read from an index behind a place of it. What is told of the tokens is read by these.
+//! Pages of tokens of a kind in an order: their ids, read from an index behind a place of it. What is told of the tokens is read by these.
 
 use tokenward_core::caller::Grant;
 use tokenward_core::secret::Kind;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use super::{API_TOKEN, Those, Token, TokenRow, ended};
+use super::{Those, Token, TokenRow, ended};
 use crate::db::{Conn, by_ids, run};
 
 /// By what a list is sorted. Of two that are the same in it, the one with the lower id comes first.
@@ -57,6 +57,8 @@ pub struct Sieve {
     pub restricted: Option<bool>,
     /// Only those that were there then, and were not presented after it.
     pub unused_since: Option<Time>,
+    /// Only those that were presented then or later, as far as it was written.
+    pub used_since: Option<Time>,
     /// Of living ones, only those that are so.
     pub only: Option<Only>,
     /// Only those with this in their name, in small letters.
@@ -91,6 +93,8 @@ pub enum Only {
 /// A part of an order.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
+    /// API tokens, or those with a policy.
+    pub kind: Kind,
     /// Of which tokens.
     pub those: Those,
     /// By what they are sorted.
@@ -169,6 +173,7 @@ macro_rules! page {
             " AND ($21 <> 1 OR t.attest_since IS NOT NULL) AND ($21 <> 0 OR t.attested_at IS NOT NULL)",
             " AND ($22 IS NULL OR t.labels LIKE $22 ESCAPE '!')",
             " AND ($23 IS NULL OR t.end_key > $23)",
+            " AND ($24 IS NULL OR t.used_at >= $24)",
             " ORDER BY ", $order, " LIMIT $6"
         )
     };
@@ -250,6 +255,7 @@ macro_rules! sieved {
             .bind($sieve.asked.map_or(2, i64::from))
             .bind($sieve.label.as_deref().map(like))
             .bind($sieve.ends_after.map(|at| at.0))
+            .bind($sieve.used_since.map(|at| at.0))
     };
 }
 
@@ -268,17 +274,18 @@ pub async fn places(
     };
     let after = part.after.cloned().unwrap_or_else(|| part.beginning());
     let (text, limit) = (part.text(), i64::try_from(part.limit).unwrap_or(i64::MAX));
+    let kind = part.kind.as_str();
     if matches!(after.key, Key::Text(_)) != (part.by == By::Name) {
         return Err(Error::internal("a place of another order"));
     }
     match &after.key {
         Key::Number(key) => {
-            let rows: Vec<(Uuid, i64)> = run!(conn, c => sieved!(sqlx::query_as(text).bind(grant.organization()).bind(API_TOKEN).bind(since.0)
+            let rows: Vec<(Uuid, i64)> = run!(conn, c => sieved!(sqlx::query_as(text).bind(grant.organization()).bind(kind).bind(since.0)
                     .bind(key).bind(after.id).bind(limit), sieve, now).fetch_all(&mut *c))?;
             Ok(rows.into_iter().map(|(id, key)| Place { key: Key::Number(key), id }).collect())
         }
         Key::Text(key) => {
-            let rows: Vec<(Uuid, String)> = run!(conn, c => sieved!(sqlx::query_as(text).bind(grant.organization()).bind(API_TOKEN).bind(since.0)
+            let rows: Vec<(Uuid, String)> = run!(conn, c => sieved!(sqlx::query_as(text).bind(grant.organization()).bind(kind).bind(since.0)
                     .bind(key).bind(after.id).bind(limit), sieve, now).fetch_all(&mut *c))?;
             Ok(rows.into_iter().map(|(id, key)| Place { key: Key::Text(key), id }).collect())
         }
@@ -303,30 +310,31 @@ const VERSIONS: &str = page!(
     "t.id ASC"
 );
 
-/// The next living API tokens that a sieve leaves, behind this id, at most so many. Nobody looks at them again: it says all that is
-/// asked of them.
+/// The next living tokens of a kind that a sieve leaves, behind this id, at most so many. Nobody looks at them again: it says all that
+/// is asked of them.
 pub async fn versions(
     conn: Conn<'_>,
     grant: &Grant,
+    kind: Kind,
     sieve: &Sieve,
     after: Uuid,
     limit: usize,
     now: Time,
 ) -> Result<Vec<Version>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows: Vec<(Uuid, String, i64)> = run!(conn, c => sieved!(sqlx::query_as(VERSIONS).bind(grant.organization()).bind(API_TOKEN).bind(now.0)
+    let rows: Vec<(Uuid, String, i64)> = run!(conn, c => sieved!(sqlx::query_as(VERSIONS).bind(grant.organization()).bind(kind.as_str()).bind(now.0)
         .bind(0_i64).bind(after).bind(limit), sieve, now).fetch_all(&mut *c))?;
     Ok(rows.into_iter().map(|(id, name, at)| Version { id, name, updated_at: Time(at) }).collect())
 }
 
-/// These API tokens of the organization, living or taken back, in the order of the ids.
-pub async fn in_order(conn: Conn<'_>, grant: &Grant, ids: &[Uuid]) -> Result<Vec<Token>> {
+/// These tokens of a kind of the organization, living or taken back, in the order of the ids.
+pub async fn in_order(conn: Conn<'_>, grant: &Grant, kind: Kind, ids: &[Uuid]) -> Result<Vec<Token>> {
     let rows: Vec<TokenRow> = by_ids(conn, select_all!("t.id IN"), ids).await?;
     let place: std::collections::HashMap<Uuid, usize> = ids.iter().enumerate().map(|(at, id)| (*id, at)).collect();
     let own = rows
         .into_iter()
         .map(Token::from)
-        .filter(|token| token.kind == Kind::Token && token.organization_id == grant.organization());
+        .filter(|token| token.kind == kind && token.organization_id == grant.organization());
     let mut all: Vec<Token> = own.collect();
     all.sort_by_key(|token| place.get(&token.id).copied());
     Ok(all)
@@ -348,7 +356,7 @@ mod tests {
         for those in [Those::Living, Those::NotTakenBack, Those::Expired, Those::TakenBack, Those::Ended, Those::All] {
             for by in [By::Created, By::Name, By::End, By::Use] {
                 for descending in [false, true] {
-                    let part = Part { those, by, descending, after: None, limit: 1 };
+                    let part = Part { kind: Kind::Token, those, by, descending, after: None, limit: 1 };
                     assert!(texts.insert(part.text()), "{part:?}");
                 }
             }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tokenward_core::ended::{RETENTION, SHORTEST_RETENTION};
 use tokenward_core::permission::Management;
 use tokenward_core::role::BuiltIn;
-use tokenward_core::secret::Digest;
+use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::time::{DAY, HOUR, MINUTE};
 use tokenward_core::token::Token;
 use tokenward_core::{Clock, Code, Time, Uuid};
-use tokenward_store::tokens::{self, ended};
+use tokenward_store::tokens::pages::{self, By, Part, Sieve};
+use tokenward_store::tokens::{self, Those, ended};
 use tokenward_store::{cuts, usage, usage_days};
 
 use crate::world::{HandClock, Organization, World, new_token, unique};
@@ -121,14 +122,21 @@ async fn what_is_marked_is_in_no_list_of_what_lives_and_in_no_count(world: World
     let allows = Some("allow := true");
     let [long, long_policy] = [make("long", None, None).await, make("long", None, allows).await];
     let [short, short_policy] = [make("short", Some(1), None).await, make("short", Some(1), allows).await];
+    let with_policy = async |those: Those| {
+        let (kind, by) = (Kind::PolicyToken, By::Created);
+        let part = Part { kind, those, by, descending: false, after: None, limit: 10 };
+        let mut reader = world.reader().await;
+        let page = pages::places(reader.conn(), &acme.grant, &part, &Sieve::default(), world.now()).await.unwrap();
+        page.into_iter().map(|it| it.id).collect::<Vec<_>>()
+    };
     let listed = async || {
         let (mut reader, grant) = (world.reader().await, &acme.grant);
         let owned = tokens::owned_by(reader.conn(), grant, acme.owner).await.unwrap();
         let with_role = tokens::with_role(reader.conn(), grant, admin).await.unwrap();
-        let policies = tokens::policy_page(reader.conn(), grant, false, None, 10).await.unwrap();
+        let policies = with_policy(Those::Living).await;
         let count = tokens::count_policy_tokens(reader.conn(), grant).await.unwrap();
         let cut = cuts::reach(reader.conn(), grant, None).await.unwrap().unwrap();
-        (ids_of(&owned), ids_of(&with_role), ids_of(&policies), (count, cut.count, cut.with_policy))
+        (ids_of(&owned), ids_of(&with_role), policies, (count, cut.count, cut.with_policy))
     };
     let sorted = |mut ids: Vec<Uuid>| {
         ids.sort_unstable();
@@ -142,8 +150,7 @@ async fn what_is_marked_is_in_no_list_of_what_lives_and_in_no_count(world: World
     let left = sorted(vec![long, long_policy]);
     assert_eq!(listed().await, (left.clone(), left, vec![long_policy], (1, 2, 1)));
     // Whoever asks for it is told until nobody is.
-    let ended = tokens::policy_page(world.reader().await.conn(), &acme.grant, true, None, 10).await.unwrap();
-    assert_eq!(ids_of(&ended), policies);
+    assert_eq!(with_policy(Those::All).await, policies);
     assert_eq!(tokens::policies(world.reader().await.conn(), None).await.unwrap().len(), 1);
 }
 

@@ -89,7 +89,7 @@ async fn listed(world: &World, acme: &Organization, part: &Part<'_>, sieve: &Sie
 async fn every_order_has_every_token_once_in_parts_of_any_size(world: World) {
     let (acme, made) = some(&world).await;
     let ids: Vec<Uuid> = made.iter().map(|(id, _)| *id).collect();
-    let rows = pages::in_order(world.reader().await.conn(), &acme.grant, &ids).await.unwrap();
+    let rows = pages::in_order(world.reader().await.conn(), &acme.grant, Kind::Token, &ids).await.unwrap();
     assert_eq!(rows.iter().map(|it| it.id).collect::<Vec<_>>(), ids);
     for by in ORDERS {
         let mut wanted: Vec<(String, i64, Uuid)> = rows
@@ -106,7 +106,7 @@ async fn every_order_has_every_token_once_in_parts_of_any_size(world: World) {
         let mut wanted: Vec<Uuid> = wanted.into_iter().map(|(.., id)| id).collect();
         for descending in [false, true] {
             for limit in [1, 2, 3, 50] {
-                let part = Part { those: Those::NotTakenBack, by, descending, after: None, limit };
+                let part = Part { kind: Kind::Token, those: Those::NotTakenBack, by, descending, after: None, limit };
                 let found = listed(&world, &acme, &part, &Sieve::default()).await;
                 assert_eq!(found, wanted, "{part:?}");
                 let living = Part { those: Those::Living, ..part };
@@ -125,7 +125,7 @@ async fn every_order_has_every_token_once_in_parts_of_any_size(world: World) {
     }
     world.revoke(&acme, ids[1]).await;
     for by in ORDERS {
-        let part = Part { those: Those::TakenBack, by, descending: false, after: None, limit: 2 };
+        let part = Part { kind: Kind::Token, those: Those::TakenBack, by, descending: false, after: None, limit: 2 };
         assert_eq!(listed(&world, &acme, &part, &Sieve::default()).await, [ids[1]], "{by:?}");
         let part = Part { those: Those::All, limit: 3, ..part };
         assert_eq!(listed(&world, &acme, &part, &Sieve::default()).await.len(), ids.len(), "{by:?}");
@@ -135,7 +135,7 @@ async fn every_order_has_every_token_once_in_parts_of_any_size(world: World) {
 async fn what_a_sieve_leaves_is_what_its_words_say(world: World) {
     let (acme, made) = some(&world).await;
     let ids: Vec<Uuid> = made.iter().map(|(id, _)| *id).collect();
-    let rows = pages::in_order(world.reader().await.conn(), &acme.grant, &ids).await.unwrap();
+    let rows = pages::in_order(world.reader().await.conn(), &acme.grant, Kind::Token, &ids).await.unwrap();
     let now = world.now();
     let sieve = Sieve::default;
     let maker = rows[0].creator_name.clone().unwrap();
@@ -152,6 +152,7 @@ async fn what_a_sieve_leaves_is_what_its_words_say(world: World) {
         (Sieve { restricted: Some(true), ..sieve() }, Box::new(|it, _| !it.networks.is_empty())),
         (Sieve { restricted: Some(false), ..sieve() }, Box::new(|it, _| it.networks.is_empty())),
         (Sieve { unused_since: Some(now), ..sieve() }, Box::new(|_, at| at < 1_000)),
+        (Sieve { used_since: Some(Time(600)), ..sieve() }, Box::new(|_, at| at == 700)),
         (Sieve { only: Some(Only::Disabled), ..sieve() }, Box::new(|_, _| false)),
         (Sieve { only: Some(Only::NotYetValid), ..sieve() }, Box::new(|_, _| false)),
         (Sieve { only: Some(Only::Active), ..sieve() }, Box::new(|_, _| true)),
@@ -174,14 +175,25 @@ async fn what_a_sieve_leaves_is_what_its_words_say(world: World) {
     for (sieve, fits) in cases {
         let wanted: Vec<Uuid> =
             rows.iter().zip(&made).filter(|(it, (_, at))| fits(it, *at)).map(|(it, _)| it.id).collect();
-        let part = Part { those: Those::NotTakenBack, by: By::Created, descending: false, after: None, limit: 2 };
+        let part = Part {
+            kind: Kind::Token,
+            those: Those::NotTakenBack,
+            by: By::Created,
+            descending: false,
+            after: None,
+            limit: 2,
+        };
         assert_eq!(listed(&world, &acme, &part, &sieve).await, wanted, "{sieve:?}");
+        // Those of the other kind are none of these.
+        let policies = Part { kind: Kind::PolicyToken, ..part };
+        assert!(listed(&world, &acme, &policies, &sieve).await.is_empty(), "{sieve:?}");
     }
 }
 
 async fn a_place_is_where_it_was_when_its_token_has_moved(world: World) {
     let (acme, made) = some(&world).await;
-    let part = Part { those: Those::NotTakenBack, by: By::Use, descending: false, after: None, limit: 3 };
+    let those = Those::NotTakenBack;
+    let part = Part { kind: Kind::Token, those, by: By::Use, descending: false, after: None, limit: 3 };
     let read = async |part: &Part<'_>| {
         pages::places(world.reader().await.conn(), &acme.grant, part, &Sieve::default(), world.now()).await.unwrap()
     };
@@ -205,7 +217,7 @@ async fn tokens_are_counted_as_they_are_listed(world: World) {
         in_use_since: Time(600),
         admin: acme.role(BuiltIn::Admin),
     };
-    let counts = overview::count(world.reader().await.conn(), &acme.grant, &facts).await.unwrap();
+    let counts = overview::count(world.reader().await.conn(), &acme.grant, Kind::Token, &facts).await.unwrap();
     for (which, count) in Which::ALL.into_iter().zip(counts.each) {
         for by in ORDERS.map(Shelf::By).into_iter().chain([Shelf::Role]) {
             for descending in [false, true] {
@@ -242,7 +254,7 @@ async fn tokens_are_counted_as_they_are_listed(world: World) {
         "one was used after that"
     );
     used(&world, made[0].0, Time(900)).await;
-    let counts = overview::count(world.reader().await.conn(), &acme.grant, &facts).await.unwrap();
+    let counts = overview::count(world.reader().await.conn(), &acme.grant, Kind::Token, &facts).await.unwrap();
     assert_eq!((counts.ending, counts.first.map(|(name, _)| name)), (2, Some("m".to_owned())));
 }
 
@@ -250,7 +262,7 @@ async fn what_has_ended_is_counted_up_to_a_bound_and_for_as_long_as_it_is_told(w
     let (acme, made) = some(&world).await;
     let counted = async |most| {
         let mut reader = world.reader().await;
-        overview::count_ended(reader.conn(), &acme.grant, world.now(), most).await.unwrap()
+        overview::count_ended(reader.conn(), &acme.grant, Kind::Token, world.now(), most).await.unwrap()
     };
     assert_eq!(counted(9).await, (1, 0), "one had ended when it was made, and that of the other organization lives");
     for (id, _) in &made[..3] {
@@ -268,7 +280,7 @@ async fn what_has_ended_is_counted_up_to_a_bound_and_for_as_long_as_it_is_told(w
     };
     for (which, count) in [("expired", 3), ("revoked", 3), ("ended", 6)] {
         let mut reader = world.reader().await;
-        let all = overview::count_of_ended(reader.conn(), &acme.grant, &facts, which).await.unwrap();
+        let all = overview::count_of_ended(reader.conn(), &acme.grant, Kind::Token, &facts, which).await.unwrap();
         assert_eq!(all, count, "{which}");
         for shelf in ORDERS.map(Shelf::By).into_iter().chain([Shelf::Role]) {
             let mut found: Vec<ShelfPlace> = Vec::new();
@@ -296,7 +308,7 @@ async fn an_order_is_read_from_its_index(world: World) {
     let acme = world.organization("Acme").await;
     for by in ORDERS {
         for descending in [false, true] {
-            let part = Part { those: Those::Living, by, descending, after: None, limit: 50 };
+            let part = Part { kind: Kind::Token, those: Those::Living, by, descending, after: None, limit: 50 };
             let mut reader = world.reader().await;
             let Conn::Sqlite(c) = reader.conn() else { return };
             let explain: &'static str = Box::leak(format!("EXPLAIN QUERY PLAN {}", part.text()).into_boxed_str());

@@ -8,7 +8,7 @@ use tokenward_core::meter::Allowance;
 use tokenward_core::network::{Network, NotedNetwork};
 use tokenward_core::permission::Management;
 use tokenward_core::role::BuiltIn;
-use tokenward_core::secret::Digest;
+use tokenward_core::secret::{Digest, Kind};
 use tokenward_core::time::{DAY, HOUR};
 use tokenward_core::{Code, Time, Uuid};
 use tokenward_store::tokens::pages::{self, By, Part, Sieve};
@@ -446,7 +446,8 @@ async fn what_was_taken_back_is_read_for_ninety_days_and_restored(world: World) 
     let found = find(at).await.unwrap();
     assert_eq!((found.name.as_str(), found.revocation), ("CI", Some(revocation(at))));
     let page = async |now: Time| {
-        let part = Part { those: Those::TakenBack, by: By::Created, descending: false, after: None, limit: 10 };
+        let (kind, those) = (Kind::Token, Those::TakenBack);
+        let part = Part { kind, those, by: By::Created, descending: false, after: None, limit: 10 };
         let mut reader = world.reader().await;
         let page = pages::places(reader.conn(), &acme.grant, &part, &Sieve::default(), now).await.unwrap();
         page.into_iter().map(|it| it.id).collect::<Vec<_>>()

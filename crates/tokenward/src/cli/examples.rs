@@ -270,6 +270,45 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
         ],
     ),
     (
+        "policy-token attest",
+        ["tokenward policy-token attest reader", "tokenward policy-token attest reader --jq .attested_at"],
+    ),
+    (
+        "policy-token bulk delete",
+        [
+            "tokenward policy-token bulk delete --unused 90d --dry-run",
+            "tokenward policy-token bulk delete --owner-left --reason cessation --yes",
+        ],
+    ),
+    (
+        "policy-token bulk disable",
+        [
+            "tokenward policy-token bulk disable --label team=shop",
+            "tokenward policy-token bulk disable --attestation overdue --yes",
+        ],
+    ),
+    (
+        "policy-token bulk enable",
+        [
+            "tokenward policy-token bulk enable --state disabled --dry-run",
+            "tokenward policy-token bulk enable --label team=shop --yes",
+        ],
+    ),
+    (
+        "policy-token bulk hand-over",
+        [
+            "tokenward policy-token bulk hand-over --owner bob@acme.example --to ada@acme.example",
+            "tokenward policy-token bulk hand-over --owner-left --to none --dry-run",
+        ],
+    ),
+    (
+        "policy-token bulk set-end",
+        [
+            "tokenward policy-token bulk set-end --expires 90d --no-expiry --dry-run",
+            "tokenward policy-token bulk set-end --expires 30d --role admin",
+        ],
+    ),
+    (
         "policy-token end",
         ["tokenward policy-token end reader --secret 1", "tokenward policy-token end reader --secret 1 --yes"],
     ),

@@ -57,6 +57,7 @@ mod token_end;
 mod token_filter;
 mod token_import;
 mod token_life;
+mod token_listing;
 mod token_places;
 mod token_policy;
 mod token_questions;

@@ -7,20 +7,20 @@ use tokenward_api::policy_tokens::{
 use tokenward_api::tokens::ApiTokenRotateRequest;
 use tokenward_core::secret::{Kind, Prefixes};
 use tokenward_core::time::{Micros, length_text};
-use tokenward_core::token::TokenFilter;
 use tokenward_server::limits::DOCUMENT_BYTES;
 use uuid::Uuid;
 
 use super::answer::{ApiAnswer, List};
 use super::effect::WaitArgs;
 use super::find::find;
-use super::output::{self, Exit, Failure, Result, Table, fields, moment, print, text};
+use super::output::{self, Exit, Failure, Result, fields, moment, print};
 use super::own_secret::{OwnSecret, print_secret};
 use super::token::{secret_lines, shown};
 use super::token_acts::{self, WhyArgs};
-use super::token_args::{self, CHANGES, ChangeArgs, NewArgs, or, owner};
-use super::token_filter::state;
+use super::token_args::{self, AnyToken, CHANGES, ChangeArgs, NewArgs};
+use super::token_bulk::{self, BulkCommand};
 use super::token_life::{self, BrownoutArgs};
+use super::token_listing::{self, ListArgs};
 use super::{Context, prompt, role, token_effect, token_end, when};
 use crate::note::note;
 
@@ -73,8 +73,17 @@ pub enum PolicyTokenCommand {
         #[arg(value_name = "NAME|ID")]
         token: String,
     },
+    /// Say that a policy token is still needed: as its owner (by its id), or as somebody who manages policy tokens
+    Attest {
+        /// Its name or id
+        #[arg(value_name = "NAME|ID")]
+        token: String,
+    },
     /// Refuse a policy token for short times before it is deleted, to learn who would miss it
     Brownout(BrownoutArgs),
+    /// Delete, switch off or on, or give an end or an owner to all policy tokens that fit: they are shown first, and nothing happens unasked
+    #[command(subcommand)]
+    Bulk(BulkCommand),
     /// Undo the deletion of a policy token, for an hour after it
     Undo {
         /// Its name or id
@@ -112,24 +121,6 @@ pub struct CreateArgs {
     what: NewArgs,
     #[command(flatten)]
     own: OwnArgs,
-}
-
-/// `tokenward policy-token list`.
-#[derive(Args, Debug)]
-pub struct ListArgs {
-    /// Only those in this state: living, active, disabled, not_yet_valid, brownout (refused in windows, now or later), expired,
-    /// revoked (deleted within 90 days), ended, kept, or all
-    #[arg(long, value_name = "STATE", value_parser = state, default_value = "living")]
-    state: TokenFilter,
-    /// Only those that go beyond the token policy of the organization
-    #[arg(long)]
-    exceeds_policy: bool,
-    /// Only those of users who are members no more
-    #[arg(long)]
-    creator_left: bool,
-    /// Only those whose owner is a member no more
-    #[arg(long)]
-    owner_left: bool,
 }
 
 /// Whether the secret is made here.
@@ -191,7 +182,10 @@ pub struct RotateArgs {
 pub async fn run(command: PolicyTokenCommand, context: &Context<'_>) -> Result {
     match command {
         PolicyTokenCommand::Create(args) => create(args, context).await,
-        PolicyTokenCommand::List(args) => list(args, context).await,
+        PolicyTokenCommand::List(args) => {
+            let none = "There are no policy tokens yet. Create one with `tokenward policy-token create NAME --policy FILE --role ROLE`.";
+            token_listing::list::<PolicyApiToken>(args, &tokens_of(context).await?, none, context).await
+        }
         PolicyTokenCommand::Show { token, policy } => show(&token, policy, context).await,
         PolicyTokenCommand::Edit(args) => edit(args, context).await,
         PolicyTokenCommand::Rotate(args) => rotate(args, context).await,
@@ -206,6 +200,15 @@ pub async fn run(command: PolicyTokenCommand, context: &Context<'_>) -> Result {
             let (path, _) = resolve(&token, context).await?;
             token_acts::enable::<PolicyApiToken>(&path, context).await
         }
+        PolicyTokenCommand::Attest { token } => {
+            // Its owner need not be somebody who sees it.
+            let path = match Uuid::parse_str(&token) {
+                Ok(id) => format!("{}/{id}", tokens_of(context).await?),
+                Err(_) => resolve(&token, context).await?.0,
+            };
+            token_life::attest(&path, PolicyApiToken::WHAT, context).await
+        }
+        PolicyTokenCommand::Bulk(command) => token_bulk::run(command, &tokens_of(context).await?, context).await,
         PolicyTokenCommand::Brownout(args) => {
             let (path, _) = resolve(&args.token, context).await?;
             token_life::brownout::<PolicyApiToken>(&path, args, context).await
@@ -236,7 +239,7 @@ async fn resolve(wanted: &str, context: &Context<'_>) -> Result<(String, ApiAnsw
             Err(failure) => return Err(failure),
         }
     }
-    let all: ApiAnswer<List<PolicyApiToken>> = context.client.get(&tokens).await?;
+    let all: ApiAnswer<List<PolicyApiToken>> = context.client.query(&tokens, &[("name", Some(wanted))]).await?;
     let token = find(&all.results, wanted, "policy token")?.clone();
     Ok((format!("{tokens}/{}", token.id), token))
 }
@@ -277,41 +280,6 @@ async fn create(args: CreateArgs, context: &Context<'_>) -> Result {
         note("This is the only time that it is shown. Keep it in a secret store.");
     }
     Ok(())
-}
-
-async fn list(args: ListArgs, context: &Context<'_>) -> Result {
-    let yes = |there: bool| there.then_some("true");
-    let query = [
-        ("state", Some(args.state.as_str())),
-        ("exceedsPolicy", yes(args.exceeds_policy)),
-        ("creatorLeft", yes(args.creator_left)),
-        ("ownerLeft", yes(args.owner_left)),
-    ];
-    let is_filtered = args.state != TokenFilter::Living || query.iter().skip(1).any(|(_, value)| value.is_some());
-    let answer: ApiAnswer<List<PolicyApiToken>> = context.client.query(&tokens_of(context).await?, &query).await?;
-    if context.global.json {
-        return output::json(&answer.raw);
-    }
-    let titles = &["NAME", "ROLE", "ENDS IN", "STATE", "EXPIRES", "CREATOR", "OWNER", "CREATED", "ID"];
-    let mut table = Table::new(titles);
-    for token in &answer.results {
-        table.row([
-            token.name.clone(),
-            token.role_name.clone(),
-            token.last_four.clone(),
-            token_life::state(token),
-            or(moment(token.expires_at), "never"),
-            or(text(token.creator_name.as_deref()), "-"),
-            owner(token),
-            moment(token.created_at),
-            token.id.to_string(),
-        ]);
-    }
-    table.print(if is_filtered {
-        "No policy token matches."
-    } else {
-        "There are no policy tokens yet. Create one with `tokenward policy-token create NAME --policy FILE --role ROLE`."
-    })
 }
 
 async fn show(wanted: &str, policy: bool, context: &Context<'_>) -> Result {

@@ -12,17 +12,18 @@ use uuid::Uuid;
 use super::answer::{ApiAnswer, List};
 use super::effect::WaitArgs;
 use super::find::find;
-use super::output::{self, Exit, Failure, Result, Table, fields, moment, text};
+use super::output::{self, Exit, Failure, Result, fields, moment, text};
 use super::own_secret::{OwnSecret, print_secret};
 use super::token_acts::{self, WhyArgs};
 use super::token_allowance::{shown_quota, shown_rate};
 use super::token_args::{
-    self, CHANGES, ChangeArgs, NewArgs, label_list, metadata_text, network_list, or, owner, permission_list,
+    self, AnyToken, CHANGES, ChangeArgs, NewArgs, label_list, metadata_text, network_list, or, owner, permission_list,
 };
 use super::token_bulk::{self, BulkCommand, RevokeAllArgs};
-use super::token_filter::{FilterArgs, query_of, state, tokens_of};
+use super::token_filter::tokens_of;
 use super::token_import::{self, ImportArgs};
 use super::token_life::{self, BrownoutArgs};
+use super::token_listing::{self, ListArgs};
 use super::{Context, role, token_effect, token_end, token_places, token_questions, when};
 use crate::note::{note, say};
 
@@ -162,36 +163,13 @@ pub struct RotateArgs {
     local: bool,
 }
 
-/// `tokenward token list`.
-#[derive(Args, Debug)]
-pub struct ListArgs {
-    #[command(flatten)]
-    filter: FilterArgs,
-    /// Only those in this state: living, active, disabled, not_yet_valid, brownout (refused in windows, now or later), expired, revoked
-    /// (deleted within 90 days), ended, kept, or all
-    #[arg(long, value_name = "STATE", value_parser = state, default_value = "living")]
-    state: TokenFilter,
-    /// Only those whose time is over: --state expired
-    #[arg(long, conflicts_with_all = ["state", "revoked", "brownout"])]
-    expired: bool,
-    /// Only those that were deleted within 90 days: --state revoked
-    #[arg(long, conflicts_with_all = ["state", "brownout"])]
-    revoked: bool,
-    /// Only those that have a brownout, in a window or between them: --state brownout
-    #[arg(long, conflicts_with = "state")]
-    brownout: bool,
-    /// Sort by name, created_at, expires_at or last_used_at; a - before it turns the order round
-    #[arg(long, value_name = "BY", allow_hyphen_values = true)]
-    sort: Option<String>,
-    /// Print a table for spreadsheets (CSV) with all that is known of each
-    #[arg(long, conflicts_with_all = ["json", "jq", "quiet"])]
-    csv: bool,
-}
-
 pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
     match command {
         TokenCommand::Create(args) => create(args, context).await,
-        TokenCommand::List(args) => list(args, context).await,
+        TokenCommand::List(args) => {
+            let none = "There are no tokens yet. Create one with `tokenward token create NAME --role ROLE`.";
+            token_listing::list::<ApiToken>(args, &tokens_of(context).await?, none, context).await
+        }
         TokenCommand::Show { token } => show(&token, context).await,
         TokenCommand::Edit(args) => edit(args, context).await,
         TokenCommand::Rotate(args) => rotate(args, context).await,
@@ -208,7 +186,7 @@ pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
         }
         TokenCommand::Attest { token } => {
             let (path, _) = resolve(&token, context).await?;
-            token_life::attest(&path, context).await
+            token_life::attest(&path, ApiToken::WHAT, context).await
         }
         TokenCommand::Brownout(args) => {
             let (path, _) = resolve(&args.token, context).await?;
@@ -217,7 +195,7 @@ pub async fn run(command: TokenCommand, context: &Context<'_>) -> Result {
         TokenCommand::Delete(DeleteArgs { token, why, yes, wait }) => {
             token_acts::delete(resolve(&token, context).await?, why, yes, wait, context).await
         }
-        TokenCommand::Bulk(command) => token_bulk::run(command, context).await,
+        TokenCommand::Bulk(command) => token_bulk::run(command, &tokens_of(context).await?, context).await,
         TokenCommand::Import(args) => token_import::run(args, context).await,
         TokenCommand::RevokeAll(args) => token_bulk::revoke_all(args, context).await,
         TokenCommand::Undo { token } => token_acts::undo::<ApiToken>(&tokens_of(context).await?, &token, context).await,
@@ -300,48 +278,6 @@ async fn rotate(args: RotateArgs, context: &Context<'_>) -> Result {
         note("This is the only time that the new secret is shown. Keep it in a secret store.");
     }
     Ok(())
-}
-
-async fn list(args: ListArgs, context: &Context<'_>) -> Result {
-    let filters = query_of(&args.filter, context).await?;
-    let is_filtered = filters.iter().any(|(_, value)| value.is_some());
-    let mut query: Vec<(&str, Option<&str>)> = filters.iter().map(|(name, value)| (*name, value.as_deref())).collect();
-    let state = match (args.expired, args.revoked, args.brownout) {
-        (true, ..) => TokenFilter::Expired,
-        (_, true, _) => TokenFilter::Revoked,
-        (.., true) => TokenFilter::Brownout,
-        (false, false, false) => args.state,
-    };
-    query.push(("state", Some(state.as_str())));
-    query.push(("sort", args.sort.as_deref()));
-    if args.csv {
-        return context.client.print_text(&tokens_of(context).await?, &query, "text/csv").await;
-    }
-    let answer: ApiAnswer<List<ApiToken>> = context.client.query(&tokens_of(context).await?, &query).await?;
-    if context.global.json {
-        return output::json(&answer.raw);
-    }
-    let titles = &["NAME", "ROLE", "ENDS IN", "STATE", "EXPIRES", "LAST USED", "CREATOR", "OWNER", "CREATED", "ID"];
-    let mut table = Table::new(titles);
-    for token in &answer.results {
-        table.row([
-            token.name.clone(),
-            token.role_name.clone(),
-            token.last_four.clone(),
-            token_life::state(token),
-            or(moment(token.expires_at), "never"),
-            or(moment(token.last_used_at), "-"),
-            or(text(token.creator_name.as_deref()), "-"),
-            owner(token),
-            moment(token.created_at),
-            token.id.to_string(),
-        ]);
-    }
-    table.print(if is_filtered || state != TokenFilter::Living {
-        "No token matches."
-    } else {
-        "There are no tokens yet. Create one with `tokenward token create NAME --role ROLE`."
-    })
 }
 
 /// The path of the token, and the token. Names of those that have not ended are unique; one that has expired is meant only

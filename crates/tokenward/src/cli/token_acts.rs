@@ -91,8 +91,7 @@ pub async fn undo<T: AnyToken>(tokens: &str, wanted: &str, context: &Context<'_>
         Ok(id) => id,
         Err(_) => {
             // Of 90 days there may be very many.
-            let name = T::LISTS_BY_NAME.then_some(wanted);
-            let query = [("name", name), ("state", Some(TokenFilter::Revoked.as_str()))];
+            let query = [("name", Some(wanted)), ("state", Some(TokenFilter::Revoked.as_str()))];
             let answer: ApiAnswer<List<T>> = context.client.query(tokens, &query).await?;
             // Of several that had the name, the one that was deleted last.
             let named = answer.results.iter().map(|it| it.token()).filter(|token| token.name == wanted);

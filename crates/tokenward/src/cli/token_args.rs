@@ -24,8 +24,6 @@ pub trait AnyToken: DeserializeOwned {
     const WHAT: &'static str;
     /// The command about it.
     const COMMAND: &'static str;
-    /// Can a list of them be asked for a name?
-    const LISTS_BY_NAME: bool;
 
     /// What all kinds have.
     fn token(&self) -> &ApiToken;
@@ -34,7 +32,6 @@ pub trait AnyToken: DeserializeOwned {
 impl AnyToken for ApiToken {
     const WHAT: &'static str = "token";
     const COMMAND: &'static str = "token";
-    const LISTS_BY_NAME: bool = true;
 
     fn token(&self) -> &ApiToken {
         self
@@ -44,7 +41,6 @@ impl AnyToken for ApiToken {
 impl AnyToken for PolicyApiToken {
     const WHAT: &'static str = "policy token";
     const COMMAND: &'static str = "policy-token";
-    const LISTS_BY_NAME: bool = false;
 
     fn token(&self) -> &ApiToken {
         self

@@ -1,4 +1,4 @@
-//! `tokenward token bulk`.
+//! `tokenward token bulk` and `tokenward policy-token bulk`.
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
@@ -9,7 +9,7 @@ use tokenward_core::token::RevokeReason;
 use super::answer::ApiAnswer;
 use super::effect::WaitArgs;
 use super::output::{self, Failure, Result, moment, token_count as count};
-use super::token_filter::{FilterArgs, query_of, reason, tokens_of};
+use super::token_filter::{FilterArgs, query_of, reason};
 use super::{Context, member, prompt, when};
 use crate::note::note;
 
@@ -136,7 +136,8 @@ pub async fn revoke_all(args: RevokeAllArgs, context: &Context<'_>) -> Result {
     if context.global.json { output::json(&done.answer.raw) } else { Ok(()) }
 }
 
-pub async fn run(command: BulkCommand, context: &Context<'_>) -> Result {
+/// To those of the tokens with this path that fit.
+pub async fn run(command: BulkCommand, tokens: &str, context: &Context<'_>) -> Result {
     let asked = ApiTokenBulkRequest {
         action: String::new(),
         reason: None,
@@ -181,7 +182,7 @@ pub async fn run(command: BulkCommand, context: &Context<'_>) -> Result {
             query.append_pair(name, value);
         }
     }
-    let path = format!("{}/bulk?{}", tokens_of(context).await?, query.finish());
+    let path = format!("{tokens}/bulk?{}", query.finish());
     let seen: ApiAnswer<ApiTokenBulk> = context.client.post(&path, &asked).await?;
     if context.global.json && (which.dry_run || seen.count == 0) {
         return output::json(&seen.raw);

@@ -122,13 +122,13 @@ pub fn explained(token: &ApiToken) -> String {
     format!("{}: {why}", token.state)
 }
 
-/// Says that the token with this path is still needed.
-pub async fn attest(path: &str, context: &Context<'_>) -> Result {
+/// Says that the token with this path is still needed; `what` is what it is.
+pub async fn attest(path: &str, what: &str, context: &Context<'_>) -> Result {
     let token: ApiAnswer<ApiToken> = context.client.post_nothing(&format!("{path}/attest")).await?;
     if context.global.json {
         return output::json(&token.raw);
     }
-    note(output::clean(&format!("Noted: the token `{}` is still needed.", token.name)));
+    note(output::clean(&format!("Noted: the {what} `{}` is still needed.", token.name)));
     Ok(())
 }
 

@@ -11,6 +11,14 @@ pub fn ahead_argument(text: &str) -> Result<Time, String> {
     ahead(text, Day::Begins, &SystemClock::default())
 }
 
+/// A moment that is looked for among ends, as clap reads it: a length lies ahead, a date may be over.
+pub fn end_bound_argument(text: &str) -> Result<Time, String> {
+    match length(text) {
+        Some(length) => Ok(SystemClock::default().now().plus(length?)),
+        None => absolute(text, Day::Begins).ok_or_else(|| NO_MOMENT.to_owned()),
+    }
+}
+
 /// The last moment of something, as clap reads it: a date is in it.
 pub fn last_argument(text: &str) -> Result<Time, String> {
     ahead(text, Day::Ends, &SystemClock::default())

@@ -465,11 +465,20 @@ fn tokens_are_found_by_what_auditors_ask() {
     assert_eq!(names(&["--role", "devops"]), ["forever"]);
     assert_eq!(names(&["--unused", "1h"]), [""; 0], "they are younger");
     assert_eq!(names(&["--restricted"]), [""; 0]);
+    assert_eq!(names(&["--unrestricted"]), ["forever", "soon"]);
+    assert_eq!(names(&["--with-expiry"]), ["soon"]);
+    assert_eq!(names(&["--ends-from", "9d", "--ends-before", "11d"]), ["soon"]);
+    assert_eq!(names(&["--ends-before", "9d"]), [""; 0]);
+    assert_eq!(names(&["--used", "1d"]), [""; 0]);
+    assert_eq!(names(&["--state", "disabled"]), [""; 0]);
+    assert_eq!(names(&["--made-by", "0193614c-2a00-7c41-9f3a-5b1e0c7d2f68"]), [""; 0]);
     assert_eq!(names(&["--creator-left"]), [""; 0]);
     for (line, code) in [
         (&["token", "list", "--role", "absent"][..], 4),
         (&["token", "list", "--ends-in", "soon"], 2),
         (&["token", "list", "--ends-in", "1d", "--no-expiry"], 2),
+        (&["token", "list", "--restricted", "--unrestricted"], 2),
+        (&["token", "list", "--expired", "--state", "all"], 2),
     ] {
         assert_eq!(world.run(line).code, code, "{line:?}");
     }

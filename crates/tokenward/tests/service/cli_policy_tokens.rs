@@ -56,6 +56,15 @@ async fn a_policy_token_is_made_here_or_there_rotated_changed_and_deleted() {
     let shown = good(&["show", "all"]).out;
     assert!(shown.contains("viewer") && shown.contains("3 …") && shown.contains("allow := true"), "{shown}");
     assert!(good(&["list"]).out.lines().any(|line| line.starts_with("all\tviewer")));
+    assert!(good(&["list", "--name", "al", "--sort", "-name", "--no-expiry"]).err.contains("No policy token matches"));
+    let table = good(&["list", "--csv", "--name", "al"]).out;
+    assert!(table.lines().next().unwrap().ends_with(",opa_policy") && table.contains("allow := true"), "{table}");
+    assert!(good(&["attest", "all"]).err.contains("the policy token `all` is still needed"));
+    assert!(good(&["list", "--attestation", "confirmed"]).out.contains("all\tviewer"));
+    assert!(good(&["bulk", "disable", "--name", "al", "--dry-run"]).err.contains("  all"));
+    assert!(good(&["bulk", "disable", "--name", "al", "--yes"]).err.contains("Switched off 1 of 1 token"));
+    assert!(good(&["bulk", "enable", "--state", "disabled", "--yes"]).err.contains("Switched on 1 of 1 token"));
+    assert!(tokenward(&["bulk", "delete"]).err.contains("No filter says which tokens are meant"));
     assert!(good(&["disable", "all"]).err.contains("is switched off"));
     assert_eq!(client.verify(local.out.trim()).await, "disabled");
     assert!(good(&["enable", "all"]).err.contains("is switched on"));

@@ -164,3 +164,60 @@ async fn a_form_of_a_new_token_that_is_refused_keeps_the_successor() {
         assert!(page.html.contains(&format!("<option value=\"{user}\" selected>")), "{list}: {}", page.html);
     }
 }
+
+#[tokio::test]
+async fn policy_tokens_are_searched_filtered_and_changed_together() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let (user, _) = server.member(&organization, "ada@acme.example", "viewer").await;
+    let viewer = server.role(&organization, "viewer").await;
+    let mut made = Vec::new();
+    for name in ["alpha", "beta"] {
+        let policy = "allow if input.request.method == \"GET\"";
+        let body = json!({ "name": name, "opa_policy": policy, "role_id": viewer, "expires_at": null });
+        let token = server.post(&organization.path("policyApiToken"), &organization.owner, body).await.expect(201);
+        made.push((token["id"].as_str().unwrap().to_owned(), token["token"].as_str().unwrap().to_owned()));
+    }
+    server.new_token(&organization, json!({ "name": "alphabet", "role_id": viewer })).await;
+    let list = format!("{base}/policy-tokens");
+    let page = owner.get(&format!("{list}?q=ALPHA")).await.says(200, ">alpha</a>");
+    assert!(!page.html.contains(">beta</a>") && !page.html.contains(">alphabet</a>"), "{}", page.html);
+    let page = owner.get(&list).await.says(200, "No end <span class=\"count\">2</span>");
+    assert!(page.html.contains("Choose alpha") && !page.html.contains("revoke-all"), "{}", page.html);
+    // The text of one leads to its page from either list, and stands in no address.
+    let find = [("q", made[0].1.as_str()), ("filter", "endless")];
+    let opened = format!("{base}/tokens/{}?back=policy-tokens%3Ffilter%3Dendless", made[0].0);
+    owner.post(&format!("{list}/find"), &find).await.leads_to(&opened);
+    owner.post(&format!("{list}/find"), &[("q", "alp")]).await.leads_to(&format!("{list}?q=alp"));
+    let bulk = format!("{list}/bulk");
+    let both = |action: &'static str| [("action", action), ("token", &*made[0].0), ("token", &*made[1].0)];
+    let page = owner.post(&bulk, &both("hand_over")).await.says(200, "2 tokens chosen");
+    let set = hidden(&page, "set");
+    let hand_over = [&both("hand_over")[..], &[("set", &set), ("owner_id", &user)]].concat();
+    owner.post(&bulk, &hand_over).await.leads_to(&list);
+    let page = owner.post(&bulk, &both("delete")).await.says(200, "Delete these tokens?");
+    let set = hidden(&page, "set");
+    let delete = [&both("delete")[..], &[("set", &set), ("reason", "cessation")]].concat();
+    owner.post(&bulk, &delete).await.leads_to(&list);
+    owner.get(&format!("{list}?filter=revoked")).await.says(200, ">beta</a>");
+    let gone = server.get(&organization.path(&format!("policyApiToken/{}", made[0].0)), &organization.owner).await;
+    assert_eq!((&gone.json()["owner_id"], &gone.json()["state"]), (&json!(user), &json!("revoked")));
+    assert_eq!(server.get("/token/self", &made[1].1).await.status, 401);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_is_accountable_for_a_policy_token_is_asked_on_a_page_of_its_own() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let policy = json!({ "name": "reader", "opa_policy": "allow if input.request.method == \"GET\"" });
+    let id = server.post(&organization.path("policyApiToken"), &organization.owner, policy).await.str("id");
+    let one = format!("{base}/policy-tokens/{id}");
+    owner.get(&format!("{one}/attest")).await.says(200, "Is this policy token still needed?");
+    owner.post(&format!("{one}/attest"), &[]).await.leads_to(&one);
+    owner.get(&one).await.says(200, "Noted: the token is still needed.");
+    let shown = server.get(&organization.path(&format!("policyApiToken/{id}")), &organization.owner).await;
+    assert_eq!(shown.json()["attestation"], "confirmed");
+    owner.get(&format!("{base}/policy-tokens/{}/attest", server.role(&organization, "viewer").await)).await.says(404, "");
+    server.stop().await;
+}

@@ -26,6 +26,8 @@ async fn a_form_that_has_a_path_of_its_own_leads_back_to_its_page() {
         own("/console/account/passkeys", "/console/account/passkeys/new"),
         below("tokens/find", "tokens"),
         below("tokens/bulk", "tokens"),
+        below("policy-tokens/find", "policy-tokens"),
+        below("policy-tokens/bulk", "policy-tokens"),
         below(&format!("tokens/{ID}/attest"), &format!("tokens/{ID}")),
         below(&format!("tokens/{ID}/brownout/end"), &format!("tokens/{ID}")),
         below(&format!("members/{ID}/detach"), &format!("members/{ID}")),

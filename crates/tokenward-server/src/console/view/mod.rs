@@ -65,8 +65,8 @@ pub use organization_sign_in::{KeptOutRow, OrganizationSignInPage, RuleFields, S
 pub use passkeys::{PasskeyNewPage, PasskeyPage, PasskeyRow, PasskeysSection};
 pub use pictures::{Bars, EndMark, GrantedView, OverviewPage, PartRow};
 pub use policy_tokens::{
-    PolicyEditor, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, PolicyTokensPage, RecipeLink, ReplayRow,
-    RoleTrialForm, TrialForm, Verdict,
+    PolicyEditor, PolicyTokenAttestPage, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage, RecipeLink,
+    ReplayRow, RoleTrialForm, TrialForm, Verdict,
 };
 pub use proof_asked::ProofAskedPage;
 pub use protect::{FirstRequest, ProtectPage, Snippet};

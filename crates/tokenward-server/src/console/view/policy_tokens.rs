@@ -3,21 +3,9 @@
 use askama::Template;
 
 use super::{
-    AskedFor, Choice, DecisionOutcome, FormField, ListFrame, OwnerFields, ProofFields, RefusedView, RevocationView,
+    AskedFor, Choice, DecisionOutcome, FormField, OwnerFields, ProofFields, RefusedView, RevocationView,
     Shell, TokenDetails, TokenEffect, TokenForm, TokenRow, TokenState, TokenUsage, VersionRow,
 };
-
-/// `…/policy-tokens`.
-#[derive(Template, Clone, Debug)]
-#[template(path = "policy-tokens.html")]
-pub struct PolicyTokensPage {
-    /// The frame.
-    pub shell: Shell,
-    /// Those that have not ended.
-    pub tokens: Vec<TokenRow>,
-    /// How they are sorted, and where they go on.
-    pub list: ListFrame,
-}
 
 /// A policy to begin with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -156,6 +144,8 @@ pub struct PolicyTokenPage {
     pub refused_earlier: Option<RefusedView>,
     /// Why it is switched off, where nobody did it by hand.
     pub disabled_because: Option<&'static str>,
+    /// It is asked whether it is still needed: until when, in a sentence.
+    pub attest: Option<String>,
     /// In which minutes it is refused, in a sentence.
     pub brownout: Option<String>,
     /// What it is bound to, and what is kept with it.
@@ -170,6 +160,21 @@ pub struct PolicyTokenPage {
     pub logged_as: String,
     /// The service's own address, for the command.
     pub public_url: String,
+}
+
+/// `…/policy-tokens/<id>/attest`: is it still needed? For its owner, too, who sees no other page of it without the right to manage
+/// policy tokens. Posts nothing but itself.
+#[derive(Template, Clone, Debug)]
+#[template(path = "policy-token-attest.html")]
+pub struct PolicyTokenAttestPage {
+    /// The frame.
+    pub shell: Shell,
+    /// The token.
+    pub token: TokenRow,
+    /// What follows where nobody says so; `None` where nobody asks now.
+    pub attest: Option<String>,
+    /// May the person open the page of the token?
+    pub may_manage: bool,
 }
 
 /// What a role says of a request to an API of the organization. The form sends `api`, `method` and `path`.

@@ -169,6 +169,8 @@ fn chips(current: usize) -> Vec<Chip> {
 fn tokens_page() -> TokensPage {
     TokensPage {
         shell: shell(Nav::Tokens),
+        path: "tokens",
+        policies: false,
         tokens: tokens(),
         pictures: tokens().into_iter().take(3).map(|it| (it.id, insight::bars(20))).collect(),
         total: 6,

@@ -88,12 +88,16 @@ pub struct SortHead {
     pub class: &'static str,
 }
 
-/// `…/tokens`: the list. Its search form posts `q`, and when not empty `filter` and `sort`, to `…/tokens/find`.
+/// `…/tokens` and `…/policy-tokens`: a list. Its search form posts `q`, and when not empty `filter` and `sort`, to `…/find` below it.
 #[derive(Template, Clone, Debug)]
 #[template(path = "tokens.html")]
 pub struct TokensPage {
     /// The frame.
     pub shell: Shell,
+    /// Its path below the organization.
+    pub path: &'static str,
+    /// Are they those with a policy?
+    pub policies: bool,
     /// The tokens that the filters leave, by name.
     pub tokens: Vec<TokenRow>,
     /// The use of those that were used in the last 30 days, by id: on one axis.
@@ -128,13 +132,15 @@ pub struct TokensPage {
     pub error: Option<String>,
 }
 
-/// `…/tokens/bulk`: what was chosen in the list, and what is to become of it. Posts `action`, each `token`, and `set` back to
+/// `…/tokens/bulk` and `…/policy-tokens/bulk`: what was chosen in the list, and what is to become of it. Posts `action`, each `token`, and `set` back to
 /// itself; to delete them also `reason` and `note`, to end them the fields of [`Expiry`], to hand them over `owner_id`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "token-bulk.html")]
 pub struct TokenBulkPage {
     /// The frame.
     pub shell: Shell,
+    /// The path of the list that they are in, below the organization.
+    pub list: &'static str,
     /// What is done: `delete`, `disable`, `enable`, `set_end` or `hand_over`.
     pub action: &'static str,
     /// How many, and how many of them are in use.

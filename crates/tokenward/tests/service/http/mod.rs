@@ -8,6 +8,7 @@ mod organizations;
 mod paging;
 mod policy_token_bounds;
 mod policy_token_life;
+mod policy_token_lists;
 mod policy_token_secrets;
 mod policy_tokens;
 mod policy_uploads;

@@ -70,8 +70,13 @@ async fn what_nobody_presents_and_whose_maker_has_left_is_found() {
     server.token(&acme, "young", "viewer").await;
     let query = format!("unusedSince={since}");
     assert_eq!(names(&server, &acme, &query).await, ["of-ben", "used"], "whoever asks has just been used");
+    let used_since = format!("name=used&usedSince={}", server.clock.now());
+    assert_eq!(names(&server, &acme, &used_since).await, [""; 0]);
+    server.clock.advance(SECOND);
     server.get("/token/self", &used).await.expect(200);
     assert_eq!(names(&server, &acme, &query).await, ["of-ben"]);
+    assert_eq!(names(&server, &acme, &used_since).await, ["used"]);
+    assert_eq!(names(&server, &acme, &format!("{used_since}&sort=name&limit=5")).await, ["used"]);
 
     assert_eq!(names(&server, &acme, "creatorLeft=true").await, [""; 0]);
     let gone =

@@ -24,6 +24,22 @@ pub(super) fn frame(labels: &[&str]) -> ListFrame {
     }
 }
 
+/// The list of policy tokens, and what its owner is asked about one.
+pub(super) fn policy_tokens(page: &mut impl FnMut(&str, &dyn askama::DynTemplate)) {
+    let some =
+        TokensPage { path: "policy-tokens", policies: true, may_see_policies: false, limits: Vec::new(), ..tokens_page() };
+    page("policy-tokens", &some);
+    page("policy-tokens-empty", &TokensPage { tokens: Vec::new(), total: 0, warning: None, ..some });
+    let asked = PolicyTokenAttestPage {
+        shell: shell(Nav::Tokens),
+        token: tokens().remove(0),
+        attest: Some("Its owner is asked to say so by 8 Dec 2026.".into()),
+        may_manage: true,
+    };
+    page("policy-token-attest", &asked);
+    page("policy-token-attest-own", &PolicyTokenAttestPage { attest: None, may_manage: false, ..asked });
+}
+
 pub(super) fn pages(pages: &mut Vec<(String, String)>) {
     let mut page = |name: &str, page: &dyn askama::DynTemplate| pages.push((name.into(), page.dyn_render().unwrap()));
     let some = ClustersPage {

@@ -46,6 +46,7 @@ fn effect() -> TokenEffect {
 fn bulk_page(action: &'static str) -> TokenBulkPage {
     TokenBulkPage {
         shell: shell(Nav::Tokens),
+        list: if action == "disable" { "policy-tokens" } else { "tokens" },
         action,
         sum: "6 tokens chosen, 2 of them used in the last 7 days.".into(),
         used_lately: true,
@@ -87,10 +88,7 @@ fn import_pages(pages: &mut Vec<(String, String)>) {
 
 fn policy_pages(pages: &mut Vec<(String, String)>) {
     let mut page = |name: &str, page: &dyn DynTemplate| pages.push((name.into(), page.dyn_render().unwrap()));
-    let frame = lists::frame(&["Name", "Role", "Created", "Last used", "Expires"]);
-    let list = PolicyTokensPage { shell: shell(Nav::Tokens), tokens: tokens(), list: frame };
-    page("policy-tokens", &list);
-    page("policy-tokens-empty", &PolicyTokensPage { tokens: Vec::new(), list: ListFrame::default(), ..list });
+    lists::policy_tokens(&mut page);
     let form = TokenForm {
         name: FormField::default(),
         description: FormField::default(),
@@ -150,6 +148,7 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
             refused: None,
             refused_earlier: None,
             disabled_because: None,
+            attest: Some("Its owner is asked to say so by 8 Dec 2026.".into()),
             brownout: Some("It is refused for 5 minutes every hour, next 24 Nov 2026, 23:00 UTC.".into()),
             details: token_page().details,
             usage: TokenUsage {
