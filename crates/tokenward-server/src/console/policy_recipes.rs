@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn every_recipe_can_be_used_as_it_stands() {
         for recipe in RECIPES {
-            let compiled = Policy::compile(recipe.policy).unwrap();
+            let compiled = Policy::compile_new(recipe.policy).unwrap();
             assert!(compiled.is_ok(), "{}: {compiled:?}", recipe.key);
         }
     }
@@ -141,7 +141,7 @@ mod tests {
         }
         for (key, method, path, place, body, expected) in cases {
             let recipe = RECIPES.iter().find(|recipe| recipe.key == key).unwrap();
-            let policy = Policy::compile(recipe.policy).unwrap().unwrap();
+            let policy = Policy::compile_new(recipe.policy).unwrap().unwrap();
             let said = policy.ask(&PolicyInput {
                 method,
                 path: &segments(&path, key != "read-your-api").unwrap(),

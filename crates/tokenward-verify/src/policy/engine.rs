@@ -93,12 +93,21 @@ impl Judgement {
 }
 
 impl Policy {
-    /// Compiles what somebody wrote. It takes milliseconds at most, of a thread and a stack of its own.
+    /// Compiles what was taken when it was written. It takes milliseconds at most, of a thread and a stack of its own.
     pub fn compile(source: &str) -> Result<Result<Self, PolicyProblem>> {
+        Self::compiled(source, false)
+    }
+
+    /// Compiles what somebody writes now: besides, all that it looks for in its input must be there.
+    pub fn compile_new(source: &str) -> Result<Result<Self, PolicyProblem>> {
+        Self::compiled(source, true)
+    }
+
+    fn compiled(source: &str, is_new: bool) -> Result<Result<Self, PolicyProblem>> {
         if let Err(problem) = scan::scan(source) {
             return Ok(Err(problem));
         }
-        with_stack(|| compile(source))
+        with_stack(|| compile(source, is_new))
     }
 
     /// What it says of a request.
@@ -208,9 +217,12 @@ pub(super) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> 
     })
 }
 
-fn compile(source: &str) -> Result<Policy, PolicyProblem> {
+fn compile(source: &str, is_new: bool) -> Result<Policy, PolicyProblem> {
     let (engine, module) = parse(source)?;
     check::check(&module, source)?;
+    if is_new {
+        check::check_names(&module, source)?;
+    }
     program(engine, &module, source, &[ENTRY])
 }
 
@@ -581,6 +593,16 @@ mod tests {
             ("allow if {\n\tinput.x ==\n}", None, ""),
             ("alow if input.x", None, "no rule `allow`"),
             ("allow :=", None, ""),
+            ("allow if {}", Some(1), "Nothing stands in these braces"),
+            ("allow if {\n\t# input.token.name == \"ci\"\n}", Some(1), "Nothing stands in these braces"),
+            ("ok := true if { }\nallow if ok", Some(1), "Nothing stands in these braces"),
+            ("allow if {\n\tnot input.request.path[_] == \"x\"\n}", Some(2), "`_` would be any part"),
+            ("allow if not startswith(input.request.path[_], \"x\")", Some(1), "`_` would be any part"),
+            ("allow if {\n\tsome i\n\tnot input.request.path[i] == \"x\"\n}", Some(3), "`i` gets its value nowhere"),
+            ("allow if not tru", Some(1), "`tru` gets its value nowhere"),
+            ("allow if { x := 1; count([y | y := x; not input.request.path[z] == y]) == 1 }", Some(1), "`z` gets"),
+            ("allow if every x in [1] { not x == input.request.path[_] }", Some(1), "`_` would be any part"),
+            ("f(x) := y if { y := x; not y == z }\nallow if f(1) == 1", Some(1), "`z` gets"),
         ] {
             let problem = refused(source);
             assert!(problem.to_string().contains(part), "{source}\n{problem}");
@@ -588,6 +610,48 @@ mod tests {
                 assert_eq!(problem.line, Some(line), "{source}\n{problem}");
             }
         }
+    }
+
+    #[test]
+    fn what_stands_under_not_may_have_its_value_from_anywhere_else() {
+        for (source, allows) in [
+            ("bad if input.request.path[_] == \"x\"\nallow if not bad", true),
+            ("bad if input.request.path[_] == \"b\"\nallow if not bad", false),
+            ("allow if not \"b\" in input.request.path", false),
+            ("allow if { some x in input.request.path; not x == \"api\" }", true),
+            ("allow if { some i; input.request.path[i] == \"b\"; not i == 0 }", true),
+            ("allow if every x in input.request.path { not x == \"b\" }", false),
+            ("allow if not count([x | x := input.request.path[_]; x == \"c\"]) == 1", true),
+            ("is(x) if not x == \"b\"\nallow if is(\"a\")", true),
+            ("others contains x if { some x in input.request.path; not x == \"b\" }\nallow if not \"b\" in others", true),
+            ("allow if not {\"x\" | input.request.path[_] == \"b\"} == set()", true),
+        ] {
+            assert_eq!(ask(&compiled(source), "GET", &["api", "b"], b"").is_allowed(), allows, "{source}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_now_looks_only_for_what_the_input_has() {
+        let new = |source: &str| Policy::compile_new(source).unwrap();
+        for (source, told) in [
+            ("allow if not input.request.metod == \"DELETE\"", "line 1, column 28: `input.request` has no `metod`"),
+            ("allow if not input.request.metod == \"DELETE\"", "Did you mean `method`?"),
+            ("allow if {\n\tinput.request.headers[\"x-admin\"]\n}", "line 2, column 16: `input.request` has no `headers`"),
+            ("allow if input.request.headers.admin", "It has body, method, path"),
+            ("allow if input.method == \"GET\"", "`input` has no `method`"),
+            ("allow if input.resource.environment == \"x\"", "`input.resource` has no `environment`"),
+            ("allow if input.qovery_metadata.projectid == \"x\"", "Did you mean `project_id`?"),
+            ("allow if input.token.user == \"x\"", "`input.token` has no `user`"),
+        ] {
+            let problem = new(source).expect_err(source).to_string();
+            assert!(problem.contains(told), "{source}\n{problem}");
+            // What is kept is not taken out of service for it.
+            assert!(Policy::compile(source).unwrap().is_ok(), "{source}");
+        }
+        for good in ["allow if input.request.body.anything.at.all", "allow if input.resource.service_id == null"] {
+            assert!(new(good).is_ok(), "{good}");
+        }
+        assert!(new("allow if {").is_err());
     }
 
     #[test]
