@@ -378,6 +378,9 @@ impl Walk<'_> {
         if let Some(why) = builtins::why_refused(name) {
             return self.problem(span, format!("`{name}` cannot be used in a policy: {why}"));
         }
+        if let Some(instead) = builtins::instead(name) {
+            return self.problem(span, format!("`{name}` is no function here")).help(format!("Write {instead}"));
+        }
         let own = self.rules.keys().map(String::as_str);
         let known: Vec<&str> =
             builtins::names().filter(|it| !it.starts_with('_')).map(|it| it as &str).chain(own).collect();

@@ -286,7 +286,10 @@ fn one_value_each(module: &unstable::Module, program: &Program, source: &str) ->
         Some(rule) => PolicyProblem::at_told(source, rule.span().line.saturating_sub(1), rule.span().col, problem),
         None => PolicyProblem::whole(problem),
     };
-    Err(problem.help("Write one definition with `else := …`, which says their order"))
+    Err(problem.help(match name {
+        "allow" => "Leave those out that give false: what no rule for `allow` allows is denied",
+        _ => "Write one definition with `else := …`, which says their order",
+    }))
 }
 
 fn plain(name: &str) -> &str {
@@ -421,14 +424,40 @@ fn slim(program: &mut Program) {
 fn explain(source: &str, said: &str) -> PolicyProblem {
     let message = said.rsplit("error: ").next().unwrap_or(said).trim();
     let message: String = message.lines().next().unwrap_or_default().chars().take(300).collect();
-    let help = help(&message);
+    let usual = help(&message);
     let problem = match place(said) {
         Some((line, column)) => PolicyProblem::at_told(source, line.saturating_sub(1).max(1), column, message),
         None => PolicyProblem::whole(message),
     };
-    match help {
+    match slip(source, &problem).or(usual) {
         Some(help) => problem.help(help),
         None => problem,
+    }
+}
+
+/// What Rego has for what other languages have, where that stands at the place at which the engine has stopped.
+fn slip(source: &str, problem: &PolicyProblem) -> Option<&'static str> {
+    let (line, column) = (problem.line?, problem.column?);
+    let text = source.lines().nth(line.saturating_sub(1) as usize)?;
+    let at = text.char_indices().nth(column.saturating_sub(1) as usize).map_or(text.len(), |(at, _)| at);
+    let (before, here) = text.split_at_checked(at)?;
+    let is_word = |word: &str| {
+        here.strip_prefix(word).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+    };
+    // The engine stops at the first of two signs, or at the second.
+    let doubled = |sign: char| here.starts_with(sign) && (before.ends_with(sign) || here[1..].starts_with(sign));
+    if doubled('&') || is_word("and") {
+        Some("Rego has no `and`: what must hold together stands in one pair of braces, each on a line of its own")
+    } else if doubled('|') || is_word("or") {
+        Some("Rego has no `or`: write one more rule `allow if { … }` for the other case, or ask with `in`")
+    } else if here.starts_with('!') {
+        Some("Write `not` before what must not hold")
+    } else if doubled('/') || here.starts_with("/*") {
+        Some("A remark begins with #")
+    } else if is_word("import") {
+        Some("Imports stand before all rules")
+    } else {
+        None
     }
 }
 
@@ -460,6 +489,8 @@ fn help(message: &str) -> Option<&'static str> {
         ("expression nesting too deep", "Give a part of it a name with `:=`"),
         ("expecting", "Is a bracket, a comma or an `if` missing before it?"),
         ("unexpected keyword", "A word of the language cannot be a name"),
+        ("this import shadows", "Leave one of them out: Rego v1 has these words without any import"),
+        ("must have a body or assignment", "Write `if { … }` behind its name, or `:= …`"),
     ];
     HELP.iter().find(|(part, _)| message.contains(part)).map(|(_, help)| *help)
 }
@@ -608,6 +639,60 @@ mod tests {
             assert!(problem.to_string().contains(part), "{source}\n{problem}");
             if let Some(line) = line {
                 assert_eq!(problem.line, Some(line), "{source}\n{problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_other_languages_and_older_policies_have_is_told_with_what_rego_has() {
+        for (source, line, column, part) in [
+            ("allow if input.token.name == \"a\" && true", 1, None, "Rego has no `and`"),
+            ("allow if {\n\tinput.token.name == \"a\" and true\n}", 2, Some(26), "Rego has no `and`"),
+            ("allow if {\n\tinput.token.name == \"a\" || true\n}", 2, None, "Rego has no `or`"),
+            ("allow if input.token.name == \"ü\" or true", 1, Some(34), "Rego has no `or`"),
+            ("allow if {\n\t!input.token.name\n}", 2, Some(2), "Write `not`"),
+            ("// Reads\nallow := true", 1, Some(1), "begins with #"),
+            ("allow := true\nimport rego.v1", 2, Some(1), "Imports stand before"),
+            ("import rego.v1\nimport rego.v1\nallow := true", 2, None, "Leave one of them out"),
+            ("import input.request\nallow := true", 1, None, "cannot be imported"),
+            ("allow {\n\ttrue\n}", 1, None, "`if`"),
+            ("deny[msg] {\n\tmsg := \"x\"\n}\nallow := true", 1, None, "`if`"),
+            ("allow = true\nallow = false if input.token.name == \"a\"", 2, None, "what no rule for `allow` allows"),
+            ("allow if re_match(\"a\", input.token.name)", 1, Some(10), "Write regex.match"),
+            ("allow if any([true])", 1, Some(10), "`true in …`"),
+            ("allow if input.token.name == 'ci'", 1, Some(30), "\"quotes\""),
+            ("package tokens\nimport rego.v1\nallow := true", 1, Some(1), "Delete the line"),
+            ("\u{feff}allow := true", 1, Some(1), "UTF-8 without it"),
+            ("x := \"Grüße\"\nallow if { x == \"Grüße\"; strtswith(x, \"G\") }", 2, Some(26), "`startswith`"),
+        ] {
+            let problem = refused(source);
+            assert!(problem.to_string().contains(part), "{source}\n{problem}");
+            assert_eq!(problem.line, Some(line), "{source}\n{problem}");
+            assert!(column.is_none_or(|column| problem.column == Some(column)), "{source}\n{problem}");
+        }
+    }
+
+    #[test]
+    fn a_policy_is_written_as_editors_and_people_write_it() {
+        let body = "\t# Reads Grüße.\n\tinput.request.method == \"GET\" # or not\n    input.request.path[1] == \"Grüße\"\n";
+        for source in [
+            format!("allow if {{\n{body}}}\n"),
+            format!("import rego.v1\n\nallow if {{\n{body}}}\n"),
+            format!("import future.keywords\nallow if {{\n{body}}}\n"),
+            format!("import future.keywords.if\nimport future.keywords.in\nallow if {{\n{body}}}\n"),
+            format!("import rego.v1\ndefault allow := false\nallow if {{\n{body}}}\n"),
+            format!("default allow = false\nallow = true if {{\n{body}}}\n"),
+            format!("allow := ok if {{\n\tok := true\n{body}}}"),
+            format!("ok if {{\n{body}}}\nallow if ok"),
+            format!("deny contains \"no\" if input.request.method != \"GET\"\nallow if {{\n\tcount(deny) == 0\n{body}}}"),
+            format!("is(method) if method == \"GET\"\nallow if {{\n\tis(input.request.method)\n{body}}}"),
+            format!("allow if {{\n{body}}} else := false"),
+            format!("# METADATA\n# title: Reads\nallow if {{\n{body}}}"),
+        ] {
+            for source in [source.replace('\n', "\r\n"), source] {
+                let policy = compiled(&source);
+                let asked = |method: &str, part: &str| ask(&policy, method, &["api", part], b"").is_allowed();
+                assert!(asked("GET", "Grüße") && !asked("POST", "Grüße") && !asked("GET", "Gruesse"), "{source}");
             }
         }
     }
