@@ -13,7 +13,7 @@ pub(super) struct Recipe {
 }
 
 /// All of them; the first is what an empty editor begins with.
-pub(super) const RECIPES: [Recipe; 6] = [
+pub(super) const RECIPES: [Recipe; 7] = [
     Recipe {
         key: "read-environment",
         title: "Read one environment",
@@ -28,12 +28,17 @@ pub(super) const RECIPES: [Recipe; 6] = [
     Recipe {
         key: "deploy-environment",
         title: "Deploy one environment",
-        sentence: "This one request. The path is written out, so that no other one fits.",
-        policy: "# Put the id of your environment in the place of the zeros.\n\
-                 environment := \"00000000-0000-0000-0000-000000000000\"\n\n\
+        sentence: "It, and one application of it. The paths are written out, so that no other request fits.",
+        policy: "# Put the ids of your environment and of an application in the place of the zeros.\n\
+                 environment := \"00000000-0000-0000-0000-000000000000\"\n\
+                 application := \"00000000-0000-0000-0000-000000000000\"\n\n\
                  allow if {\n\
                  \tinput.request.method == \"POST\"\n\
                  \tinput.request.path == [\"api\", \"environment\", environment, \"deploy\"]\n\
+                 }\n\n\
+                 allow if {\n\
+                 \tinput.request.method == \"POST\"\n\
+                 \tinput.request.path == [\"api\", \"application\", application, \"deploy\"]\n\
                  }\n",
     },
     Recipe {
@@ -74,6 +79,29 @@ pub(super) const RECIPES: [Recipe; 6] = [
                  }\n",
     },
     Recipe {
+        key: "work-in-environment",
+        title: "Work in one environment",
+        sentence: "Read it, change what is in it, and deploy it; delete nothing. Some POST requests take things away as well.",
+        policy: "# Put the id of your environment in the place of the zeros.\n\
+                 environment := \"00000000-0000-0000-0000-000000000000\"\n\n\
+                 # Reads\n\
+                 allow if {\n\
+                 \tinput.request.method in {\"GET\", \"HEAD\"}\n\
+                 \tinput.resource.environment_id == environment\n\
+                 }\n\n\
+                 # Changes what is in it\n\
+                 allow if {\n\
+                 \tinput.request.method in {\"POST\", \"PUT\", \"PATCH\"}\n\
+                 \tinput.resource.environment_id == environment\n\
+                 \tcount(input.request.path) > 3\n\
+                 }\n\n\
+                 # Deploys\n\
+                 allow if {\n\
+                 \tinput.request.method == \"POST\"\n\
+                 \tinput.request.path == [\"api\", \"environment\", environment, \"deploy\"]\n\
+                 }\n",
+    },
+    Recipe {
         key: "read-your-api",
         title: "Read one part of your API",
         sentence: "For requests that your gateway asks about; their paths do not begin with api.",
@@ -99,7 +127,7 @@ mod tests {
     #[test]
     fn every_recipe_can_be_used_as_it_stands() {
         for recipe in RECIPES {
-            let compiled = Policy::compile(recipe.policy).unwrap();
+            let compiled = Policy::compile_new(recipe.policy).unwrap();
             assert!(compiled.is_ok(), "{}: {compiled:?}", recipe.key);
         }
     }
@@ -117,6 +145,9 @@ mod tests {
             ("deploy-environment", "POST", of(HERE, "/stop"), HERE, "", false),
             ("deploy-environment", "POST", of(HERE, "/deploy/now"), HERE, "", false),
             ("deploy-environment", "POST", of(ELSEWHERE, "/deploy"), ELSEWHERE, "", false),
+            ("deploy-environment", "POST", format!("/application/{HERE}/deploy"), HERE, "", true),
+            ("deploy-environment", "POST", format!("/application/{HERE}/stop"), HERE, "", false),
+            ("deploy-environment", "POST", format!("/application/{ELSEWHERE}/deploy"), HERE, "", false),
             ("change-project", "PUT", format!("/project/{HERE}"), HERE, "{}", true),
             ("change-project", "DELETE", format!("/project/{HERE}"), HERE, "", false),
             ("change-project", "PUT", format!("/project/{ELSEWHERE}"), ELSEWHERE, "{}", false),
@@ -130,6 +161,14 @@ mod tests {
             ("clone-in-project", "POST", of(ELSEWHERE, "/stop"), HERE, "", false),
             ("clone-in-project", "POST", of(ELSEWHERE, "/service/deploy"), HERE, "", false),
             ("clone-in-project", "POST", of(HERE, "/clone"), ELSEWHERE, "{}", false),
+            ("work-in-environment", "GET", of(HERE, "/status"), HERE, "", true),
+            ("work-in-environment", "POST", of(HERE, "/environmentVariable"), HERE, r#"{"key":"A"}"#, true),
+            ("work-in-environment", "POST", of(HERE, "/deploy"), HERE, "", true),
+            ("work-in-environment", "DELETE", of(HERE, ""), HERE, "", false),
+            ("work-in-environment", "DELETE", of(HERE, "/environmentVariable/1"), HERE, "", false),
+            ("work-in-environment", "PUT", of(HERE, ""), HERE, "{}", false),
+            ("work-in-environment", "GET", of(ELSEWHERE, ""), ELSEWHERE, "", false),
+            ("work-in-environment", "POST", of(ELSEWHERE, "/deploy"), ELSEWHERE, "", false),
             ("read-your-api", "GET", "/invoices/7".to_owned(), HERE, "", true),
             ("read-your-api", "POST", "/invoices/7".to_owned(), HERE, "{}", false),
             ("read-your-api", "GET", "/orders".to_owned(), HERE, "", false),
@@ -141,7 +180,7 @@ mod tests {
         }
         for (key, method, path, place, body, expected) in cases {
             let recipe = RECIPES.iter().find(|recipe| recipe.key == key).unwrap();
-            let policy = Policy::compile(recipe.policy).unwrap().unwrap();
+            let policy = Policy::compile_new(recipe.policy).unwrap().unwrap();
             let said = policy.ask(&PolicyInput {
                 method,
                 path: &segments(&path, key != "read-your-api").unwrap(),

@@ -58,7 +58,7 @@ pub async fn compile(source: String) -> Result<Policy> {
     let patience = POLICY_COMPILE_TIME.time();
     let busy = || Error::unavailable("Too many policies are being read at once. Try again in a moment.");
     let turn = timeout(patience, TURNS.acquire()).await.map_err(|_| busy())?.map_err(Error::internal)?;
-    let compiled = timeout(patience, heavy::aside_in(turn, move || Policy::compile(&source))).await;
+    let compiled = timeout(patience, heavy::aside_in(turn, move || Policy::compile_new(&source))).await;
     let slow = || {
         let limit = POLICY_COMPILE_TIME.told(POLICY_COMPILE_TIME.default);
         Error::invalid("opa_policy", format!("takes too long to be read; {limit}"))

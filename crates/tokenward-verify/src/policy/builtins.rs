@@ -598,11 +598,56 @@ const REFUSED: &[(&str, &str)] = &[
     ("io.jwt.", "it is not among the functions here: headers are no part of the input"),
     ("yaml.", "it is not among the functions here"),
     ("graphql.", "it is not among the functions here"),
+    ("array.flatten", "it is not among the functions here; join two with array.concat"),
+    ("json.match_schema", "it is not among the functions here; name the fields that you mean"),
+    ("json.patch", "it is not among the functions here; name the fields that you mean"),
+    ("json.verify_schema", "it is not among the functions here; name the fields that you mean"),
+    ("net.cidr_contains_matches", "it is not among the functions here; use net.cidr_contains behind `some … in …`"),
+    ("net.cidr_intersects", "it is not among the functions here; use net.cidr_contains"),
+    ("net.cidr_merge", "it is not among the functions here; use net.cidr_contains behind `some … in …`"),
+    ("net.cidr_overlap", "Rego v1 has left it out; use net.cidr_contains"),
+    ("uri.", "it is not among the functions here: the path is in parts already"),
+    ("internal.", "it is not among the functions here"),
     ("rego.", "it is not among the functions here"),
     ("providers.", "it is not among the functions here"),
     ("test.", "it is not among the functions here"),
     ("__", "it is the engine's own"),
 ];
+
+/// What says the same as a function that is not here: those that Rego v1 has left out, and operations by their names. A rule of a
+/// policy may be called so.
+const INSTEAD: &[(&str, &str)] = &[
+    ("all", "`every x in … { x }`"),
+    ("and", "`a & b`"),
+    ("any", "`true in …`"),
+    ("assign", "`a := b`"),
+    ("cast_array", "is_array"),
+    ("cast_boolean", "is_boolean"),
+    ("cast_null", "is_null"),
+    ("cast_object", "is_object"),
+    ("cast_set", "is_set"),
+    ("cast_string", "is_string"),
+    ("div", "`a / b`"),
+    ("eq", "`a == b`"),
+    ("equal", "`a == b`"),
+    ("gt", "`a > b`"),
+    ("gte", "`a >= b`"),
+    ("lt", "`a < b`"),
+    ("lte", "`a <= b`"),
+    ("minus", "`a - b`"),
+    ("mul", "`a * b`"),
+    ("neq", "`a != b`"),
+    ("or", "`a | b`"),
+    ("plus", "`a + b`"),
+    ("re_match", "regex.match"),
+    ("rem", "`a % b`"),
+    ("set_diff", "`a - b`"),
+];
+
+/// What to write in its place.
+pub(super) fn instead(name: &str) -> Option<&'static str> {
+    INSTEAD.iter().find(|(known, _)| *known == name).map(|(_, instead)| *instead)
+}
 
 /// Why a function of Rego may not be called; `None` for one that nobody knows.
 pub(super) fn why_refused(name: &str) -> Option<&'static str> {
@@ -630,6 +675,45 @@ mod tests {
             BUILTINS.keys().filter(|name| !is_allowed(name) && why_refused(name).is_none()).collect();
         unsaid.sort();
         assert!(unsaid.is_empty(), "{unsaid:?}");
+    }
+
+    /// The functions of the public reference of Rego v1 (OPA 1.x), those that it has left out, and operations by their names.
+    const REFERENCE: &str = "abs all and any array.concat array.flatten array.reverse array.slice assign base64.decode \
+        base64.encode base64.is_valid base64url.decode base64url.encode base64url.encode_no_pad bits.and bits.lsh \
+        bits.negate bits.or bits.rsh bits.xor cast_array cast_boolean cast_null cast_object cast_set cast_string ceil \
+        concat contains count crypto.hmac.equal crypto.hmac.md5 crypto.hmac.sha1 crypto.hmac.sha256 crypto.hmac.sha512 \
+        crypto.md5 crypto.parse_private_keys crypto.sha1 crypto.sha256 crypto.x509.parse_and_verify_certificates \
+        crypto.x509.parse_certificate_request crypto.x509.parse_certificates crypto.x509.parse_keypair \
+        crypto.x509.parse_rsa_private_key div endswith eq equal floor format_int glob.match glob.quote_meta \
+        graph.reachable graph.reachable_paths graphql.is_valid graphql.parse graphql.parse_and_verify \
+        graphql.parse_query graphql.parse_schema graphql.schema_is_valid gt gte hex.decode hex.encode http.send indexof \
+        indexof_n intersection io.jwt.decode io.jwt.decode_verify io.jwt.encode_sign io.jwt.encode_sign_raw \
+        io.jwt.verify_eddsa io.jwt.verify_es256 io.jwt.verify_hs256 io.jwt.verify_ps256 io.jwt.verify_rs256 is_array \
+        is_boolean is_null is_number is_object is_set is_string json.filter json.is_valid json.marshal \
+        json.marshal_with_options json.match_schema json.patch json.remove json.unmarshal json.verify_schema lower lt \
+        lte max min minus mul neq net.cidr_contains net.cidr_contains_matches net.cidr_expand net.cidr_intersects \
+        net.cidr_is_valid net.cidr_merge net.cidr_overlap net.lookup_ip_addr numbers.range numbers.range_step \
+        object.filter object.get object.keys object.remove object.subset object.union object.union_n opa.runtime or \
+        plus print product providers.aws.sign_req rand.intn re_match regex.find_all_string_submatch_n regex.find_n \
+        regex.globs_match regex.is_valid regex.match regex.replace regex.split regex.template_match \
+        rego.metadata.chain rego.metadata.rule rego.parse_module rem replace round semver.compare semver.is_valid \
+        set_diff sort split sprintf startswith strings.any_prefix_match strings.any_suffix_match strings.count \
+        strings.render_template strings.replace_n strings.reverse substring sum time.add_date time.clock time.date \
+        time.diff time.format time.now_ns time.parse_duration_ns time.parse_ns time.parse_rfc3339_ns time.weekday \
+        to_number trace trim trim_left trim_prefix trim_right trim_space trim_suffix type_name union units.parse \
+        units.parse_bytes upper urlquery.decode urlquery.decode_object urlquery.encode urlquery.encode_object uuid.parse \
+        uuid.rfc4122 walk yaml.is_valid yaml.marshal yaml.unmarshal";
+
+    #[test]
+    fn every_function_of_the_reference_is_allowed_or_refused_by_name() {
+        for name in REFERENCE.split_whitespace() {
+            let answers = [is_allowed(name), why_refused(name).is_some(), instead(name).is_some()];
+            assert_eq!(answers.into_iter().filter(|it| *it).count(), 1, "{name}: {answers:?}");
+        }
+        for name in names().filter(|name| !name.starts_with("__")) {
+            assert!(REFERENCE.split_whitespace().any(|known| known == name), "{name} is not of the reference");
+        }
+        assert!(INSTEAD.is_sorted_by_key(|it| it.0));
     }
 
     #[test]

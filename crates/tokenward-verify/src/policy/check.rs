@@ -10,8 +10,10 @@ use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleHead, Span}
 use tokenward_core::nearest::nearest;
 
 use super::builtins;
+use super::negation;
 use super::problem::PolicyProblem;
 use super::rank::{self, POLICY_RANK, is_constant};
+use super::reads;
 
 /// Rules that call rules that call rules: so deep at most.
 pub const POLICY_DEPTH: usize = 24;
@@ -27,7 +29,28 @@ pub(super) fn check(module: &Module, source: &str) -> Checked {
     let mut walk =
         Walk { source, rules: BTreeMap::new(), uses: BTreeMap::new(), of: String::new(), parameters: BTreeSet::new() };
     walk.module(module)?;
-    walk.circles()
+    walk.circles()?;
+    match negation::unbound(module) {
+        None => Ok(()),
+        Some(span) if span.text() == "_" => Err(walk
+            .problem(&span, "Under `not`, `_` would be any part: that holds already where one of them differs")
+            .help("Say what must not be in a rule of its own, and write `not` before the name of that rule")),
+        Some(span) => Err(walk
+            .problem(&span, format!("`{}` gets its value nowhere but under this `not`", span.text()))
+            .help("Is its name misspelt? Else give it a value before, by `:=` or `some … in …`")),
+    }
+}
+
+/// Is all that a policy looks for in its input there? What is written now is asked that: what is never there is never found, and
+/// `not` makes a yes of it. Policies that are kept are taken as they are.
+pub(super) fn check_names(module: &Module, source: &str) -> Checked {
+    let Some(it) = reads::misnamed(module) else { return Ok(()) };
+    let problem = format!("`{}` has no `{}`: nothing is ever found there", it.within, it.name);
+    let help = match nearest(&it.name, it.known.iter().copied()) {
+        Some(meant) => format!("Did you mean `{meant}`?"),
+        None => format!("It has {}", it.known.join(", ")),
+    };
+    Err(PolicyProblem::at_told(source, it.at.line.saturating_sub(1), it.at.col, problem).help(help))
 }
 
 /// What kinds of rules a name has.
@@ -210,6 +233,12 @@ impl Walk<'_> {
                     }
                     self.expr(collection)?;
                 }
+                Literal::Expr { expr, .. } if is_empty_object(expr) => {
+                    let problem = "Nothing stands in these braces, so that nothing is asked for and this always holds";
+                    return Err(self
+                        .problem(expr.span(), problem)
+                        .help("Write what must hold; for what holds always, `:= true` says so"));
+                }
                 Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.expr(expr)?,
                 Literal::Every { key, value, domain, query, .. } => {
                     key.iter().chain([value]).try_for_each(|name| self.binds_name(name))?;
@@ -349,6 +378,9 @@ impl Walk<'_> {
         if let Some(why) = builtins::why_refused(name) {
             return self.problem(span, format!("`{name}` cannot be used in a policy: {why}"));
         }
+        if let Some(instead) = builtins::instead(name) {
+            return self.problem(span, format!("`{name}` is no function here")).help(format!("Write {instead}"));
+        }
         let own = self.rules.keys().map(String::as_str);
         let known: Vec<&str> =
             builtins::names().filter(|it| !it.starts_with('_')).map(|it| it as &str).chain(own).collect();
@@ -400,6 +432,11 @@ impl Walk<'_> {
         known.insert(rule, deepest);
         Ok(deepest)
     }
+}
+
+/// `if {}` looks like a rule that asks for nothing. To Rego it asks for an object, which is never false.
+fn is_empty_object(expr: &Expr) -> bool {
+    matches!(expr, Expr::Object { fields, .. } if fields.is_empty())
 }
 
 /// The names in a pattern.

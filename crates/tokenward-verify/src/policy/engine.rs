@@ -93,12 +93,21 @@ impl Judgement {
 }
 
 impl Policy {
-    /// Compiles what somebody wrote. It takes milliseconds at most, of a thread and a stack of its own.
+    /// Compiles what was taken when it was written. It takes milliseconds at most, of a thread and a stack of its own.
     pub fn compile(source: &str) -> Result<Result<Self, PolicyProblem>> {
+        Self::compiled(source, false)
+    }
+
+    /// Compiles what somebody writes now: besides, all that it looks for in its input must be there.
+    pub fn compile_new(source: &str) -> Result<Result<Self, PolicyProblem>> {
+        Self::compiled(source, true)
+    }
+
+    fn compiled(source: &str, is_new: bool) -> Result<Result<Self, PolicyProblem>> {
         if let Err(problem) = scan::scan(source) {
             return Ok(Err(problem));
         }
-        with_stack(|| compile(source))
+        with_stack(|| compile(source, is_new))
     }
 
     /// What it says of a request.
@@ -208,9 +217,12 @@ pub(super) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> 
     })
 }
 
-fn compile(source: &str) -> Result<Policy, PolicyProblem> {
+fn compile(source: &str, is_new: bool) -> Result<Policy, PolicyProblem> {
     let (engine, module) = parse(source)?;
     check::check(&module, source)?;
+    if is_new {
+        check::check_names(&module, source)?;
+    }
     program(engine, &module, source, &[ENTRY])
 }
 
@@ -274,7 +286,10 @@ fn one_value_each(module: &unstable::Module, program: &Program, source: &str) ->
         Some(rule) => PolicyProblem::at_told(source, rule.span().line.saturating_sub(1), rule.span().col, problem),
         None => PolicyProblem::whole(problem),
     };
-    Err(problem.help("Write one definition with `else := …`, which says their order"))
+    Err(problem.help(match name {
+        "allow" => "Leave those out that give false: what no rule for `allow` allows is denied",
+        _ => "Write one definition with `else := …`, which says their order",
+    }))
 }
 
 fn plain(name: &str) -> &str {
@@ -409,14 +424,40 @@ fn slim(program: &mut Program) {
 fn explain(source: &str, said: &str) -> PolicyProblem {
     let message = said.rsplit("error: ").next().unwrap_or(said).trim();
     let message: String = message.lines().next().unwrap_or_default().chars().take(300).collect();
-    let help = help(&message);
+    let usual = help(&message);
     let problem = match place(said) {
         Some((line, column)) => PolicyProblem::at_told(source, line.saturating_sub(1).max(1), column, message),
         None => PolicyProblem::whole(message),
     };
-    match help {
+    match slip(source, &problem).or(usual) {
         Some(help) => problem.help(help),
         None => problem,
+    }
+}
+
+/// What Rego has for what other languages have, where that stands at the place at which the engine has stopped.
+fn slip(source: &str, problem: &PolicyProblem) -> Option<&'static str> {
+    let (line, column) = (problem.line?, problem.column?);
+    let text = source.lines().nth(line.saturating_sub(1) as usize)?;
+    let at = text.char_indices().nth(column.saturating_sub(1) as usize).map_or(text.len(), |(at, _)| at);
+    let (before, here) = text.split_at_checked(at)?;
+    let is_word = |word: &str| {
+        here.strip_prefix(word).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+    };
+    // The engine stops at the first of two signs, or at the second.
+    let doubled = |sign: char| here.starts_with(sign) && (before.ends_with(sign) || here[1..].starts_with(sign));
+    if doubled('&') || is_word("and") {
+        Some("Rego has no `and`: what must hold together stands in one pair of braces, each on a line of its own")
+    } else if doubled('|') || is_word("or") {
+        Some("Rego has no `or`: write one more rule `allow if { … }` for the other case, or ask with `in`")
+    } else if here.starts_with('!') {
+        Some("Write `not` before what must not hold")
+    } else if doubled('/') || here.starts_with("/*") {
+        Some("A remark begins with #")
+    } else if is_word("import") {
+        Some("Imports stand before all rules")
+    } else {
+        None
     }
 }
 
@@ -448,6 +489,8 @@ fn help(message: &str) -> Option<&'static str> {
         ("expression nesting too deep", "Give a part of it a name with `:=`"),
         ("expecting", "Is a bracket, a comma or an `if` missing before it?"),
         ("unexpected keyword", "A word of the language cannot be a name"),
+        ("this import shadows", "Leave one of them out: Rego v1 has these words without any import"),
+        ("must have a body or assignment", "Write `if { … }` behind its name, or `:= …`"),
     ];
     HELP.iter().find(|(part, _)| message.contains(part)).map(|(_, help)| *help)
 }
@@ -581,6 +624,16 @@ mod tests {
             ("allow if {\n\tinput.x ==\n}", None, ""),
             ("alow if input.x", None, "no rule `allow`"),
             ("allow :=", None, ""),
+            ("allow if {}", Some(1), "Nothing stands in these braces"),
+            ("allow if {\n\t# input.token.name == \"ci\"\n}", Some(1), "Nothing stands in these braces"),
+            ("ok := true if { }\nallow if ok", Some(1), "Nothing stands in these braces"),
+            ("allow if {\n\tnot input.request.path[_] == \"x\"\n}", Some(2), "`_` would be any part"),
+            ("allow if not startswith(input.request.path[_], \"x\")", Some(1), "`_` would be any part"),
+            ("allow if {\n\tsome i\n\tnot input.request.path[i] == \"x\"\n}", Some(3), "`i` gets its value nowhere"),
+            ("allow if not tru", Some(1), "`tru` gets its value nowhere"),
+            ("allow if { x := 1; count([y | y := x; not input.request.path[z] == y]) == 1 }", Some(1), "`z` gets"),
+            ("allow if every x in [1] { not x == input.request.path[_] }", Some(1), "`_` would be any part"),
+            ("f(x) := y if { y := x; not y == z }\nallow if f(1) == 1", Some(1), "`z` gets"),
         ] {
             let problem = refused(source);
             assert!(problem.to_string().contains(part), "{source}\n{problem}");
@@ -588,6 +641,102 @@ mod tests {
                 assert_eq!(problem.line, Some(line), "{source}\n{problem}");
             }
         }
+    }
+
+    #[test]
+    fn what_other_languages_and_older_policies_have_is_told_with_what_rego_has() {
+        for (source, line, column, part) in [
+            ("allow if input.token.name == \"a\" && true", 1, None, "Rego has no `and`"),
+            ("allow if {\n\tinput.token.name == \"a\" and true\n}", 2, Some(26), "Rego has no `and`"),
+            ("allow if {\n\tinput.token.name == \"a\" || true\n}", 2, None, "Rego has no `or`"),
+            ("allow if input.token.name == \"ü\" or true", 1, Some(34), "Rego has no `or`"),
+            ("allow if {\n\t!input.token.name\n}", 2, Some(2), "Write `not`"),
+            ("// Reads\nallow := true", 1, Some(1), "begins with #"),
+            ("allow := true\nimport rego.v1", 2, Some(1), "Imports stand before"),
+            ("import rego.v1\nimport rego.v1\nallow := true", 2, None, "Leave one of them out"),
+            ("import input.request\nallow := true", 1, None, "cannot be imported"),
+            ("allow {\n\ttrue\n}", 1, None, "`if`"),
+            ("deny[msg] {\n\tmsg := \"x\"\n}\nallow := true", 1, None, "`if`"),
+            ("allow = true\nallow = false if input.token.name == \"a\"", 2, None, "what no rule for `allow` allows"),
+            ("allow if re_match(\"a\", input.token.name)", 1, Some(10), "Write regex.match"),
+            ("allow if any([true])", 1, Some(10), "`true in …`"),
+            ("allow if input.token.name == 'ci'", 1, Some(30), "\"quotes\""),
+            ("package tokens\nimport rego.v1\nallow := true", 1, Some(1), "Delete the line"),
+            ("\u{feff}allow := true", 1, Some(1), "UTF-8 without it"),
+            ("x := \"Grüße\"\nallow if { x == \"Grüße\"; strtswith(x, \"G\") }", 2, Some(26), "`startswith`"),
+        ] {
+            let problem = refused(source);
+            assert!(problem.to_string().contains(part), "{source}\n{problem}");
+            assert_eq!(problem.line, Some(line), "{source}\n{problem}");
+            assert!(column.is_none_or(|column| problem.column == Some(column)), "{source}\n{problem}");
+        }
+    }
+
+    #[test]
+    fn a_policy_is_written_as_editors_and_people_write_it() {
+        let body = "\t# Reads Grüße.\n\tinput.request.method == \"GET\" # or not\n    input.request.path[1] == \"Grüße\"\n";
+        for source in [
+            format!("allow if {{\n{body}}}\n"),
+            format!("import rego.v1\n\nallow if {{\n{body}}}\n"),
+            format!("import future.keywords\nallow if {{\n{body}}}\n"),
+            format!("import future.keywords.if\nimport future.keywords.in\nallow if {{\n{body}}}\n"),
+            format!("import rego.v1\ndefault allow := false\nallow if {{\n{body}}}\n"),
+            format!("default allow = false\nallow = true if {{\n{body}}}\n"),
+            format!("allow := ok if {{\n\tok := true\n{body}}}"),
+            format!("ok if {{\n{body}}}\nallow if ok"),
+            format!("deny contains \"no\" if input.request.method != \"GET\"\nallow if {{\n\tcount(deny) == 0\n{body}}}"),
+            format!("is(method) if method == \"GET\"\nallow if {{\n\tis(input.request.method)\n{body}}}"),
+            format!("allow if {{\n{body}}} else := false"),
+            format!("# METADATA\n# title: Reads\nallow if {{\n{body}}}"),
+        ] {
+            for source in [source.replace('\n', "\r\n"), source] {
+                let policy = compiled(&source);
+                let asked = |method: &str, part: &str| ask(&policy, method, &["api", part], b"").is_allowed();
+                assert!(asked("GET", "Grüße") && !asked("POST", "Grüße") && !asked("GET", "Gruesse"), "{source}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_under_not_may_have_its_value_from_anywhere_else() {
+        for (source, allows) in [
+            ("bad if input.request.path[_] == \"x\"\nallow if not bad", true),
+            ("bad if input.request.path[_] == \"b\"\nallow if not bad", false),
+            ("allow if not \"b\" in input.request.path", false),
+            ("allow if { some x in input.request.path; not x == \"api\" }", true),
+            ("allow if { some i; input.request.path[i] == \"b\"; not i == 0 }", true),
+            ("allow if every x in input.request.path { not x == \"b\" }", false),
+            ("allow if not count([x | x := input.request.path[_]; x == \"c\"]) == 1", true),
+            ("is(x) if not x == \"b\"\nallow if is(\"a\")", true),
+            ("others contains x if { some x in input.request.path; not x == \"b\" }\nallow if not \"b\" in others", true),
+            ("allow if not {\"x\" | input.request.path[_] == \"b\"} == set()", true),
+        ] {
+            assert_eq!(ask(&compiled(source), "GET", &["api", "b"], b"").is_allowed(), allows, "{source}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_now_looks_only_for_what_the_input_has() {
+        let new = |source: &str| Policy::compile_new(source).unwrap();
+        for (source, told) in [
+            ("allow if not input.request.metod == \"DELETE\"", "line 1, column 28: `input.request` has no `metod`"),
+            ("allow if not input.request.metod == \"DELETE\"", "Did you mean `method`?"),
+            ("allow if {\n\tinput.request.headers[\"x-admin\"]\n}", "line 2, column 16: `input.request` has no `headers`"),
+            ("allow if input.request.headers.admin", "It has body, method, path"),
+            ("allow if input.method == \"GET\"", "`input` has no `method`"),
+            ("allow if input.resource.environment == \"x\"", "`input.resource` has no `environment`"),
+            ("allow if input.qovery_metadata.projectid == \"x\"", "Did you mean `project_id`?"),
+            ("allow if input.token.user == \"x\"", "`input.token` has no `user`"),
+        ] {
+            let problem = new(source).expect_err(source).to_string();
+            assert!(problem.contains(told), "{source}\n{problem}");
+            // What is kept is not taken out of service for it.
+            assert!(Policy::compile(source).unwrap().is_ok(), "{source}");
+        }
+        for good in ["allow if input.request.body.anything.at.all", "allow if input.resource.service_id == null"] {
+            assert!(new(good).is_ok(), "{good}");
+        }
+        assert!(new("allow if {").is_err());
     }
 
     #[test]

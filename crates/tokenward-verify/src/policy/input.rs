@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use tokenward_core::{Time, Uuid};
 
 use super::body::{POLICY_BODY, RequestBody};
-use super::reads::{BodyReads, Reads};
+use super::reads::{BodyReads, INPUT, PLACE, REQUEST, Reads, TOKEN};
 
 /// A request, and who makes it.
 #[derive(Clone, Debug)]
@@ -103,12 +103,10 @@ struct Shapes {
 
 thread_local! {
     static SHAPES: Shapes = Shapes {
-        input: KnownObject::new(["qovery_metadata", "request", "resource", "token"]),
-        place: KnownObject::new([
-            "cluster_id", "environment_id", "organization_id", "project_id", "service_id", "service_type",
-        ]),
-        request: KnownObject::new(["body", "method", "path"]),
-        token: KnownObject::new(["id", "name"]),
+        input: KnownObject::new(INPUT),
+        place: KnownObject::new(PLACE),
+        request: KnownObject::new(REQUEST),
+        token: KnownObject::new(TOKEN),
     };
 }
 

@@ -21,6 +21,8 @@ pub(crate) mod held;
 mod input;
 #[cfg(feature = "policies")]
 mod lines;
+#[cfg(feature = "policies")]
+mod negation;
 mod path;
 #[cfg(feature = "policies")]
 pub(crate) mod place;

@@ -33,16 +33,26 @@ impl PolicyProblem {
         Self { line: Some(line), column: Some(column), problem: problem.into(), help: None, excerpt }
     }
 
-    /// The same where the engine says the column: a tab counts four there.
+    /// The same where the engine says the column: a tab counts four there, and a letter in quotes as many as it has bytes.
     pub(super) fn at_told(source: &str, line: u32, told: u32, problem: impl Into<String>) -> Self {
-        let text = source.lines().nth(line.saturating_sub(1) as usize).unwrap_or_default();
-        let (mut here, mut column) = (1, 1);
-        for c in text.chars() {
-            if here >= told {
+        let (mut row, mut here, mut column) = (1_u32, 1_u32, 1_u32);
+        let mut within = Within::Code;
+        for c in source.chars() {
+            if row == line && (here >= told || c == '\n') {
                 break;
             }
-            here += if c == '\t' { 4 } else { 1 };
-            column += 1;
+            if c == '\n' {
+                (row, here, column) = (row + 1, 1, 1);
+            } else {
+                here += match within {
+                    _ if c == '\t' => 4,
+                    // A letter has four bytes at most.
+                    Within::Quotes { .. } => u32::try_from(c.len_utf8()).unwrap_or(1),
+                    _ => 1,
+                };
+                column += 1;
+            }
+            within = within.after(c);
         }
         Self::at(source, line, column, problem)
     }
@@ -58,6 +68,34 @@ impl PolicyProblem {
     /// The same with what to do.
     pub(super) fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
+    }
+}
+
+/// Where in a policy a character stands.
+#[derive(Clone, Copy)]
+enum Within {
+    Code,
+    Remark,
+    /// Whether the next character is escaped.
+    Quotes {
+        escaped: bool,
+    },
+    Backticks,
+}
+
+impl Within {
+    /// Behind this character.
+    fn after(self, c: char) -> Self {
+        match (self, c) {
+            (Self::Code, '"') => Self::Quotes { escaped: false },
+            (Self::Code, '`') => Self::Backticks,
+            (Self::Code, '#') => Self::Remark,
+            (Self::Quotes { escaped: false }, '\\') => Self::Quotes { escaped: true },
+            (Self::Quotes { escaped: false }, '"') | (Self::Backticks, '`') => Self::Code,
+            (Self::Quotes { .. } | Self::Remark, '\n') => Self::Code,
+            (Self::Quotes { .. }, _) => Self::Quotes { escaped: false },
+            (other, _) => other,
+        }
     }
 }
 
@@ -94,6 +132,23 @@ mod tests {
         let source = "allow if {\n\tx\t== 1\n}";
         for (told, column) in [(1, 1), (5, 2), (10, 4), (11, 5)] {
             assert_eq!(PolicyProblem::at_told(source, 2, told, "x").column, Some(column), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_letter_in_quotes_is_one_character_wherever_the_engine_counts_its_bytes() {
+        // What the engine says of the `!` in each last line, and where it is.
+        for (source, line, told, column) in [
+            ("x == \"Grüße\"; !", 1, 17, 15),
+            ("x == \"\\\"ü\"; !", 1, 14, 13),
+            ("x == `Grüße`; !", 1, 15, 15),
+            ("# \"\nx == \"ü\"; !", 2, 12, 11),
+            ("x == `\nü` == \"ü\"; !", 2, 13, 12),
+        ] {
+            let text: Vec<char> = source.lines().nth(line as usize - 1).unwrap().chars().collect();
+            assert_eq!(text[column - 1], '!', "{source}");
+            let problem = PolicyProblem::at_told(source, line, told, "x");
+            assert_eq!(problem.column, Some(column as u32), "{source}");
         }
     }
 

@@ -3,7 +3,42 @@
 //!
 //! Whatever is not plainly a name is taken for every name.
 
-use regorus::unstable::{Expr, Literal, Module, Query, Rule, RuleHead};
+use regorus::unstable::{Expr, Literal, Module, Query, Rule, RuleHead, Span};
+
+/// The names of the input, of the request in it, of what the request is about, and of the token.
+pub(super) const INPUT: [&str; 4] = ["qovery_metadata", "request", "resource", "token"];
+pub(super) const REQUEST: [&str; 3] = ["body", "method", "path"];
+pub(super) const PLACE: [&str; 6] =
+    ["cluster_id", "environment_id", "organization_id", "project_id", "service_id", "service_type"];
+pub(super) const TOKEN: [&str; 2] = ["id", "name"];
+
+/// A name that a policy looks for, where it never is.
+pub(super) struct Misnamed {
+    /// Where it looks.
+    pub(super) within: String,
+    /// The name.
+    pub(super) name: String,
+    /// What is there.
+    pub(super) known: &'static [&'static str],
+    /// Where the name stands.
+    pub(super) at: Span,
+}
+
+/// The first one.
+pub(super) fn misnamed(module: &Module) -> Option<Misnamed> {
+    Paths::of(module).0.into_iter().find_map(|path| {
+        let mut path = path.into_iter();
+        let first = path.next()?;
+        let known: &'static [&'static str] = match first.text.as_str() {
+            "request" => &REQUEST,
+            "qovery_metadata" | "resource" => &PLACE,
+            "token" => &TOKEN,
+            _ => return Some(Misnamed { within: "input".to_owned(), name: first.text, known: &INPUT, at: first.at }),
+        };
+        let second = path.next().filter(|second| !known.contains(&second.text.as_str()))?;
+        Some(Misnamed { within: format!("input.{}", first.text), name: second.text, known, at: second.at })
+    })
+}
 
 /// What of the input is read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,8 +85,7 @@ impl BodyReads {
 impl Reads {
     /// By the text of a policy, which imports nothing and puts nothing in the place of its input.
     pub(super) fn of(module: &Module) -> Self {
-        let mut paths = Paths(Vec::new());
-        module.policy.iter().for_each(|rule| paths.of_rule(rule));
+        let paths = Paths::of(module);
         let place = |name: &str| paths.meet(&["qovery_metadata", name]) || paths.meet(&["resource", name]);
         Self {
             method: paths.meet(&["request", "method"]),
@@ -67,13 +101,31 @@ impl Reads {
     }
 }
 
+/// A plain name, and where it stands.
+struct Name {
+    text: String,
+    at: Span,
+}
+
+impl PartialEq<&str> for Name {
+    fn eq(&self, other: &&str) -> bool {
+        self.text == **other
+    }
+}
+
 /// Where a policy goes into its input: the names from the top, as far as they are plain.
-struct Paths(Vec<Vec<String>>);
+struct Paths(Vec<Vec<Name>>);
 
 impl Paths {
+    fn of(module: &Module) -> Self {
+        let mut paths = Self(Vec::new());
+        module.policy.iter().for_each(|rule| paths.of_rule(rule));
+        paths
+    }
+
     /// Does one lead to this place, past it, or to something that has it inside?
     fn meet(&self, place: &[&str]) -> bool {
-        self.0.iter().any(|path| path.iter().zip(place).all(|(own, other)| own == other))
+        self.0.iter().any(|path| path.iter().zip(place).all(|(own, other)| *own == *other))
     }
 
     fn body(&self) -> BodyReads {
@@ -81,9 +133,9 @@ impl Paths {
         if !self.meet(&BODY) {
             return BodyReads::Nothing;
         }
-        let into = self.0.iter().filter(|path| path.iter().zip(BODY).all(|(own, other)| own == other));
+        let into = self.0.iter().filter(|path| path.iter().zip(BODY).all(|(own, other)| *own == other));
         let names: Option<Vec<Box<str>>> =
-            into.map(|path| path.get(BODY.len()).map(|name| name.as_str().into())).collect();
+            into.map(|path| path.get(BODY.len()).map(|name| name.text.as_str().into())).collect();
         names.map_or(BodyReads::All, |names| BodyReads::Fields(names.into()))
     }
 
@@ -187,14 +239,16 @@ impl Paths {
         loop {
             match at {
                 Expr::RefDot { refr, field, .. } => {
-                    names.push(Some(field.0.text().to_owned()));
+                    names.push(Some(Name { text: field.0.text().to_owned(), at: field.0.clone() }));
                     at = refr;
                 }
                 Expr::RefBrack { refr, index, .. } => {
                     self.of_expr(index);
                     names.push(match index.as_ref() {
                         // One with an escape is another name than it looks.
-                        Expr::String { span, .. } if !span.text().contains('\\') => Some(span.text().to_owned()),
+                        Expr::String { span, .. } if !span.text().contains('\\') => {
+                            Some(Name { text: span.text().to_owned(), at: span.clone() })
+                        }
                         _ => None,
                     });
                     at = refr;
@@ -240,6 +294,34 @@ mod tests {
         assert!(reads("allow if input.qovery_metadata[\"cluster_id\"] == \"c\"").cluster);
         assert!(reads("allow if { some x in input.token; x == \"ci\" }").token_name);
         assert!(reads("f(x) := input.token.id if x\nallow if f(true) == \"x\"").token_id);
+    }
+
+    #[test]
+    fn a_name_that_the_input_does_not_have_is_found_with_its_place() {
+        let misnamed = |policy: &str| {
+            let mut engine = Engine::new();
+            engine.add_policy("policy".to_owned(), format!("package policy\n{policy}")).unwrap();
+            misnamed(&engine.get_modules()[0]).map(|it| (it.within, it.name, it.at.line, it.at.col))
+        };
+        let found = |within: &str, name: &str, column| Some((within.to_owned(), name.to_owned(), 2, column));
+        assert_eq!(misnamed("allow if not input.request.metod == 1"), found("input.request", "metod", 28));
+        assert_eq!(misnamed("allow if input.method == 1"), found("input", "method", 16));
+        assert_eq!(misnamed("allow if input[\"request\"][\"headers\"]"), found("input.request", "headers", 28));
+        assert_eq!(misnamed("allow if input.token.owner"), found("input.token", "owner", 22));
+        assert_eq!(misnamed("allow if count([x | x := input.resource.id]) == 1").map(|it| it.1), Some("id".to_owned()));
+        for name in INPUT {
+            assert_eq!(misnamed(&format!("allow if input.{name}")), None);
+        }
+        for (within, names) in
+            [("request", &REQUEST[..]), ("resource", &PLACE), ("qovery_metadata", &PLACE), ("token", &TOKEN)]
+        {
+            for name in names {
+                assert_eq!(misnamed(&format!("allow if input.{within}.{name}.any")), None, "{name}");
+            }
+        }
+        for not_plain in ["input[x]", "input.request[_]", "object.get(input, [\"request\", \"x\"], 1)"] {
+            assert_eq!(misnamed(&format!("allow if {not_plain}")), None, "{not_plain}");
+        }
     }
 
     #[test]

@@ -48,6 +48,10 @@ pub fn scan(source: &str) -> Result<(), PolicyProblem> {
 
 /// What people see must be what is decided by: nothing in the text may hide or turn a part of it.
 fn check_characters(source: &str) -> Result<(), PolicyProblem> {
+    if source.starts_with('\u{FEFF}') {
+        return Err(PolicyProblem::at_byte(source, 0, "Here is a byte order mark, which nobody sees")
+            .help("Save the file as UTF-8 without it"));
+    }
     let mut characters = source.char_indices().peekable();
     while let Some((at, c)) = characters.next() {
         let problem = match c {
@@ -388,6 +392,7 @@ mod tests {
             assert!(refused(&format!("allow := false # {hidden}\nallow := true")).starts_with("Here is"), "{hidden:?}");
         }
         assert_eq!(scan("allow := true\r\n"), Ok(()));
+        assert!(refused("\u{FEFF}allow := true").contains("byte order mark"));
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn read(file: &Path) -> Result<(Policy, String)> {
         bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     }
     let text = String::from_utf8(bytes).with_context(|| format!("{} is not text in UTF-8", file.display()))?;
-    let policy = Policy::compile(&text)?.map_err(|problem| anyhow!("{}: {problem}", file.display()))?;
+    let policy = Policy::compile_new(&text)?.map_err(|problem| anyhow!("{}: {problem}", file.display()))?;
     Ok((policy, text))
 }
 
