@@ -177,7 +177,8 @@ where
             Ok(Piece { entries: entries.iter().map(line).collect(), last })
         }
     };
-    let mut response = pieces::lines("text/csv; charset=utf-8", csv_line(COLUMNS.iter().chain(T::MORE).copied()), lines).await?;
+    let mut response =
+        pieces::lines("text/csv; charset=utf-8", csv_line(COLUMNS.iter().chain(T::MORE).copied()), lines).await?;
     let name = HeaderValue::from_static(T::FILE);
     response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
     Ok(response)

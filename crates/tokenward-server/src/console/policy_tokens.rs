@@ -23,8 +23,8 @@ use super::token_list;
 use super::token_refused::refused_view;
 use super::token_typed::{About, TokenTyped};
 use super::tokens::{
-    KeptTimes, NewSecret, SHOWN, attest_asked, brownout_told, counts, details, meaning, new_owner_fields, new_token, off_because,
-    owner_fields, revocation, row, secret_page, shown_page, token_form, version_rows, was_shown,
+    KeptTimes, NewSecret, SHOWN, attest_asked, brownout_told, counts, details, meaning, new_owner_fields, new_token,
+    off_because, owner_fields, revocation, row, secret_page, shown_page, token_form, version_rows, was_shown,
 };
 use super::view::{
     Choice, Nav, PolicyEditor, PolicyTokenAttestPage, PolicyTokenEditPage, PolicyTokenNewPage, PolicyTokenPage,
@@ -37,12 +37,8 @@ use crate::service::{IfMatch, policy_denials, token_attestation, token_refused, 
 
 /// The path of the list below the organization.
 const LIST: &str = "policy-tokens";
-const LISTED: Listed = Listed {
-    path: LIST,
-    kind: Kind::PolicyToken,
-    read: Management::PolicyManage,
-    right: Management::PolicyManage,
-};
+const LISTED: Listed =
+    Listed { path: LIST, kind: Kind::PolicyToken, read: Management::PolicyManage, right: Management::PolicyManage };
 
 /// `GET …/policy-tokens`.
 pub(super) async fn list(

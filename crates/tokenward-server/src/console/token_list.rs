@@ -184,7 +184,9 @@ async fn show(
     let of = asked.of;
     let base = format!("{}/{}", shell.base(), of.path);
     let survey = match asked.counted() {
-        Some(which) => ListSurvey::counted(person, grant, of.kind, which).await?.of_shelf(person, grant, &asked).await?,
+        Some(which) => {
+            ListSurvey::counted(person, grant, of.kind, which).await?.of_shelf(person, grant, &asked).await?
+        }
         None if !asked.search.trim().is_empty() => ListSurvey::of(person, grant, &asked).await?,
         None if asked.filter == BROWNOUT.0 => ListSurvey::in_brownout(person, grant, &asked).await?,
         None => ListSurvey::ended(person, grant, &asked).await?,
@@ -260,13 +262,7 @@ enum Sorted {
 
 impl Sorted {
     /// The page of them that is asked for.
-    async fn page(
-        self,
-        person: &SignedIn,
-        grant: &Grant,
-        facts: &Facts,
-        order: &ListOrder,
-    ) -> Result<Cut<Uuid>> {
+    async fn page(self, person: &SignedIn, grant: &Grant, facts: &Facts, order: &ListOrder) -> Result<Cut<Uuid>> {
         let at = (order, facts);
         let (places, before, behind) = match order.turn() {
             Turn::First => {

@@ -156,7 +156,8 @@ async fn mail(app: &Arc<App>, organization: Uuid, all: &[Token], step: Step, ter
         let (called, mut place) = token_kinds::called(&app.public_url, organization, filter, &kinds);
         if !sees_all && step != Step::Off {
             // The list of policy tokens is not for everybody who owns one: each has a page that asks about it alone.
-            let page = |token: &&Token| format!("{}/console/{organization}/policy-tokens/{}/attest", app.public_url, token.id);
+            let page =
+                |token: &&Token| format!("{}/console/{organization}/policy-tokens/{}/attest", app.public_url, token.id);
             let own = tokens.iter().filter(|token| token.kind == secret::Kind::PolicyToken).take(NAMED).map(page);
             let lists = place.lines().filter(|line| !line.contains("/policy-tokens?")).map(str::to_owned);
             place = lists.chain(own).collect::<Vec<_>>().join("\n");

@@ -674,7 +674,8 @@ mod tests {
 
     #[test]
     fn a_policy_is_written_as_editors_and_people_write_it() {
-        let body = "\t# Reads Grüße.\n\tinput.request.method == \"GET\" # or not\n    input.request.path[1] == \"Grüße\"\n";
+        let body =
+            "\t# Reads Grüße.\n\tinput.request.method == \"GET\" # or not\n    input.request.path[1] == \"Grüße\"\n";
         for source in [
             format!("allow if {{\n{body}}}\n"),
             format!("import rego.v1\n\nallow if {{\n{body}}}\n"),
@@ -684,7 +685,9 @@ mod tests {
             format!("default allow = false\nallow = true if {{\n{body}}}\n"),
             format!("allow := ok if {{\n\tok := true\n{body}}}"),
             format!("ok if {{\n{body}}}\nallow if ok"),
-            format!("deny contains \"no\" if input.request.method != \"GET\"\nallow if {{\n\tcount(deny) == 0\n{body}}}"),
+            format!(
+                "deny contains \"no\" if input.request.method != \"GET\"\nallow if {{\n\tcount(deny) == 0\n{body}}}"
+            ),
             format!("is(method) if method == \"GET\"\nallow if {{\n\tis(input.request.method)\n{body}}}"),
             format!("allow if {{\n{body}}} else := false"),
             format!("# METADATA\n# title: Reads\nallow if {{\n{body}}}"),
@@ -708,7 +711,10 @@ mod tests {
             ("allow if every x in input.request.path { not x == \"b\" }", false),
             ("allow if not count([x | x := input.request.path[_]; x == \"c\"]) == 1", true),
             ("is(x) if not x == \"b\"\nallow if is(\"a\")", true),
-            ("others contains x if { some x in input.request.path; not x == \"b\" }\nallow if not \"b\" in others", true),
+            (
+                "others contains x if { some x in input.request.path; not x == \"b\" }\nallow if not \"b\" in others",
+                true,
+            ),
             ("allow if not {\"x\" | input.request.path[_] == \"b\"} == set()", true),
         ] {
             assert_eq!(ask(&compiled(source), "GET", &["api", "b"], b"").is_allowed(), allows, "{source}");
@@ -721,7 +727,10 @@ mod tests {
         for (source, told) in [
             ("allow if not input.request.metod == \"DELETE\"", "line 1, column 28: `input.request` has no `metod`"),
             ("allow if not input.request.metod == \"DELETE\"", "Did you mean `method`?"),
-            ("allow if {\n\tinput.request.headers[\"x-admin\"]\n}", "line 2, column 16: `input.request` has no `headers`"),
+            (
+                "allow if {\n\tinput.request.headers[\"x-admin\"]\n}",
+                "line 2, column 16: `input.request` has no `headers`",
+            ),
             ("allow if input.request.headers.admin", "It has body, method, path"),
             ("allow if input.method == \"GET\"", "`input` has no `method`"),
             ("allow if input.resource.environment == \"x\"", "`input.resource` has no `environment`"),

@@ -83,13 +83,9 @@ fn of(noun: &str, argument: &str) -> Option<Names> {
         ("environment" | "cluster" | "can", "cluster") => Names::Clusters,
         (_, "organization") | ("org", "wanted") => Names::Organizations,
         ("member", "end" | "delete" | "keep") => Names::Tokens,
-<<<<<<< HEAD
         ("account", "passkey") => Names::Passkeys,
         ("account", "identity") => Names::Identities,
-        (_, "member" | "owner" | "successor" | "hand_over_to" | "to") => Names::Members,
-=======
         (_, "member" | "owner" | "successor" | "hand_over_to" | "to" | "made_by") => Names::Members,
->>>>>>> r14
         _ => return None,
     })
 }

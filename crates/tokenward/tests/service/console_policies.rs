@@ -218,6 +218,9 @@ async fn whoever_is_accountable_for_a_policy_token_is_asked_on_a_page_of_its_own
     owner.get(&one).await.says(200, "Noted: the token is still needed.");
     let shown = server.get(&organization.path(&format!("policyApiToken/{id}")), &organization.owner).await;
     assert_eq!(shown.json()["attestation"], "confirmed");
-    owner.get(&format!("{base}/policy-tokens/{}/attest", server.role(&organization, "viewer").await)).await.says(404, "");
+    owner
+        .get(&format!("{base}/policy-tokens/{}/attest", server.role(&organization, "viewer").await))
+        .await
+        .says(404, "");
     server.stop().await;
 }

@@ -3,8 +3,8 @@
 use askama::Template;
 
 use super::{
-    AskedFor, Choice, DecisionOutcome, FormField, OwnerFields, ProofFields, RefusedView, RevocationView,
-    Shell, TokenDetails, TokenEffect, TokenForm, TokenRow, TokenState, TokenUsage, VersionRow,
+    AskedFor, Choice, DecisionOutcome, FormField, OwnerFields, ProofFields, RefusedView, RevocationView, Shell,
+    TokenDetails, TokenEffect, TokenForm, TokenRow, TokenState, TokenUsage, VersionRow,
 };
 
 /// A policy to begin with.

@@ -86,17 +86,8 @@ async fn a_secret_and_a_policy_are_never_in_the_same_answer() {
     let body = json!({ "name": "reader", "description": "reads", "opa_policy": policy });
     let made = server.post(&list, &acme.owner, body).await.expect(201);
     let path = format!("{list}/{}", made["id"].as_str().unwrap());
-    let base = [
-        "id",
-        "created_at",
-        "updated_at",
-        "name",
-        "description",
-        "role_name",
-        "role_id",
-        "creator_name",
-        "expires_at",
-    ];
+    let base =
+        ["id", "created_at", "updated_at", "name", "description", "role_name", "role_id", "creator_name", "expires_at"];
     let has = |answer: &Value, more: &[&str], not: &[&str]| {
         for key in base.iter().chain(more) {
             assert!(answer.get(key).is_some(), "{key} is missing: {answer}");

@@ -60,7 +60,11 @@ async fn they_are_found_sorted_and_a_table_as_others_are() {
         ("sort=expires_at", vec!["Alpha", "beta", "gamma"]),
         ("sort=-last_used_at&limit=1", vec!["beta"]),
     ] {
-        assert_eq!(server.get(&format!("{list}?{query}"), &acme.owner).await.each("results", "name"), wanted, "{query}");
+        assert_eq!(
+            server.get(&format!("{list}?{query}"), &acme.owner).await.each("results", "name"),
+            wanted,
+            "{query}"
+        );
     }
     // Page by page in another order than the usual one, each with its policy.
     let first = server.get(&format!("{list}?sort=name&limit=2"), &acme.owner).await.expect(200);
@@ -86,7 +90,11 @@ async fn they_are_found_sorted_and_a_table_as_others_are() {
     let lines: Vec<&str> = table.text.split_terminator("\r\n").collect();
     assert_eq!((table.header("content-type"), lines.len()), (Some("text/csv; charset=utf-8"), 4), "{}", table.text);
     assert!(lines[0].starts_with("id,name,") && lines[0].ends_with(",revoke_reason,opa_policy"), "{}", lines[0]);
-    assert!(lines[1].contains(",Alpha,") && lines[1].ends_with("\"allow if input.request.method == \"\"GET\"\"\""), "{}", lines[1]);
+    assert!(
+        lines[1].contains(",Alpha,") && lines[1].ends_with("\"allow if input.request.method == \"\"GET\"\"\""),
+        "{}",
+        lines[1]
+    );
     for page in ["limit=2", "limit=2&sort=name"] {
         assert_eq!(server.send(asked(&format!("{list}?{page}"))).await.status, 400, "{page}");
     }
@@ -222,6 +230,7 @@ async fn their_owners_are_mailed_a_page_that_they_may_open() {
     assert!(mail.contains("nightly\n") && mail.contains(&id) && !mail.contains("policy-tokens?"), "{mail}");
     server.clock.advance(DAY);
     assert_eq!(token_attestation::sweep(&server.running.app).await.unwrap(), 1);
-    let mail = mailbox.mail_with("To: owner@acme.example\nSubject: Policy tokens of Acme: are they still needed?").await;
+    let mail =
+        mailbox.mail_with("To: owner@acme.example\nSubject: Policy tokens of Acme: are they still needed?").await;
     assert!(mail.contains("policy-tokens?filter") && mail.contains("switched off"), "{mail}");
 }

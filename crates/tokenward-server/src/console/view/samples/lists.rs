@@ -26,8 +26,13 @@ pub(super) fn frame(labels: &[&str]) -> ListFrame {
 
 /// The list of policy tokens, and what its owner is asked about one.
 pub(super) fn policy_tokens(page: &mut impl FnMut(&str, &dyn askama::DynTemplate)) {
-    let some =
-        TokensPage { path: "policy-tokens", policies: true, may_see_policies: false, limits: Vec::new(), ..tokens_page() };
+    let some = TokensPage {
+        path: "policy-tokens",
+        policies: true,
+        may_see_policies: false,
+        limits: Vec::new(),
+        ..tokens_page()
+    };
     page("policy-tokens", &some);
     page("policy-tokens-empty", &TokensPage { tokens: Vec::new(), total: 0, warning: None, ..some });
     let asked = PolicyTokenAttestPage {
