@@ -24,3 +24,4 @@ mod supervisor;
 pub(crate) mod telemetry;
 mod traces;
 pub(crate) mod transport;
+mod workers;

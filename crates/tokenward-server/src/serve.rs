@@ -52,7 +52,7 @@ use crate::signals::{ServiceSignal, Signals};
 use crate::supervisor::Supervisor;
 use crate::traces::Traces;
 use crate::transport::{self, Authority, Certificate, Door, ListenAddress, Listener, Listening, Terms};
-use crate::{console, envoy, files, http, telemetry};
+use crate::{console, envoy, files, http, telemetry, workers};
 use tokenward_verify::server::Verifier;
 use tokenward_verify::server::clock::SystemClock;
 use tokenward_verify::server::node::{NodeKind, NodeTerms};
@@ -163,6 +163,7 @@ pub fn start_with(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
 }
 
 async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Running> {
+    workers::begin().context("cannot begin the threads that answer")?;
     // The address first: a port in use must not leave a half-made data directory behind.
     let listeners: Vec<Listener> = config.listen.iter().map(|place| place.bind("--listen")).collect::<Result<_>>()?;
     // That of the first address; a configuration of sockets alone names its public address.

@@ -34,6 +34,7 @@ use crate::metrics::Surface;
 use crate::service::{App, receipts};
 use crate::telemetry;
 use crate::traces::{self, Headers};
+use crate::workers;
 use tokenward_verify::server::TraceId;
 
 /// What such an endpoint is given.
@@ -289,7 +290,7 @@ where
         };
         let Some(at) = all.position(takes) else {
             request.extensions_mut().insert(ConnectInfo(*peer));
-            return Box::pin(shared.router.clone().call(request.map(Body::new)));
+            return Box::pin(workers::answer(shared.router.clone().call(request.map(Body::new))));
         };
         let connection = Arc::clone(&self.0);
         Box::pin(async move {

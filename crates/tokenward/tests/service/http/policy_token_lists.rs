@@ -125,7 +125,7 @@ async fn those_that_fit_are_changed_at_once_by_their_own_right_and_none_of_the_o
     assert_eq!(act("hand_over", json!({ "owner_id": user })).await["done"], 2);
     assert_eq!(act("set_end", json!({ "expires_at": "2199-01-01T00:00:00Z" })).await["done"], 2);
     let shown = server.get(&acme.path(&format!("policyApiToken/{}", two.0)), &acme.owner).await.expect(200);
-    assert_eq!((&shown["owner_id"], &shown["expires_at"]), (&json!(user), &json!("2199-01-01T00:00:00Z")));
+    assert_eq!((&shown["owner_id"], &shown["expires_at"]), (&json!(user), &json!("2199-01-01T00:00:00.000000Z")));
     // A name of the other kind is no token of these, and neither is its id.
     let named = json!({ "action": "delete", "dry_run": true, "token_ids": [other, one.0] });
     let seen = server.post(&acme.path("policyApiToken/bulk"), &acme.owner, named.clone()).await.expect(200);
