@@ -9,6 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+#[path = "tidy/bodies.rs"]
+mod bodies;
 #[path = "tidy/rights.rs"]
 mod rights;
 
