@@ -23,7 +23,7 @@ pub struct Account {
     pub first_name: String,
     pub last_name: String,
     pub profile_picture_url: Option<String>,
-    /// Where mail goes.
+    /// Where others may write to. The mails of this service go to `email`.
     pub communication_email: String,
     /// Ours: the address that signs in.
     pub email: String,
@@ -40,7 +40,7 @@ pub struct Account {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AccountEdit {
-    /// Where mail goes; null for the address that signs in.
+    /// Where others may write to; null for the address that signs in. The mails of this service go to that one.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Email>))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub communication_email: Option<Option<String>>,

@@ -64,7 +64,7 @@ pub struct Sign {
 impl Sign {
     /// What is known after the row was read now: an unchanged counter is no new sign.
     #[must_use]
-    pub const fn again(before: Option<Self>, counter: i64, now: Micros) -> Self {
+    pub const fn observe(before: Option<Self>, counter: i64, now: Micros) -> Self {
         match before {
             Some(sign) if sign.counter == counter => sign,
             _ => Self { counter, seen_since: now },
@@ -193,12 +193,12 @@ mod tests {
 
     #[test]
     fn only_a_new_count_is_a_sign_of_life() {
-        let first = Sign::again(None, 5, 100);
+        let first = Sign::observe(None, 5, 100);
         assert_eq!(first, Sign { counter: 5, seen_since: 100 });
-        assert_eq!(Sign::again(Some(first), 5, 900), first);
-        assert_eq!(Sign::again(Some(first), 6, 900), Sign { counter: 6, seen_since: 900 });
+        assert_eq!(Sign::observe(Some(first), 5, 900), first);
+        assert_eq!(Sign::observe(Some(first), 6, 900), Sign { counter: 6, seen_since: 900 });
         // A row that was made anew counts from the beginning, and lives.
-        assert_eq!(Sign::again(Some(first), 0, 900).seen_since, 900);
+        assert_eq!(Sign::observe(Some(first), 0, 900).seen_since, 900);
         let bound = 10 * SECOND;
         assert!(!may_delete(first, bound, 100 + counts_for(bound) - 1));
         assert!(may_delete(first, bound, 100 + counts_for(bound)));

@@ -167,7 +167,7 @@ impl Allowance {
 
 /// What is left of one limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Left {
+pub struct Remaining {
     /// So many of them.
     pub requests: u32,
     /// Seconds until it is full again.
@@ -182,9 +182,9 @@ pub struct Metered {
     /// The limits.
     pub allowance: Allowance,
     /// What is left of the rate.
-    pub rate: Option<Left>,
+    pub rate: Option<Remaining>,
     /// What is left of the quota.
-    pub quota: Option<Left>,
+    pub quota: Option<Remaining>,
 }
 
 impl Metered {
@@ -203,7 +203,7 @@ impl Metered {
     /// The value of `RateLimit`: what is left of each, and in how many seconds it is full again.
     #[must_use]
     pub fn left(&self) -> String {
-        let one = |name, left: Option<Left>| left.map(|it| format!("\"{name}\";r={};t={}", it.requests, it.full_in));
+        let one = |name, of: Option<Remaining>| of.map(|it| format!("\"{name}\";r={};t={}", it.requests, it.full_in));
         one("rate", self.rate).into_iter().chain(one("quota", self.quota)).collect::<Vec<_>>().join(", ")
     }
 }
@@ -264,7 +264,7 @@ impl Meter {
     }
 
     /// What is left of a rate after this use; and after how many seconds another one is allowed, where this one is not.
-    fn take_rate(&self, rate: Rate, now: Time) -> (Left, Option<u32>) {
+    fn take_rate(&self, rate: Rate, now: Time) -> (Remaining, Option<u32>) {
         const NANOS: i64 = 1_000;
         const SECOND_NANOS: i64 = SECOND * NANOS;
         let now = now.0.saturating_mul(NANOS);
@@ -280,11 +280,11 @@ impl Meter {
         };
         let owed = (made_good - now).max(0);
         let requests = u32::try_from((most - owed).max(0) / each).unwrap_or(u32::MAX);
-        (Left { requests, full_in: seconds(owed, SECOND_NANOS) }, wait)
+        (Remaining { requests, full_in: seconds(owed, SECOND_NANOS) }, wait)
     }
 
     /// What is left of a quota after this use, and whether that was too much.
-    fn take_quota(&self, quota: Quota, now: Time, takes: bool) -> (Left, bool) {
+    fn take_quota(&self, quota: Quota, now: Time, takes: bool) -> (Remaining, bool) {
         let (window, full_in) = window(quota.refill, now);
         let used_in = |packed: u64| if packed >> 32 == u64::from(window) { packed as u32 } else { 0 };
         let more = |packed: u64| u64::from(window) << 32 | u64::from(used_in(packed).saturating_add(1));
@@ -299,7 +299,7 @@ impl Meter {
             }
             Err(before) => used_in(before),
         };
-        (Left { requests: quota.requests.saturating_sub(used), full_in }, taken.is_err() && takes)
+        (Remaining { requests: quota.requests.saturating_sub(used), full_in }, taken.is_err() && takes)
     }
 
     /// What is to be told to others: the window, and how much was used in it since this was last asked.
@@ -407,7 +407,7 @@ mod tests {
         ] {
             let meter = quota(refill);
             let left = |at| meter.take(at).quota.unwrap();
-            assert_eq!(left(at(last)), Left { requests: 1, full_in: 1 }, "{last}");
+            assert_eq!(left(at(last)), Remaining { requests: 1, full_in: 1 }, "{last}");
             assert_eq!(meter.take(at(last)).refused, None);
             assert_eq!(meter.take(at(last)).refused, Some((Reason::QuotaExceeded, 1)));
             assert_eq!(meter.take(at(next)).refused, None, "{next}");

@@ -174,6 +174,7 @@ pub fn prefers_html(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logged::logged;
 
     #[test]
     fn only_a_trusted_peer_says_for_whom_it_asks() {
@@ -203,33 +204,14 @@ mod tests {
         assert_eq!(from(&[b"203.0.113.9,, ", b""]), "203.0.113.9");
     }
 
-    /// What is written to the log while this runs.
-    #[derive(Clone, Default)]
-    struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn what_cannot_be_read_is_told_once_and_cannot_write_lines_of_its_own() {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
         let once = Once::new();
-        tracing::subscriber::with_default(subscriber, || {
+        let ((), told) = logged(|| {
             for entry in [&b"203.0.113.9\x1b[2J\nWARN forged"[..], b"another"] {
                 unreadable(&once, "10.0.0.1".parse().unwrap(), entry);
             }
         });
-        let told = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         assert_eq!(told.lines().count(), 1, "{told}");
         assert!(told.contains("peer=10.0.0.1") && told.contains("no address") && !told.contains('\x1b'), "{told}");
     }

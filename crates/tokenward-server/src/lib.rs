@@ -14,6 +14,8 @@ mod heavy;
 pub(crate) mod http;
 pub mod issuer;
 pub mod limits;
+#[cfg(test)]
+mod logged;
 mod metrics;
 mod reload;
 mod scrape;

@@ -18,7 +18,7 @@ row! {
         pub email: String,
         /// The person's name; may be empty.
         pub name: String,
-        /// Where mail goes, when not to `email`.
+        /// Where others may write to, when not to `email`. Our mails go to that.
         pub communication_email: Option<String>,
         /// When somebody proved to read what is sent to `email`; `None` is never.
         pub email_proven_at: Option<Time>,

@@ -154,7 +154,7 @@ impl Store {
         let mut after = Head { now: end.now, ..end.head.clone() };
         let (mut told, mut rows) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
         for (by, event) in events {
-            told.push(log::tell(self, &mut after, by, event, &mut rows)?);
+            told.push(log::place(self, &mut after, by, event, &mut rows)?);
         }
         let batch = Batch {
             shape: Shape {

@@ -45,7 +45,7 @@ pub(crate) struct Here<'a> {
 
 /// What a credential is, and what it acts as.
 #[derive(Default)]
-struct Found {
+struct CredentialBasis {
     credential: Option<Credential>,
     role_id: Option<Uuid>,
     scope: Option<Box<Scope>>,
@@ -69,11 +69,12 @@ pub(crate) async fn read_all(mut conn: Conn<'_>, all: &[Option<RestsOn>], here: 
         found.push(match on {
             Some(on) => match on.subject {
                 Subject::Token(version) => {
-                    tokens.get(&(on.credential, version)).map_or_else(Found::default, |it| it.found(on))
+                    let token = tokens.get(&(on.credential, version));
+                    token.map_or_else(CredentialBasis::default, |it| it.credential_basis(on))
                 }
                 Subject::User(account) => session(conn.reborrow(), on, account, here).await?,
             },
-            None => Found::default(),
+            None => CredentialBasis::default(),
         });
     }
     let mut role_ids: Vec<Uuid> = found.iter().filter_map(|it| it.role_id).collect();
@@ -83,7 +84,8 @@ pub(crate) async fn read_all(mut conn: Conn<'_>, all: &[Option<RestsOn>], here: 
     let roles: HashMap<Uuid, (Uuid, Arc<Role>)> =
         roles.into_iter().map(|(organization, role)| (role.id, (organization, Arc::new(role)))).collect();
     let mut bases = Vec::with_capacity(all.len());
-    for (on, Found { credential, role_id, scope, outside, policy, proven_at, shortfall }) in all.iter().zip(found) {
+    for (on, basis) in all.iter().zip(found) {
+        let CredentialBasis { credential, role_id, scope, outside, policy, proven_at, shortfall } = basis;
         let Some((organization, resource)) = on.as_ref().and_then(|on| Some((on.organization?, on.resource))) else {
             bases.push(Basis { credential, outside, policy, proven_at, ..NOTHING });
             continue;
@@ -139,9 +141,9 @@ async fn tokens(conn: Conn<'_>, all: &[Option<RestsOn>]) -> Result<HashMap<(Uuid
 
 impl TokenBasis {
     /// What it is to whoever holds it, in the organization where that counts.
-    fn found(&self, on: &RestsOn) -> Found {
+    fn credential_basis(&self, on: &RestsOn) -> CredentialBasis {
         if Some(self.organization_id) != on.organization {
-            return Found::default();
+            return CredentialBasis::default();
         }
         let cut = self.tokens_cut.zip(self.tokens_cut_at).map(|(through, at)| Cut { through, at });
         let state = State::of(self.revoked_at, self.disabled_at);
@@ -166,16 +168,17 @@ impl TokenBasis {
             Kind::Token | Kind::Session => PolicyOutcome::NoPolicy,
         };
         let (proven_at, shortfall) = (None, None);
-        Found { credential: Some(credential), role_id: self.role_id, scope, outside, policy, proven_at, shortfall }
+        let credential = Some(credential);
+        CredentialBasis { credential, role_id: self.role_id, scope, outside, policy, proven_at, shortfall }
     }
 }
 
-async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, here: Here<'_>) -> Result<Found> {
+async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, here: Here<'_>) -> Result<CredentialBasis> {
     let row: Option<SessionBasis> = run!(conn.reborrow(), c => sqlx::query_as(
         "SELECT expires_at, proven_at, auth_time, methods, provider_proofs, absent_claim, organization_id, idle FROM session \
          WHERE id = $1 AND account_id = $2"
     ).bind(on.credential).bind(account).fetch_optional(&mut *c))?;
-    let Some(row) = row else { return Ok(Found::default()) };
+    let Some(row) = row else { return Ok(CredentialBasis::default()) };
     let SessionBasis { expires_at, methods, organization_id, auth_time, .. } = row;
     let credential = Some(Credential {
         id: on.credential,
@@ -193,7 +196,7 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, here: Here<'_>
     // One that is for another organization reaches nothing here.
     let reached = on.organization.filter(|id| organization_id.is_none_or(|only| only == *id));
     let Some(organization) = reached else {
-        return Ok(Found { credential, proven_at, ..Found::default() });
+        return Ok(CredentialBasis { credential, proven_at, ..CredentialBasis::default() });
     };
     let found: Option<MemberBasis> = run!(conn, c => sqlx::query_as(concat!(
         "SELECT m.role_id, m.rule_provider, o.sign_in_providers, o.two_factors_at, o.two_factors_grace, ",
@@ -203,7 +206,7 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, here: Here<'_>
     )).bind(organization).bind(account).fetch_optional(&mut *c))?;
     let by_device = methods.has(&Method::Device);
     let Some(member) = found.filter(|it| !(by_device && it.forbids_device)) else {
-        return Ok(Found { credential, proven_at, ..Found::default() });
+        return Ok(CredentialBasis { credential, proven_at, ..CredentialBasis::default() });
     };
     let proof = SessionProof {
         methods,
@@ -216,7 +219,8 @@ async fn session(mut conn: Conn<'_>, on: &RestsOn, account: Uuid, here: Here<'_>
     let providers = member.sign_in_providers.as_deref();
     let asked = Columns { providers, two_factors_at, two_factors_grace, session_lifetime, session_idle }.policy();
     let shortfall = shortfall(&asked, member.rule_provider.as_deref(), &proof, here.now);
-    Ok(Found { credential, role_id: Some(member.role_id), proven_at, shortfall, ..Found::default() })
+    let role_id = Some(member.role_id);
+    Ok(CredentialBasis { credential, role_id, proven_at, shortfall, ..CredentialBasis::default() })
 }
 
 row! {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use sqlx::QueryBuilder;
 use tokenward_core::caller::Grant;
+use tokenward_core::reason::Reason;
 use tokenward_core::role::Mode;
 use tokenward_core::{Result, Time, Uuid};
 
@@ -23,7 +24,7 @@ row! {
         pub at: Time,
         /// Of which token; absent for what is none.
         pub token_id: Option<Uuid>,
-        /// Why.
+        /// The word for why: a newer version may know one that this one does not.
         pub reason: String,
         /// The permission that was missing.
         pub missing: Option<String>,
@@ -169,7 +170,7 @@ pub struct Sought {
     /// Of this token.
     pub token: Option<Uuid>,
     /// For this reason.
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     /// From this address.
     pub address: Option<String>,
     /// From this moment on.
@@ -192,8 +193,8 @@ pub async fn list(conn: Conn<'_>, grant: &Grant, sought: &Sought, limit: i64) ->
         if let Some(token) = sought.token {
             query.push(" AND token_id = ").push_bind(token);
         }
-        if let Some(reason) = &sought.reason {
-            query.push(" AND reason = ").push_bind(reason.clone());
+        if let Some(reason) = sought.reason {
+            query.push(" AND reason = ").push_bind(reason.as_str().to_owned());
         }
         if let Some(address) = &sought.address {
             query.push(" AND address = ").push_bind(address.clone());

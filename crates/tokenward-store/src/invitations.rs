@@ -159,8 +159,15 @@ pub async fn renew(
     Ok(())
 }
 
-/// Takes an invitation out. Of two at once, one gets `false`.
-pub async fn delete(tx: &mut Tx, organization: Uuid, id: Uuid) -> Result<bool> {
+/// Takes an invitation of the organization back. Of two at once, one gets `NotFound`.
+pub async fn delete(tx: &mut Tx, grant: &Grant, id: Uuid) -> Result<()> {
+    grant.permits(Management::MemberManage)?;
+    if end(tx, grant.organization(), id).await? { Ok(()) } else { Err(Error::not_found("invitation")) }
+}
+
+/// Ends an invitation that is accepted, or that ends with what it rests on: with its role, or with the rights of who sent it.
+/// Of two at once, one gets `false`.
+pub async fn end(tx: &mut Tx, organization: Uuid, id: Uuid) -> Result<bool> {
     let gone = execute!(
         tx.conn(),
         sqlx::query("DELETE FROM invitation WHERE organization_id = $1 AND id = $2").bind(organization).bind(id)

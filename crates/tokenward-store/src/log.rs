@@ -21,7 +21,7 @@ mod append;
 
 use append::payload_digest;
 pub use append::{Appended, NotCommitted};
-pub(crate) use append::{INSERT_EVENTS, INSERT_PAYLOADS, look_up, tell};
+pub(crate) use append::{INSERT_EVENTS, INSERT_PAYLOADS, look_up, place};
 
 /// Most hashes that a checkpoint's tree is over.
 const CHECKPOINT_EVENTS: usize = EVENTS_MAX as usize;

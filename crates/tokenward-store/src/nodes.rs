@@ -13,7 +13,7 @@ row! {
         pub id: Uuid,
         /// Its name, for people.
         pub name: String,
-        /// `server` or `embedded`.
+        /// `server` or `embedded`; a node of a newer version may be something else.
         pub kind: String,
         /// Its version.
         pub version: String,

@@ -2,7 +2,7 @@
 //! and what is still digested with which.
 
 use tokenward_core::secret::Digest;
-use tokenward_core::{Result, Time, Uuid};
+use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{Conn, count, execute, row, run};
 use crate::tx::UnloggedTx;
@@ -51,9 +51,15 @@ pub async fn insert(tx: &mut UnloggedTx, version: i32, check_value: [u8; 32], ma
     Ok(())
 }
 
-/// Records that nothing is digested with a version any more.
+/// Records that nothing is digested with a version any more. Refused where a living token needs it still: one that was brought back
+/// since somebody counted would be unknown.
 pub async fn retire(tx: &mut UnloggedTx, version: i32) -> Result<()> {
-    let now = tx.now().await?;
+    let now = tx.alone().await?;
+    let left = count_left(tx.conn(), version, now).await?;
+    if left > 0 {
+        let detail = format!("{left} tokens need pepper {version} again, which has not retired. Repeat the command.");
+        return Err(Error::conflict(detail));
+    }
     execute!(tx.conn(), sqlx::query("UPDATE pepper SET retired_at = $2 WHERE version = $1").bind(version).bind(now.0))
         .map(|_| ())
 }

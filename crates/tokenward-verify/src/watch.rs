@@ -91,7 +91,7 @@ impl Watch {
         let now = self.clock.steady();
         self.others.retain(|id, _| rows.iter().any(|row| row.id == *id));
         for row in rows.iter().filter(|row| row.id != own) {
-            let sign = Sign::again(self.others.get(&row.id).copied(), row.counter, now);
+            let sign = Sign::observe(self.others.get(&row.id).copied(), row.counter, now);
             self.others.insert(row.id, sign);
             if lease::may_delete(sign, row.max_staleness, now)
                 && nodes::delete(self.feed.alone().await?, row.id, row.counter).await?

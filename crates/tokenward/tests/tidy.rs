@@ -9,6 +9,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+#[path = "tidy/bodies.rs"]
+mod bodies;
+#[path = "tidy/rights.rs"]
+mod rights;
+
 /// Everything in core is pure: no I/O, no async, no clock, no randomness. So are these.
 const CORE_MAY_USE: &[&str] = &[
     "arc-swap",

@@ -299,7 +299,7 @@ impl Model for Nodes {
                     (Sign { counter: i64::from(!current), seen_since: ago(age, state.paces.1) }, age)
                 });
                 // Zero is what the row says now.
-                let sign = Sign::again(seen.map(|(sign, _)| sign), 0, 0);
+                let sign = Sign::observe(seen.map(|(sign, _)| sign), 0, 0);
                 let age = seen.filter(|(before, _)| *before == sign).map_or(0, |(_, age)| age);
                 state.sign = Some((age, true));
                 if (self.rules.may_delete)(sign, BOUND, 0) {

@@ -204,6 +204,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::logged::logged;
 
     #[test]
     fn keys_of_kinds_that_are_not_known_are_passed_over_and_too_many_are_refused() {
@@ -217,32 +218,12 @@ mod tests {
         assert!(read(Vec::new()).is_err() && read_keys(b"[]").is_err());
     }
 
-    /// What is written to the log while this runs.
-    #[derive(Clone, Default)]
-    struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn what_was_known_counts_for_a_day_with_a_warning_and_no_longer() {
         let kept = Cached { value: Arc::new(7), at: Time(0) };
         let at = |now| {
-            let (log, trouble) = (Log::default(), Trouble("cannot be reached".into()));
-            let writer = log.clone();
-            let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-            let good = tracing::subscriber::with_default(subscriber, || {
-                last_good(Some(&kept), "https://login.acme.example", "keys", now, trouble)
-            });
-            let told = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+            let trouble = Trouble("cannot be reached".into());
+            let (good, told) = logged(|| last_good(Some(&kept), "https://login.acme.example", "keys", now, trouble));
             (good.map(|it| *it).map_err(|trouble| trouble.0), told)
         };
         let (good, told) = at(Time(LAST - 1));

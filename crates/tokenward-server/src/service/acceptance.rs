@@ -386,7 +386,7 @@ async fn join(
 ) -> Result<Accepted> {
     let count = members::count(tx.conn(), invitation.organization_id).await?;
     limits.room(&MEMBERS, count, "The organization has as many members as")?;
-    if !invitations::delete(tx, invitation.organization_id, invitation.id).await? {
+    if !invitations::end(tx, invitation.organization_id, invitation.id).await? {
         return Err(dead());
     }
     let membership =

@@ -223,7 +223,7 @@ pub(super) async fn counted(
     if listed.max(most) > 0 {
         let sought = denials::Sought {
             token: filter.token,
-            reason: filter.reason.map(|it| it.as_str().to_owned()),
+            reason: filter.reason,
             address: filter.address.map(|it| it.to_string()),
             from: filter.from,
             to: filter.to,

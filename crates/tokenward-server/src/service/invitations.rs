@@ -125,7 +125,7 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<()
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let invitation = invitations::get(tx.conn(), grant, id).await?;
-            invitations::delete(tx, grant.organization(), id).await?;
+            invitations::delete(tx, grant, id).await?;
             let event = event(Kind::InvitationDeleted, &invitation).before(snapshot(&invitation));
             Ok(((), vec![event]))
         })
@@ -156,7 +156,7 @@ pub(super) async fn end_all_sent_by(tx: &mut Tx, inviter: Uuid) -> Result<Vec<Ev
 async fn end(tx: &mut Tx, all: &[Invitation]) -> Result<Vec<Event>> {
     let mut events = Vec::with_capacity(all.len());
     for invitation in all {
-        invitations::delete(tx, invitation.organization_id, invitation.id).await?;
+        invitations::end(tx, invitation.organization_id, invitation.id).await?;
         events.push(event(Kind::InvitationDeleted, invitation).before(snapshot(invitation)));
     }
     Ok(events)

@@ -144,15 +144,24 @@ async fn mail(app: &Arc<App>, asked: &ResetRequest) -> Result<()> {
         return mailer.deliver(&account.email, "How you sign in", text);
     }
     let lifetime = app.limits.micros(&PASSWORD_RESET_TIME);
-    let id = account.id;
+    let (id, address) = (account.id, account.email.clone());
     let written = app.write(Visitor::new(asked.client.by(Actor::Visitor)), move |tx, _| {
         Box::pin(async move {
-            let account = accounts::get(tx.conn(), id).await?.ok_or_else(|| Error::not_found("account"))?;
+            // The link goes to the address that was asked for: an account that has another one by now is not opened by it.
+            let account = accounts::get(tx.conn(), id).await?.filter(|account| account.email == address);
+            let account = account.ok_or_else(|| Error::not_found("account"))?;
+            if accounts::password_hash(tx.conn(), id).await?.is_none() {
+                return Err(Error::not_found("password"));
+            }
             let (secret, event) = insert(tx, &account, lifetime).await?;
             Ok((secret, vec![event]))
         })
     });
-    let secret = written.await?.value;
+    let secret = match written.await {
+        Ok(written) => written.value,
+        Err(error) if error.code == Code::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
     let then =
         if second_factor { " Your second factor stays as it is, and is asked for when you sign in." } else { "" };
     let text = format!(

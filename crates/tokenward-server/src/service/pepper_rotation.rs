@@ -137,8 +137,8 @@ pub async fn retire(
     retired.sealed = seal_anew(store, old, new).await? + seal_second_factors_anew(store, old, new).await?;
     registration::seal_anew(store, old, new).await?;
     let mut tx = store.begin_unlogged().await?;
-    peppers::keep_used(&mut tx, version).await?;
     peppers::retire(&mut tx, version).await?;
+    peppers::keep_used(&mut tx, version).await?;
     tx.commit().await?;
     Ok(retired)
 }

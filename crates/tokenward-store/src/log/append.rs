@@ -47,7 +47,7 @@ struct Payload<'a> {
 
 /// An event as both of its tables keep it, on its way there.
 #[derive(Serialize)]
-pub(crate) struct Told {
+pub(crate) struct NewEvent {
     position: i64,
     id: String,
     time: i64,
@@ -67,7 +67,7 @@ pub(crate) struct Told {
 
 /// What its first table keeps.
 #[derive(Serialize)]
-struct ToldEvent<'t> {
+struct NewEventRow<'t> {
     position: i64,
     id: &'t str,
     time: i64,
@@ -81,7 +81,7 @@ struct ToldEvent<'t> {
 
 /// What its second one does.
 #[derive(Serialize)]
-struct ToldPayload<'t> {
+struct NewPayloadRow<'t> {
     position: i64,
     salt: &'t str,
     payload: &'t str,
@@ -91,10 +91,10 @@ struct ToldPayload<'t> {
     environment_id: Option<&'t str>,
 }
 
-impl Told {
+impl NewEvent {
     /// The two apart, so that no statement takes what is not for its table to pieces.
-    fn parts(&self) -> (ToldEvent<'_>, ToldPayload<'_>) {
-        let event = ToldEvent {
+    fn parts(&self) -> (NewEventRow<'_>, NewPayloadRow<'_>) {
+        let event = NewEventRow {
             position: self.position,
             id: &self.id,
             time: self.time,
@@ -105,7 +105,7 @@ impl Told {
             payload_digest: &self.payload_digest,
             hash: &self.hash,
         };
-        let payload = ToldPayload {
+        let payload = NewPayloadRow {
             position: self.position,
             salt: &self.salt,
             payload: &self.payload,
@@ -204,24 +204,24 @@ impl Tx {
         if events.is_empty() {
             return Err(Error::internal("a change without an event").into());
         }
-        let (mut told, mut rows) = (Vec::new(), Vec::with_capacity(events.len() + 1));
+        let (mut placed, mut rows) = (Vec::new(), Vec::with_capacity(events.len() + 1));
         let mut goes_on = self.begins.is_none();
         let store = self.store().clone();
         if let Some(why) = self.begins {
             let begun = lineage::begin(&mut self, why).await?;
             let by = self.by.clone();
-            told.push(tell(&store, &mut self.head, &by, &begun, &mut rows)?);
+            placed.push(place(&store, &mut self.head, &by, &begun, &mut rows)?);
         }
         let mut parts = events.chunks(AT_ONCE);
-        told.extend(tell_all(&store, &mut self.head, parts.next().unwrap_or_default(), &mut rows)?);
+        placed.extend(place_all(&store, &mut self.head, parts.next().unwrap_or_default(), &mut rows)?);
         // While the database writes some, the next ones get their places and hashes: many are never all in memory.
-        while !told.is_empty() {
+        while !placed.is_empty() {
             let next = parts.next().unwrap_or_default();
             let (conn, head) = self.conn_and_head();
-            let written = append(conn, &told);
-            let (written, next) = future::join(written, async { tell_all(&store, head, next, &mut rows) }).await;
+            let written = append(conn, &placed);
+            let (written, next) = future::join(written, async { place_all(&store, head, next, &mut rows) }).await;
             written?;
-            told = next?;
+            placed = next?;
         }
         let here = self.head.here.clone().or_else(|| self.head.place.clone());
         let head = Head { place: here, ..self.head.clone() };
@@ -243,19 +243,30 @@ impl Tx {
 }
 
 /// Writes events that have their places.
-async fn append(mut conn: Conn<'_>, told: &[Told]) -> Result<()> {
-    let (events, payloads): (Vec<ToldEvent<'_>>, Vec<ToldPayload<'_>>) = told.iter().map(Told::parts).unzip();
+async fn append(mut conn: Conn<'_>, placed: &[NewEvent]) -> Result<()> {
+    let (events, payloads): (Vec<NewEventRow<'_>>, Vec<NewPayloadRow<'_>>) = placed.iter().map(NewEvent::parts).unzip();
     INSERT_EVENTS.execute(conn.reborrow(), &events).await?;
     INSERT_PAYLOADS.execute(conn, &payloads).await.map(|_| ())
 }
 
 /// Gives events their places, one behind the other.
-fn tell_all(store: &Store, head: &mut Head, events: &[(&By, &Event)], rows: &mut Vec<Skeleton>) -> Result<Vec<Told>> {
-    events.iter().map(|(by, event)| tell(store, head, by, event, rows)).collect()
+fn place_all(
+    store: &Store,
+    head: &mut Head,
+    events: &[(&By, &Event)],
+    rows: &mut Vec<Skeleton>,
+) -> Result<Vec<NewEvent>> {
+    events.iter().map(|(by, event)| place(store, head, by, event, rows)).collect()
 }
 
 /// Gives an event its place behind the last one, and puts what stays of it for ever behind the other rows.
-pub(crate) fn tell(store: &Store, head: &mut Head, by: &By, event: &Event, rows: &mut Vec<Skeleton>) -> Result<Told> {
+pub(crate) fn place(
+    store: &Store,
+    head: &mut Head,
+    by: &By,
+    event: &Event,
+    rows: &mut Vec<Skeleton>,
+) -> Result<NewEvent> {
     let payload = payload(by, event)?;
     let mut salt = [0u8; 16];
     store.random().fill(&mut salt);
@@ -271,7 +282,7 @@ pub(crate) fn tell(store: &Store, head: &mut Head, by: &By, event: &Event, rows:
         hash: Vec::new(),
     };
     row.hash = row.chained(&head.hash).to_vec();
-    let told = Told {
+    let placed = NewEvent {
         position: row.position,
         id: hex_id(row.id),
         time: row.time.0,
@@ -290,7 +301,7 @@ pub(crate) fn tell(store: &Store, head: &mut Head, by: &By, event: &Event, rows:
     };
     (head.position, head.hash) = (row.position, row.hash.clone());
     rows.push(row);
-    Ok(told)
+    Ok(placed)
 }
 
 /// Was the event committed, whose commit was not confirmed? An error when it was not, or when nobody can say.

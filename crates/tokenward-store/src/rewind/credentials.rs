@@ -126,7 +126,7 @@ pub(super) async fn invitation(
     events: &mut Vec<Event>,
 ) -> Result<()> {
     let Some(organization) = organization else { return Ok(()) };
-    if invitations::delete(tx, organization, id).await? {
+    if invitations::end(tx, organization, id).await? {
         events.push(Event::new(Kind::InvitationDeleted, Some(organization), id, ""));
     }
     Ok(())

@@ -13,7 +13,7 @@ use crate::db::{Many, Store, hex_bytes, hex_id, many, row};
 
 /// A token and its first secret, on their way.
 #[derive(Serialize)]
-pub(crate) struct New<'a> {
+pub(crate) struct NewTokenRow<'a> {
     id: String,
     organization_id: String,
     kind: &'static str,
@@ -110,13 +110,17 @@ const COUNT: Many = many!(
 );
 
 /// New tokens with their first secrets, as rows on their way.
-pub(crate) fn new_rows<'a>(store: &Store, now: Time, tokens: &'a [(&Grant, NewToken<'_>)]) -> Result<Vec<New<'a>>> {
+pub(crate) fn new_rows<'a>(
+    store: &Store,
+    now: Time,
+    tokens: &'a [(&Grant, NewToken<'_>)],
+) -> Result<Vec<NewTokenRow<'a>>> {
     let mut rows = Vec::with_capacity(tokens.len());
     for (grant, token) in tokens {
         let kind = if token.policy.is_some() { Kind::PolicyToken } else { Kind::Token };
         grant.permits(managing(kind))?;
         let creator = &grant.by().actor;
-        rows.push(New {
+        rows.push(NewTokenRow {
             id: hex_id(token.id),
             organization_id: hex_id(grant.organization()),
             kind: kind.as_str(),
@@ -346,7 +350,7 @@ pub async fn hand_over(tx: &mut Tx, grant: &Grant, tokens: &[Token]) -> Result<(
 
 /// A token on its way to be switched off or on, or to another end.
 #[derive(Serialize)]
-struct Set {
+struct ChangedTokenRow {
     id: String,
     organization_id: String,
     disabled_at: Option<i64>,
@@ -402,7 +406,7 @@ fn may_manage(grant: &Grant, tokens: &[Token]) -> Result<()> {
 }
 
 async fn write_all(tx: &mut Tx, grant: &Grant, tokens: &[Token], how: &Many) -> Result<()> {
-    let of_one = |token: &Token| Set {
+    let of_one = |token: &Token| ChangedTokenRow {
         id: hex_id(token.id),
         organization_id: hex_id(grant.organization()),
         disabled_at: token.disabled_at.map(|at| at.0),
@@ -414,7 +418,7 @@ async fn write_all(tx: &mut Tx, grant: &Grant, tokens: &[Token], how: &Many) -> 
         expires_at: token.expires_at.map(|at| at.0),
         at: token.updated_at.0,
     };
-    let rows: Vec<Set> = tokens.iter().map(of_one).collect();
+    let rows: Vec<ChangedTokenRow> = tokens.iter().map(of_one).collect();
     how.execute(tx.conn(), &rows).await.map(|_| ())
 }
 

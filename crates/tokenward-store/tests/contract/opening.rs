@@ -24,6 +24,7 @@ on_both_engines![
     a_failed_statement_does_not_spoil_the_next_transaction,
     a_version_of_a_row_is_never_written_twice,
     peppers_are_told_oldest_first_and_never_replaced,
+    a_pepper_that_a_living_token_needs_does_not_retire,
     one_process_serves_from_a_file,
     to_lock_and_to_open_again_leaves_the_locks_of_sqlite_alone,
     a_copy_is_whole_and_never_overwrites,
@@ -188,6 +189,22 @@ async fn peppers_are_told_oldest_first_and_never_replaced(world: World) {
     let known: Vec<_> = known.into_iter().map(|it| (it.version, it.check_value, it.made_by)).collect();
     let here = || Some("here".to_owned());
     assert_eq!(known, [(1, first.to_vec(), here()), (2, second.to_vec(), here())]);
+}
+
+async fn a_pepper_that_a_living_token_needs_does_not_retire(world: World) {
+    world.pepper(1).await;
+    let acme = world.organization("Acme").await;
+    let token = world.token(&acme, "a").await;
+    let retire = async || {
+        let mut tx = world.store.begin_unlogged().await.unwrap();
+        peppers::retire(&mut tx, 1).await?;
+        tx.commit().await
+    };
+    assert_eq!(retire().await.unwrap_err().code, Code::Conflict);
+    world.revoke(&acme, token.id).await;
+    retire().await.unwrap();
+    let known = peppers::list(world.reader().await.conn()).await.unwrap();
+    assert!(known[0].retired_at.is_some(), "{known:?}");
 }
 
 async fn one_process_serves_from_a_file(mut world: World) {

@@ -618,10 +618,14 @@ async fn a_renewed_invitation_has_only_its_new_link(world: World) {
 async fn an_invitation_is_deleted_once_and_by_its_organization(world: World) {
     let (acme, globex) = (world.organization("Acme").await, world.organization("Globex").await);
     let (made, _) = invite(&world, &acme, "bob@acme.example").await;
+    let (own, foreign) = (acme.may(Management::MemberManage), globex.may(Management::MemberManage));
     let mut tx = world.begin().await;
-    assert!(!invitations::delete(&mut tx, globex.id, made.id).await.unwrap());
-    assert!(invitations::delete(&mut tx, acme.id, made.id).await.unwrap());
-    assert!(!invitations::delete(&mut tx, acme.id, made.id).await.unwrap());
+    let of_another_right = invitations::delete(&mut tx, &acme.may(Management::MemberRead), made.id).await;
+    assert_eq!(of_another_right.unwrap_err().code, Code::Internal);
+    assert_eq!(invitations::delete(&mut tx, &foreign, made.id).await.unwrap_err().code, Code::NotFound);
+    invitations::delete(&mut tx, &own, made.id).await.unwrap();
+    assert_eq!(invitations::delete(&mut tx, &own, made.id).await.unwrap_err().code, Code::NotFound);
+    assert!(!invitations::end(&mut tx, acme.id, made.id).await.unwrap());
     crate::world::end(tx).await.unwrap();
     let gone = invitations::get(world.reader().await.conn(), &acme.grant, made.id).await;
     assert_eq!(gone.unwrap_err().code, Code::NotFound);

@@ -294,14 +294,20 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
         wait: WaitArgs,
     ) -> Result<Versioned<T>> {
-        let mut request = self.request(method, path);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        self.send(waiting(request, wait)).await
+        self.send(waiting(self.request(method, path), wait)).await
+    }
+
+    /// The same with a body, which says what or why.
+    pub async fn take_away_with<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+        wait: WaitArgs,
+    ) -> Result<Versioned<T>> {
+        self.send(waiting(self.request(method, path).json(body), wait)).await
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

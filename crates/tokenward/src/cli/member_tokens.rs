@@ -90,10 +90,8 @@ impl MadeTokens {
         if seen.count == 0 {
             return Ok(());
         }
-        let body = serde_json::to_value(deletion(Some(seen.set.clone())))
-            .map_err(|cause| Failure::error(cause.to_string()))?;
-        let wait = WaitArgs { wait: None };
-        let done = context.client.take_away::<ApiTokenBulk>(Method::POST, &self.path, Some(&body), wait).await;
+        let (body, wait) = (deletion(Some(seen.set.clone())), WaitArgs { wait: None });
+        let done = context.client.take_away_with::<ApiTokenBulk>(Method::POST, &self.path, &body, wait).await;
         let done = done.map_err(|failure| failure.hint("Nobody was removed."))?;
         note(format!("Deleted {}. {}", count(done.answer.done), done.refused));
         Ok(())

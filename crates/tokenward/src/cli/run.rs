@@ -18,7 +18,7 @@ use rustix::process::{DumpableBehavior, Pid, Signal, getpgrp, kill_process, set_
 use rustix::termios::tcgetpgrp;
 use serde_json::json;
 use tokenward_api::oauth::TokenForm;
-use tokenward_api::tokens::ApiTokenCreate;
+use tokenward_api::tokens::{ApiTokenCreate, ApiTokenRequest};
 use tokenward_core::permission::Management;
 use tokenward_core::role::{BuiltIn, Role, Scope, Target};
 use tokenward_core::time::Micros;
@@ -275,14 +275,15 @@ async fn mint(args: &RunArgs, global: &Global, ordered: &OnceCell<Ordered>) -> R
     let mut labels = pipeline::labels(|name| env::var(name).ok());
     let description = pipeline::sentence(&labels);
     labels.extend(args.labels.iter().cloned());
-    let body = json!({
-        "name": &name,
-        "role_id": role,
-        "permissions": (!args.permissions.is_empty()).then_some(&args.permissions),
-        "description": description,
-        "labels": labels,
-        "expires_at": end,
-    });
+    let body = ApiTokenRequest {
+        name: name.clone(),
+        role_id: Some(Some(role)),
+        permissions: Some(args.permissions.clone()).filter(|it| !it.is_empty()),
+        description,
+        labels,
+        expires_at: Some(Some(end)),
+        ..ApiTokenRequest::default()
+    };
     let path = format!("/organization/{}/apiToken", organization.id);
     ordered.get_or_init(|| Ordered { name, end: moment(end) });
     let made: ApiAnswer<ApiTokenCreate> = context.client.post(&path, &body).await?;

@@ -49,7 +49,7 @@ pub async fn end<T: AnyToken>(
     );
     prompt::confirm(&question, yes)?;
     let path = format!("{path}/version/{secret}");
-    let ended = context.client.take_away::<IgnoredAny>(Method::DELETE, &path, None, wait).await?;
+    let ended = context.client.take_away::<IgnoredAny>(Method::DELETE, &path, wait).await?;
     note(output::clean(&format!("Ended the secret …{} of `{name}`. {}", version.last_four, ended.refused)));
     Ok(())
 }
@@ -67,7 +67,7 @@ pub fn earlier(versions: &[ApiTokenVersion]) -> String {
 
 /// Switches the token with this path off.
 pub async fn disable<T: AnyToken>(path: &str, wait: WaitArgs, context: &Context<'_>) -> Result {
-    let off = context.client.take_away::<T>(Method::POST, &format!("{path}/disable"), None, wait).await?;
+    let off = context.client.take_away::<T>(Method::POST, &format!("{path}/disable"), wait).await?;
     let (what, name) = (T::WHAT, &off.answer.token().name);
     note(output::clean(&format!("The {what} `{name}` is switched off. {}", off.refused)));
     if context.global.json { output::json(&off.answer.raw) } else { Ok(()) }
@@ -123,8 +123,7 @@ pub async fn delete<T: AnyToken>(
         format!("Delete the {what} `{name}` (role {role}, ends in {end})? Whoever uses it is refused from then on.");
     prompt::confirm(&question, yes)?;
     let why = ApiTokenDeleteRequest { reason: why.reason.map(|reason| reason.to_string()), note: why.note };
-    let why = serde_json::to_value(why).map_err(|cause| Failure::error(cause.to_string()))?;
-    let deleted = context.client.take_away::<IgnoredAny>(Method::DELETE, &path, Some(&why), wait).await?;
+    let deleted = context.client.take_away_with::<IgnoredAny>(Method::DELETE, &path, &why, wait).await?;
     note(output::clean(&format!("Deleted the {what} `{name}`. {}", deleted.refused)));
     if context.global.json { output::json(&found.raw) } else { Ok(()) }
 }

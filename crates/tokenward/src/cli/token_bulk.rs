@@ -125,8 +125,7 @@ pub async fn revoke_all(args: RevokeAllArgs, context: &Context<'_>) -> Result {
     );
     prompt::confirm(&output::clean(&question), args.yes)?;
     let asked = ApiTokenRevokeAllRequest { dry_run: false, ..asked };
-    let body = serde_json::to_value(asked).map_err(|cause| Failure::error(cause.to_string()))?;
-    let done = context.client.take_away::<ApiTokenRevokeAll>(Method::POST, &path, Some(&body), args.wait).await?;
+    let done = context.client.take_away_with::<ApiTokenRevokeAll>(Method::POST, &path, &asked, args.wait).await?;
     let own = if done.answer.includes_caller {
         " The token that you use is refused too: sign in, or use another one."
     } else {
@@ -196,8 +195,7 @@ pub async fn run(command: BulkCommand, tokens: &str, context: &Context<'_>) -> R
     let refused = if takes_away { " Whoever uses them is refused from then on." } else { "" };
     prompt::confirm(&format!("{ask} {tokens} ({})?{refused}", seen.count), which.yes)?;
     let asked = ApiTokenBulkRequest { dry_run: false, set: Some(seen.set.clone()), ..asked };
-    let body = serde_json::to_value(asked).map_err(|cause| Failure::error(cause.to_string()))?;
-    let done = context.client.take_away::<ApiTokenBulk>(Method::POST, &path, Some(&body), which.wait).await?;
+    let done = context.client.take_away_with::<ApiTokenBulk>(Method::POST, &path, &asked, which.wait).await?;
     let counts = if takes_away { format!(" {}", done.refused) } else { String::new() };
     note(output::clean(&format!("{told} {} of {}.{counts}", done.answer.done, count(done.answer.count))));
     if context.global.json { output::json(&done.answer.raw) } else { Ok(()) }

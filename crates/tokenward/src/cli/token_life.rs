@@ -10,7 +10,7 @@ use tokenward_core::token::TokenState;
 
 use super::answer::ApiAnswer;
 use super::effect::WaitArgs;
-use super::output::{self, Failure, Result, moment};
+use super::output::{self, Result, moment};
 use super::token_args::AnyToken;
 use super::{Context, when};
 use crate::note::note;
@@ -65,7 +65,7 @@ pub struct BrownoutArgs {
 pub async fn brownout<T: AnyToken>(path: &str, args: BrownoutArgs, context: &Context<'_>) -> Result {
     let path = format!("{path}/brownout");
     if args.end {
-        let ended = context.client.take_away::<T>(Method::DELETE, &path, None, args.wait).await?;
+        let ended = context.client.take_away::<T>(Method::DELETE, &path, args.wait).await?;
         note(output::clean(&format!(
             "The brownout of `{}` is over. It is accepted at all times again.",
             ended.answer.token().name
@@ -78,8 +78,7 @@ pub async fn brownout<T: AnyToken>(path: &str, args: BrownoutArgs, context: &Con
         until: args.until,
         from: args.from,
     };
-    let body = serde_json::to_value(body).map_err(|cause| Failure::error(cause.to_string()))?;
-    let found = context.client.take_away::<T>(Method::POST, &path, Some(&body), args.wait).await?.answer;
+    let found = context.client.take_away_with::<T>(Method::POST, &path, &body, args.wait).await?.answer;
     if context.global.json {
         return output::json(&found.raw);
     }

@@ -2,11 +2,13 @@
 
 use reqwest::Method;
 use serde_json::json;
-use tokenward_core::event::By;
+use tokenward_core::Uuid;
+use tokenward_core::event::{By, Event, Kind};
 use tokenward_core::right::Operator;
 use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_server::service::accounts::{Taking, take_link};
 use tokenward_server::service::set_up;
+use tokenward_store::accounts;
 
 use crate::console::Person;
 use crate::mailbox::Mailbox;
@@ -144,6 +146,25 @@ async fn a_link_is_the_newest_and_good_for_half_an_hour() {
     }
     answered(&server).await;
     assert!(mailbox.count("Subject: A new password") <= 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_link_goes_to_an_address_that_was_the_accounts_only_until_it_was_written() {
+    let (server, acme, mailbox) = with_mail().await;
+    let id = Uuid::parse_str(&server.get("/account", &acme.owner).await.str("id")).unwrap();
+    // Nobody else can write: the account is looked up, and the link waits.
+    let (mut tx, _) = server.running.app.store.begin(&Operator::at_this_machine()).await.unwrap();
+    ask(&server, OWNER).await.expect(202);
+    answered(&server).await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let now = tx.now();
+    accounts::set_email(&mut tx, id, NEW_ADDRESS, now).await.unwrap();
+    tx.commit(&[Event::new(Kind::UserUpdated, None, id, NEW_ADDRESS)]).await.unwrap();
+    // One after the other: who asks now is answered after that.
+    ask(&server, NEW_ADDRESS).await.expect(202);
+    let mail = mailbox.mail_with("/sign-in/reset/").await;
+    assert!(mail.contains(&format!("To: {NEW_ADDRESS}")), "{mail}");
+    assert_eq!(mailbox.count("/sign-in/reset/"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

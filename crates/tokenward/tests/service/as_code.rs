@@ -2,9 +2,20 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use crate::process::{Service, run_with, text};
 use crate::start::bootstrapped;
+
+/// Applies a file: what is done is told with these words, and the second time there is nothing to do.
+#[track_caller]
+fn applied(file: &Path, variables: &[(&str, &str)], words: &str) {
+    let with_file = |line: &[&str]| run_with(&[line, &["--file", text(file)]].concat(), variables);
+    let done = with_file(&["apply", "--yes"]);
+    assert!(done.code == Some(0) && done.out.contains(words), "{words}: {done:?}");
+    let planned = with_file(&["plan"]);
+    assert_eq!((planned.code, planned.out.as_str()), (Some(0), ""), "{planned:?}");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_organization_becomes_what_a_file_says_and_stays_so() {
@@ -78,12 +89,7 @@ async fn a_token_is_narrowed_as_a_file_says_and_what_it_does_not_say_stays() {
     let file = files.path().join("org.yaml");
     let variables = [("TOKENWARD_URL", service.url.as_str()), ("TOKENWARD_TOKEN", owner.token.as_str())];
     let tokenward = |line: &[&str]| run_with(&[line, &["--file", text(&file)]].concat(), &variables);
-    let applied = |words: &str| {
-        let done = tokenward(&["apply", "--yes"]);
-        assert!(done.code == Some(0) && done.out.contains(words), "{words}: {done:?}");
-        let again = tokenward(&["plan"]);
-        assert_eq!((again.code, again.out.as_str()), (Some(0), ""), "{again:?}");
-    };
+    let applied = |words: &str| applied(&file, &variables, words);
     // The project is made by a step before.
     fs::write(&file, NARROW).unwrap();
     applied("+ token `nightly`: role devops, only token:read, project:read, in shop, secret in ");
@@ -145,12 +151,7 @@ async fn all_that_binds_a_token_is_made_and_changed_as_a_file_says() {
         let file = files.path().join("org.yaml");
         let variables = [("TOKENWARD_URL", service.url.as_str()), ("TOKENWARD_TOKEN", owner.token.as_str())];
         let tokenward = |line: &[&str]| run_with(&[line, &["--file", text(&file)]].concat(), &variables);
-        let applied = |words: &str| {
-            let done = tokenward(&["apply", "--yes"]);
-            assert!(done.code == Some(0) && done.out.contains(words), "{words}: {done:?}");
-            let again = tokenward(&["plan"]);
-            assert_eq!((again.code, again.out.as_str()), (Some(0), ""), "{again:?}");
-        };
+        let applied = |words: &str| applied(&file, &variables, words);
         let shown = || run_with(&[command, "show", "reader"], &variables).out;
         let mut whole = BOUND.replace("SECTION", section);
         if section == "policy_tokens" {

@@ -17,7 +17,7 @@ use tokenward_server::service::ended_tokens;
 
 use crate::console::Person;
 use crate::nodes::{database, node, node_config, says};
-use crate::other_log::{copy_database, postgres};
+use crate::other_log::{Dump, copy_database};
 use crate::process::{Client, Service, bootstrap, text};
 use crate::support::{Answer, NOW, Organization, Server, TestClock};
 
@@ -119,9 +119,7 @@ async fn a_dump_from_before_the_rows_were_removed_revives_nothing() {
     create(&server, &acme, &admin, body).await.expect(201);
     assert_eq!(server.delete(&acme.path(&format!("apiToken/{made}")), &admin).await.status, 204);
     let directory = server.stop().await;
-    let dumps = tempfile::tempdir().unwrap();
-    let dump = dumps.path().join("dump");
-    postgres("pg_dump", &["--format=custom", "--file", dump.to_str().unwrap(), &url]);
+    let dump = Dump::of(&url);
 
     let later = Time::parse(NOW).unwrap().plus(RETENTION + 2 * HOUR);
     let start = async |directory: TempDir, now: Time| {
@@ -134,8 +132,7 @@ async fn a_dump_from_before_the_rows_were_removed_revives_nothing() {
 
     // Also by a clock that went back with the dump.
     for now in [Time::parse(NOW).unwrap(), later] {
-        let restore = ["--single-transaction", "--clean", "--if-exists", "--dbname", &url, dump.to_str().unwrap()];
-        postgres("pg_restore", &restore);
+        dump.put_into(&url);
         let one = tempfile::tempdir().unwrap();
         std::fs::set_permissions(one.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         for name in ["pepper", "journal"] {
@@ -208,9 +205,7 @@ async fn a_node_that_only_followed_knows_which_digests_a_restored_database_has_f
     let viewer = a.role(&acme, "viewer").await;
     let admin = crate::nodes::asking(&a, &acme, &b).await;
     let (kept, _) = a.new_token(&acme, json!({ "name": "kept", "role_id": viewer })).await;
-    let dumps = tempfile::tempdir().unwrap();
-    let dump = dumps.path().join("dump");
-    postgres("pg_dump", &["--format=custom", "--file", dump.to_str().unwrap(), &url]);
+    let dump = Dump::of(&url);
     let texts = made_after_the_copy(&a, &acme, &admin, &viewer, &kept).await;
     let end = a.running.app.verifier.position();
     let begun = Instant::now();
@@ -220,8 +215,7 @@ async fn a_node_that_only_followed_knows_which_digests_a_restored_database_has_f
     }
     // Who wrote it, and its journal, are gone.
     a.stop().await;
-    let restore = ["--single-transaction", "--clean", "--if-exists", "--dbname", &url, dump.to_str().unwrap()];
-    postgres("pg_restore", &restore);
+    dump.put_into(&url);
     for text in &texts {
         stays_used(&b, &acme, &admin, text, &viewer).await;
         nobody_knows(&code(&b, &admin, text).await);

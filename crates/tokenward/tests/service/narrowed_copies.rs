@@ -2,15 +2,12 @@
 //! policy token, from the routes of an API and from what is asked of the lives of tokens. What is not known any more is switched
 //! off, and nothing that was given comes back.
 
-use std::time::{Duration, Instant};
-
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_server::config::Config;
 
-use crate::nodes::{PATIENCE, database, node_config};
-use crate::other_log::{copy_database, postgres, run_in_background};
-use crate::process::text;
+use crate::nodes::{database, node_config};
+use crate::other_log::{Dump, copy_database, restored};
 use crate::support::{Organization, Server, config};
 
 /// What there is before the copy: ids, and the texts that are asked about.
@@ -167,23 +164,10 @@ async fn no_right_comes_back_that_was_taken_from_a_role_a_token_or_an_api_on_pos
     let with = || Config { pepper: None, ..node_config(kept.path(), "a", &url) };
     let (server, acme) = Server::with_owner_and(tempfile::tempdir().unwrap(), with()).await;
     let world = before_the_copy(&server, &acme).await;
-    let dumps = tempfile::tempdir().unwrap();
-    let dump = dumps.path().join("dump");
-    postgres("pg_dump", &["--format=custom", "--file", text(&dump), &url]);
+    let dump = Dump::of(&url);
     after_the_copy(&server, &acme, &world).await;
     let before = all_told(&server, &acme, &world).await;
     server.stop().await;
-    let restore = ["--single-transaction", "--clean", "--if-exists", "--dbname", &url, text(&dump)];
-    postgres("pg_restore", &restore);
-    let said = run_in_background(&["restore", "--database", &url, "--data-dir", text(kept.path())]).await;
-    assert_eq!(said.code, Some(0), "{said:?}");
-
-    let server = Server::start_with(tempfile::tempdir().unwrap(), with()).await;
-    // Whoever may not have heard of what was put back has stopped first.
-    let begun = Instant::now();
-    while server.get("/readyz", "").await.status != 200 {
-        assert!(begun.elapsed() < PATIENCE, "it does not load");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let (_, server) = restored(&dump, with()).await;
     in_the_older_copy(&server, &acme, &world, &before).await;
 }

@@ -3,7 +3,6 @@
 //! and identities that were moved to another issuer.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
@@ -14,11 +13,10 @@ use tokenward_server::service::set_up::sign_in_link;
 use tokenward_store::identities;
 
 use crate::console::Person;
-use crate::nodes::{PATIENCE, database, node_config};
+use crate::nodes::{database, node_config};
 use crate::oidc;
 use crate::oidc::rules::ruled;
-use crate::other_log::{copy_database, postgres, run_in_background};
-use crate::process::text;
+use crate::other_log::{Dump, copy_database, restored};
 use crate::support::{Organization, PASSWORD, Server};
 
 /// Whose password was changed since, once and again.
@@ -160,22 +158,9 @@ async fn no_link_of_an_invitation_comes_back_and_no_session_by_a_code_on_postgre
     let with = || Config { pepper: None, oidc: provider.clone(), ..node_config(kept.path(), "a", &url) };
     let (server, acme) = Server::with_owner_and(tempfile::tempdir().unwrap(), with()).await;
     let links = before_the_copy(&server, &acme).await;
-    let dumps = tempfile::tempdir().unwrap();
-    let dump = dumps.path().join("dump");
-    postgres("pg_dump", &["--format=custom", "--file", text(&dump), &url]);
+    let dump = Dump::of(&url);
     after_the_copy(&server, &acme, &links).await;
     server.stop().await;
-    let restore = ["--single-transaction", "--clean", "--if-exists", "--dbname", &url, text(&dump)];
-    postgres("pg_restore", &restore);
-    let said = run_in_background(&["restore", "--database", &url, "--data-dir", text(kept.path())]).await;
-    assert_eq!(said.code, Some(0), "{said:?}");
-
-    let server = Server::start_with(tempfile::tempdir().unwrap(), with()).await;
-    // Whoever may not have heard of what was put back has stopped first.
-    let begun = Instant::now();
-    while server.get("/readyz", "").await.status != 200 {
-        assert!(begun.elapsed() < PATIENCE, "it does not load");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let (_, server) = restored(&dump, with()).await;
     in_the_older_copy(&server, &acme, &links).await;
 }

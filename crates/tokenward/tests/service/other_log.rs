@@ -1,16 +1,18 @@
 //! A database that has forgotten: put back from a copy, restored under running nodes, or another one altogether.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
+use tempfile::TempDir;
+use tokenward_server::config::Config;
 use tokenward_server::serve;
 
 use crate::console::Person;
 use crate::nodes::{PATIENCE, database, node, node_config, says};
-use crate::process::{Said, run};
+use crate::process::{Said, run, text};
 use crate::support::{Answer, OWNER, Organization, PASSWORD, Server, config};
 
 /// Makes a token with a role. Answers its id and text.
@@ -48,6 +50,44 @@ pub fn postgres(program: &str, arguments: &[&str]) {
             return;
         }
     }
+}
+
+/// A copy of a database of PostgreSQL, as `pg_dump` makes one.
+pub struct Dump(TempDir);
+
+impl Dump {
+    pub fn of(url: &str) -> Self {
+        let dump = Self(tempfile::tempdir().unwrap());
+        postgres("pg_dump", &["--format=custom", "--file", text(&dump.file()), url]);
+        dump
+    }
+
+    /// Puts it into the place of what a database has.
+    pub fn put_into(&self, url: &str) {
+        let file = self.file();
+        postgres("pg_restore", &["--single-transaction", "--clean", "--if-exists", "--dbname", url, text(&file)]);
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("dump")
+    }
+}
+
+/// Starts a node that has stopped, with an older copy of its database, as the guide says. Answers what `tokenward restore` said, too.
+pub async fn restored(dump: &Dump, with: Config) -> (Said, Server) {
+    dump.put_into(&with.database);
+    let data = text(&with.data_dir);
+    let said = run_in_background(&["restore", "--database", &with.database, "--data-dir", data]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+
+    let server = Server::start_with(tempfile::tempdir().unwrap(), with).await;
+    // Whoever may not have heard of what was put back has stopped first.
+    let begun = Instant::now();
+    while server.get("/readyz", "").await.status != 200 {
+        assert!(begun.elapsed() < PATIENCE, "it does not load");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    (said, server)
 }
 
 /// Waits until the server says this of a token.
@@ -175,16 +215,11 @@ async fn a_restore_under_running_nodes_brings_no_revoked_token_back_on_any_of_th
     let asking = crate::nodes::asking(&a, &acme, &b).await;
     let (id, text) = made(&a, &acme, "revoked").await;
     let (other, other_text) = made(&a, &acme, "later").await;
-    let dumps = tempfile::tempdir().unwrap();
-    let dump = dumps.path().join("dump");
-    postgres("pg_dump", &["--format=custom", "--file", dump.to_str().unwrap(), &url]);
+    let dump = Dump::of(&url);
     let old = revoke(&a, &acme, &id).await;
     assert_eq!(old.header("tokenward-effective"), Some("everywhere; nodes=2"));
     // The new log is longer than the old one soon.
-    postgres(
-        "pg_restore",
-        &["--single-transaction", "--clean", "--if-exists", "--dbname", &url, dump.to_str().unwrap()],
-    );
+    dump.put_into(&url);
     for server in [&a, &b] {
         until_said(server, &asking, &text, "revoked").await;
         until_said(server, &asking, &other_text, "valid").await;
@@ -222,13 +257,7 @@ async fn a_database_of_another_log_is_not_followed_and_not_started_on() {
     .await;
     other.stop().await;
     // Under the feet of the node its database becomes the other one.
-    let dumps = tempfile::tempdir().unwrap();
-    let dump = dumps.path().join("dump");
-    postgres("pg_dump", &["--format=custom", "--file", dump.to_str().unwrap(), &foreign]);
-    postgres(
-        "pg_restore",
-        &["--single-transaction", "--clean", "--if-exists", "--dbname", &own, dump.to_str().unwrap()],
-    );
+    Dump::of(&foreign).put_into(&own);
     let begun = Instant::now();
     while says(&a, &asking, &asking).await.0 != 503 {
         assert!(begun.elapsed() < PATIENCE);

@@ -1,7 +1,5 @@
 //! Sessions that nobody uses end by themselves, as ends that the log tells; and what is known of the use of one.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 use tokenward_core::Time;
 use tokenward_core::time::{HOUR, MINUTE};
@@ -12,8 +10,8 @@ use tokenward_server::service::{security, sign_in_failures};
 
 use crate::console::Person;
 use crate::mailbox::Mailbox;
-use crate::nodes::{PATIENCE, database, node_config};
-use crate::other_log::{postgres, run_in_background};
+use crate::nodes::{database, node_config};
+use crate::other_log::{Dump, restored, run_in_background};
 use crate::process::text;
 use crate::support::{Answer, NOW, OWNER, Organization, PASSWORD, Server, TestClock, config};
 use crate::two_factors::{fine, reads, required};
@@ -348,23 +346,11 @@ async fn a_restore_gives_no_longer_sessions_back_on_postgres() {
     let with = || Config { pepper: None, ..node_config(kept.path(), "a", &url) };
     let (server, acme) = Server::with_owner_and(tempfile::tempdir().unwrap(), with()).await;
     assert_eq!(asked(&server, &acme).await, [Value::Null, Value::Null]);
-    let dumps = tempfile::tempdir().unwrap();
-    let dump = dumps.path().join("dump");
-    postgres("pg_dump", &["--format=custom", "--file", text(&dump), &url]);
+    let dump = Dump::of(&url);
     let narrow = json!({ "session_lifetime": "1h", "session_idle": "20m" });
     limited(&server, &acme, narrow).await.expect(200);
     server.stop().await;
-    let restore = ["--single-transaction", "--clean", "--if-exists", "--dbname", &url, text(&dump)];
-    postgres("pg_restore", &restore);
-    let said = run_in_background(&["restore", "--database", &url, "--data-dir", text(kept.path())]).await;
-    assert!(said.code == Some(0) && said.err.contains("(1 change)"), "{said:?}");
-
-    let server = Server::start_with(tempfile::tempdir().unwrap(), with()).await;
-    // Whoever may not have heard of what was put back has stopped first.
-    let begun = Instant::now();
-    while server.get("/readyz", "").await.status != 200 {
-        assert!(begun.elapsed() < PATIENCE, "it does not load");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let (said, server) = restored(&dump, with()).await;
+    assert!(said.err.contains("(1 change)"), "{said:?}");
     assert_eq!(asked(&server, &acme).await, [json!("1h"), json!("20m")]);
 }

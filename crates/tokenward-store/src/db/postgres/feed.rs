@@ -50,7 +50,7 @@ impl Feed {
                 let mut session = self.pool.connect_apart(self.patience).await?;
                 // What is set for a connection that is lent would be for others.
                 if !self.pool.is_lent() {
-                    session.say(BY_KEYS).await.map_err(|error| error.map_or_else(late, fail))?;
+                    session.run_raw(BY_KEYS).await.map_err(|error| error.map_or_else(late, fail))?;
                 }
                 session
             }
@@ -65,7 +65,7 @@ impl Feed {
         session.wait_at_most(patience);
         session.begin(if look == Look::Only { READING } else { WRITING }).await?;
         if look == Look::Everything {
-            session.say(LOADING).await.map_err(|error| error.map_or_else(late, fail))?;
+            session.run_raw(LOADING).await.map_err(|error| error.map_or_else(late, fail))?;
         }
         Ok(())
     }

@@ -163,7 +163,7 @@ async fn connect(url: &str) -> Result<(Pool, String), OpenError> {
     // The first one tells whether it is a database at all.
     match pool.connect_apart(session::STATEMENT).await {
         Ok(mut session) => {
-            pool.tells_place(session.say(TELLS_PLACE).await.is_ok());
+            pool.tells_place(session.run_raw(TELLS_PLACE).await.is_ok());
             if pool.is_lent() {
                 tracing::info!(
                     database = name,

@@ -111,11 +111,11 @@ impl Session {
 
     /// The answer to the statement that was sent.
     pub(crate) fn answered<T>(&mut self, answer: Result<sqlx::Result<T>, Elapsed>) -> Result<T> {
-        self.heard(answer).map_err(|error| error.map_or_else(late, fail))
+        self.outcome(answer).map_err(|error| error.map_or_else(late, fail))
     }
 
     /// The same with the driver's own error; none where no answer came.
-    fn heard<T>(&mut self, answer: Result<sqlx::Result<T>, Elapsed>) -> Result<T, Option<sqlx::Error>> {
+    fn outcome<T>(&mut self, answer: Result<sqlx::Result<T>, Elapsed>) -> Result<T, Option<sqlx::Error>> {
         match answer {
             Ok(Ok(value)) => {
                 self.busy = false;
@@ -134,10 +134,10 @@ impl Session {
     }
 
     /// Runs a statement without parameters, as it stands. It goes there and back once.
-    pub(super) async fn say(&mut self, sql: &'static str) -> Result<(), Option<sqlx::Error>> {
+    pub(super) async fn run_raw(&mut self, sql: &'static str) -> Result<(), Option<sqlx::Error>> {
         let (patience, wire) = self.statement();
         let answer = timeout(patience, sqlx::raw_sql(sql).execute(wire.raw())).await;
-        self.heard(answer).map(|_| ())
+        self.outcome(answer).map(|_| ())
     }
 
     /// Runs a batch, which is a transaction by itself: answers what time it was there, and nothing where the log has moved. An
@@ -149,7 +149,7 @@ impl Session {
         let (patience, c) = self.statement();
         // All of it is read: the row comes before the commit, and only the end of the answer after it.
         let answer = timeout(patience, query.fetch_all(c)).await;
-        let rows = self.heard(answer)?;
+        let rows = self.outcome(answer)?;
         let Some(row) = rows.first() else { return Err(None) };
         let (taken, at): (i64, i64) = (row.try_get("taken").map_err(Some)?, row.try_get("at").map_err(Some)?);
         Ok((taken > 0).then_some(Time(at)))
@@ -165,7 +165,7 @@ impl Session {
     /// Commits. An error that holds the driver's is the server's word that nothing was committed; with none, it is not
     /// known.
     pub(super) async fn commit(&mut self) -> Result<(), Option<sqlx::Error>> {
-        let committed = self.say("COMMIT").await;
+        let committed = self.run_raw("COMMIT").await;
         match committed {
             Err(Some(error)) if matches!(error, sqlx::Error::Database(_)) && !self.lost => {
                 self.wire.in_transaction = false;
@@ -181,7 +181,7 @@ impl Session {
 
     /// Ends a transaction of which nothing shall stay.
     pub(super) async fn roll_back(&mut self) {
-        if self.say("ROLLBACK").await.is_ok() {
+        if self.run_raw("ROLLBACK").await.is_ok() {
             self.wire.in_transaction = false;
         }
     }
@@ -194,7 +194,7 @@ impl Session {
     /// Does the server answer?
     pub(super) async fn answers(&mut self, within: Duration) -> bool {
         let patience = std::mem::replace(&mut self.patience, within);
-        let answers = self.say("").await.is_ok();
+        let answers = self.run_raw("").await.is_ok();
         self.patience = patience;
         answers
     }

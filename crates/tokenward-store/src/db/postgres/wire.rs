@@ -93,7 +93,7 @@ impl Wire {
     }
 
     /// Runs a statement as a transaction by itself.
-    async fn alone(&mut self, said: Said) -> sqlx::Result<Vec<Step>> {
+    async fn alone(&mut self, said: UnnamedStatement) -> sqlx::Result<Vec<Step>> {
         self.begin(ALONE).await?;
         self.is_broken = true;
         let came = said.run(&mut self.conn).try_collect::<Vec<Step>>().await;
@@ -108,13 +108,13 @@ impl Wire {
     }
 }
 
-/// A statement without a name.
-enum Said {
+/// A statement that the server keeps under no name.
+enum UnnamedStatement {
     Plain(SqlStr),
     Bound(Query<'static, Postgres, PgArguments>),
 }
 
-impl Said {
+impl UnnamedStatement {
     fn of<'q>(mut query: impl Execute<'q, Postgres>) -> sqlx::Result<Self> {
         let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
         let sql = query.sql();
@@ -143,7 +143,7 @@ impl<'c> Executor<'c> for &'c mut Wire {
         if self.place.is_none() {
             return self.conn.fetch_many(query);
         }
-        match Said::of(query) {
+        match UnnamedStatement::of(query) {
             Ok(said) if self.in_transaction => said.run(&mut self.conn),
             Ok(said) => async move { self.alone(said).await }
                 .map_ok(|all| stream::iter(all.into_iter().map(Ok::<Step, sqlx::Error>)))
