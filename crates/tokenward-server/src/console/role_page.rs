@@ -50,7 +50,9 @@ pub(super) async fn page_of(person: &SignedIn, grant: &Grant, id: Uuid, query: &
         Ok(grant) => {
             let compared = token_use::of_role(&person.app, &grant, id, days).await?;
             let path = format!("/console/{organization}/roles/{id}");
-            Some(overview::granted(person, organization, &compared, (days, &path), Some(id)))
+            let mut granted = overview::granted(person, organization, &compared, (days, &path), Some(id));
+            granted.other.1 = role_trial::kept(granted.other.1, query);
+            Some(granted)
         }
         Err(_) => None,
     };

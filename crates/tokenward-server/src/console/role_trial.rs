@@ -7,12 +7,10 @@ use super::form::{Pairs, Problems};
 use super::page::PageError;
 use super::person::SignedIn;
 use super::view::{Choice, RoleTrialForm, Verdict};
+use super::way_back::ROLE_KEYS;
 use super::words::METHODS;
 use crate::service::apis;
 use crate::service::role_trial::{self, RoleTrial};
-
-/// What the address of the page may have for it, and for what of the role was used.
-pub(super) const QUERY: [&str; 4] = ["api", "method", "path", "days"];
 
 /// The form with its answer; `None` for somebody who may not see the routes, and where there are none.
 pub(super) async fn form(
@@ -21,7 +19,7 @@ pub(super) async fn form(
     role: Uuid,
     query: &Pairs,
 ) -> Result<Option<RoleTrialForm>, PageError> {
-    query.understood(&QUERY)?;
+    query.understood(&ROLE_KEYS)?;
     let Ok(grant) = person.may(organization, Management::ApiRead) else { return Ok(None) };
     let all = apis::list(&person.app, &grant).await?;
     if all.is_empty() {
@@ -50,5 +48,16 @@ pub(super) async fn form(
         methods: METHODS.into_iter().map(|it| choice(it, method)).collect(),
         path,
         verdict,
+        days: query.get("days").to_owned(),
     }))
+}
+
+/// The same page of the role for another span of time, with what is asked about it.
+pub(super) fn kept(mut address: String, query: &Pairs) -> String {
+    for key in ROLE_KEYS.into_iter().filter(|key| *key != "days" && !query.get(key).is_empty()) {
+        let pair = form_urlencoded::Serializer::new(String::new()).append_pair(key, query.get(key)).finish();
+        address.push('&');
+        address.push_str(&pair);
+    }
+    address
 }

@@ -153,22 +153,55 @@ for (const area of document.querySelectorAll("textarea[data-rego]")) {
   });
 }
 
-// The server writes UTC. Where a time is written out, that of the clock on the wall stands beside it; elsewhere the tip of the mouse
-// says it.
+// The server writes UTC. The time of the clock on the wall stands beside each that is written out, in sentences too.
+const WRITTEN = /\d{1,2} [A-Z][a-z]{2} \d{4}, \d\d:\d\d UTC/g;
 function localTimes(root) {
+  const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT, (node) =>
+    node.data.includes(" UTC") && !node.parentElement?.closest("time, textarea, pre, code, option, title, script")
+      ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_SKIP);
+  const found = [];
+  while (texts.nextNode()) found.push(texts.currentNode);
+  for (const node of found) {
+    const parts = [];
+    let end = 0;
+    for (const { 0: written, index } of node.data.matchAll(WRITTEN)) {
+      const date = new Date(written.replace(",", ""));
+      if (Number.isNaN(date.getTime())) continue;
+      const time = document.createElement("time");
+      time.dateTime = date.toISOString();
+      time.textContent = written;
+      parts.push(node.data.slice(end, index), time);
+      end = index + written.length;
+    }
+    if (parts.length > 0) node.replaceWith(...parts, node.data.slice(end));
+  }
   for (const time of root.querySelectorAll("time[datetime]")) {
     const date = new Date(time.dateTime);
     if (Number.isNaN(date.getTime())) continue;
     const local = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
     time.title = time.title ? `${time.title}\n${local}` : local;
-    if (!time.textContent.endsWith("UTC") || date.getTimezoneOffset() === 0) continue;
+    const exact = time.querySelector(".exact") ?? time;
+    if (!exact.textContent.endsWith("UTC") || date.getTimezoneOffset() === 0) continue;
+    const here = `${date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })} here`;
     const beside = document.createElement("span");
     beside.className = "local";
-    beside.textContent = ` (${date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })} here)`;
-    time.after(beside);
+    beside.textContent = exact === time ? ` (${here})` : ` · ${here}`;
+    if (exact === time) time.after(beside);
+    else exact.append(beside);
   }
 }
 localTimes(document);
+
+// Whether lists show exact times is remembered here, where the browser lets us.
+const clock = document.getElementById("exact-times");
+if (clock) {
+  try {
+    clock.checked = localStorage.getItem("exact-times") === "on";
+    clock.addEventListener("change", () => localStorage.setItem("exact-times", clock.checked ? "on" : ""));
+  } catch {
+    // It keeps nothing for us: then it is asked on each page.
+  }
+}
 
 // Live parts of a page are asked for again every few seconds. What is unfolded stays so, and the keyboard where it is.
 const live = [...document.querySelectorAll("[data-live]")];

@@ -628,6 +628,7 @@ fn choice(value: &str, chosen: bool) -> Choice {
 
 fn role_trial() -> RoleTrialForm {
     RoleTrialForm {
+        days: "90".into(),
         apis: vec![choice("shop", true)],
         methods: vec![choice("GET", false), choice("POST", true)],
         path: FormField::new("/refunds"),
