@@ -137,6 +137,12 @@ async fn the_page_of_a_role_says_what_it_would_be_answered() {
     assert!(other.contains("days=30"), "{other}");
     owner.get(&other).await.says(200, "POST /refunds is denied.");
     owner.get(&format!("{base}/roles/{viewer}?apis=shop")).await.says(400, "apis");
+    // Who has it: tokens with a policy, too.
+    let policy = "allow if input.request.method == \"GET\"";
+    let body = json!({ "name": "bounded", "role_id": custom.str("id"), "opa_policy": policy });
+    let bounded = server.post(&organization.path("policyApiToken"), &organization.owner, body).await.str("id");
+    let page = owner.get(&role).await.says(200, "Policy tokens</dt>");
+    assert!(page.html.contains(&format!("{base}/policy-tokens/{bounded}\">bounded</a>")), "{}", page.html);
 }
 
 #[tokio::test]

@@ -192,6 +192,26 @@ function localTimes(root) {
 }
 localTimes(document);
 
+// The bar of chosen tokens says how many they are, and how many of them somebody uses.
+const bulk = document.getElementById("bulk");
+if (bulk) {
+  const said = bulk.querySelector("span");
+  const text = said.textContent;
+  said.setAttribute("role", "status");
+  const tell = () => {
+    const chosen = [...document.querySelectorAll(".pick:checked")];
+    const since = Date.now() - 7 * 86_400_000;
+    const used = chosen.filter((box) => {
+      const last = box.closest("tr").querySelector("td[data-label=Used] time");
+      return last && since <= new Date(last.dateTime).getTime();
+    }).length;
+    const many = chosen.length === 1 ? "1 token" : `${chosen.length} tokens`;
+    said.textContent = chosen.length === 0 ? text : `${many} chosen, ${used || "none"} of them used in the last 7 days:`;
+  };
+  document.addEventListener("change", (event) => { if (event.target.matches(".pick")) tell(); });
+  addEventListener("pageshow", tell);
+}
+
 // Whether lists show exact times is remembered here, where the browser lets us.
 const clock = document.getElementById("exact-times");
 if (clock) {
