@@ -9,6 +9,7 @@ use super::person::SignedIn;
 use super::view::{Choice, RoleTrialForm, Verdict};
 use super::way_back::ROLE_KEYS;
 use super::words::METHODS;
+use crate::limits::ROUTE_PATH_BYTES;
 use crate::service::apis;
 use crate::service::role_trial::{self, RoleTrial};
 
@@ -25,7 +26,16 @@ pub(super) async fn form(
     if all.is_empty() {
         return Ok(None);
     }
-    let (api, method, path) = (query.line("api"), query.get("method"), query.line("path"));
+    ROUTE_PATH_BYTES.check_text(query.get("path")).map_err(|problem| Error::invalid("path", problem))?;
+    let named = query.one_of("api", all.iter().map(|it| it.name.as_str()))?;
+    let method = query.one_of("method", METHODS.into_iter())?;
+    // As the form begins.
+    let method = if method.is_empty() { METHODS[0] } else { method };
+    let api = match all.first() {
+        Some(first) if named.is_empty() => first.name.clone(),
+        _ => named.to_owned(),
+    };
+    let path = query.line("path");
     let choice = |word: &str, chosen: &str| Choice { value: word.into(), label: word.into(), chosen: word == chosen };
     let mut problems = Problems::default();
     let mut verdict = None;
