@@ -52,6 +52,7 @@ fn organization(n: u32, name: &str, role: &str) -> OrganizationLink {
 pub fn shell(active: Nav) -> Shell {
     let entry = |nav, count| NavigationEntry { nav, count };
     Shell {
+        public_url: URL.into(),
         organization: Some(organization(1, "Acme", "Owner")),
         organizations: vec![organization(1, "Acme", "Owner"), organization(2, "Acme Labs", "DevOps")],
         may_create_organization: true,
