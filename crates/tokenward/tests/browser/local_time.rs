@@ -47,6 +47,11 @@ async fn local_time_stands_beside_utc_and_paper_has_no_controls() {
             }
             browser.open(&format!("{base}/tokens")).await;
         }
+        // What is typed finds what Enter finds: no times.
+        browser.fill("q", "utc").await;
+        browser.sees("No token on this page matches").await;
+        browser.fill("q", "ci").await;
+        assert_eq!(browser.count("#tokens tbody tr:not([hidden])").await, 1);
         browser.script(press).await;
         browser.command("Emulation.setTimezoneOverride", json!({ "timezoneId": "UTC" })).await;
         browser.open(&format!("{base}/tokens/{id}")).await;

@@ -57,14 +57,19 @@ for (const input of document.querySelectorAll("[data-filter]")) {
   if (!table) continue;
   const none = document.querySelector(`[data-none="${input.dataset.filter}"]`);
   const searched = input.value;
+  // The fields that the server searches, too: no times, states and addresses.
+  const texts = new Map([...table.tBodies[0].rows].map((row) => {
+    const copy = row.cloneNode(true);
+    for (const part of copy.querySelectorAll("time, .tag.warn, .acts, td:is([data-label=Used], [data-label=Ends], [data-label='Said by'])")) part.remove();
+    return [row, copy.textContent.toLowerCase()];
+  }));
   input.hidden = false;
   input.addEventListener("input", () => {
     // The server has filtered by what was searched for already; a shorter text needs the server again.
     const words = input.value === searched ? [] : input.value.toLowerCase().split(/\s+/).filter(Boolean);
     let left = 0;
     for (const row of table.tBodies[0].rows) {
-      const text = row.textContent.toLowerCase();
-      row.hidden = !words.every((word) => text.includes(word));
+      row.hidden = !words.every((word) => texts.get(row).includes(word));
       if (!row.hidden) left += 1;
     }
     table.parentElement.hidden = left === 0;
