@@ -316,7 +316,8 @@ pub struct ApiTokenRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Time>,
     /// From when on the token is refused; null is never. Absent is the usual life of the organization's token policy, and never
-    /// where it has none.
+    /// where it has none. It is a moment: whoever means all of a last day says when the next one begins, as the console and the
+    /// command line do with a date.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Option<Time>>,
@@ -467,7 +468,8 @@ pub struct ApiTokenEditRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Option<Time>>,
-    /// From when on the token is refused; null is never.
+    /// From when on the token is refused; null is never. It is a moment: whoever means all of a last day says when the next one begins,
+    /// as the console and the command line do with a date.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Option<Time>>,
@@ -594,7 +596,7 @@ pub struct ApiTokenBulkRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Description>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// With `set_end`: when they end; null is never.
+    /// With `set_end`: when they end; null is never. A moment, as `expires_at` of a token.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Option<Time>>,

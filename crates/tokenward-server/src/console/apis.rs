@@ -25,7 +25,7 @@ use super::view::{
 };
 use super::way_back::ROUTE_KEYS;
 use super::words::{METHODS, grouped, quoted};
-use crate::limits::PASTED_DOCUMENT_BYTES;
+use crate::limits::{PASTED_DOCUMENT_BYTES, QUERY, ROUTE_PATH_BYTES};
 use crate::service::IfMatch;
 use crate::service::apis::{self, Api, ApiWithRoutes, Effect, Format, KeptRoute, Reached, RouteChange, Said, Text};
 
@@ -295,6 +295,10 @@ pub(super) async fn show(
 ) -> PageResult {
     let grant = person.may(organization, Management::ApiRead)?;
     query.understood(&ROUTE_KEYS)?;
+    QUERY.check_text(query.get("q")).map_err(|problem| Error::invalid("q", problem))?;
+    QUERY.check_text(query.get("method")).map_err(|problem| Error::invalid("method", problem))?;
+    ROUTE_PATH_BYTES.check_text(query.get("path")).map_err(|problem| Error::invalid("path", problem))?;
+    query.read("page", "the number of a page", |text| text.parse::<usize>().ok())?;
     let ApiWithRoutes { api, routes, .. } = apis::get(&person.app, &grant, &name).await?;
     let shell = person.shell(Some(organization), Nav::Apis).await?;
     let saved = [("unknown_route", api.unknown_route.as_str().to_owned()), ("version", api.updated_at.0.to_string())];

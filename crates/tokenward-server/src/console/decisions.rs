@@ -21,7 +21,7 @@ use super::view::{
 };
 use super::way_back::DECISION_KEYS;
 use super::words::{bounded, count, grouped, role_name};
-use crate::limits::{DENIAL_DAYS, DENIALS};
+use crate::limits::{DENIAL_DAYS, DENIALS, QUERY, ROUTE_PATH_BYTES};
 use crate::service::decisions::{self, DecisionQuery, Explained};
 use crate::service::mends::{self, Folded, Mend};
 use crate::service::{members, tokens};
@@ -50,6 +50,8 @@ pub(super) async fn list(
     let reason = query.one_of("reason", Reason::ALL.iter().map(|it| it.as_str()))?;
     let since = query.one_of("since", SPANS.iter().map(|(word, ..)| *word))?;
     let address = query.read("address", "an address, such as 203.0.113.7", |text| text.parse::<IpAddr>().ok())?;
+    ROUTE_PATH_BYTES.check_text(query.get("route")).map_err(|problem| Error::invalid("route", problem))?;
+    QUERY.check_text(query.get("id")).map_err(|problem| Error::invalid("id", problem))?;
     let again = live::refresh_value(&query, person.app.now());
     let valid = match only {
         "denied" => Some(false),

@@ -206,6 +206,7 @@ impl SignedIn {
             None => (None, Vec::new(), None),
         };
         Ok(Shell {
+            public_url: self.app.public_url.clone(),
             organization,
             organizations,
             may_create_organization: self.app.live().organization_creators.would_let(&self.caller, &directory),

@@ -39,7 +39,11 @@ pub(super) async fn page_of(person: &SignedIn, grant: &Grant, id: Uuid, query: &
     let days = overview::span(query)?;
     let CustomRole { role, description, .. } = roles::get(&person.app, grant, id).await?;
     let tokens = match person.may(organization, Management::TokenRead) {
-        Ok(grant) => Some(holders(person, &grant, id).await?),
+        Ok(grant) => Some(holders(person, &grant, id, Kind::Token).await?),
+        Err(_) => None,
+    };
+    let policy_tokens = match person.may(organization, Management::PolicyManage) {
+        Ok(grant) => Some(holders(person, &grant, id, Kind::PolicyToken).await?),
         Err(_) => None,
     };
     let members = match person.may(organization, Management::MemberRead) {
@@ -50,7 +54,9 @@ pub(super) async fn page_of(person: &SignedIn, grant: &Grant, id: Uuid, query: &
         Ok(grant) => {
             let compared = token_use::of_role(&person.app, &grant, id, days).await?;
             let path = format!("/console/{organization}/roles/{id}");
-            Some(overview::granted(person, organization, &compared, (days, &path), Some(id)))
+            let mut granted = overview::granted(person, organization, &compared, (days, &path), Some(id));
+            granted.other.1 = role_trial::kept(granted.other.1, query);
+            Some(granted)
         }
         Err(_) => None,
     };
@@ -64,6 +70,7 @@ pub(super) async fn page_of(person: &SignedIn, grant: &Grant, id: Uuid, query: &
     let shown = RolePage {
         unknown,
         tokens,
+        policy_tokens,
         members,
         granted,
         trial,
@@ -73,8 +80,8 @@ pub(super) async fn page_of(person: &SignedIn, grant: &Grant, id: Uuid, query: &
     page(StatusCode::OK, &shown)
 }
 
-async fn holders(person: &SignedIn, grant: &Grant, role: Uuid) -> Result<(Vec<HolderLink>, bool)> {
-    let those = Filter { role: Some(role), ..Filter::of(Kind::Token) };
+async fn holders(person: &SignedIn, grant: &Grant, role: Uuid, kind: Kind) -> Result<(Vec<HolderLink>, bool)> {
+    let those = Filter { role: Some(role), ..Filter::of(kind) };
     let (part, more) = token_list::page(&person.app, grant, &those, Order::USUAL, None, NAMED).await?;
     let link = |id: Uuid, name: &str| HolderLink { id: id.to_string(), name: name.to_owned() };
     Ok((part.iter().map(|token| link(token.id, &token.name)).collect(), more.is_some()))
@@ -109,6 +116,7 @@ fn said(shell: Shell, organization: &Organization, role: &Role, description: &De
         projects: places(organization, projects.into_iter(), std::iter::empty::<(Uuid, ClusterLevel)>()),
         clusters: cluster_lines,
         tokens: None,
+        policy_tokens: None,
         members: None,
         granted: None,
         trial: None,

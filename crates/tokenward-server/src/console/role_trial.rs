@@ -7,12 +7,11 @@ use super::form::{Pairs, Problems};
 use super::page::PageError;
 use super::person::SignedIn;
 use super::view::{Choice, RoleTrialForm, Verdict};
+use super::way_back::ROLE_KEYS;
 use super::words::METHODS;
+use crate::limits::ROUTE_PATH_BYTES;
 use crate::service::apis;
 use crate::service::role_trial::{self, RoleTrial};
-
-/// What the address of the page may have for it, and for what of the role was used.
-pub(super) const QUERY: [&str; 4] = ["api", "method", "path", "days"];
 
 /// The form with its answer; `None` for somebody who may not see the routes, and where there are none.
 pub(super) async fn form(
@@ -21,13 +20,22 @@ pub(super) async fn form(
     role: Uuid,
     query: &Pairs,
 ) -> Result<Option<RoleTrialForm>, PageError> {
-    query.understood(&QUERY)?;
+    query.understood(&ROLE_KEYS)?;
     let Ok(grant) = person.may(organization, Management::ApiRead) else { return Ok(None) };
     let all = apis::list(&person.app, &grant).await?;
     if all.is_empty() {
         return Ok(None);
     }
-    let (api, method, path) = (query.line("api"), query.get("method"), query.line("path"));
+    ROUTE_PATH_BYTES.check_text(query.get("path")).map_err(|problem| Error::invalid("path", problem))?;
+    let named = query.one_of("api", all.iter().map(|it| it.name.as_str()))?;
+    let method = query.one_of("method", METHODS.into_iter())?;
+    // As the form begins.
+    let method = if method.is_empty() { METHODS[0] } else { method };
+    let api = match all.first() {
+        Some(first) if named.is_empty() => first.name.clone(),
+        _ => named.to_owned(),
+    };
+    let path = query.line("path");
     let choice = |word: &str, chosen: &str| Choice { value: word.into(), label: word.into(), chosen: word == chosen };
     let mut problems = Problems::default();
     let mut verdict = None;
@@ -50,5 +58,16 @@ pub(super) async fn form(
         methods: METHODS.into_iter().map(|it| choice(it, method)).collect(),
         path,
         verdict,
+        days: query.get("days").to_owned(),
     }))
+}
+
+/// The same page of the role for another span of time, with what is asked about it.
+pub(super) fn kept(mut address: String, query: &Pairs) -> String {
+    for key in ROLE_KEYS.into_iter().filter(|key| *key != "days" && !query.get(key).is_empty()) {
+        let pair = form_urlencoded::Serializer::new(String::new()).append_pair(key, query.get(key)).finish();
+        address.push('&');
+        address.push_str(&pair);
+    }
+    address
 }

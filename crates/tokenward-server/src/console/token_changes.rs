@@ -123,7 +123,7 @@ async fn edit_page(
     let row = row(&person.app, token, used.as_ref());
     let use_so_far = match (&row.last_used, &used) {
         (Some(last), Some(used)) => {
-            format!("It was allowed {} times, and last used {}.", grouped(used.total.allowed), last.at.relative)
+            format!("It was allowed {} times, and last used {}.", grouped(used.total.allowed), last.at.both())
         }
         _ => "It was never used.".to_owned(),
     };
@@ -338,7 +338,7 @@ async fn end_question(person: &SignedIn, grant: &Grant, list: Listed, id: Uuid, 
     let last = match secret.last_used {
         Some(LastUsed { at, from, .. }) => {
             let from = from.map(|from| format!(" from {from}")).unwrap_or_default();
-            format!("It was last used {}{from}. Whatever that is stops working.", at.relative)
+            format!("It was last used {}{from}. Whatever that is stops working.", at.both())
         }
         None => "It was never used.".to_owned(),
     };

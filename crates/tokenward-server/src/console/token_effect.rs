@@ -58,7 +58,7 @@ pub(super) async fn effect_of(
         Err(error) => return Err(error),
     };
     let mut times = Vec::new();
-    if let Some(last) = effect.last_used_at.map(|at| person.moment(at).relative) {
+    if let Some(last) = effect.last_used_at.map(|at| person.moment(at).both()) {
         if let Some(begin) = effect.begins_later {
             let begin = person.moment(begin).full;
             times.push(format!("It would be refused until {begin}. It was last used {last}."));

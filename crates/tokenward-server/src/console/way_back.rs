@@ -33,6 +33,8 @@ pub(super) const INVITED_KEYS: [&str; 3] = ["invited_sort", "invited_after", "in
 pub(super) const ROUTE_KEYS: [&str; 4] = ["q", "page", "method", "path"];
 /// What says it of decisions.
 pub(super) const DECISION_KEYS: [&str; 7] = ["only", "id", "token", "reason", "route", "address", "since"];
+/// What a role is asked about on its page, and for how long what was used is looked for.
+pub(super) const ROLE_KEYS: [&str; 4] = ["api", "method", "path", "days"];
 /// What narrows the audit log.
 pub(super) const EVENT_FILTERS: [&str; 10] =
     ["what", "target", "kind", "about", "target_id", "who", "address", "origin", "from", "to"];
@@ -57,6 +59,8 @@ fn list_at(path: &str) -> Option<(&'static str, Vec<&'static str>)> {
         ["clusters"] => (Nav::Clusters.label(), List::KEYS.to_vec()),
         ["decisions"] => (Nav::Decisions.label(), DECISION_KEYS.to_vec()),
         ["events"] => (Nav::Events.label(), [&EVENT_FILTERS[..], &EVENT_PLACES].concat()),
+        // What was asked about a role stays there.
+        ["roles", id] if Uuid::try_parse(id).is_ok() => ("This role", [&ROLE_KEYS[..], &[BACK]].concat()),
         // These two have a list, and are opened from another one.
         ["projects", id] if Uuid::try_parse(id).is_ok() => (Nav::Projects.label(), [&List::KEYS[..], &[BACK]].concat()),
         ["apis", name] if !["new", ".", ".."].contains(&name) && plain(name) => {
@@ -339,10 +343,15 @@ impl Way {
         Some(format!("<input type=\"hidden\" name=\"{BACK}\" value=\"{back}\">"))
     }
 
-    /// A page that was opened from a list of something else says so in the line above it.
+    /// A page that was opened from a list of something else, or from a thing that it is no part of, says so in the line above it.
     fn with_line(&self, mut html: String) -> String {
         const LINE: &str = "<p class=\"crumb\">";
-        let Some(back) = self.from.as_ref().filter(|back| section(&back.list) != section(&self.path)) else {
+        let elsewhere = |back: &&WayBack| {
+            let rest = self.path.strip_prefix(back.list.as_str());
+            let inside = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            section(&back.list) != section(&self.path) || (back.list.contains('/') && !inside)
+        };
+        let Some(back) = self.from.as_ref().filter(elsewhere) else {
             return html;
         };
         let Some(at) = html.find(LINE).map(|at| at + LINE.len()) else { return html };
@@ -465,6 +474,30 @@ mod tests {
         let inside = way(&format!("{project}/environments/1"), None, Some(&shown));
         assert_eq!(inside.leading(&at(&project), "&"), Some(at(&shown)));
         assert_eq!(inside.redirected(&at("projects")), Some(at("projects?sort=-changed")), "the project is deleted");
+    }
+
+    #[test]
+    fn what_a_role_was_asked_about_is_there_again_when_its_editor_is_left() {
+        let (role, other) = (format!("roles/{}", Uuid::nil()), format!("tokens/{}", Uuid::nil()));
+        let shown = format!("{role}?api=shop&method=POST&path=%2Frefunds&back=roles%3Fsort%3D-held");
+        let at = |to: &str| format!("{BASE}/{to}");
+        let page = way(&role, Some(&shown), Some("roles?sort=-held"));
+        let edit = page.leading(&at(&format!("{role}/edit")), "&").unwrap();
+        assert!(edit.contains("back=roles%2F") && edit.contains("refunds"), "{edit}");
+        // Another span of time is another look at the same page.
+        let days = page.leading(&at(&format!("{role}?days=90&api=shop")), "&").unwrap();
+        assert!(days.ends_with("?days=90&api=shop&back=roles%3Fsort%3D-held"), "{days}");
+        let editor = way(&format!("{role}/edit"), None, Some(&shown));
+        assert_eq!(editor.leading(&at(&role), "&"), Some(at(&shown)), "Cancel");
+        assert_eq!(editor.redirected(&at("roles")), Some(at("roles?sort=-held")), "saved, or deleted");
+        let line = "<p class=\"crumb\"><a href=\"x\"><svg a></svg> Roles</a></p>";
+        assert_eq!(editor.with_line(line.to_owned()), line, "its own line leads there");
+        for opened in ["roles/new", other.as_str()] {
+            let said = way(opened, None, Some(&shown)).with_line(line.to_owned());
+            assert!(said.contains("</svg> This role</a>") && said.contains(&shown.replace('&', "&#38;")), "{said}");
+        }
+        let text = format!("{role}?path=%2F{}", samples::SECRET);
+        assert!(refused(&text).starts_with("has what looks like the text of a token"));
     }
 
     #[test]

@@ -200,11 +200,14 @@ pub struct Table {
     ids: bool,
 }
 
-/// A column is not made narrower than this, and the first one, by which things are told apart, not than that.
-const NARROWEST: usize = 8;
-const FIRST_NARROWEST: usize = 20;
+/// How narrow the first column may become, by which things are told apart, and any other one; and the spaces between two. The next
+/// line counts where a row has no room by the one before.
+const NARROWEST: [(usize, usize, u16); 3] = [(20, 8, GAP), (12, 6, GAP), (12, 6, 1)];
 /// Spaces between columns.
 const GAP: u16 = 2;
+/// The columns of a day, and of a moment to the minute.
+const DAY: usize = 10;
+const MINUTE: usize = 17;
 
 impl Table {
     pub fn new(titles: &'static [&'static str]) -> Self {
@@ -233,7 +236,7 @@ impl Table {
         let bold = colours_wanted();
         let wide = WIDE.load(Relaxed);
         let columns = self.columns(wide);
-        let widths = if wide { Vec::new() } else { self.fitting(&columns, terminal.into()) };
+        let (widths, gap) = if wide { (Vec::new(), GAP) } else { self.fitting(&columns, terminal.into()) };
         table.set_header(columns.iter().map(|n| {
             let cell = Cell::new(self.titles[*n]);
             if bold { cell.add_attribute(Attribute::Bold) } else { cell }
@@ -246,7 +249,7 @@ impl Table {
             table.add_row(columns.iter().enumerate().map(cell).collect::<Vec<_>>());
         }
         for column in table.column_iter_mut() {
-            column.set_padding((0, GAP));
+            column.set_padding((0, gap));
         }
         print(&table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n"))
     }
@@ -265,26 +268,40 @@ impl Table {
         title == "ID" || title.ends_with(" ID")
     }
 
-    /// How wide each of these columns is, so that a row has room: the widest give way, and none becomes narrower than its
-    /// title or [`NARROWEST`]. An id that is cut is of no use, and stays whole.
-    fn fitting(&self, columns: &[usize], terminal: usize) -> Vec<usize> {
+    /// Does the column tell when?
+    fn is_of_moments(&self, column: usize) -> bool {
+        self.rows.iter().any(|row| is_moment(&row[column]))
+    }
+
+    /// How wide each of these columns is, so that a row has room, and the spaces between two: the widest give way, and none becomes
+    /// narrower than its title or [`NARROWEST`]. Of a moment the day stays. An id that is cut is of no use, and stays whole.
+    fn fitting(&self, columns: &[usize], terminal: usize) -> (Vec<usize>, u16) {
         let natural = |n: &usize| {
             let cells = self.rows.iter().map(|row| columns_of(&row[*n]));
             cells.max().unwrap_or(0).max(self.titles[*n].len())
         };
-        let mut widths: Vec<usize> = columns.iter().map(natural).collect();
-        let room = terminal.saturating_sub(columns.len().saturating_sub(1) * usize::from(GAP));
-        while widths.iter().sum::<usize>() > room {
+        let natural: Vec<usize> = columns.iter().map(natural).collect();
+        let moments: Vec<bool> = columns.iter().map(|n| self.is_of_moments(*n)).collect();
+        let (mut widths, mut spaces) = (natural.clone(), GAP);
+        for (first, other, gap) in NARROWEST {
+            (widths, spaces) = (natural.clone(), gap);
+            let room = terminal.saturating_sub(columns.len().saturating_sub(1) * usize::from(gap));
             let least = |at: usize| match at {
                 _ if self.is_id(columns[at]) => usize::MAX,
-                0 => FIRST_NARROWEST,
-                _ => self.titles[columns[at]].len().max(NARROWEST),
+                0 if moments[at] => MINUTE,
+                0 => first,
+                _ => self.titles[columns[at]].len().max(if moments[at] { DAY } else { other }),
             };
-            let widest = (0..widths.len()).filter(|at| widths[*at] > least(*at)).max_by_key(|at| widths[*at]);
-            let Some(widest) = widest else { break };
-            widths[widest] -= 1;
+            while widths.iter().sum::<usize>() > room {
+                let widest = (0..widths.len()).filter(|at| widths[*at] > least(*at)).max_by_key(|at| widths[*at]);
+                let Some(widest) = widest else { break };
+                widths[widest] -= 1;
+            }
+            if widths.iter().sum::<usize>() <= room {
+                break;
+            }
         }
-        widths
+        (widths, spaces)
     }
 }
 
@@ -296,10 +313,21 @@ pub fn show_everything() {
     WIDE.store(true, Relaxed);
 }
 
-/// The beginning of a text that takes no more than so many columns, with `…` where something is left out.
+/// Is it one of [`moment`], or of [`second`]?
+fn is_moment(text: &str) -> bool {
+    let form: &[u8] = if text.len() == MINUTE { b"dddd-dd-dd dd:ddZ" } else { b"dddd-dd-dd dd:dd:ddZ" };
+    let fits = |(byte, form): (u8, &u8)| if *form == b'd' { byte.is_ascii_digit() } else { byte == *form };
+    text.len() == form.len() && text.bytes().zip(form).all(fits)
+}
+
+/// The beginning of a text that takes no more than so many columns, with `…` where something is left out. Of a moment whole parts are
+/// left: its minute, or its day.
 fn shortened(text: &str, width: usize) -> String {
     if columns_of(text) <= width {
         return text.to_owned();
+    }
+    if is_moment(text) && width >= DAY {
+        return if width >= MINUTE { format!("{}Z", &text[..MINUTE - 1]) } else { text[..DAY].to_owned() };
     }
     let (mut shown, mut used) = (String::new(), 1);
     for c in text.chars() {
@@ -322,21 +350,25 @@ fn columns_of(text: &str) -> usize {
 fn columns_of_char(c: char) -> usize {
     match u32::from(c) {
         0x300..=0x36f | 0x200b..=0x200d | 0xfe00..=0xfe0f => 0,
+        0x591..=0x5bd | 0x610..=0x61a | 0x64b..=0x65f | 0x670 | 0x6d6..=0x6dc => 0,
         0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60 => 2,
         0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd => 2,
         _ => 1,
     }
 }
 
-/// One thing for people: a label and a value a line. Empty values are left out.
+/// One thing: a label and a value a line. Empty values are left out. Where that is for a program, a tab stands between the two.
 pub fn fields(list: &[(&str, String)]) -> Result {
-    let width = list.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
-    let lines: Vec<_> = list
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(label, value)| format!("{label:width$}  {}", clean(value)))
-        .collect();
-    print(&lines.join("\n"))
+    print(&field_lines(list, io::stdout().is_terminal()))
+}
+
+fn field_lines(list: &[(&str, String)], terminal: bool) -> String {
+    let width = list.iter().map(|(label, _)| columns_of(label)).max().unwrap_or(0);
+    let line = |(label, value): &(&str, String)| match terminal {
+        true => format!("{label}{}  {}", " ".repeat(width - columns_of(label)), clean(value)),
+        false => format!("{}\t{}", clean(label), clean(value)),
+    };
+    list.iter().filter(|(_, value)| !value.is_empty()).map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// So many tokens, in words.
@@ -400,25 +432,57 @@ mod tests {
         );
         let with_ids = list().with_ids();
         assert_eq!(with_ids.columns(false).len(), 4);
-        assert_eq!(with_ids.fitting(&[0, 1, 2, 3], 60)[3], 36, "an id is whole or it is none");
+        assert_eq!(with_ids.fitting(&[0, 1, 2, 3], 60).0[3], 36, "an id is whole or it is none");
         for (terminal, widths) in [
             (200, [60, 29, 17]),
             (110, [60, 29, 17]),
             (109, [59, 29, 17]),
             (80, [30, 29, 17]),
             (60, [20, 19, 17]),
-            (30, [20, 8, 8]),
-            (10, [20, 8, 8]),
+            (42, [20, 10, 8]),
+            (32, [12, 10, 6]),
+            (30, [12, 10, 6]),
+            (10, [12, 10, 6]),
         ] {
-            let mut found = table.fitting(&columns, terminal);
+            let (mut found, gap) = table.fitting(&columns, terminal);
             let sum: usize = found.iter().sum();
-            assert!(sum + 4 <= terminal || found == [20, 8, 8], "{terminal}: {found:?}");
+            assert!(sum + 2 * usize::from(gap) <= terminal || terminal == 10, "{terminal}: {found:?}");
+            assert_eq!(gap, if terminal > 30 { 2 } else { 1 }, "{terminal}");
             if terminal < 80 {
                 found.sort_unstable_by(|a, b| b.cmp(a));
             }
             let near = found.iter().zip(widths).all(|(found, wanted)| found.abs_diff(wanted) <= 1);
             assert!(near, "{terminal}: {found:?}");
         }
+    }
+
+    #[test]
+    fn nine_columns_fit_into_eighty() {
+        let titles = &["NAME", "ROLE", "TOKEN", "STATE", "EXPIRES", "LAST USED", "CREATOR", "OWNER", "CREATED", "ID"];
+        let mut table = Table::new(titles);
+        let (at, long) = ("2027-01-31 12:00Z", "w".repeat(64));
+        let long = long.as_str();
+        let cells: [&str; 10] = [long, long, "aB3d", "not valid yet", at, at, long, long, at, long];
+        table.row(cells.map(str::to_owned));
+        let columns = table.columns(false);
+        let (widths, gap) = table.fitting(&columns, 80);
+        assert!(widths.iter().sum::<usize>() + 8 * usize::from(gap) <= 80, "{widths:?}");
+        assert_eq!(shortened(at, widths[4]), "2027-01-31");
+    }
+
+    #[test]
+    fn of_a_moment_whole_parts_are_left_out() {
+        assert_eq!(shortened("2027-01-31 12:00:59Z", 19), "2027-01-31 12:00Z");
+        assert_eq!(shortened("2027-01-31 12:00:59Z", 16), "2027-01-31");
+        assert_eq!(shortened("2027-01-31 12:00Z", 9), "2027-01-…");
+        assert_eq!(shortened("2027-01-31 is a day", 12), "2027-01-31 …");
+    }
+
+    #[test]
+    fn one_thing_is_aligned_for_people_and_has_tabs_for_programs() {
+        let list = [("Name", "ci\tx".to_owned()), ("Note", String::new()), ("Last used", "never".to_owned())];
+        assert_eq!(field_lines(&list, true), "Name       ci x\nLast used  never");
+        assert_eq!(field_lines(&list, false), "Name\tci x\nLast used\tnever");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub async fn list<T: AnyToken>(args: ListArgs, tokens: &str, none: &str, context
     if context.global.json {
         return output::json(&answer.raw);
     }
-    let titles = &["NAME", "ROLE", "ENDS IN", "STATE", "EXPIRES", "LAST USED", "CREATOR", "OWNER", "CREATED", "ID"];
+    let titles = &["NAME", "ROLE", "TOKEN", "STATE", "EXPIRES", "LAST USED", "CREATOR", "OWNER", "CREATED", "ID"];
     let mut table = Table::new(titles);
     for token in answer.results.iter().map(|it| it.token()) {
         table.row([

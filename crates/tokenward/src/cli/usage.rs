@@ -7,7 +7,7 @@ use tokenward_api::usage::{PermissionUse, Usage, UsageSum};
 use super::Context;
 use super::answer::{ApiAnswer, List};
 use super::find::{Named, find};
-use super::output::{self, Result, Table, fields, text};
+use super::output::{self, Result, Table, fields, text, token_count};
 use super::role;
 use crate::note::note;
 
@@ -102,13 +102,16 @@ async fn permissions(role: Option<String>, token: Option<String>, days: u8, cont
     }
     let used = answer.granted.iter().flat_map(|it| it.used.iter());
     let mut lines: Vec<(String, String)> = used
-        .map(|it| (it.permission.clone(), format!("used, on {} last, by {} tokens", it.last_used_on, it.tokens)))
+        .map(|it| {
+            let tokens = token_count(it.tokens.unsigned_abs());
+            (it.permission.clone(), format!("used, on {} last, by {tokens}", it.last_used_on))
+        })
         .collect();
     lines.sort();
     lines.dedup();
     lines.extend(answer.unused.iter().map(|it| (it.clone(), "granted, never used".to_owned())));
     lines.extend(answer.gone.iter().map(|it| (it.permission.clone(), "used, not granted any more".to_owned())));
-    lines.push(("Since".to_owned(), answer.since.clone()));
+    note(format!("Counted since {}.", answer.since));
     let lines: Vec<(&str, String)> = lines.iter().map(|(label, value)| (label.as_str(), value.clone())).collect();
     fields(&lines)
 }

@@ -333,6 +333,20 @@ impl Browser {
         self.command("Emulation.clearDeviceMetricsOverride", json!({})).await;
     }
 
+    /// In this look of the page axe-core finds nothing.
+    pub async fn looks_right(&self, name: &str, width: u32, dark: bool) {
+        let scheme = if dark { "dark" } else { "light" };
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        self.command("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+        let metrics = json!({ "width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.command("Emulation.setDeviceMetricsOverride", metrics).await;
+        // Colours change over a moment.
+        sleep(Duration::from_millis(250)).await;
+        self.accessible(&format!("{name}, {scheme}, {width} px")).await;
+        self.command("Emulation.clearDeviceMetricsOverride", json!({})).await;
+        self.command("Emulation.setEmulatedMedia", json!({ "features": [] })).await;
+    }
+
     /// A picture of the page: its name, its width, dark or light. As high as the page, up to a limit.
     pub async fn picture(&self, name: &str, width: u32, dark: bool) -> PathBuf {
         let scheme = if dark { "dark" } else { "light" };

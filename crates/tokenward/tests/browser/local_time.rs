@@ -16,9 +16,43 @@ async fn local_time_stands_beside_utc_and_paper_has_no_controls() {
         sign_in(&browser).await;
         browser.open(&format!("{base}/tokens/{id}")).await;
         browser.sees(" here)").await;
-        let same = "const it = document.querySelector('.local'); const at = new Date(it.previousElementSibling.dateTime); \
-             return it.textContent.includes(at.toLocaleTimeString(undefined, { timeZone: 'Asia/Tokyo', timeStyle: 'short' }))";
+        let same = "return [...document.querySelectorAll('.local')].every(it => { \
+             const at = new Date((it.closest('time') ?? it.previousElementSibling).dateTime); \
+             return it.textContent.includes(at.toLocaleTimeString(undefined, { timeZone: 'Asia/Tokyo', timeStyle: 'short' })) })";
         assert_eq!(browser.script(same).await, true);
+        // The page of one thing says it without a tip, in sentences too.
+        let seen = "return document.querySelector('main').innerText";
+        let text = browser.script(seen).await;
+        assert!(text.as_str().unwrap().contains(" UTC · "), "{text}");
+        browser.open(&format!("{base}/tokens/{id}/edit")).await;
+        browser.sees("never used").await;
+        let written = "const it = document.createElement('p'); it.textContent = 'until 1 Dec 2026, 20:00 UTC, or never'; \
+             document.body.append(it); localTimes(it); return it.innerText";
+        let written = browser.script(written).await;
+        let written = written.as_str().unwrap();
+        assert!(written.contains(" here), or never") && written.contains("5:00"), "{written}");
+        // A list is short, until somebody asks for exact times: by the keyboard, on each page from then on.
+        browser.open(&format!("{base}/tokens")).await;
+        let cell = "return document.querySelector('#tokens td[data-label=Created]').innerText";
+        let near = browser.script(cell).await;
+        assert!(near.as_str().unwrap().contains("just now") && !near.as_str().unwrap().contains("UTC"), "{near}");
+        let press = "const box = document.getElementById('exact-times'); box.focus(); box.click(); return document.activeElement.id";
+        assert_eq!(browser.script(press).await, "exact-times");
+        for _ in 0..2 {
+            let exact = browser.script(cell).await;
+            let exact = exact.as_str().unwrap();
+            assert!(exact.contains(" UTC") && exact.contains(" here") && !exact.contains("just now"), "{exact}");
+            for width in [1280, 768, 380] {
+                browser.fits("exact-times", width).await;
+            }
+            browser.open(&format!("{base}/tokens")).await;
+        }
+        // What is typed finds what Enter finds: no times.
+        browser.fill("q", "utc").await;
+        browser.sees("No token on this page matches").await;
+        browser.fill("q", "ci").await;
+        assert_eq!(browser.count("#tokens tbody tr:not([hidden])").await, 1);
+        browser.script(press).await;
         browser.command("Emulation.setTimezoneOverride", json!({ "timezoneId": "UTC" })).await;
         browser.open(&format!("{base}/tokens/{id}")).await;
         browser.sees("Latest decisions").await;
@@ -27,6 +61,8 @@ async fn local_time_stands_beside_utc_and_paper_has_no_controls() {
         for path in ["tokens", "members", "events", "overview", "roles", &format!("tokens/{id}")] {
             browser.open(&format!("{base}/{path}")).await;
             browser.command("Emulation.setEmulatedMedia", json!({ "media": "print" })).await;
+            let near = "return [...document.querySelectorAll('.near')].filter(it => it.getClientRects().length > 0).length";
+            assert_eq!(browser.script(near).await, 0, "{path}: on paper `5 min ago` says nothing");
             // The width of A4 between its margins, at 96 dots an inch.
             let paper = json!({ "width": 718, "height": 1000, "deviceScaleFactor": 1, "mobile": false });
             browser.command("Emulation.setDeviceMetricsOverride", paper).await;

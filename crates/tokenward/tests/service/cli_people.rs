@@ -154,7 +154,7 @@ fn the_service_says_how_it_stands() {
     let position = status["position"].as_str().unwrap();
     assert!(position.contains('/'), "{position}");
     let shown = ok(world.run(&["status"])).out;
-    for part in [position, "sqlite", world.url.as_str(), "without an end"] {
+    for part in [position, "Database\tsqlite", world.url.as_str(), "without an end"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     // What a caller may not see is not counted.

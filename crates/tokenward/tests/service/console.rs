@@ -582,7 +582,8 @@ async fn an_api_is_added_looked_up_changed_and_deleted() {
     let (server, organization, base) = world().await;
     let mut owner = Person::owner(&server).await;
     let list = format!("{base}/apis");
-    let page = owner.get(&list).await.says(200, "tokenward api import shop openapi.yaml");
+    let page = owner.get(&list).await.says(200, "\ntokenward api import shop openapi.yaml");
+    assert!(page.html.contains("<pre tabindex=\"0\">tokenward login --url http"), "it can be pasted: {}", page.html);
     assert!(page.html.contains("[[route]]") && page.html.contains("No routes yet"), "{}", page.html);
     assert!(page.html.contains(&format!("href=\"{list}\" aria-current=\"page\"")), "the sidebar leads here");
     owner.get(&format!("{list}/new")).await.says(200, "Add an API");

@@ -159,6 +159,12 @@ async fn what_no_list_has_and_no_link_may_is_said_in_a_sentence() {
     let (server, organization, base) = world().await;
     let mut owner = Person::owner(&server).await;
     server.token(&organization, "ci", "viewer").await;
+    let user = server.member(&organization, "dev@acme.example", "devops").await;
+    let viewer = server.role(&organization, "viewer").await;
+    let project = server.post(&organization.path("project"), &organization.owner, json!({ "name": "shop" })).await;
+    let (project, user) = (project.str("id"), user.0);
+    let routes = json!({ "routes": [{ "method": "GET", "path": "/invoices", "permission": "invoices:read" }] });
+    server.put(&organization.path("api/shop"), &organization.owner, routes).await.expect(200);
     let cases: Vec<(String, &str)> = vec![
         ("tokens?filter=nonsense".into(), "a value that it cannot have"),
         ("tokens?sort=sideways".into(), "a value that it cannot have"),
@@ -189,6 +195,29 @@ async fn what_no_list_has_and_no_link_may_is_said_in_a_sentence() {
         ("apis?page=1".into(), "is no part of this page"),
         ("apis?sort=colour".into(), "a value that it cannot have"),
         ("nodes?sort=name".into(), "is no part of this page"),
+        ("overview?days=3".into(), "is no part of this page"),
+        ("policy-tokens?filter=nonsense".into(), "a value that it cannot have"),
+        (format!("policy-tokens?q={}", "a".repeat(10_000)), "the limit"),
+        ("members?invited_after=7".into(), "is none that a list has answered"),
+        (format!("members?before={}", "a".repeat(10_000)), "is none that a list has answered"),
+        (format!("events?who={}", "%D9%85".repeat(2_500)), "the limit"),
+        (format!("events?address={}", "a".repeat(10_000)), "is not an address such as"),
+        (format!("decisions?route={}", "a".repeat(10_000)), "the limit"),
+        (format!("decisions?id={}", "a".repeat(10_000)), "the limit"),
+        (format!("projects/{project}?sort=colour"), "a value that it cannot have"),
+        (format!("projects/{project}?after=7"), "is none that a list has answered"),
+        (format!("projects/{project}?q=a"), "is no part of this page"),
+        ("apis/shop?page=x".into(), "is not the number of a page"),
+        ("apis/shop?page=99999999999999999999999".into(), "is not the number of a page"),
+        (format!("apis/shop?q={}", "a".repeat(10_000)), "the limit"),
+        (format!("apis/shop?path=/{}", "a".repeat(10_000)), "the limit"),
+        ("apis/shop?sort=path".into(), "is no part of this page"),
+        (format!("roles/{viewer}?api=none&path=/a"), "a value that it cannot have"),
+        (format!("roles/{viewer}?api=shop&method=LOOK&path=/a"), "a value that it cannot have"),
+        (format!("roles/{viewer}?path=/{}", "a".repeat(10_000)), "the limit"),
+        (format!("members/{user}/events?before=yesterday"), "is not a time"),
+        (format!("members/{user}/events?before={}", "a".repeat(10_000)), "is not a time"),
+        (format!("members/{user}/events?sort=time"), "is no part of this page"),
     ];
     for (query, said) in &cases {
         let page = owner.get(&format!("{base}/{query}")).await;
@@ -200,7 +229,6 @@ async fn what_no_list_has_and_no_link_may_is_said_in_a_sentence() {
     owner.get(&format!("{base}/tokens")).await;
     owner.post(&find, &[("q", &"a".repeat(10_000))]).await.says(400, "the limit");
     // A link names a role that its reader may not give: the form says so, and chooses none.
-    let user = server.member(&organization, "dev@acme.example", "devops").await;
     let mut dev = Person::at(&server);
     dev.sign_in("dev@acme.example", crate::support::PASSWORD).await.leads_to("/");
     let page = dev.get(&format!("{base}/tokens/new?name=ci&role=admin&expires=30d")).await;
@@ -217,6 +245,5 @@ async fn what_no_list_has_and_no_link_may_is_said_in_a_sentence() {
     dev.get(&format!("{base}/tokens/new?role=nonsense")).await.says(200, "which cannot be given");
     dev.get(&format!("{base}/tokens/new?expires=soon")).await.says(200, "has no end that can be read");
     dev.get(&format!("{base}/tokens/new?colour=red")).await.says(400, "is no part of this page");
-    drop(user);
     server.stop().await;
 }

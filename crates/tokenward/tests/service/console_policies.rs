@@ -120,9 +120,29 @@ async fn the_page_of_a_role_says_what_it_would_be_answered() {
     let asked = format!("{base}/roles/{viewer}?api=shop&method=POST&path=/refunds");
     owner.get(&asked).await.says(200, "The role lacks “refunds:write”.");
     let custom = server.post(&organization.path("customRole"), &organization.owner, json!({ "name": "ops" })).await;
-    let asked = format!("{base}/roles/{}?api=shop&method=POST&path=/refunds", custom.str("id"));
-    owner.get(&asked).await.says(200, "POST /refunds is denied.");
+    let role = format!("{base}/roles/{}", custom.str("id"));
+    let page = owner.get(&format!("{role}?api=shop&method=POST&path=/refunds&days=90")).await;
+    let page = page.says(200, "POST /refunds is denied.");
+    let link = |page: &Page, begin: &str| {
+        let at = page.html.find(&format!("href=\"{begin}?")).unwrap_or_else(|| panic!("{begin}: {}", page.html)) + 6;
+        page.html[at..].split('"').next().unwrap().replace("&#38;", "&")
+    };
+    // Who looks at the editor and leaves it finds what was asked, and its answer; so does who looks at another span of time.
+    let editor = owner.get(&link(&page, &format!("{role}/edit"))).await.says(200, "Preview changes");
+    let cancelled = link(&editor, &role);
+    let page = owner.get(&cancelled).await.says(200, "POST /refunds is denied.");
+    assert!(page.html.contains("name=\"days\" value=\"90\""), "{}", page.html);
+    let other = page.html.split("id=\"granted\"").nth(1).unwrap().split("href=\"").nth(1).unwrap();
+    let other = other.split('"').next().unwrap().replace("&#38;", "&");
+    assert!(other.contains("days=30"), "{other}");
+    owner.get(&other).await.says(200, "POST /refunds is denied.");
     owner.get(&format!("{base}/roles/{viewer}?apis=shop")).await.says(400, "apis");
+    // Who has it: tokens with a policy, too.
+    let policy = "allow if input.request.method == \"GET\"";
+    let body = json!({ "name": "bounded", "role_id": custom.str("id"), "opa_policy": policy });
+    let bounded = server.post(&organization.path("policyApiToken"), &organization.owner, body).await.str("id");
+    let page = owner.get(&role).await.says(200, "Policy tokens</dt>");
+    assert!(page.html.contains(&format!("{base}/policy-tokens/{bounded}\">bounded</a>")), "{}", page.html);
 }
 
 #[tokio::test]

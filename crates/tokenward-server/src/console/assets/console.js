@@ -57,14 +57,19 @@ for (const input of document.querySelectorAll("[data-filter]")) {
   if (!table) continue;
   const none = document.querySelector(`[data-none="${input.dataset.filter}"]`);
   const searched = input.value;
+  // The fields that the server searches, too: no times, states and addresses.
+  const texts = new Map([...table.tBodies[0].rows].map((row) => {
+    const copy = row.cloneNode(true);
+    for (const part of copy.querySelectorAll("time, .tag.warn, .acts, td:is([data-label=Used], [data-label=Ends], [data-label='Said by'])")) part.remove();
+    return [row, copy.textContent.toLowerCase()];
+  }));
   input.hidden = false;
   input.addEventListener("input", () => {
     // The server has filtered by what was searched for already; a shorter text needs the server again.
     const words = input.value === searched ? [] : input.value.toLowerCase().split(/\s+/).filter(Boolean);
     let left = 0;
     for (const row of table.tBodies[0].rows) {
-      const text = row.textContent.toLowerCase();
-      row.hidden = !words.every((word) => text.includes(word));
+      row.hidden = !words.every((word) => texts.get(row).includes(word));
       if (!row.hidden) left += 1;
     }
     table.parentElement.hidden = left === 0;
@@ -153,22 +158,75 @@ for (const area of document.querySelectorAll("textarea[data-rego]")) {
   });
 }
 
-// The server writes UTC. Where a time is written out, that of the clock on the wall stands beside it; elsewhere the tip of the mouse
-// says it.
+// The server writes UTC. The time of the clock on the wall stands beside each that is written out, in sentences too.
+const WRITTEN = /\d{1,2} [A-Z][a-z]{2} \d{4}, \d\d:\d\d UTC/g;
 function localTimes(root) {
+  const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT, (node) =>
+    node.data.includes(" UTC") && !node.parentElement?.closest("time, textarea, pre, code, option, title, script")
+      ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_SKIP);
+  const found = [];
+  while (texts.nextNode()) found.push(texts.currentNode);
+  for (const node of found) {
+    const parts = [];
+    let end = 0;
+    for (const { 0: written, index } of node.data.matchAll(WRITTEN)) {
+      const date = new Date(written.replace(",", ""));
+      if (Number.isNaN(date.getTime())) continue;
+      const time = document.createElement("time");
+      time.dateTime = date.toISOString();
+      time.textContent = written;
+      parts.push(node.data.slice(end, index), time);
+      end = index + written.length;
+    }
+    if (parts.length > 0) node.replaceWith(...parts, node.data.slice(end));
+  }
   for (const time of root.querySelectorAll("time[datetime]")) {
     const date = new Date(time.dateTime);
     if (Number.isNaN(date.getTime())) continue;
     const local = date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
     time.title = time.title ? `${time.title}\n${local}` : local;
-    if (!time.textContent.endsWith("UTC") || date.getTimezoneOffset() === 0) continue;
+    const exact = time.querySelector(".exact") ?? time;
+    if (!exact.textContent.endsWith("UTC") || date.getTimezoneOffset() === 0) continue;
+    const here = `${date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })} here`;
     const beside = document.createElement("span");
     beside.className = "local";
-    beside.textContent = ` (${date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })} here)`;
-    time.after(beside);
+    beside.textContent = exact === time ? ` (${here})` : ` · ${here}`;
+    if (exact === time) time.after(beside);
+    else exact.append(beside);
   }
 }
 localTimes(document);
+
+// The bar of chosen tokens says how many they are, and how many of them somebody uses.
+const bulk = document.getElementById("bulk");
+if (bulk) {
+  const said = bulk.querySelector("span");
+  const text = said.textContent;
+  said.setAttribute("role", "status");
+  const tell = () => {
+    const chosen = [...document.querySelectorAll(".pick:checked")];
+    const since = Date.now() - 7 * 86_400_000;
+    const used = chosen.filter((box) => {
+      const last = box.closest("tr").querySelector("td[data-label=Used] time");
+      return last && since <= new Date(last.dateTime).getTime();
+    }).length;
+    const many = chosen.length === 1 ? "1 token" : `${chosen.length} tokens`;
+    said.textContent = chosen.length === 0 ? text : `${many} chosen, ${used || "none"} of them used in the last 7 days:`;
+  };
+  document.addEventListener("change", (event) => { if (event.target.matches(".pick")) tell(); });
+  addEventListener("pageshow", tell);
+}
+
+// Whether lists show exact times is remembered here, where the browser lets us.
+const clock = document.getElementById("exact-times");
+if (clock) {
+  try {
+    clock.checked = localStorage.getItem("exact-times") === "on";
+    clock.addEventListener("change", () => localStorage.setItem("exact-times", clock.checked ? "on" : ""));
+  } catch {
+    // It keeps nothing for us: then it is asked on each page.
+  }
+}
 
 // Live parts of a page are asked for again every few seconds. What is unfolded stays so, and the keyboard where it is.
 const live = [...document.querySelectorAll("[data-live]")];

@@ -180,6 +180,8 @@ pub struct PolicyTokenAttestPage {
 /// What a role says of a request to an API of the organization. The form sends `api`, `method` and `path`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RoleTrialForm {
+    /// For how long the page looks for what was used: as its address says it.
+    pub days: String,
     /// The APIs of the organization.
     pub apis: Vec<Choice>,
     /// The methods that are offered.

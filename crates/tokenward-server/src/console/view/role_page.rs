@@ -81,6 +81,8 @@ pub struct RolePage {
     pub clusters: Vec<String>,
     /// The tokens that have it, and whether there are more; `None` for somebody who may not see tokens.
     pub tokens: Option<(Vec<HolderLink>, bool)>,
+    /// The policy tokens that have it, likewise.
+    pub policy_tokens: Option<(Vec<HolderLink>, bool)>,
     /// The members that have it; `None` for somebody who may not see members.
     pub members: Option<Vec<String>>,
     /// What of it was used.

@@ -52,6 +52,7 @@ fn organization(n: u32, name: &str, role: &str) -> OrganizationLink {
 pub fn shell(active: Nav) -> Shell {
     let entry = |nav, count| NavigationEntry { nav, count };
     Shell {
+        public_url: URL.into(),
         organization: Some(organization(1, "Acme", "Owner")),
         organizations: vec![organization(1, "Acme", "Owner"), organization(2, "Acme Labs", "DevOps")],
         may_create_organization: true,
@@ -628,6 +629,7 @@ fn choice(value: &str, chosen: bool) -> Choice {
 
 fn role_trial() -> RoleTrialForm {
     RoleTrialForm {
+        days: "90".into(),
         apis: vec![choice("shop", true)],
         methods: vec![choice("GET", false), choice("POST", true)],
         path: FormField::new("/refunds"),

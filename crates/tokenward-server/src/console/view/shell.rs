@@ -134,6 +134,8 @@ pub struct Flash {
 /// What every page of a signed-in person has.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Shell {
+    /// The service's own address, for commands.
+    pub public_url: String,
     /// The organization that the page is about; `None` for somebody who belongs to none.
     pub organization: Option<OrganizationLink>,
     /// All that the person belongs to, for the switcher.
@@ -159,6 +161,16 @@ pub struct Shell {
 }
 
 impl Shell {
+    /// What somebody types to do this in the organization of the page, signed in or not.
+    #[must_use]
+    pub fn command(&self, what: &str, name: &str, rest: &str) -> String {
+        let organization = match &self.organization {
+            Some(organization) if self.organizations.len() > 1 => format!(" --organization {}", organization.id),
+            _ => String::new(),
+        };
+        format!("tokenward login --url {}\ntokenward {what} {name} {rest}{organization}", self.public_url)
+    }
+
     /// The path of the organization's pages, without a slash at the end.
     #[must_use]
     pub fn base(&self) -> String {

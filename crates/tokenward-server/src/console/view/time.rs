@@ -31,6 +31,12 @@ impl Moment {
             relative: relative(at, now),
         }
     }
+
+    /// `2 min ago (24 Nov 2026, 23:20 UTC)`, for a sentence.
+    #[must_use]
+    pub fn both(&self) -> String {
+        format!("{} ({})", self.relative, self.full)
+    }
 }
 
 /// How far `at` is from `now`, in the one unit that matters. Rounded down: "1 day left" is never less than a day.
@@ -60,6 +66,7 @@ mod tests {
         assert_eq!(moment.date, "24 Nov 2026");
         assert_eq!(moment.full, "24 Nov 2026, 23:20 UTC");
         assert_eq!(moment.relative, "2 min ago");
+        assert_eq!(moment.both(), "2 min ago (24 Nov 2026, 23:20 UTC)");
     }
 
     #[test]

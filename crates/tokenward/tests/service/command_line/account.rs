@@ -107,7 +107,7 @@ impl Seat {
 async fn an_authenticator_comes_and_goes_from_the_command_line() {
     let (server, acme) = Server::frozen().await;
     let seat = Seat::at(&server).await;
-    assert!(seat.account(&["second-factor", "show"]).await.ok().out.contains("Authenticator   none"));
+    assert!(seat.account(&["second-factor", "show"]).await.ok().out.contains("Authenticator\tnone"));
     let before = seat.session();
     let (authenticator, added) = seat.add_authenticator(&server, &[]).await;
     let added = added.ok();
@@ -138,7 +138,7 @@ async fn an_authenticator_comes_and_goes_from_the_command_line() {
     let typed = format!("{PASSWORD}\n{}\n", authenticator.code(&server, 0));
     seat.pipes(&typed, &["login", "--email", OWNER]).await.ok();
     seat.account(&["second-factor", "remove", "--yes"]).await.ok();
-    assert!(seat.account(&["second-factor", "show"]).await.ok().out.contains("Authenticator   none"));
+    assert!(seat.account(&["second-factor", "show"]).await.ok().out.contains("Authenticator\tnone"));
     assert_eq!(seat.account(&["second-factor", "recovery-codes"]).await.code, Some(1));
 
     // For a program: the codes, and no text of the session, which is kept where that of `login` is.
@@ -173,7 +173,7 @@ async fn passkeys_are_seen_renamed_and_removed_and_the_password_changes_from_the
     assert_eq!(seat.account(&["passkeys", "remove", "Phone", "--yes"]).await.code, Some(4));
 
     let shown = seat.account(&[]).await.ok().out;
-    for line in ["Passkeys        Laptop (never used)", "Password        yes", "Recovery codes  10 left"] {
+    for line in ["Passkeys\tLaptop (never used)", "Password\tyes", "Recovery codes\t10 left"] {
         assert!(shown.contains(line), "{line}: {shown}");
     }
     let edited = seat.account(&["edit", "--name", "Ada", "--json"]).await.json();

@@ -36,7 +36,10 @@ fn member_tokens() -> MemberTokens {
 
 fn effect() -> TokenEffect {
     TokenEffect {
-        times: vec!["It would be refused until 1 Dec 2026, 00:00 UTC. It was last used 4 min ago.".into()],
+        times: vec![
+            "It would be refused until 1 Dec 2026, 00:00 UTC. It was last used 4 min ago (24 Nov 2026, 23:16 UTC)."
+                .into(),
+        ],
         sentence: "With this change 3 of its last 20 allowed requests would be refused:".into(),
         refused: vec!["POST /v1/refunds".into(), "DELETE /v1/orders/7 from 2001:db8::7".into()],
         sure: "0123456789abcdef".into(),
