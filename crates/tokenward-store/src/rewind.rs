@@ -39,9 +39,9 @@ pub async fn bring_back(store: &Store, keeper: &Keeper, lost: &[Entry], common: 
     let mut net: Vec<&Entry> = journal::net(lost).into_values().collect();
     // Places that are gone first, then roles: what else is compared goes by what is left of them.
     net.sort_by_key(|entry| match entry.after {
-        _ if gone::is_place(entry) => 0,
-        Some(After::Role { .. }) => 1,
-        _ => 2,
+        Some(After::Gone) => gone::rank(entry),
+        Some(After::Role { .. }) => 2,
+        _ => 3,
     });
     let noted = rights::noted_roles(net.iter().copied());
     let last_roles = LastRoles::of(net.iter().copied());

@@ -20,10 +20,14 @@ pub(super) fn is_role(entry: &Entry) -> bool {
     matches!(entry.after, Some(After::Gone)) && Kind::parse(&entry.kind) == Some(Kind::RoleDeleted)
 }
 
-/// Does it say that a project, an environment or a cluster is?
-pub(super) fn is_place(entry: &Entry) -> bool {
-    let of_places = [Kind::ProjectDeleted, Kind::EnvironmentDeleted, Kind::ClusterDeleted];
-    matches!(entry.after, Some(After::Gone)) && Kind::parse(&entry.kind).is_some_and(|kind| of_places.contains(&kind))
+/// In which order what is gone is taken out, among all that is brought back: environments before what they belong to, and these before
+/// roles (2) and the rest.
+pub(super) fn rank(entry: &Entry) -> u8 {
+    match Kind::parse(&entry.kind) {
+        Some(Kind::EnvironmentDeleted) => 0,
+        Some(Kind::ProjectDeleted | Kind::ClusterDeleted) => 1,
+        _ => 3,
+    }
 }
 
 /// Takes out what the entry says is gone; a role is taken out by [`role`].
