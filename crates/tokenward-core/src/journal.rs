@@ -162,7 +162,12 @@ pub enum After {
     },
     /// An invitation that was withdrawn or has other links: those of before open nothing.
     Invitation,
-    /// An organization that is gone.
+    /// An environment in this mode.
+    Environment {
+        /// As its row kept it.
+        mode: String,
+    },
+    /// What is gone: an organization, a custom role, a project, an environment or a cluster, as the kind of the event says.
     Gone,
     /// An organization all of whose tokens were taken back that had been made up to a moment.
     Cut {
@@ -200,7 +205,9 @@ pub enum Keeps {
     Member,
     /// That the links of the invitation are none any more.
     Invitation,
-    /// That the organization is gone.
+    /// In which mode the environment is.
+    Environment,
+    /// That it is gone: an organization, a role, a project, an environment or a cluster.
     Gone,
     /// Which of its tokens were taken back at once.
     Cut,
@@ -254,7 +261,14 @@ impl Keeps {
                 Self::Member
             }
             Some(Kind::InvitationDeleted | Kind::InvitationResent) => Self::Invitation,
-            Some(Kind::OrganizationDeleted) => Self::Gone,
+            Some(Kind::EnvironmentUpdated) => Self::Environment,
+            Some(
+                Kind::OrganizationDeleted
+                | Kind::RoleDeleted
+                | Kind::ProjectDeleted
+                | Kind::EnvironmentDeleted
+                | Kind::ClusterDeleted,
+            ) => Self::Gone,
             Some(Kind::TokensRevoked) => Self::Cut,
             _ => Self::Nothing,
         }
@@ -266,31 +280,46 @@ pub fn lost(entries: &[Entry], common: i64) -> impl Iterator<Item = &Entry> {
     entries.iter().filter(move |entry| entry.position > common)
 }
 
-/// What must hold after these: the last state of each thing. The key tells things apart; a member is one of an organization.
+/// What tells things apart of which the last state counts; a member is one of an organization.
+pub type Thing = (Option<Uuid>, Uuid, u8);
+
+/// Of which thing an entry has a state.
 #[must_use]
-pub fn net<'e>(lost: impl IntoIterator<Item = &'e Entry>) -> BTreeMap<(Option<Uuid>, Uuid, u8), &'e Entry> {
-    let mut last = BTreeMap::new();
-    for entry in lost {
-        let what = match entry.after {
-            Some(After::Token { .. }) => 0,
-            Some(After::Sessions { .. }) => 1,
-            Some(After::Member { .. }) => 2,
-            Some(After::Gone) => 3,
-            Some(After::Cut { .. }) => 4,
-            Some(After::SecondFactor { .. }) => 5,
-            Some(After::Identities { .. }) => 6,
-            Some(After::SignIn { .. }) => 7,
-            Some(After::Passkeys { .. }) => 8,
-            Some(After::Invitation) => 9,
-            Some(After::Rules { .. }) => 10,
-            Some(After::Role { .. }) => 11,
-            Some(After::Api { .. }) => 12,
-            Some(After::TokenPolicy { .. }) => 13,
-            None => continue,
-        };
-        last.insert((entry.organization, entry.target, what), entry);
+pub fn thing(entry: &Entry) -> Option<Thing> {
+    let what = match entry.after.as_ref()? {
+        After::Token { .. } => 0,
+        After::Sessions { .. } => 1,
+        After::Member { .. } => 2,
+        After::Gone => 3,
+        After::Cut { .. } => 4,
+        After::SecondFactor { .. } => 5,
+        After::Identities { .. } => 6,
+        After::SignIn { .. } => 7,
+        After::Passkeys { .. } => 8,
+        After::Invitation => 9,
+        After::Rules { .. } => 10,
+        After::Role { .. } => 11,
+        After::Api { .. } => 12,
+        After::TokenPolicy { .. } => 13,
+        After::Environment { .. } => 14,
+    };
+    Some((entry.organization, entry.target, what))
+}
+
+/// What must hold after these: the last state of each thing.
+#[must_use]
+pub fn net<'e>(lost: impl IntoIterator<Item = &'e Entry>) -> BTreeMap<Thing, &'e Entry> {
+    lost.into_iter().filter_map(|entry| Some((thing(entry)?, entry))).collect()
+}
+
+/// Lets go of the state of a thing that has a later one in the same journal. What is kept for ever of digests stays, and that links were
+/// spent. Is it another entry by that?
+pub fn outdate(entry: &mut Entry) -> bool {
+    match &mut entry.after {
+        Some(After::Token { bounds, .. }) => bounds.take().is_some(),
+        Some(After::Member { invitation: Some(_), .. } | After::Invitation | After::Gone) => false,
+        after => after.take().is_some(),
     }
-    last
 }
 
 /// Hashes in hexadecimal.
@@ -345,22 +374,19 @@ mod tests {
             (Kind::ApiUpdated, Keeps::Api),
             (Kind::ApiDeleted, Keeps::Api),
             (Kind::TokenPolicyUpdated, Keeps::TokenPolicy),
+            (Kind::EnvironmentUpdated, Keeps::Environment),
+            (Kind::RoleDeleted, Keeps::Gone),
+            (Kind::ProjectDeleted, Keeps::Gone),
+            (Kind::EnvironmentDeleted, Keeps::Gone),
+            (Kind::ClusterDeleted, Keeps::Gone),
         ] {
             assert_eq!(Keeps::of(kind.as_str()), keeps);
             assert!(kind.takes_away(), "{}", kind.as_str());
         }
-        // What takes away and is not noted is told in docs/nodes.md.
         let not_noted = Kind::ALL.iter().filter(|it| it.takes_away() && Keeps::of(it.as_str()) == Keeps::Nothing);
         let not_noted: Vec<&str> = not_noted.map(|it| it.as_str()).collect();
-        let known = [
-            "role.deleted",
-            "project.deleted",
-            "environment.updated",
-            "environment.deleted",
-            "cluster.deleted",
-            "session.idle",
-        ];
-        assert_eq!(not_noted, known);
+        // An older copy has an older time of the last use, by which the session is idle as well.
+        assert_eq!(not_noted, ["session.idle"]);
     }
 
     #[test]
@@ -377,5 +403,27 @@ mod tests {
         let states: Vec<_> = net.values().map(|entry| entry.position).collect();
         assert_eq!(states, [3, 2], "of each token the last");
         assert_eq!(super::net(lost(&entries, 3)).len(), 0, "the log has all of it");
+    }
+
+    #[test]
+    fn of_a_state_that_has_a_later_one_only_stays_what_is_final() {
+        let bounds = Some(Box::new(TokenBounds::default()));
+        let bound = |bounds| After::Token {
+            revoked_at: None,
+            disabled_at: None,
+            ends: Vec::new(),
+            used: vec!["00ff".into()],
+            bounds,
+        };
+        let mut token = entry(1, 7, Some(bound(bounds)));
+        assert!(outdate(&mut token) && !outdate(&mut token));
+        assert_eq!(token.after, Some(bound(None)), "no digest is forgotten");
+        let mut role = entry(1, 7, Some(After::Role { rights: RoleRights::Digest(String::new()) }));
+        assert!(outdate(&mut role) && role.after.is_none());
+        let accepted = After::Member { role: None, invitation: Some(Uuid::from_u128(1)) };
+        for last in [After::Gone, After::Invitation, accepted] {
+            let mut entry = entry(1, 7, Some(last.clone()));
+            assert!(!outdate(&mut entry) && entry.after == Some(last));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! A log that has forgotten: what a node's journal knows beyond it is taken away again, and what else was lost is noted.
 
 mod credentials;
+mod gone;
 mod rights;
 
 use std::collections::HashSet;
@@ -15,7 +16,8 @@ use tokenward_core::{Result, Time, Uuid};
 use crate::db::{Store, execute, row, run};
 use crate::sessions::{self, Session};
 use crate::tx::{Begins, Tx};
-use crate::{cuts, lineage, organizations, tokens};
+use crate::{cuts, lineage, tokens};
+use gone::LastRoles;
 use rights::{Exchange, NotedRoles};
 
 /// What came of it.
@@ -35,9 +37,15 @@ pub async fn bring_back(store: &Store, keeper: &Keeper, lost: &[Entry], common: 
     let mut events = Vec::new();
     let mut repaired = HashSet::new();
     let mut net: Vec<&Entry> = journal::net(lost).into_values().collect();
-    // Roles first: what else is compared goes by what is left of them.
-    net.sort_by_key(|entry| !matches!(entry.after, Some(After::Role { .. })));
+    // Places that are gone first, then roles: what else is compared goes by what is left of them.
+    net.sort_by_key(|entry| match entry.after {
+        Some(After::Gone) => gone::rank(entry),
+        Some(After::Role { .. }) => 2,
+        _ => 3,
+    });
     let noted = rights::noted_roles(net.iter().copied());
+    let last_roles = LastRoles::of(net.iter().copied());
+    let gone_roles: Vec<&Entry> = net.iter().copied().filter(|entry| gone::is_role(entry)).collect();
     for entry in net {
         let Some(after) = &entry.after else { continue };
         let before = events.len();
@@ -54,6 +62,16 @@ pub async fn bring_back(store: &Store, keeper: &Keeper, lost: &[Entry], common: 
             if events.len() > before {
                 repaired.insert(entry.position);
             }
+        }
+    }
+    // By now whoever is to have another role has it, where that is there.
+    for entry in gone_roles {
+        let before = events.len();
+        if let Some(organization) = entry.organization {
+            gone::role(&mut tx, organization, entry.target, &last_roles, &mut events).await?;
+        }
+        if events.len() > before {
+            repaired.insert(entry.position);
         }
     }
     let mut new = 0;
@@ -247,11 +265,15 @@ async fn take_away(
                 events.push(Event::new(Kind::TokensRevoked, Some(target), target, ""));
             }
         }
-        After::Gone => {
-            if organizations::end(tx, target, entry.time).await? {
-                events.push(Event::new(Kind::OrganizationDeleted, Some(target), target, ""));
+        After::Environment { mode } => {
+            // Once: who comes later with the same may find another one that somebody chose since.
+            if let Some(organization) = organization
+                && !is_noted(tx, entry).await?
+            {
+                gone::mode(tx, organization, target, mode, events).await?;
             }
         }
+        After::Gone => gone::again(tx, entry, events).await?,
     }
     Ok(())
 }

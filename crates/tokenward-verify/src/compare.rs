@@ -35,7 +35,8 @@ pub(crate) async fn related(journal: &Arc<Journal>, feed: &mut Feed) -> Result<V
     let Some(root) = line.first().map(|part| part.incarnation) else {
         return Err(Error::internal("the database says of no log which one it is"));
     };
-    match journal.root() {
+    let kept = Arc::clone(journal);
+    match aside(move || Ok(kept.root())).await? {
         None => {
             let journal = Arc::clone(journal);
             aside(move || journal.begin(root)).await?;
@@ -71,16 +72,26 @@ pub(crate) async fn bring_back_from(
 ) -> Result<Compared> {
     let line = related(journal, feed).await?;
     let kept = Arc::clone(journal);
-    let (entries, ahead) = aside(move || Ok((kept.entries()?, kept.ahead()))).await?;
-    if let Some(newest) = entries.last() {
+    let (newest, last, ahead) = aside(move || Ok((kept.newest(), kept.last(), kept.ahead()))).await?;
+    let stands = match &newest {
+        Some(entry) => stands(feed, entry).await?,
+        None => last.is_none(),
+    };
+    // Where the last one stands, all before it do: then nothing more of the file need be in memory.
+    let entries = if stands && ahead.is_empty() {
+        Vec::new()
+    } else {
+        let kept = Arc::clone(journal);
+        aside(move || kept.entries()).await?
+    };
+    if let Some(newest) = entries.last().or(newest.as_ref()) {
         // An older copy says of an end that had come that it is to come: by a clock that was set back as well it would.
         store.clock().not_before(newest.time);
     }
     let common = common(feed, &entries).await?;
     let mut lost: Vec<Entry> = journal::lost(&entries, common).cloned().collect();
     for entry in &ahead {
-        let stands = log::at(feed.alone().await?, entry.position).await?.is_some_and(|row| row.hash == entry.hash);
-        if !stands && !lost.iter().any(|it| it.is_same(entry)) {
+        if !self::stands(feed, entry).await? && !lost.iter().any(|it| it.is_same(entry)) {
             lost.push(entry.clone());
         }
     }
@@ -113,6 +124,11 @@ pub(crate) async fn bring_back_from(
     Ok(Compared { came, ahead, brought })
 }
 
+/// Does the log have this event at its place?
+async fn stands(feed: &mut Feed, entry: &Entry) -> Result<bool> {
+    Ok(log::at(feed.alone().await?, entry.position).await?.is_some_and(|row| row.hash == entry.hash))
+}
+
 /// What was noted ahead and stands among the others as well: it is compared with them from now on. What does not stand there yet is
 /// noted when the follower comes to it.
 fn twice(entries: &[Entry], ahead: &[Entry]) -> Vec<Entry> {
@@ -133,8 +149,7 @@ async fn common(feed: &mut Feed, entries: &[Entry]) -> Result<i64> {
     let mut middle = high.saturating_sub(1);
     while low < high {
         let entry = &entries[middle];
-        let found = log::at(feed.alone().await?, entry.position).await?;
-        if found.is_some_and(|row| row.hash == entry.hash) {
+        if stands(feed, entry).await? {
             low = middle + 1;
         } else {
             high = middle;

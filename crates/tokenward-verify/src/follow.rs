@@ -149,6 +149,7 @@ impl Followed {
     /// Nothing is decided from now on, whatever is learned; the follower takes its leave.
     pub(crate) fn stop(&self) {
         self.stopped.send_replace(true);
+        self.journal.stop();
         self.stop_deciding();
         self.nudge.notify_one();
     }

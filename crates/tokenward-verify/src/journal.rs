@@ -4,55 +4,36 @@
 //! A line is a checksum and one thing as JSON: the name of the log's first part, an event, or up to where what stands before
 //! counts no more. What takes away is on the disk before anybody is told that it is done, and room for it is set aside before
 //! it is done at all. A line that a crash has cut off at the end was never answered for; any other damage is an error.
-//! Without a place for a file the last events are remembered in memory.
+//! A file that has become long is made shorter beside those who write it ([`shorter`]). Without a place for a file the last events are
+//! remembered in memory.
 
-use std::collections::{HashMap, VecDeque};
+mod lines;
+mod shorter;
+
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use serde::{Deserialize, Serialize};
-use tokenward_core::journal::{After, Entry};
+use tokenward_core::journal::Entry;
 use tokenward_core::sync::lock;
 use tokenward_core::time::DAY;
 use tokenward_core::{Error, Result, Time, Uuid};
+
+use self::lines::{JournalLine, WrittenLine};
 
 /// Events that are remembered where there is no file, and that are kept of a file which is made shorter.
 const RECENT: usize = 20_000;
 /// How long what took away is kept.
 const KEPT: i64 = 90 * DAY;
-/// A file that is longer is made shorter at the next start.
-const LONG: u64 = 64 << 20;
 /// So much room is set aside, and so little may be left of it before more is.
 const ROOM: u64 = 2 << 20;
 const LEAST_ROOM: u64 = 512 << 10;
-
-/// What is written in a line.
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum WrittenLine<'e> {
-    Root(Uuid),
-    Event(&'e Entry),
-    Ahead(&'e Entry),
-    Until(i64),
-}
-
-/// What stands in a line.
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum JournalLine {
-    /// The first name of the log.
-    Root(Uuid),
-    /// An event.
-    Event(Entry),
-    /// An event that the node has committed and not learned from the log yet. It may stand before others of lower positions.
-    Ahead(Entry),
-    /// What stands before counts up to here.
-    Until(i64),
-}
+/// How often a file is opened that somebody else puts another one in the place of.
+const TRIES: usize = 10;
 
 /// Why a journal cannot be used; the text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +70,14 @@ pub(crate) struct Journal {
     state: Mutex<JournalState>,
     /// Bytes that are set aside for what is to be written. Beside the state, whose lock is held while the disk is waited for.
     room: AtomicU64,
+    /// Bytes of the file.
+    length: AtomicU64,
+    /// From how many on it is made shorter.
+    long: AtomicU64,
+    /// Does somebody make it shorter?
+    shortens: AtomicBool,
+    /// Is nobody to do that any more?
+    stops: AtomicBool,
 }
 
 #[derive(Default)]
@@ -102,62 +91,105 @@ struct JournalState {
     /// What could not be written yet.
     owed: Vec<Entry>,
     last: Option<i64>,
+    /// The event there, where it is known without reading the file.
+    newest: Option<Entry>,
     length: u64,
+    /// Is it sure that the file is found by its name, whatever happens to the machine?
+    is_placed: bool,
 }
 
-/// What was read of a file.
-struct Contents {
+/// What is known of a file that was read once.
+#[derive(Default)]
+struct Found {
     root: Option<Uuid>,
-    entries: Vec<Entry>,
     ahead: Vec<Entry>,
-    /// Up to where it is whole.
-    whole: u64,
+    last: Option<i64>,
+    newest: Option<Entry>,
+    /// The time of the newest event, whether it counts or not.
+    time: Option<Time>,
+}
+
+impl Found {
+    fn learn(&mut self, line: JournalLine) {
+        match line {
+            JournalLine::Root(root) => self.root = Some(root),
+            JournalLine::Event(entry) => {
+                if !self.ahead.is_empty() {
+                    self.ahead.retain(|it| !it.is_same(&entry));
+                }
+                (self.last, self.time) = (Some(entry.position), Some(entry.time));
+                self.newest = Some(entry);
+            }
+            JournalLine::Ahead(entry) => {
+                if !self.ahead.iter().any(|it| it.is_same(&entry)) {
+                    self.ahead.push(entry);
+                }
+            }
+            JournalLine::Until(common) => {
+                self.ahead.clear();
+                if self.last.is_some_and(|last| last > common) {
+                    (self.last, self.newest) = ((common > 0).then_some(common), None);
+                }
+            }
+        }
+    }
 }
 
 impl Journal {
     /// One without a file.
     pub(crate) fn in_memory() -> Self {
-        Self { path: None, state: Mutex::default(), room: AtomicU64::new(u64::MAX) }
+        Self::with(None, JournalState::default(), u64::MAX)
+    }
+
+    fn with(path: Option<PathBuf>, state: JournalState, room: u64) -> Self {
+        Self {
+            path,
+            room: AtomicU64::new(room),
+            length: AtomicU64::new(state.length),
+            long: AtomicU64::new(shorter::LONG),
+            shortens: AtomicBool::new(false),
+            stops: AtomicBool::new(false),
+            state: Mutex::new(state),
+        }
     }
 
     /// Opens the file, or makes it. One that another process writes is left to it.
     pub(crate) fn open(path: &Path, now: Time) -> Result<Self, JournalError> {
         let failed = |cause| JournalError::Io { path: path.to_owned(), cause };
-        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-        let mut file = open().map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                tracing::warn!(
-                    journal = %path.display(),
-                    "another process writes this journal; this one remembers only in memory what was taken away: give each \
-                     node a --data-dir of its own"
-                );
-                return Ok(Self::in_memory());
-            }
-            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
-        }
-        let mut contents = read(&mut file, path)?;
+        let Some(mut file) = open_alone(path).map_err(failed)? else {
+            tracing::warn!(
+                journal = %path.display(),
+                "another process writes this journal; this one remembers only in memory what was taken away: give each \
+                 node a --data-dir of its own"
+            );
+            return Ok(Self::in_memory());
+        };
+        // A shorter one that nobody has finished.
+        let _ = std::fs::remove_file(shorter::beside(path));
         let length = file.metadata().map_err(failed)?.len();
-        if contents.whole < length {
+        let mut found = Found::default();
+        let whole = lines::each(&file, path, length, |_, _, said| {
+            found.learn(said);
+            Ok(())
+        })?;
+        if whole < length {
             tracing::warn!(journal = %path.display(), "the last line was cut off by a crash, and is left out");
-            file.set_len(contents.whole).map_err(failed)?;
-        }
-        let (count, is_long) = (contents.ahead.len(), contents.whole > LONG);
-        // What nobody has compared in all the time for which anything is kept; a clock that is far ahead tells nothing of that.
-        let then = contents.entries.last().map_or(now, |last| now.min(last.time.plus(KEPT)));
-        contents.ahead.retain(|entry| is_kept(entry, then));
-        if is_long {
-            shorten(&mut contents, now);
-        }
-        if is_long || contents.ahead.len() < count {
-            file = rewrite(path, &contents).map_err(failed)?;
+            file.set_len(whole).map_err(failed)?;
         }
         let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
-        let last = contents.entries.last().map(|entry| entry.position);
-        let (root, ahead) = (contents.root, contents.ahead);
-        let state = JournalState { file: Some(file), root, last, ahead, length, ..JournalState::default() };
-        Ok(Self { path: Some(path.to_owned()), state: Mutex::new(state), room: AtomicU64::new(0) })
+        let Found { root, mut ahead, last, newest, time } = found;
+        let count = ahead.len();
+        // What nobody has compared in all the time for which anything is kept; a clock that is far ahead tells nothing of that.
+        let then = time.map_or(now, |last| now.min(last.plus(KEPT)));
+        ahead.retain(|entry| is_kept(entry, then));
+        let is_less = ahead.len() < count;
+        let state = JournalState { file: Some(file), root, ahead, last, newest, length, ..JournalState::default() };
+        let journal = Self::with(Some(path.to_owned()), state, 0);
+        if is_less {
+            // Where that cannot be written, the next start leaves it out again.
+            let _ = journal.write_ahead(&mut lock(&journal.state), i64::MAX);
+        }
+        Ok(journal)
     }
 
     /// The first name of the log that it is about; none in a new one.
@@ -168,6 +200,16 @@ impl Journal {
     /// The position of the last event in it.
     pub(crate) fn last(&self) -> Option<i64> {
         lock(&self.state).last
+    }
+
+    /// The last event in it, where it is known without reading the file.
+    pub(crate) fn newest(&self) -> Option<Entry> {
+        lock(&self.state).newest.clone()
+    }
+
+    /// Bytes of the file.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.length.load(Ordering::Relaxed)
     }
 
     /// It is about this log from now on.
@@ -184,15 +226,24 @@ impl Journal {
 
     /// All other events in it, the oldest first.
     pub(crate) fn entries(&self) -> Result<Vec<Entry>> {
-        let mut state = lock(&self.state);
-        let JournalState { file, recent, owed, .. } = &mut *state;
-        let Some(file) = file else { return Ok(recent.iter().cloned().collect()) };
-        let read = read(file, self.path.as_deref().unwrap_or(Path::new("journal")));
-        let end = file.seek(SeekFrom::End(0));
-        end.map_err(|cause| self.failed(cause))?;
+        let (file, end, owed) = {
+            let state = lock(&self.state);
+            let Some(file) = &state.file else { return Ok(state.recent.iter().cloned().collect()) };
+            (file.try_clone().map_err(|cause| self.failed(cause))?, state.length, state.owed.clone())
+        };
+        let mut entries = Vec::new();
+        let read = lines::each(&file, self.path.as_deref().unwrap_or(Path::new("journal")), end, |_, _, said| {
+            match said {
+                JournalLine::Event(entry) => entries.push(entry),
+                JournalLine::Until(common) => entries.retain(|entry: &Entry| entry.position <= common),
+                JournalLine::Root(_) | JournalLine::Ahead(_) => {}
+            }
+            Ok(())
+        });
+        read.map_err(|error| Error::unavailable(error.to_string()))?;
         // What could not be written is known all the same.
-        let read = read.map(|contents| [contents.entries, owed.clone()].concat());
-        read.map_err(|error| Error::unavailable(error.to_string()))
+        entries.extend(owed);
+        Ok(entries)
     }
 
     /// What stands behind this position is another log's. `compared` was noted ahead before: it stands in the log by now, or was
@@ -203,6 +254,7 @@ impl Journal {
         // What stands is still to be written.
         state.owed.retain(|entry| entry.position <= common);
         state.last = (common > 0).then_some(common);
+        state.newest.take_if(|newest| newest.position > common);
         state.ahead.retain(|entry| !compared.iter().any(|it| it.is_same(entry)));
         state.ahead.extend(brought);
         self.write_ahead(&mut state, common)
@@ -246,7 +298,9 @@ impl Journal {
     /// with the next ones.
     pub(crate) fn keep(&self, entries: Vec<Entry>, lasting: bool) -> Result<()> {
         let mut state = lock(&self.state);
-        state.last = entries.last().map(|entry| entry.position).or(state.last);
+        if let Some(newest) = entries.last() {
+            (state.last, state.newest) = (Some(newest.position), Some(newest.clone()));
+        }
         if !state.ahead.is_empty() {
             state.ahead.retain(|entry| !entries.iter().any(|it| it.is_same(entry)));
         }
@@ -282,23 +336,25 @@ impl Journal {
     }
 
     fn write(&self, state: &mut JournalState, lines: &[WrittenLine<'_>], lasting: bool) -> Result<()> {
-        let Some(file) = &mut state.file else { return Ok(()) };
+        let JournalState { file, length, is_placed, .. } = state;
+        let Some(file) = file else { return Ok(()) };
         let mut text = Vec::new();
         for line in lines {
-            put(&mut text, line).map_err(Error::internal)?;
+            lines::put(&mut text, line).map_err(Error::internal)?;
         }
-        let length = state.length;
-        let written = file.write_all(&text).and_then(|()| if lasting { file.sync_data() } else { Ok(()) });
-        match written {
+        let placed = if lasting { place(self.path.as_deref(), is_placed) } else { Ok(()) };
+        let written = placed.and_then(|()| file.write_all(&text));
+        match written.and_then(|()| if lasting { file.sync_data() } else { Ok(()) }) {
             Ok(()) => {
-                state.length += text.len() as u64;
+                *length += text.len() as u64;
+                self.length.store(*length, Ordering::Relaxed);
                 let left = self.room.load(Ordering::Relaxed).saturating_sub(text.len() as u64);
                 self.room.store(left, Ordering::Relaxed);
                 Ok(())
             }
             Err(cause) => {
                 // Half a line in the middle would be damage.
-                let _ = file.set_len(length).and_then(|()| file.seek(SeekFrom::End(0)).map(|_| ()));
+                let _ = file.set_len(*length).and_then(|()| file.seek(SeekFrom::End(0)).map(|_| ()));
                 self.room.store(0, Ordering::Relaxed);
                 Err(self.failed(cause))
             }
@@ -315,14 +371,36 @@ impl Journal {
     }
 }
 
-/// Puts a line behind a text: its checksum, and what it says.
-fn put(text: &mut Vec<u8>, line: &WrittenLine<'_>) -> io::Result<()> {
-    let begin = text.len();
-    text.extend_from_slice(b"00000000 ");
-    serde_json::to_writer(&mut *text, line)?;
-    let (sum, json) = text[begin..].split_at_mut(9);
-    write!(&mut sum[..8], "{:08x}", crc32fast::hash(json))?;
-    text.push(b'\n');
+/// Opens the file by that name, or makes it, and keeps others from writing it. `None` where somebody else does.
+fn open_alone(path: &Path) -> io::Result<Option<File>> {
+    for _ in 0..TRIES {
+        let how = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
+        let file = how.open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(cause)) => return Err(cause),
+        }
+        let (own, there) = (file.metadata()?, std::fs::metadata(path)?);
+        if (own.dev(), own.ino()) == (there.dev(), there.ino()) {
+            return Ok(Some(file));
+        }
+        // Between the two somebody has put a shorter one in its place.
+    }
+    Err(io::Error::other("another file is put in its place again and again"))
+}
+
+/// Makes sure that the file is found by its name after whatever happens to the machine.
+fn place(path: Option<&Path>, is_placed: &mut bool) -> io::Result<()> {
+    if let Some(directory) = path.and_then(Path::parent).filter(|_| !*is_placed) {
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        match File::open(directory)?.sync_all() {
+            // A file system that has nothing of the kind.
+            Err(cause) if matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {}
+            done => done?,
+        }
+    }
+    *is_placed = true;
     Ok(())
 }
 
@@ -346,100 +424,15 @@ fn set_aside(_: &File, _: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn read(file: &mut File, path: &Path) -> Result<Contents, JournalError> {
-    let failed = |cause| JournalError::Io { path: path.to_owned(), cause };
-    let mut text = Vec::new();
-    file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut text)).map_err(failed)?;
-    let mut contents = Contents { root: None, entries: Vec::new(), ahead: Vec::new(), whole: 0 };
-    for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        let Some(whole) = line.strip_suffix(b"\n") else { break };
-        match parse(whole) {
-            Some(JournalLine::Root(root)) if number == 0 => contents.root = Some(root),
-            Some(JournalLine::Event(entry)) if number > 0 => {
-                contents.ahead.retain(|it| !it.is_same(&entry));
-                contents.entries.push(entry);
-            }
-            Some(JournalLine::Ahead(entry)) if number > 0 => contents.ahead.push(entry),
-            Some(JournalLine::Until(common)) if number > 0 => {
-                contents.entries.retain(|entry| entry.position <= common);
-                contents.ahead.clear();
-            }
-            _ => return Err(JournalError::Damaged { path: path.to_owned(), line: number + 1 }),
-        }
-        contents.whole += line.len() as u64;
-    }
-    Ok(contents)
-}
-
-fn parse(line: &[u8]) -> Option<JournalLine> {
-    let text = std::str::from_utf8(line).ok()?;
-    let (sum, json) = text.split_once(' ')?;
-    let sum = u32::from_str_radix(sum, 16).ok()?;
-    if sum == crc32fast::hash(json.as_bytes()) { serde_json::from_str(json).ok() } else { None }
-}
-
-/// Forgets what is old: all that took nothing away but the last, and the rest after its time. Of the rights of one thing the last
-/// ones count.
-fn shorten(contents: &mut Contents, now: Time) {
-    let last: HashMap<(Uuid, u8), usize> =
-        contents.entries.iter().enumerate().filter_map(|(at, it)| Some((rights(it)?, at))).collect();
-    for (at, entry) in contents.entries.iter_mut().enumerate() {
-        if rights(entry).is_some_and(|of| last.get(&of) != Some(&at)) {
-            match &mut entry.after {
-                Some(After::Token { bounds, .. }) => *bounds = None,
-                after => *after = None,
-            }
-        }
-    }
-    let recent = contents.entries.len().saturating_sub(RECENT);
-    let mut at = 0;
-    contents.entries.retain(|entry| {
-        at += 1;
-        at > recent || (entry.after.is_some() && is_kept(entry, now))
-    });
-}
-
-/// Whose rights it holds, of what kind: what can be long.
-fn rights(entry: &Entry) -> Option<(Uuid, u8)> {
-    match entry.after.as_ref()? {
-        After::Token { bounds: Some(_), .. } => Some((entry.target, 0)),
-        After::Role { .. } => Some((entry.target, 1)),
-        After::Api { .. } => Some((entry.target, 2)),
-        _ => None,
-    }
-}
-
 fn is_kept(entry: &Entry, now: Time) -> bool {
     entry.time > now.plus(-KEPT)
-}
-
-/// Writes the file anew, beside its place first.
-fn rewrite(path: &Path, contents: &Contents) -> io::Result<File> {
-    let part = path.with_extension("part");
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-    let root = contents.root.map(WrittenLine::Root);
-    let ahead = contents.ahead.iter().map(WrittenLine::Ahead);
-    let lines = root.into_iter().chain(contents.entries.iter().map(WrittenLine::Event)).chain(ahead);
-    let mut text = io::BufWriter::new(&mut file);
-    let mut one = Vec::new();
-    for line in lines {
-        one.clear();
-        put(&mut one, &line)?;
-        text.write_all(&one)?;
-    }
-    text.flush()?;
-    drop(text);
-    file.sync_all()?;
-    file.try_lock().map_err(io::Error::from)?;
-    std::fs::rename(&part, path)?;
-    Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use tokenward_core::journal::After;
+    use tokenward_core::journal::{After, TokenBounds};
 
     use super::*;
 
@@ -586,12 +579,125 @@ mod tests {
         second.keep(vec![entry(9)], true).unwrap();
         assert_eq!(second.entries().unwrap(), [entry(9)]);
         assert_eq!(journal.entries().unwrap().len(), 3);
-        let mut contents = Contents { root: Some(Uuid::nil()), entries: Vec::new(), ahead: Vec::new(), whole: 0 };
-        contents.entries.extend((1..30_000).map(entry));
-        contents.entries[0].after = None;
-        shorten(&mut contents, Time(KEPT));
-        assert_eq!(contents.entries.len(), 29_998, "all but the one that took nothing away");
-        shorten(&mut contents, Time(2 * KEPT));
-        assert_eq!(contents.entries.len(), RECENT);
+        let plain = Entry { after: None, ..entry(4) };
+        journal.keep(std::iter::once(plain).chain((5..30_000).map(entry)).collect(), false).unwrap();
+        journal.shorten(Time(KEPT));
+        assert_eq!(journal.entries().unwrap().len(), 29_998, "all but the one that took nothing away");
+        journal.shorten(Time(2 * KEPT));
+        assert_eq!(journal.entries().unwrap().len(), RECENT);
+        assert!(Journal::open(&path, Time(0)).unwrap().root().is_none(), "the new file is kept from others as the old one was");
+        drop(journal);
+        let journal = Journal::open(&path, Time(0)).unwrap();
+        assert_eq!((journal.root(), journal.last()), (Some(Uuid::from_u128(1)), Some(29_999)));
+    }
+
+    /// A token that was bound to much.
+    fn bound(position: i64, target: u128) -> Entry {
+        let (used, networks) = (vec!["00ff".into()], Some("x".repeat(3_000)));
+        let bounds = Some(Box::new(TokenBounds { networks, ..TokenBounds::default() }));
+        let after = After::Token { revoked_at: None, disabled_at: None, ends: Vec::new(), used, bounds };
+        Entry { kind: "token.updated".into(), target: Uuid::from_u128(target), after: Some(after), ..entry(position) }
+    }
+
+    /// Which of them say what a token was bound to, by their positions.
+    fn binding(entries: &[Entry]) -> Vec<i64> {
+        let binds = |it: &&Entry| matches!(it.after, Some(After::Token { bounds: Some(_), .. }));
+        entries.iter().filter(binds).map(|it| it.position).collect()
+    }
+
+    #[test]
+    fn a_shorter_one_has_the_last_state_of_each_thing_and_what_is_noted_ahead() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let journal = begun(&path);
+        journal.keep_ahead(vec![entry(20), entry(30)]).unwrap();
+        journal.keep(vec![bound(4, 7), bound(5, 8), bound(6, 7), bound(7, 7)], true).unwrap();
+        // What came behind 6 is another log's, so that 6 is what counts of the token 7.
+        journal.cut(6, &[entry(20)], vec![entry(9)]).unwrap();
+        let before = journal.bytes();
+        journal.shorten(Time(0));
+        let entries = journal.entries().unwrap();
+        assert_eq!(entries.iter().map(|it| it.position).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(journal.ahead(), [entry(30), entry(9)]);
+        // Now 4 has a later state for sure.
+        journal.shorten(Time(0));
+        assert_eq!(binding(&journal.entries().unwrap()), [5, 6]);
+        assert!(journal.bytes() + 3_000 < before);
+        assert_eq!(journal.bytes(), std::fs::metadata(&path).unwrap().len());
+        journal.keep(vec![bound(7, 8)], true).unwrap();
+        drop(journal);
+        let journal = Journal::open(&path, Time(0)).unwrap();
+        assert_eq!((journal.ahead(), journal.last()), (vec![entry(30), entry(9)], Some(7)));
+        assert_eq!((journal.newest(), binding(&journal.entries().unwrap())), (Some(bound(7, 8)), vec![5, 6, 7]));
+    }
+
+    #[test]
+    fn what_is_noted_while_it_is_made_shorter_is_in_the_shorter_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let journal = begun(&path);
+        journal.keep((4..400).map(|position| bound(position, 7)).collect(), false).unwrap();
+        let before = journal.bytes();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for position in 400..900 {
+                    journal.keep(vec![bound(position, 8)], position % 100 == 0).unwrap();
+                }
+            });
+            while !writer.is_finished() {
+                journal.shorten(Time(0));
+            }
+        });
+        journal.shorten(Time(0));
+        assert!(journal.bytes() < before / 2, "{} of {before}", journal.bytes());
+        drop(journal);
+        let entries = Journal::open(&path, Time(0)).unwrap().entries().unwrap();
+        assert_eq!(entries.iter().map(|it| it.position).collect::<Vec<_>>(), (1..900).collect::<Vec<_>>());
+        assert_eq!(binding(&entries), [399, 899]);
+    }
+
+    #[test]
+    fn one_that_cannot_be_made_shorter_stays_as_it_is_and_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let journal = begun(&path);
+        journal.keep(vec![bound(4, 7), bound(5, 7)], true).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        // Where the shorter one would be written is something else.
+        std::fs::create_dir(shorter::beside(&path)).unwrap();
+        journal.shorten(Time(0));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        journal.stop();
+        std::fs::remove_dir(shorter::beside(&path)).unwrap();
+        journal.shorten(Time(0));
+        assert_eq!(std::fs::read(&path).unwrap(), before, "a process that ends begins nothing");
+        assert!(!shorter::beside(&path).exists());
+        journal.keep(vec![entry(6)], true).unwrap();
+        drop(journal);
+        std::fs::write(shorter::beside(&path), "half").unwrap();
+        let journal = Journal::open(&path, Time(0)).unwrap();
+        assert_eq!(journal.entries().unwrap(), [entry(1), entry(2), entry(3), bound(4, 7), bound(5, 7), entry(6)]);
+        assert!(!shorter::beside(&path).exists(), "what a crash has left");
+    }
+
+    #[tokio::test]
+    async fn it_is_made_shorter_aside_once_it_is_long() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let journal = std::sync::Arc::new(begun(&path));
+        journal.keep((4..100).map(|position| bound(position, 7)).collect(), true).unwrap();
+        let before = journal.bytes();
+        journal.shorten_aside(Time(0));
+        assert!(!journal.shortens.load(Ordering::Relaxed), "it is not long");
+        journal.long.store(before / 2, Ordering::Relaxed);
+        journal.shorten_aside(Time(0));
+        for _ in 0..1_000 {
+            if !journal.shortens.load(Ordering::Acquire) {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert!(journal.bytes() < before / 2, "{} of {before}", journal.bytes());
+        assert_eq!(journal.long.load(Ordering::Relaxed), shorter::LONG);
     }
 }

@@ -267,6 +267,7 @@ impl Follower {
             return Ok(());
         }
         let (now, time) = (self.clock.steady(), self.store.now());
+        followed.journal.shorten_aside(time);
         if self.cut || now - self.swept > SWEEP {
             follow::sweep(followed, time, self.cut);
             (self.swept, self.cut) = (now, false);
@@ -517,7 +518,8 @@ impl Follower {
 
     /// Notes what was written while this node did not follow.
     async fn catch_up(&mut self, followed: &Followed) -> Result<()> {
-        let Some(mut last) = followed.journal.last() else {
+        let journal = Arc::clone(&followed.journal);
+        let Some(mut last) = aside(move || Ok(journal.last())).await? else {
             let mark = Entry {
                 log: followed.incarnation(),
                 position: self.position,

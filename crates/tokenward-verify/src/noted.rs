@@ -12,7 +12,7 @@ use tokenward_core::{Result, Time, Uuid};
 use tokenward_store::log::Skeleton;
 use tokenward_store::tokens::{self, IndexRow, ended};
 use tokenward_store::{
-    Conn, accounts, apis, cuts, identities, members, organizations, passkeys, roles, second_factor, sessions,
+    Conn, accounts, apis, cuts, environments, identities, members, organizations, passkeys, roles, second_factor, sessions,
     sign_in_rules, token_policies,
 };
 
@@ -213,6 +213,10 @@ async fn after(mut conn: Conn<'_>, keeps: Keeps, organization: Option<Uuid>, tar
             None => None,
         },
         Keeps::Invitation => Some(After::Invitation),
+        Keeps::Environment => {
+            let place = environments::places(conn, Some(&[target])).await?.pop();
+            place.map(|it| After::Environment { mode: it.mode })
+        }
         Keeps::Gone => Some(After::Gone),
         Keeps::Cut => {
             let cuts = cuts::of(conn.reborrow(), Some(&[target])).await?;

@@ -99,20 +99,25 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     let asked_for = parts.uri.path_and_query().map(|path| path.to_string()).filter(|_| reads);
     let prefixes = app.verifier.prefixes();
-    let mut way = match Way::of(&mut parts, organization, prefixes) {
-        Ok(way) => way,
-        Err(error) => return error_inside(&person, organization, nav, &error).await,
-    };
-    let response = match form(&mut parts, body, (&person.csrf, person.user.into()), &OF_PERSONS).await {
-        Ok(body) => match parts.extensions.get::<Pairs>().map_or(Ok(()), |form| way.of_form(form, prefixes)) {
-            Ok(()) => {
-                parts.extensions.insert(person.clone());
-                next.run(Request::from_parts(parts, body)).instrument(traces::reading(&method)).await
-            }
-            Err(error) => error_inside(&person, organization, nav, &error).await,
-        },
-        Err(FormRefused::Foreign) => foreign(&parts, true),
-        Err(FormRefused::Unreadable(error)) => error_inside(&person, organization, nav, &error).await,
+    let read = Way::of(&mut parts, organization, prefixes);
+    let (way, response) = match read {
+        Ok(mut way) => {
+            let read = form(&mut parts, body, (&person.csrf, person.user.into()), &OF_PERSONS).await;
+            let response = match read {
+                Ok(body) => match parts.extensions.get::<Pairs>().map_or(Ok(()), |form| way.of_form(form, prefixes)) {
+                    Ok(()) => {
+                        parts.extensions.insert(person.clone());
+                        next.run(Request::from_parts(parts, body)).instrument(traces::reading(&method)).await
+                    }
+                    Err(error) => error_inside(&person, organization, nav, &error).await,
+                },
+                Err(FormRefused::Foreign) => foreign(&parts, true),
+                Err(FormRefused::Unreadable(error)) => error_inside(&person, organization, nav, &error).await,
+            };
+            (Some(way), response)
+        }
+        // What a page says of the session it says of this one, too.
+        Err(error) => (None, error_inside(&person, organization, nav, &error).await),
     };
     let response = match response.extensions().get::<Arc<Error>>() {
         Some(error) if error.code == Code::ProofRequired => {
@@ -121,7 +126,10 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
         Some(error) => error_inside(&person, organization, nav, &Arc::clone(error)).await,
         None => response,
     };
-    let mut response = way.written(response).await;
+    let mut response = match way {
+        Some(way) => way.written(response).await,
+        None => response,
+    };
     if person.tell_renewed(response.headers_mut()).is_err() {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }

@@ -19,7 +19,7 @@ use super::view::Nav;
 
 /// What says in an address, and in a form, from which list a page was opened.
 pub(super) const BACK: &str = "back";
-/// Characters of it. What is longer is not carried along: proxies have bounds for addresses.
+/// Characters of it as it stands in an address. What is longer is not carried along: proxies have bounds for those.
 const LONGEST: usize = 4_000;
 /// What has the beginning of a token and so many characters is one, or was one before it was cut: it does not belong into an
 /// address.
@@ -160,7 +160,7 @@ impl WayBack {
             own.append_pair(key, query.get(key));
         }
         let back = Self { list: path.to_owned(), query: own.finish(), label };
-        (!back.query.is_empty() && back.value().len() <= LONGEST).then_some(back)
+        (!back.query.is_empty() && back.pair().len() <= LONGEST).then_some(back)
     }
 
     /// What is carried along: its address, below the organization's.
@@ -426,6 +426,9 @@ mod tests {
         }
         let long = Pairs::from([("q", "x".repeat(LONGEST))]);
         assert_eq!(WayBack::of("tokens", &long), None, "nobody carries so much");
+        // In an address each of these letters takes ten characters, and six of the list's own.
+        let letters = |count| WayBack::of("tokens", &Pairs::from([("q", "ä".repeat(count))]));
+        assert!(letters(500).is_none() && letters(300).is_some_and(|back| back.pair().len() <= LONGEST));
     }
 
     #[test]

@@ -87,7 +87,7 @@ pub(super) async fn role(
     Ok(())
 }
 
-fn snapshot(role: &Role, description: &str) -> RoleSnapshot {
+pub(super) fn snapshot(role: &Role, description: &str) -> RoleSnapshot {
     RoleSnapshot {
         name: role.name.to_string(),
         description: description.to_owned(),

@@ -88,7 +88,8 @@ const FILES: &[(&str, &str)] = &[
     ("tokenward.db", "what is in it; room of what was removed is used again"),
     ("tokenward.db-wal", "the longest reader; some megabytes"),
     ("tokenward.db-shm", "as the file before it"),
-    ("journal", "what was taken away in 90 days"),
+    ("journal", "what was taken away in 90 days; made shorter while the server runs"),
+    ("journal.part", "minutes: the journal, while it is made shorter"),
     ("pepper", "one line a pepper"),
     (BEFORE_RESTORES, "nothing: delete it once the restore was right"),
 ];

@@ -190,6 +190,46 @@ async fn what_was_taken_from_a_role_stays_so_when_a_standby_takes_over_that_did_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_deleted_stays_so_when_a_standby_takes_over_that_did_not_hear_of_it() {
+    let cluster = Cluster::start().await;
+    let Cluster { a, acme, .. } = &cluster;
+    let body = json!({ "name": "ops", "permissions": ["invoices:write"] });
+    let role = a.post(&acme.path("customRole"), &acme.owner, body).await.str("id");
+    let (_, text) = a.new_token(acme, json!({ "name": "holder", "role_id": role })).await;
+    let project = a.post(&acme.path("project"), &acme.owner, json!({ "name": "shop" })).await.str("id");
+    cluster.both_say(&text, "valid").await;
+    let standby = cluster.lagging_standby().await;
+    let viewer = a.role(acme, "viewer").await;
+    let role_path = acme.path(&format!("customRole/{role}"));
+    let project_path = format!("/project/{project}");
+    for path in [&format!("{role_path}?move_to={viewer}"), &project_path] {
+        let lost = a.call_with(Method::DELETE, path, &acme.owner, None, &[("prefer", LONG)]).await;
+        assert_eq!(lost.header("tokenward-effective"), Some("everywhere; nodes=2"), "{lost:?}");
+    }
+
+    let _new = cluster.take_over(standby).await;
+    let may = async |server: &Server| {
+        let question = json!({ "token": text, "permission": "invoices:write" });
+        let answer = server.post("/verify", &cluster.asking, question).await;
+        answer.json()["code"].as_str().unwrap_or_default().to_owned()
+    };
+    let begun = Instant::now();
+    while begun.elapsed() < BOUND * 2 {
+        for server in [&cluster.a, &cluster.b] {
+            assert_ne!(may(server).await, "valid", "{:?}", begun.elapsed());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    cluster.both_say(&text, "valid").await;
+    for server in [&cluster.a, &cluster.b] {
+        assert_eq!(may(server).await, "permission_denied");
+        for path in [&role_path, &project_path] {
+            assert_eq!(server.get(path, &acme.owner).await.status, 404, "{path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_committed_and_nobody_had_read_is_brought_back_by_who_answered_for_it() {
     let cluster = Cluster::start().await;
     let (revoked, text) = cluster.made("revoked").await;

@@ -52,6 +52,31 @@ async fn a_journal_that_is_late_learns_from_the_log_what_was_taken_away_meanwhil
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_that_is_truncated_learns_from_the_log_what_it_has_lost() {
+    let Left { mut directory, copies, asking, revoked, .. } = left().await;
+    let path = directory.path().join("journal");
+    let whole = std::fs::read(&path).unwrap();
+    // In the middle of a line, and to nothing at all.
+    for length in [whole.len() / 2, 0] {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        let with = config(directory.path());
+        directory = Server::start_with(directory, with).await.stop().await;
+        let again = std::fs::read(&path).unwrap();
+        assert!(again.len() > length && again.ends_with(b"\n"), "{} after {length}", again.len());
+    }
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    assert_eq!(says(&server, &asking, &revoked).await.1, "revoked");
+    let directory = server.stop().await;
+    // Now the database is the older one.
+    copy_database(copies.path(), directory.path());
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    assert_eq!(says(&server, &asking, &revoked).await.1, "revoked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_its_journal_a_server_begins_one_and_keeps_what_is_taken_away_from_then_on() {
     let Left { directory, copies, acme, asking, revoked } = left().await;
     std::fs::remove_file(directory.path().join("journal")).unwrap();

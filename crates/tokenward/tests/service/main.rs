@@ -35,6 +35,7 @@ mod console_token_life;
 mod console_tokens;
 mod console_ways;
 mod decisions;
+mod deleted_copies;
 mod demo;
 #[path = "../support/demo.rs"]
 mod demo_data;

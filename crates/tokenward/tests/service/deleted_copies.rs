@@ -1,0 +1,191 @@
+//! What an older copy of the database gives nobody back: roles, projects, environments and clusters that were deleted, and the mode that
+//! an environment had.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokenward_server::config::Config;
+
+use crate::nodes::{PATIENCE, database, node_config};
+use crate::other_log::{copy_database, postgres, run_in_background};
+use crate::process::text;
+use crate::support::{Organization, Server, config};
+
+/// Ids of what there is before the copy.
+struct World {
+    /// Roles, and of each the token that has it: one that held less than what came after it, one that held more, and two whose role is lost,
+    /// of which the first held less than that.
+    roles: [String; 4],
+    tokens: [String; 4],
+    /// A project with an environment, both to be deleted.
+    shop: String,
+    shop_main: String,
+    /// An environment to be deleted, and its cluster.
+    preview: String,
+    preview_cluster: String,
+    /// An environment to get another mode.
+    live: String,
+}
+
+const JUNIOR: &str = "junior@acme.example";
+
+async fn made(server: &Server, acme: &Organization, path: &str, body: Value) -> String {
+    server.post(path, &acme.owner, body).await.expect(201)["id"].as_str().unwrap().to_owned()
+}
+
+async fn role(server: &Server, acme: &Organization, name: &str, permission: &str) -> String {
+    made(server, acme, &acme.path("customRole"), json!({ "name": name, "permissions": [permission] })).await
+}
+
+async fn before_the_copy(server: &Server, acme: &Organization) -> World {
+    let roles = [
+        role(server, acme, "small", "invoices:read").await,
+        role(server, acme, "large", "invoices:write").await,
+        role(server, acme, "kept", "orders:read").await,
+        role(server, acme, "stranded", "orders:write").await,
+    ];
+    let mut tokens = Vec::new();
+    for (at, role) in roles.iter().enumerate() {
+        tokens.push(server.new_token(acme, json!({ "name": format!("t{at}"), "role_id": role })).await.0);
+    }
+    server.member(acme, JUNIOR, "small").await;
+    let body = json!({ "email": "invited@acme.example", "role_id": roles[0] });
+    server.post(&acme.path("inviteMember"), &acme.owner, body).await.expect(201);
+
+    let cluster = async |name: &str| {
+        let body = json!({ "name": name, "region": "eu-west-3", "cloud_provider": "AWS" });
+        made(server, acme, &acme.path("cluster"), body).await
+    };
+    let (eu, preview_cluster) = (cluster("eu").await, cluster("preview").await);
+    let project = async |name: &str| made(server, acme, &acme.path("project"), json!({ "name": name })).await;
+    let (shop, desk) = (project("shop").await, project("desk").await);
+    let environment = async |project: &str, name: &str, cluster: &str| {
+        let body = json!({ "name": name, "cluster": cluster, "mode": "DEVELOPMENT" });
+        made(server, acme, &format!("/project/{project}/environment"), body).await
+    };
+    World {
+        shop_main: environment(&shop, "main", &eu).await,
+        preview: environment(&desk, "preview", &preview_cluster).await,
+        live: environment(&desk, "live", &eu).await,
+        tokens: tokens.try_into().unwrap(),
+        roles,
+        shop,
+        preview_cluster,
+    }
+}
+
+async fn after_the_copy(server: &Server, acme: &Organization, world: &World) {
+    let viewer = server.role(acme, "viewer").await;
+    // Has all that `kept` has.
+    let wider = role(server, acme, "wider", "orders:*").await;
+    let other = role(server, acme, "other", "orders:read").await;
+    for (role, to) in world.roles.iter().zip([&viewer, &viewer, &wider, &other]) {
+        let path = acme.path(&format!("customRole/{role}?move_to={to}"));
+        server.delete(&path, &acme.owner).await.expect(204);
+    }
+    server.delete(&format!("/project/{}", world.shop), &acme.owner).await.expect(204);
+    server.delete(&format!("/environment/{}", world.preview), &acme.owner).await.expect(204);
+    server.delete(&acme.path(&format!("cluster/{}", world.preview_cluster)), &acme.owner).await.expect(204);
+    let body = json!({ "name": "live", "mode": "PRODUCTION" });
+    server.call(Method::PUT, &format!("/environment/{}", world.live), &acme.owner, Some(body)).await.expect(200);
+}
+
+async fn in_the_older_copy(server: &Server, acme: &Organization, world: &World) {
+    let viewer = server.role(acme, "viewer").await;
+    let custom = server.get(&acme.path("customRole"), &acme.owner).await.each("results", "name");
+    assert_eq!(custom, ["kept"], "what its token had after it is lost, and was more");
+    let mut told = Vec::new();
+    for token in &world.tokens {
+        let shown = server.get(&acme.path(&format!("apiToken/{token}")), &acme.owner).await.expect(200);
+        told.push((shown["role_id"].as_str().unwrap().to_owned(), shown["state"].as_str().unwrap().to_owned()));
+    }
+    let is = |role: &String, state: &str| (role.clone(), state.to_owned());
+    assert_eq!(
+        told,
+        [
+            is(&viewer, "active"),
+            is(&viewer, "active"),
+            is(&world.roles[2], "active"),
+            // It had more than what came after it, which is lost.
+            is(&viewer, "disabled"),
+        ]
+    );
+    let members = server.get(&acme.path("member"), &acme.owner).await.expect(200);
+    let all = members["results"].as_array().unwrap();
+    let junior = all.iter().find(|it| it["email"] == JUNIOR).unwrap();
+    assert_eq!(junior["role_id"], json!(viewer));
+    let invited = server.get(&acme.path("inviteMember"), &acme.owner).await.each("results", "email");
+    assert!(invited.is_empty(), "{invited:?}");
+
+    for gone in [format!("/project/{}", world.shop)]
+        .into_iter()
+        .chain([&world.shop_main, &world.preview].map(|id| format!("/environment/{id}")))
+    {
+        assert_eq!(server.get(&gone, &acme.owner).await.status, 404, "{gone}");
+    }
+    assert_eq!(server.get(&acme.path("cluster"), &acme.owner).await.each("results", "name"), ["eu"]);
+    let live = server.get(&format!("/environment/{}", world.live), &acme.owner).await.expect(200);
+    assert_eq!(live["mode"], "PRODUCTION");
+
+    let status = server.get(&acme.path("log"), &acme.owner).await.expect(200);
+    let lost = status["turns"][0]["lost"].as_array().unwrap();
+    for kind in ["role.deleted", "project.deleted", "environment.deleted", "cluster.deleted", "environment.updated"] {
+        assert!(lost.iter().any(|it| it["kind"] == kind && it["repaired"] == true), "{kind}: {lost:?}");
+    }
+    // Their names are free.
+    role(server, acme, "small", "invoices:read").await;
+    made(server, acme, &acme.path("project"), json!({ "name": "shop" })).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_was_deleted_comes_back() {
+    let (server, acme) = Server::with_owner().await;
+    let world = before_the_copy(&server, &acme).await;
+    let directory = server.stop().await;
+    let copy = tempfile::tempdir().unwrap();
+    copy_database(directory.path(), copy.path());
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    after_the_copy(&server, &acme, &world).await;
+    let directory = server.stop().await;
+    copy_database(copy.path(), directory.path());
+    let with = config(directory.path());
+    let server = Server::start_with(directory, with).await;
+    in_the_older_copy(&server, &acme, &world).await;
+    // Once: another start finds nothing to do, and what somebody chose since stays.
+    let body = json!({ "name": "live", "mode": "STAGING" });
+    server.call(Method::PUT, &format!("/environment/{}", world.live), &acme.owner, Some(body)).await.expect(200);
+    let end = server.running.app.verifier.position();
+    let server = server.restart().await;
+    assert_eq!(server.running.app.verifier.position(), end);
+    let live = server.get(&format!("/environment/{}", world.live), &acme.owner).await.expect(200);
+    assert_eq!(live["mode"], "STAGING");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_was_deleted_comes_back_on_postgres() {
+    let url = database().await;
+    let kept = tempfile::tempdir().unwrap();
+    let with = || Config { pepper: None, ..node_config(kept.path(), "a", &url) };
+    let (server, acme) = Server::with_owner_and(tempfile::tempdir().unwrap(), with()).await;
+    let world = before_the_copy(&server, &acme).await;
+    let dumps = tempfile::tempdir().unwrap();
+    let dump = dumps.path().join("dump");
+    postgres("pg_dump", &["--format=custom", "--file", text(&dump), &url]);
+    after_the_copy(&server, &acme, &world).await;
+    server.stop().await;
+    let restore = ["--single-transaction", "--clean", "--if-exists", "--dbname", &url, text(&dump)];
+    postgres("pg_restore", &restore);
+    let said = run_in_background(&["restore", "--database", &url, "--data-dir", text(kept.path())]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+
+    let server = Server::start_with(tempfile::tempdir().unwrap(), with()).await;
+    // Whoever may not have heard of what was put back has stopped first.
+    let begun = Instant::now();
+    while server.get("/readyz", "").await.status != 200 {
+        assert!(begun.elapsed() < PATIENCE, "it does not load");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    in_the_older_copy(&server, &acme, &world).await;
+}
