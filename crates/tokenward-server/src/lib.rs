@@ -24,3 +24,5 @@ mod supervisor;
 pub(crate) mod telemetry;
 mod traces;
 pub(crate) mod transport;
+
+pub use console::{FormInput, form_inputs};

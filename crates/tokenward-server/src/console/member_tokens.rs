@@ -13,7 +13,7 @@ use super::person::SignedIn;
 use super::tokens::{people, row};
 use super::view::{Choice, Heirs, MemberToken, MemberTokens};
 use super::words::count;
-use crate::limits::TOKEN_OVERLAP;
+use crate::limits::{MEMBER_TOKENS, TOKEN_OVERLAP};
 use crate::service::token_hand_over::{Fate, Owned};
 use crate::service::{token_policy, tokens, usage};
 
@@ -132,7 +132,9 @@ pub(super) fn typed(form: &Pairs) -> Result<Owned> {
     let to = form.read("hand_over_to", "a member of this organization", |text| Uuid::try_parse(text).ok())?;
     let overlap = length(form.get("overlap"));
     let each = form.all("fate").filter(|value| !value.is_empty()).map(|value| fate(value, overlap));
-    Ok(Owned { to, each: each.collect::<Result<Vec<_>>>()? })
+    let each = each.collect::<Result<Vec<_>>>()?;
+    MEMBER_TOKENS.check_list(&each).map_err(|problem| Error::invalid("fate", problem))?;
+    Ok(Owned { to, each })
 }
 
 /// What is to become of one of them.
