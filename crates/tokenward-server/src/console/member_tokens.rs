@@ -23,6 +23,8 @@ const USUAL: &str = "24h";
 const OVERLAPS: [(&str, &str); 4] = [("1h", "An hour"), ("24h", "A day"), ("7d", "A week"), ("30d", "30 days")];
 /// Where more would stand on a page, single tokens are handed over together, or by edits of theirs.
 const OFFERED: usize = 1_000;
+/// Rows that are made without giving others a turn.
+const AT_ONCE: usize = 64;
 
 /// The living tokens that a member has made or owns, as far as the person may see them.
 async fn of_member(person: &SignedIn, organization: Uuid, user: Uuid) -> Result<Vec<Token>> {
@@ -81,7 +83,12 @@ pub(super) async fn fields(
             fates,
         }
     };
-    let rows: Vec<MemberToken> = all.iter().map(token).collect();
+    let mut rows: Vec<MemberToken> = Vec::with_capacity(all.len());
+    for some in all.chunks(AT_ONCE) {
+        rows.extend(some.iter().map(&token));
+        // There may be very many: whoever waits for this thread has a turn in between.
+        tokio::task::yield_now().await;
+    }
     let owned = all.iter().filter(|token| token.owner_id == Some(user)).count();
     let tokens = MemberTokens {
         // Without their fields, what is wrong with them is told at the top.
