@@ -2,7 +2,7 @@
 //! by the name of the limit, and nothing is changed. And every form whose last byte comes after its session has ended.
 
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokenward_server::limits::VISITOR_FORM_BYTES;
 use tokenward_server::{FormInput, form_inputs};
 
@@ -44,7 +44,7 @@ impl Named {
         let (server, acme, _) = world().await;
         let viewer = server.role(&acme, "viewer").await;
         let owner = acme.owner.clone();
-        let made = async |path: String, body| {
+        let made = async |path: String, body: Value| {
             let answer = server.post(&path, &owner, body).await;
             assert!(answer.status.is_success(), "{path}: {}", answer.text);
             answer.str("id")
@@ -57,15 +57,13 @@ impl Named {
         let environment = made(format!("/project/{project}/environment"), json!({ "name": "test" })).await;
         let cluster = json!({ "name": "lab", "region": "r", "cloud_provider": "AWS" });
         let cluster = made(acme.path("cluster"), cluster).await;
-        let routes: serde_json::Value = serde_json::from_str(DOCUMENT).unwrap();
+        let routes: Value = serde_json::from_str(DOCUMENT).unwrap();
         server.put(&acme.path("api/shop"), &owner, routes).await.expect(200);
         let (user, _) = server.member(&acme, "dev@acme.example", "devops").await;
         let body = json!({ "email": "new@acme.example", "role_id": viewer });
         let invited = server.post(&acme.path("inviteMember"), &owner, body).await.expect(201);
         let link = invited["invitation_link"].as_str().unwrap().to_owned();
         let invitation = link.rsplit_once("/invitation/").unwrap().1.to_owned();
-        let all = (token, policy_token, role, viewer, project, environment, cluster, user, invitation);
-        let (token, policy_token, role, viewer, project, environment, cluster, user, invitation) = all;
         Self { server, acme, token, policy_token, role, viewer, project, environment, cluster, user, invitation }
     }
 
@@ -77,12 +75,12 @@ impl Named {
         let token = if path.contains("/policy-tokens/") { &self.policy_token } else { &self.token };
         let named = [
             ("{organization}", self.acme.id.as_str()),
-            ("{token}", token),
-            ("{role}", &self.role),
-            ("{project}", &self.project),
-            ("{id}", &self.environment),
-            ("{cluster}", &self.cluster),
-            ("{user}", &self.user),
+            ("{token}", token.as_str()),
+            ("{role}", self.role.as_str()),
+            ("{project}", self.project.as_str()),
+            ("{id}", self.environment.as_str()),
+            ("{cluster}", self.cluster.as_str()),
+            ("{user}", self.user.as_str()),
             ("{name}", "shop"),
             ("{key}", "corp"),
             ("{version}", "1"),
@@ -202,14 +200,11 @@ async fn one_more_than_a_field_holds_is_refused_by_its_limit_and_changes_nothing
         }
         let (name, long) = (one(input.name), "a".repeat(input.text.size() + 1));
         let rest = world.rest(input.path);
-        let mut form: Vec<(&str, &str)> = vec![(&name, &long)];
+        let mut form: Vec<(&str, &str)> = vec![(name.as_str(), long.as_str())];
         form.extend(rest.iter().filter(|(other, _)| *other != input.name).map(|(name, value)| (*name, value.as_str())));
         let page = people.post(input.path, &world.path(input.path), &form).await;
         wrong.extend(told(&page, &input, input.text.name));
-        let now = world.head().await;
-        if now != head {
-            panic!("{} {}: something was changed", input.path, input.name);
-        }
+        assert_eq!(world.head().await, head, "{} {}: something was changed", input.path, input.name);
         tried += 1;
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -236,7 +231,7 @@ async fn one_entry_more_than_a_list_holds_is_refused_by_its_limit_and_changes_no
             "role_id" => world.viewer.clone(),
             _ => "corp".to_owned(),
         };
-        let many = (0..count).flat_map(|n| together.iter().map(move |name| (*name, value(name, n))));
+        let many = (0..count).flat_map(|n| together.iter().map(move |name| (*name, value(*name, n))));
         let others = world.rest(input.path).into_iter().filter(|(name, _)| !together.contains(name));
         let all: Vec<(&str, String)> = many.chain(others).collect();
         let form: Vec<(&str, &str)> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -261,7 +256,7 @@ async fn the_form_that_founds_an_organization_tells_its_limits() {
         let long = "a".repeat(input.text.size() + 1);
         let usual = [("organization", "Acme"), ("email", "a@acme.example"), ("password", PASSWORD)];
         let mut form: Vec<(&str, &str)> = usual.into_iter().filter(|(name, _)| *name != input.name).collect();
-        form.push((input.name, &long));
+        form.push((input.name, long.as_str()));
         let page = visitor.post(&path, &form).await;
         assert_eq!(told(&page, &input, input.text.name), None);
         tried += 1;
@@ -280,10 +275,13 @@ async fn no_form_changes_anything_whose_session_ended_while_it_came() {
     for some in paths.chunks(12) {
         let mut person = Person::owner(&world.server).await;
         person.get("/console/account").await.says(200, "csrf");
-        let begun = some.iter().map(async |route| {
-            let rest = world.rest(route);
-            let form: Vec<(&str, &str)> = rest.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            form_held(&world.server, &person, &world.path(route), &form).await
+        let begun = some.iter().map(|route| {
+            let (world, person, route) = (&world, &person, *route);
+            async move {
+                let rest = world.rest(route);
+                let form: Vec<(&str, &str)> = rest.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                form_held(&world.server, person, &world.path(route), &form).await
+            }
         });
         let held = join_all(begun).await;
         let mut same = Person::at(&world.server);

@@ -6,6 +6,7 @@ use tokenward_core::time::{HOUR, SECOND};
 use tokenward_server::service::security::flush;
 use tokenward_server::service::set_up::sign_in_link;
 
+use crate::console::Person;
 use crate::support::{OWNER, PASSWORD, Server};
 
 async fn events(server: &Server, path: &str, credential: &str) -> Vec<(String, i64)> {
@@ -113,4 +114,16 @@ async fn refused_tokens_are_counted_by_reason_and_client_without_the_database() 
     assert!(shown.contains(&("revoked", "127.0.0.1".to_owned(), 2)), "{shown:?}");
     assert!(shown.contains(&("malformed", "127.0.0.1".to_owned(), 1)), "{shown:?}");
     assert_eq!(shown.len(), 3, "{shown:?}");
+}
+
+#[tokio::test]
+async fn whoever_types_the_code_of_no_machine_sees_that_it_was_refused() {
+    let (server, acme) = Server::with_owner().await;
+    let mut owner = Person::owner(&server).await;
+    owner.get("/console/device").await;
+    for _ in 0..2 {
+        owner.post("/console/device", &[("code", "BCDF-GHJK")]).await.says(400, "the code of no machine");
+    }
+    let seen = events(&server, "/account/events", &acme.owner).await;
+    assert!(seen.contains(&("code.refused".to_owned(), 2)), "{seen:?}");
 }
