@@ -27,3 +27,5 @@ pub(crate) mod telemetry;
 mod traces;
 pub(crate) mod transport;
 mod workers;
+
+pub use console::{FormInput, form_inputs};

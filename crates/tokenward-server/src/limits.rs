@@ -141,6 +141,10 @@ limits! {
         "A form of the console with a document in it: a form writes three bytes for one that is no letter, and six for the end of a line.";
     FORM_FIELDS = fixed "form_fields" 50_000, Count,
         "Fields of a form.";
+    FORM_WORD = fixed "form_word_characters" 512, Characters,
+        "A field of a form in which nobody writes a text: a choice, an id, a number, a name that is typed again, or what is looked for.";
+    NEXT_PATH = fixed "next_characters" 2_000, Characters,
+        "A page of ours that is gone on to after a sign-in or a proof; a longer address is forgotten.";
     FORM_TIME = fixed "form_ms" 60_000, Milliseconds,
         "How long a form of the console may take to arrive.";
     DISCARDED_BYTES = fixed "discarded_bytes" 64 * MIB, Bytes,
@@ -159,6 +163,8 @@ limits! {
         "Ways of one route, of which any one is enough.";
     ROLE_PERMISSIONS = setting "role_permissions" 200, Count,
         "Permissions that a custom role names.";
+    ROLE_PERMISSIONS_CHARACTERS = fixed "role_permissions_characters" 1_300_000, Characters,
+        "The permissions of a role as lines of a form: many more than a role names, so that they can be put right.";
     CUSTOM_ROLES = setting "custom_roles" 500, Count,
         "Custom roles of an organization.";
     APIS = setting "apis" 100, Count,
@@ -209,6 +215,8 @@ limits! {
         "The longest wait after failed attempts; the first one is a second, and each failure doubles it.";
     SIGN_IN_MEMORY = fixed "sign_in_memory" 262_144, Count,
         "Accounts, addresses and devices whose failed attempts are remembered: more than can be tried in the longest wait.";
+    SECURITY_MEMORY = fixed "security_memory" 16_384, Count,
+        "Accounts, kinds and clients of failed attempts that are counted until they are written, which is every minute; of more the log of the process tells alone.";
     CODE_ATTEMPTS = setting "code_attempts" 5, Count,
         "Codes of a second factor in a row that are wrong at one account, on all nodes, before strangers wait there; a known device, and whoever has proved more than the password, is counted apart.";
     CODE_PAUSE = setting "code_pause_ms" 900_000, Milliseconds,
@@ -299,6 +307,8 @@ limits! {
         "The labels of one token, as JSON.";
     TOKEN_METADATA_BYTES = fixed "token_metadata_bytes" 4 * KIB, Bytes,
         "The metadata of one token, as JSON.";
+    TOKEN_METADATA_TEXT = fixed "token_metadata_text_bytes" 16 * KIB, Bytes,
+        "The same as it is typed into a form, with blanks and line breaks.";
     TOKEN_UNDO = setting "token_undo_ms" 3_600_000, Milliseconds,
         "How long ago the deletion of a token may be to be undone: an hour; 1 for never.";
     TOKEN_OVERLAP = setting "token_overlap_ms" 2_592_000_000, Milliseconds,

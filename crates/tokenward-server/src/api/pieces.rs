@@ -12,6 +12,7 @@ use tokenward_core::{Error, Result, Uuid};
 
 use super::json;
 use super::paging::Page;
+use crate::heavy;
 
 /// A piece of a list.
 pub(super) struct Piece<T, A = Uuid> {
@@ -110,7 +111,7 @@ where
     W: Fn(&[T], bool, &mut Vec<u8>) -> Result<()> + Copy + Send + 'static,
 {
     let first = piece(None).await?;
-    write(&first.entries, true, &mut start)?;
+    written(first.entries, true, &mut start, write).await?;
     let body = match first.last {
         None => {
             start.extend_from_slice(end);
@@ -125,7 +126,7 @@ where
                 let Some(after) = last else { return Ok::<_, Error>(None) };
                 let next = piece(Some(after)).await?;
                 let mut bytes = Vec::new();
-                write(&next.entries, false, &mut bytes)?;
+                written(next.entries, false, &mut bytes, write).await?;
                 if next.last.is_none() {
                     bytes.extend_from_slice(end);
                 }
@@ -136,6 +137,33 @@ where
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     Ok(response)
+}
+
+/// Entries that are written without giving others a turn: each may have a thousand networks.
+const AT_ONCE: usize = 8;
+
+/// Writes entries behind others. Whoever waits for this thread has a turn in between, where they are long.
+async fn written<T: Send>(
+    entries: Vec<T>,
+    mut first: bool,
+    to: &mut Vec<u8>,
+    write: impl Fn(&[T], bool, &mut Vec<u8>) -> Result<()> + Send,
+) -> Result<()> {
+    let (mut rest, mut told) = (entries.into_iter(), to.len());
+    loop {
+        {
+            let some: Vec<T> = rest.by_ref().take(AT_ONCE).collect();
+            if some.is_empty() {
+                return Ok(());
+            }
+            write(&some, first, to)?;
+        }
+        first = false;
+        if to.len() - told > heavy::BODY {
+            told = to.len();
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 /// What closes the list, and the answer.
@@ -153,6 +181,9 @@ fn write<T: Serialize>(entries: &[T], first: bool, to: &mut Vec<u8>) -> Result<(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use axum::body::to_bytes;
 
     use super::*;
@@ -178,6 +209,22 @@ mod tests {
             let expected = serde_json::json!({ "results": (1..=count as u64).collect::<Vec<_>>() });
             assert_eq!(serde_json::from_slice::<serde_json::Value>(&body).unwrap(), expected, "{count}");
         }
+    }
+
+    #[tokio::test]
+    async fn others_have_a_turn_while_long_entries_are_written() {
+        let turns = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&turns);
+        let other = tokio::spawn(async move {
+            loop {
+                counting.fetch_add(1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+            }
+        });
+        let long = |_: Option<Uuid>| async { Ok(Piece { entries: vec!["x".repeat(heavy::BODY); 80], last: None }) };
+        results(long).await.unwrap();
+        assert!(turns.load(Ordering::SeqCst) >= 8, "{turns:?}");
+        other.abort();
     }
 
     #[tokio::test]

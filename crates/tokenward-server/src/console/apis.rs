@@ -25,13 +25,13 @@ use super::view::{
 };
 use super::way_back::ROUTE_KEYS;
 use super::words::{METHODS, grouped, quoted};
-use crate::limits::{PASTED_DOCUMENT_BYTES, QUERY, ROUTE_PATH_BYTES};
+use crate::limits::{ALLOW_PATHS, PASTED_DOCUMENT_BYTES, QUERY, ROUTE_PATH_BYTES};
 use crate::service::IfMatch;
 use crate::service::apis::{self, Api, ApiWithRoutes, Effect, Format, KeptRoute, Reached, RouteChange, Said, Text};
 
 /// What a form with a larger document is told.
 pub(super) const DOCUMENT_TOO_LARGE: &str = "A document of routes has at most 5 MB. Nothing was changed. Leave out of it what says nothing of routes, such as \
-     schemas and examples, or import its parts under names of their own.";
+     schemas and examples, or import its parts under names of their own. The limit is `pasted_document_bytes`.";
 /// Routes on a page.
 const PAGE: usize = 100;
 
@@ -145,7 +145,9 @@ fn chosen(typed: &Pairs) -> Result<Unknown> {
 
 /// How the servers are known to read paths, as the form says it.
 fn promised(typed: &Pairs) -> Result<Readings> {
-    let read = typed.all("allow_paths").map(Reading::parse).collect::<std::result::Result<_, _>>();
+    let words: Vec<&str> = typed.all("allow_paths").collect();
+    ALLOW_PATHS.check_list(&words).map_err(|problem| Error::invalid("allow_paths", problem))?;
+    let read = words.into_iter().map(Reading::parse).collect::<std::result::Result<_, _>>();
     read.map_err(|unknown| Error::invalid("allow_paths", format!("has a word that {unknown}")))
 }
 

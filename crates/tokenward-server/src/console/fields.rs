@@ -1,5 +1,5 @@
-//! Which fields each form of the console has. A form is refused with one that its page does not know, by its name: whoever sends
-//! forms without a browser must not believe that something was set which was passed over.
+//! Which fields each form of the console has, and what bounds each. A form is refused with one that its page does not know, by its
+//! name: whoever sends forms without a browser must not believe that something was set which was passed over.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,14 @@ use tokenward_core::{Error, Result};
 
 use super::form::Pairs;
 use super::way_back;
-use crate::limits::QUERY;
+use crate::limits::{
+    ADMIN_EMAILS_TEXT, ALLOW_PATHS, API_NAME, CLUSTER_BYTES, CODE_CHARACTERS, DESCRIPTION, EMAIL, FORM_WORD, HOST_NAME,
+    Limit, MEMBER_TOKENS, NAME, NEXT_PATH, PASSKEY_BYTES, PASSWORD, PASTED_DOCUMENT_BYTES, POLICY_CHARACTERS,
+    PRESENTED_BYTES, QUERY, REQUEST_BODY, ROLE_PERMISSIONS, ROLE_PERMISSIONS_CHARACTERS,
+    SECOND_FACTOR_SET_UP_CHARACTERS, SIGN_IN_RULE_VALUE, SIGN_IN_RULES, TOKEN_BULK_IDS, TOKEN_IMPORT_CHARACTERS,
+    TOKEN_LABELS_BYTES, TOKEN_METADATA_TEXT, TOKEN_NETWORKS_CHARACTERS, TOKEN_PERMISSIONS_CHARACTERS,
+    TOKEN_PLACES_CHARACTERS,
+};
 
 /// The first field of every form.
 const CSRF: &str = "csrf";
@@ -115,7 +122,7 @@ const FORMS: &[(&str, &[&str])] = &[
     ("/console/{organization}/roles/{role}", ROLE),
     ("/console/{organization}/roles/{role}/delete", &["role_id", "confirm", "password", "otp"]),
     ("/console/{organization}/apis/new", API),
-    ("/console/{organization}/apis/{name}", API),
+    ("/console/{organization}/apis/{name}", &["version", "document", "unknown_route", "allow_paths[]", "action"]),
     ("/console/{organization}/apis/{name}/delete", CONFIRM),
     ("/console/{organization}/projects/new", &["name", "description"]),
     ("/console/{organization}/projects/{project}", &["name", "description"]),
@@ -168,11 +175,106 @@ const ROLE: &[&str] = &[
     "cluster.*",
     "action",
 ];
-const API: &[&str] = &["version", "name", "document", "unknown_route", "allow_paths[]", "action"];
+const API: &[&str] = &["name", "document", "unknown_route", "allow_paths[]", "action"];
 const ENVIRONMENT: &[&str] = &["name", "mode", "cluster"];
 const CLUSTER: &[&str] = &["name", "description", "cloud_provider", "region", "production"];
 
-/// Refuses a form that was sent to this path with a field that its page does not know, or twice with one that it has once.
+/// Who says that a field is too long.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tells {
+    /// Its page, beside the field: what somebody has written is there to be shortened.
+    Page,
+    /// Whoever reads the form: nobody has written that much.
+    Guard,
+}
+
+use Tells::{Guard, Page};
+
+/// How much longer than its limit a field may be for its page to say so. What is longer by far is not sent back and forth.
+const FAR: usize = 16;
+
+/// What bounds a field, by the path of its form, which is empty for all others, and its name. Every other field is one of
+/// [`FORM_WORD`], so that none is without a limit.
+static BOUNDS: &[(&str, &str, &Limit, Tells)] = &[
+    ("/set-up/{secret}", "organization", &NAME, Page),
+    ("/console/account/passkeys", "name", &NAME, Guard),
+    ("/console/{organization}/apis/new", "name", &API_NAME, Page),
+    ("/console/{organization}/roles/new", "permissions", &ROLE_PERMISSIONS_CHARACTERS, Guard),
+    ("/console/{organization}/roles/{role}", "permissions", &ROLE_PERMISSIONS_CHARACTERS, Guard),
+    ("/console/{organization}/clusters/new", "description", &CLUSTER_BYTES, Page),
+    ("/console/{organization}/clusters/{cluster}", "description", &CLUSTER_BYTES, Page),
+    ("", "name", &NAME, Page),
+    ("", "region", &NAME, Page),
+    ("", "description", &DESCRIPTION, Page),
+    ("", "note", &DESCRIPTION, Page),
+    ("", "website_url", &DESCRIPTION, Page),
+    ("", "repository", &DESCRIPTION, Page),
+    ("", "admin_emails", &ADMIN_EMAILS_TEXT, Page),
+    ("", "email", &EMAIL, Page),
+    ("", "new_password", &PASSWORD, Page),
+    ("", "password", &PASSWORD, Guard),
+    ("", "current_password", &PASSWORD, Guard),
+    ("", "otp", &CODE_CHARACTERS, Guard),
+    ("", "set_up", &SECOND_FACTOR_SET_UP_CHARACTERS, Guard),
+    ("", "credential", &PASSKEY_BYTES, Page),
+    ("", "next", &NEXT_PATH, Guard),
+    ("", "host", &HOST_NAME, Guard),
+    ("", "networks", &TOKEN_NETWORKS_CHARACTERS, Page),
+    ("", "permissions", &TOKEN_PERMISSIONS_CHARACTERS, Page),
+    ("", "projects", &TOKEN_PLACES_CHARACTERS, Page),
+    ("", "labels", &TOKEN_LABELS_BYTES, Page),
+    ("", "metadata", &TOKEN_METADATA_TEXT, Page),
+    ("", "rows", &TOKEN_IMPORT_CHARACTERS, Page),
+    ("", "opa_policy", &POLICY_CHARACTERS, Page),
+    ("", "path", &PRESENTED_BYTES, Guard),
+    ("", "body", &REQUEST_BODY, Guard),
+    ("", "document", &PASTED_DOCUMENT_BYTES, Page),
+    ("", "value", &SIGN_IN_RULE_VALUE, Page),
+];
+
+/// How often those fields can be there that a form has several times. Their pages count them.
+static ENTRIES: &[(&str, &Limit)] = &[
+    ("token[]", &TOKEN_BULK_IDS),
+    ("fate[]", &MEMBER_TOKENS),
+    ("api[]", &ROLE_PERMISSIONS),
+    ("provider[]", &SIGN_IN_RULES),
+    ("value[]", &SIGN_IN_RULES),
+    ("role_id[]", &SIGN_IN_RULES),
+    ("allow_paths[]", &ALLOW_PATHS),
+];
+
+/// What bounds this field of the form at a path.
+fn bound(path: &str, name: &str) -> (&'static Limit, Tells) {
+    let own = BOUNDS.iter().find(|(form, field, ..)| *field == name && (form.is_empty() || *form == path));
+    own.map_or((&FORM_WORD, Guard), |(_, _, limit, tells)| (*limit, *tells))
+}
+
+/// A field of a form, and what bounds it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FormInput {
+    /// The path that the form is sent to.
+    pub path: &'static str,
+    /// The name of the field; one with `.*` behind it stands for all that begin so.
+    pub name: &'static str,
+    /// What its text holds at most.
+    pub text: &'static Limit,
+    /// How often it can be there, where that is more than once.
+    pub entries: Option<&'static Limit>,
+}
+
+/// Every field of every form of the console.
+pub fn form_inputs() -> impl Iterator<Item = FormInput> {
+    FORMS.iter().flat_map(|(path, fields)| {
+        fields.iter().map(move |field| {
+            let name = field.trim_end_matches("[]");
+            let entries = ENTRIES.iter().find(|(several, _)| several == field).map(|(_, limit)| *limit);
+            FormInput { path: *path, name, text: bound(path, name).0, entries }
+        })
+    })
+}
+
+/// Refuses a form that was sent to this path with a field that its page does not know, twice with one that it has once, or with
+/// more in one than anybody has written.
 pub(super) fn understood(path: &str, form: &Pairs) -> Result<()> {
     if path == NOWHERE {
         return Ok(());
@@ -180,11 +282,15 @@ pub(super) fn understood(path: &str, form: &Pairs) -> Result<()> {
     let known = FORMS.iter().find(|(known, _)| *known == path).map_or(&[][..], |(_, fields)| *fields);
     let goes_back = way_back::is_field_of(path);
     let mut seen = HashSet::new();
-    for (name, _) in form.below("") {
+    for (name, value) in form.below("") {
         let of_all = name == CSRF || (goes_back && name == way_back::BACK);
         if of_all || known.iter().any(|field| field.strip_suffix(".*").is_some_and(|begin| begins(name, begin))) {
             if !seen.insert(name) {
                 return Err(twice(name));
+            }
+            // The one is compared, and the other has bounds of its own.
+            if !of_all {
+                short(name, value, &FORM_WORD)?;
             }
             continue;
         }
@@ -195,10 +301,19 @@ pub(super) fn understood(path: &str, form: &Pairs) -> Result<()> {
                 return Err(Error::invalid(name, format!("is no field of this form; {}", known_words(name, names))));
             }
             Some(field) if !field.ends_with("[]") && !seen.insert(name) => return Err(twice(name)),
-            Some(_) => {}
+            Some(_) => {
+                let (limit, tells) = bound(path, name);
+                if tells == Guard || value.len() > limit.size().saturating_mul(FAR) {
+                    short(name, value, limit)?;
+                }
+            }
         }
     }
     Ok(())
+}
+
+fn short(name: &str, value: &str, limit: &Limit) -> Result<()> {
+    limit.check_text(value).map_err(|problem| Error::invalid(QUERY.shown(name), problem))
 }
 
 /// Is it one of the fields that begin so, and then a dot?
@@ -244,6 +359,39 @@ mod tests {
         assert!(said("/sign-out", "csrf=x&everywhere=on").contains("there is none"));
         let long = said("/sign-out", &format!("csrf=x&{}=1", "a".repeat(10_000)));
         assert!(long.len() < 400, "{long}");
+    }
+
+    #[test]
+    fn every_field_has_a_limit_and_what_nobody_writes_is_told_here() {
+        const NEW: &str = "/console/{organization}/tokens";
+        const ROLE: &str = "/console/{organization}/roles/new";
+        let a = |count: usize| "a".repeat(count);
+        for (path, field, most, limit) in [
+            (NEW, "role_id", 512, "form_word_characters"),
+            (NEW, "password", 512, "password_bytes"),
+            (NEW, "otp", 64, "code_characters"),
+            ("/sign-in", "next", 2_000, "next_characters"),
+            ("/console/command-line", "host", 64, "host_name_characters"),
+            (ROLE, "project.1.STAGING", 512, "form_word_characters"),
+            ("/console/{organization}/tokens/bulk", "token", 512, "form_word_characters"),
+            // Its page tells it, unless it is longer by far.
+            (NEW, "name", FAR * 128, "name_characters"),
+            (NEW, "networks", FAR * 195_000, "token_networks_characters"),
+        ] {
+            assert_eq!(said(path, &format!("csrf=x&{field}={}", a(most))), "", "{field}");
+            let told = said(path, &format!("csrf=x&{field}={}", a(most + 1)));
+            assert!(told.contains(&format!("`{limit}`")) && told.contains(field) && told.len() < 300, "{field}: {told}");
+        }
+        let all: Vec<FormInput> = form_inputs().collect();
+        assert!(all.len() > 200, "{}", all.len());
+        // Neither table says something of what no form has.
+        for (path, name, ..) in BOUNDS {
+            let has = |it: &&FormInput| it.name == *name && (path.is_empty() || it.path == *path);
+            assert!(all.iter().any(|it| has(&it)), "{path} {name}");
+        }
+        let several = FORMS.iter().flat_map(|(_, fields)| fields.iter()).filter(|field| field.ends_with("[]"));
+        let several: HashSet<&str> = several.copied().collect();
+        assert_eq!(several, ENTRIES.iter().map(|(field, _)| *field).collect::<HashSet<&str>>());
     }
 
     /// The path of the table that an address of the sample pages is on.

@@ -9,6 +9,7 @@ use super::guide_text::{self, Guide};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::view::{GuideHit, GuideLink, GuidePage, GuideSection, GuidesPage, Nav};
+use crate::heavy;
 
 /// The longest that is searched for.
 const QUERY: usize = 200;
@@ -17,10 +18,13 @@ const QUERY: usize = 200;
 pub(super) async fn list(Extension(person): Extension<SignedIn>, Query(query): Query) -> PageResult {
     let query = query.understood(&["q"])?.line("q");
     let too_long = query.chars().count() > QUERY;
-    let (found, more) = if too_long { (Vec::new(), false) } else { guide_text::search(&query) };
+    let words = if too_long { String::new() } else { query.clone() };
+    // All pages are read, and made where nobody has seen one yet.
+    let look = move || (guide_text::all(), guide_text::search(&words));
+    let (guides, (found, more)) = heavy::aside(person.user, look).await?;
     let shown = GuidesPage {
         shell: person.shell(None, Nav::Guides).await?,
-        guides: guide_text::all().iter().map(link).collect(),
+        guides: guides.iter().map(link).collect(),
         found: found
             .into_iter()
             .map(|hit| GuideHit {
@@ -47,7 +51,8 @@ pub(super) async fn show(
     Query(query): Query,
 ) -> PageResult {
     query.understood(&[])?;
-    let guide = guide_text::named(&name).ok_or_else(|| Error::not_found("guide"))?;
+    let guide = heavy::aside(person.user, move || guide_text::named(&name)).await?;
+    let guide = guide.ok_or_else(|| Error::not_found("guide"))?;
     let main = guide.sections.iter().filter(|section| section.is_main);
     let shown = GuidePage {
         shell: person.shell(None, Nav::Guides).await?,

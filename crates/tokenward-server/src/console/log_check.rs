@@ -25,6 +25,8 @@ use crate::service::log_format::Format;
 
 /// Events of an export that are in memory at once.
 const PIECE: i64 = 200;
+/// Those that are written without giving others a turn.
+const AT_ONCE: usize = 8;
 
 /// `GET …/events/verify`.
 pub(super) async fn show(
@@ -126,9 +128,13 @@ fn body(app: Arc<App>, grant: Grant, format: Format, range: Range) -> Body {
         drop(reader);
         let ended = events.is_empty();
         let mut lines = header.clone().unwrap_or_default();
-        for event in &events {
-            lines.push_str(&format.line(event));
+        for (n, event) in events.into_iter().enumerate() {
+            lines.push_str(&format.line(&event));
             range.after = event.skeleton.position;
+            // They may be long: whoever waits for this thread has a turn in between.
+            if n % AT_ONCE == AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
         }
         if ended && lines.is_empty() {
             return Ok::<_, tokenward_core::Error>(None);

@@ -13,7 +13,7 @@ use super::person::SignedIn;
 use super::tokens::{people, row};
 use super::view::{Choice, Heirs, MemberToken, MemberTokens};
 use super::words::count;
-use crate::limits::TOKEN_OVERLAP;
+use crate::limits::{MEMBER_TOKENS, TOKEN_OVERLAP};
 use crate::service::token_hand_over::{Fate, Owned};
 use crate::service::{token_policy, tokens, usage};
 
@@ -23,6 +23,8 @@ const USUAL: &str = "24h";
 const OVERLAPS: [(&str, &str); 4] = [("1h", "An hour"), ("24h", "A day"), ("7d", "A week"), ("30d", "30 days")];
 /// Where more would stand on a page, single tokens are handed over together, or by edits of theirs.
 const OFFERED: usize = 1_000;
+/// Rows that are made without giving others a turn.
+const AT_ONCE: usize = 64;
 
 /// The living tokens that a member has made or owns, as far as the person may see them.
 async fn of_member(person: &SignedIn, organization: Uuid, user: Uuid) -> Result<Vec<Token>> {
@@ -81,7 +83,12 @@ pub(super) async fn fields(
             fates,
         }
     };
-    let rows: Vec<MemberToken> = all.iter().map(token).collect();
+    let mut rows: Vec<MemberToken> = Vec::with_capacity(all.len());
+    for some in all.chunks(AT_ONCE) {
+        rows.extend(some.iter().map(&token));
+        // There may be very many: whoever waits for this thread has a turn in between.
+        tokio::task::yield_now().await;
+    }
     let owned = all.iter().filter(|token| token.owner_id == Some(user)).count();
     let tokens = MemberTokens {
         // Without their fields, what is wrong with them is told at the top.
@@ -132,7 +139,9 @@ pub(super) fn typed(form: &Pairs) -> Result<Owned> {
     let to = form.read("hand_over_to", "a member of this organization", |text| Uuid::try_parse(text).ok())?;
     let overlap = length(form.get("overlap"));
     let each = form.all("fate").filter(|value| !value.is_empty()).map(|value| fate(value, overlap));
-    Ok(Owned { to, each: each.collect::<Result<Vec<_>>>()? })
+    let each = each.collect::<Result<Vec<_>>>()?;
+    MEMBER_TOKENS.check_list(&each).map_err(|problem| Error::invalid("fate", problem))?;
+    Ok(Owned { to, each })
 }
 
 /// What is to become of one of them.

@@ -13,7 +13,7 @@ use tokenward_store::members::Member;
 use super::done::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::member_tokens;
-use super::page::{At, PageResult, page};
+use super::page::{At, PageResult, long_page, page};
 use super::paging::{Column, Holds, List, ListPlace, SortKey};
 use super::person::SignedIn;
 use super::proof;
@@ -205,7 +205,7 @@ async fn role_page(
         heirs,
         error: problems.rest(),
     };
-    page(problems.status, &shown)
+    long_page(grant.organization(), problems.status, shown).await
 }
 
 /// `POST …/members/{user}`.
@@ -278,7 +278,7 @@ async fn remove_page(
         heirs,
         error: problems.rest(),
     };
-    page(problems.status, &shown)
+    long_page(grant.organization(), problems.status, shown).await
 }
 
 /// `POST …/members/{user}/remove`.
@@ -322,7 +322,7 @@ async fn transfer_page(person: &SignedIn, grant: &Grant, typed: &Pairs, mut prob
         password: proof::field(person, &mut problems).await?,
         error: chosen.or_else(|| problems.rest()),
     };
-    page(problems.status, &shown)
+    long_page(grant.organization(), problems.status, shown).await
 }
 
 /// `POST …/members/transfer`.

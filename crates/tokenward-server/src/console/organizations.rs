@@ -15,6 +15,7 @@ use super::person::SignedIn;
 use super::proof;
 use super::view::{Nav, OrganizationNewPage, RetentionForm, SettingsForm, SettingsPage};
 use super::words::{count, length_words};
+use crate::limits::ADMIN_EMAILS_TEXT;
 use crate::service::organizations::{self, OrganizationChange};
 use crate::service::{IfMatch, retention, tokens};
 
@@ -117,7 +118,12 @@ pub(super) async fn save_settings(
         forbids_device: Some(form.on("forbids_device")),
         ..OrganizationChange::default()
     };
-    match organizations::update(&person.app, grant.clone(), change, IfMatch(None)).await {
+    let fits = ADMIN_EMAILS_TEXT.check_text(form.get("admin_emails"));
+    let saved = match fits.map_err(|problem| Error::invalid("admin_emails", problem)) {
+        Ok(()) => organizations::update(&person.app, grant.clone(), change, IfMatch(None)).await,
+        Err(error) => Err(error),
+    };
+    match saved {
         Ok(_) => person.done(&format!("/console/{organization}/settings"), Flashed::SettingsSaved),
         Err(error) => {
             let problems = Problems::of(error)?;

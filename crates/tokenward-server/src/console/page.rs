@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use tokenward_core::{Error, Uuid};
 
 use super::refused;
+use crate::limits::NEXT_PATH;
 use crate::{heavy, http};
 
 /// What a handler answers.
@@ -60,7 +61,7 @@ pub(super) fn see_other(path: &str) -> PageResult {
 ///
 /// One slash at the start, and nothing that a browser reads as another host.
 pub(super) fn own_path(path: &str) -> Option<&str> {
-    let plain = path.len() <= 2_000 && path.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+    let plain = path.len() <= NEXT_PATH.size() && path.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
     (plain && path.starts_with('/') && !path.starts_with("//")).then_some(path)
 }
 

@@ -10,6 +10,7 @@ use super::page::{At, PageResult, own_path, see_other};
 use super::person::{SignedIn, SignedOut};
 use super::providers;
 use super::view::{FormField, ProviderLink, SignInLinkPage, SignInPage};
+use crate::limits::EMAIL;
 use crate::service::sessions::Proof;
 use crate::service::{accounts, half_way, passkeys, password_resets, sessions, set_up};
 
@@ -70,11 +71,12 @@ pub(super) async fn sign_in(Extension(visitor): Extension<SignedOut>, Extension(
     let password = Zeroizing::new(form.get("password").to_owned());
     let (client, device) = (visitor.client.clone(), visitor.device.as_deref());
     let to = if next.is_empty() { "/" } else { next };
-    let entered = match sessions::by_password(&visitor.app, &email, password, &client, device).await {
-        Ok((account, proof)) => half_way::begin(&visitor.app, account, proof, to, client).await,
-        Err(error) => Err(error),
+    let entered = async {
+        EMAIL.check_text(&email).map_err(|problem| Error::invalid("email", problem))?;
+        let (account, proof) = sessions::by_password(&visitor.app, &email, password, &client, device).await?;
+        half_way::begin(&visitor.app, account, proof, to, client.clone()).await
     };
-    match entered {
+    match entered.await {
         Ok(entered) => visitor.entered(&entered, to, None).await,
         Err(error) => sign_in_page(&visitor, next, email, None, None, Problems::of(error)?),
     }

@@ -10,7 +10,7 @@ use tokenward_store::Position;
 
 use super::done::Flashed;
 use super::form::{Pairs, Problems};
-use super::page::{At, PageResult, page};
+use super::page::{At, PageResult, long_page};
 use super::person::SignedIn;
 use super::proof;
 use super::token_changes::{Listed, TOKENS};
@@ -145,5 +145,5 @@ async fn ask(
         password: proof::field_if_asked(person, &mut problems).await?,
         error: problems.rest(),
     };
-    page(problems.status, &shown)
+    long_page(grant.organization(), problems.status, shown).await
 }

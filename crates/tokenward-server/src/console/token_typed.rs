@@ -13,6 +13,10 @@ use tokenward_core::{Error, Result, Time, Uuid};
 use super::form::{Pairs, Problems};
 use super::page::PageError;
 use super::person::SignedIn;
+use crate::limits::{
+    Limit, TOKEN_LABELS_BYTES, TOKEN_METADATA_TEXT, TOKEN_NETWORKS_CHARACTERS, TOKEN_PERMISSIONS_CHARACTERS,
+    TOKEN_PLACES_CHARACTERS,
+};
 use crate::service::token_places::PlacesWanted;
 use crate::service::{token_allowance, token_labels, token_networks, token_places, token_scope, tokens};
 
@@ -154,10 +158,18 @@ fn beginning(typed: &Pairs, about: About, now: Time) -> Result<Option<Option<Tim
     }
 }
 
+/// What was typed into a field of several lines, which are not taken apart where they are too many. `None` where the form has no such
+/// field.
+fn text<'t>(typed: &'t Pairs, field: &'static str, limit: &Limit) -> Result<Option<&'t str>> {
+    let Some(text) = typed.all(field).next() else { return Ok(None) };
+    limit.check_text(text).map_err(|problem| Error::invalid(field, problem))?;
+    Ok(Some(text))
+}
+
 /// The networks that were typed: one a line, and behind it what it is. `None` where the form has no such field, which must
 /// free no token of those that it has.
 fn typed_networks(typed: &Pairs) -> Result<Option<Vec<NotedNetwork>>> {
-    let Some(lines) = typed.all("networks").next() else { return Ok(None) };
+    let Some(lines) = text(typed, "networks", &TOKEN_NETWORKS_CHARACTERS)? else { return Ok(None) };
     let mut faults = Faults::default();
     let lines = lines.lines().filter(|line| !line.trim().is_empty()).map(NotedNetwork::split);
     let sent: Vec<_> = lines.map(|(network, note)| (network.to_owned(), note.map(str::to_owned))).collect();
@@ -168,7 +180,7 @@ fn typed_networks(typed: &Pairs) -> Result<Option<Vec<NotedNetwork>>> {
 
 /// The labels that were typed: `key=value`, one a line. `None` where the form has no such field.
 fn typed_labels(typed: &Pairs) -> Result<Option<Labels>> {
-    let Some(lines) = typed.all("labels").next() else { return Ok(None) };
+    let Some(lines) = text(typed, "labels", &TOKEN_LABELS_BYTES)? else { return Ok(None) };
     let mut labels = Labels::new();
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
@@ -184,7 +196,7 @@ fn typed_labels(typed: &Pairs) -> Result<Option<Labels>> {
 
 /// The metadata that was typed, an object of JSON. `None` where the form has no such field.
 fn typed_metadata(typed: &Pairs) -> Result<Option<Map<String, Value>>> {
-    let Some(text) = typed.all("metadata").next() else { return Ok(None) };
+    let Some(text) = text(typed, "metadata", &TOKEN_METADATA_TEXT)? else { return Ok(None) };
     if text.trim().is_empty() {
         return Ok(Some(Map::new()));
     }
@@ -195,7 +207,7 @@ fn typed_metadata(typed: &Pairs) -> Result<Option<Map<String, Value>>> {
 /// The permissions that were typed, one a line or with spaces between them. `None` where the form has no such field, which must
 /// widen no token that is narrowed.
 fn typed_permissions(typed: &Pairs) -> Result<Option<Vec<String>>> {
-    let Some(text) = typed.all("permissions").next() else { return Ok(None) };
+    let Some(text) = text(typed, token_scope::FIELD, &TOKEN_PERMISSIONS_CHARACTERS)? else { return Ok(None) };
     let mut faults = Faults::default();
     let sent: Vec<String> =
         text.split([' ', ',', '\n', '\r', '\t']).filter(|it| !it.is_empty()).map(str::to_owned).collect();
@@ -207,7 +219,7 @@ fn typed_permissions(typed: &Pairs) -> Result<Option<Vec<String>>> {
 /// The projects and environments that were typed, one a line. `None` where the form has no such field, which must widen no token
 /// that is narrowed.
 async fn typed_places(person: &SignedIn, grant: &Grant, typed: &Pairs) -> Result<Option<PlacesWanted>> {
-    let Some(text) = typed.all("projects").next() else { return Ok(None) };
+    let Some(text) = text(typed, "projects", &TOKEN_PLACES_CHARACTERS)? else { return Ok(None) };
     let lines: Vec<String> = text.lines().map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect();
     let mut faults = Faults::default();
     let wanted = token_places::named(&person.app, grant, &lines, &mut faults).await?;

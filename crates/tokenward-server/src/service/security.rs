@@ -21,12 +21,14 @@ use tokenward_store::notices::{self, Attempts};
 use tokenward_store::{Conn, events, members};
 
 use super::{App, sign_in_failures};
-use crate::limits::{ACCOUNT_EVENTS, ACCOUNT_NOTICES};
+use crate::limits::{ACCOUNT_EVENTS, ACCOUNT_NOTICES, SECURITY_MEMORY};
 
 /// How often counts are told and written.
 const EVERY: Duration = Duration::from_secs(60);
 /// Kinds and clients that are told apart within that time, and accounts with their clients; more are told without the client.
 const TOLD_APART: usize = 4_096;
+/// Attempts that one transaction writes.
+const AT_ONCE: usize = 100;
 /// Lines that refused tokens get at once, the most frequent first.
 const LINES: usize = 20;
 
@@ -37,8 +39,11 @@ pub struct Security(Mutex<Noticed>);
 #[derive(Default)]
 struct Noticed {
     lines: HashMap<(&'static str, Option<IpAddr>), u64>,
-    attempts: HashMap<(Uuid, Notice, Option<IpAddr>), (i64, Time)>,
+    attempts: HashMap<Tried, (i64, Time)>,
 }
+
+/// What was tried at an account, and from where.
+type Tried = (Uuid, Notice, Option<IpAddr>);
 
 impl Security {
     /// Something was tried, at an account if one is known.
@@ -56,7 +61,11 @@ impl Security {
         let Some(account) = account else { return };
         let key = (account, notice, client);
         let known = noticed.attempts.len() < TOLD_APART || noticed.attempts.contains_key(&key);
-        let attempts = noticed.attempts.entry(if known { key } else { (account, notice, None) }).or_insert((0, now));
+        let key = if known { key } else { (account, notice, None) };
+        if noticed.attempts.len() >= SECURITY_MEMORY.size() && !noticed.attempts.contains_key(&key) {
+            return;
+        }
+        let attempts = noticed.attempts.entry(key).or_insert((0, now));
         *attempts = (attempts.0 + 1, attempts.1.max(now));
     }
 
@@ -79,6 +88,14 @@ impl Noticed {
         let count = self.lines.entry((kind, client.filter(|_| known))).or_default();
         *count += 1;
         *count == 1
+    }
+
+    /// Counts again what could not be written.
+    fn put_back(&mut self, all: Vec<(Tried, (i64, Time))>) {
+        for (key, (count, last)) in all {
+            let attempts = self.attempts.entry(key).or_insert((0, last));
+            *attempts = (attempts.0 + count, attempts.1.max(last));
+        }
     }
 }
 
@@ -122,24 +139,21 @@ fn report(app: &App) {
     }
 }
 
-/// Writes the attempts that are only in memory. What cannot be written stays there.
+/// Writes the attempts that are only in memory, some at a time, since others wait to write. What cannot be written stays there.
 pub async fn flush(app: &App) -> Result<()> {
-    let taken = std::mem::take(&mut lock(&app.security.0).attempts);
-    if taken.is_empty() {
-        return Ok(());
-    }
-    let written = write(app, &taken).await;
-    if written.is_err() {
-        let mut noticed = lock(&app.security.0);
-        for (key, (count, last)) in taken {
-            let attempts = noticed.attempts.entry(key).or_insert((0, last));
-            *attempts = (attempts.0 + count, attempts.1.max(last));
+    let mut left: Vec<(Tried, (i64, Time))> = std::mem::take(&mut lock(&app.security.0).attempts).into_iter().collect();
+    while !left.is_empty() {
+        let some = left.split_off(left.len().saturating_sub(AT_ONCE));
+        if let Err(error) = write(app, &some).await {
+            left.extend(some);
+            lock(&app.security.0).put_back(left);
+            return Err(error);
         }
     }
-    written
+    Ok(())
 }
 
-async fn write(app: &App, taken: &HashMap<(Uuid, Notice, Option<IpAddr>), (i64, Time)>) -> Result<()> {
+async fn write(app: &App, taken: &[(Tried, (i64, Time))]) -> Result<()> {
     let keep = i64::from(ACCOUNT_NOTICES.number());
     let mut tx = app.store.begin_unlogged().await?;
     for ((account, notice, client), (count, last_at)) in taken {
@@ -261,5 +275,19 @@ mod tests {
         let noticed = lock(&security.0);
         assert!(noticed.lines.len() <= TOLD_APART + 1 && noticed.attempts.len() <= TOLD_APART + 1);
         assert_eq!(noticed.attempts.values().map(|(count, _)| count).sum::<i64>(), 20_000);
+        drop(noticed);
+        // Nor do very many accounts take more.
+        for n in 0..40_000u128 {
+            security.note(Notice::SignInFailed, Some(Uuid::from_u128(n)), None, Time(1));
+        }
+        assert_eq!(lock(&security.0).attempts.len(), SECURITY_MEMORY.size());
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_counted_with_what_came_since() {
+        let (key, mut noticed) = ((Uuid::from_u128(1), Notice::CodeRefused, None), Noticed::default());
+        noticed.attempts.insert(key, (2, Time(9)));
+        noticed.put_back(vec![(key, (3, Time(5)))]);
+        assert_eq!(noticed.attempts[&key], (5, Time(9)));
     }
 }

@@ -174,13 +174,12 @@ pub async fn choose(app: &Arc<App>, grant: &Grant, filter: &Filter, ids: Option<
 /// Does it to all of the set, which must be the one with this mark; one event each. Answers to how many: who was changed in the
 /// very moment is left as it is. It goes on when whoever asked goes away.
 pub async fn apply(app: &Arc<App>, grant: Grant, set: Set, mark: &str, action: Action) -> Result<Written<usize>> {
+    if let Action::Delete(why) = &action {
+        why.check()?;
+    }
     set.require(mark)?;
-    match &action {
-        Action::SetEnd(Some(at)) if *at <= app.now() => {
-            return Err(Error::invalid("expires_at", "is in the past. To end tokens now, delete them"));
-        }
-        Action::Delete(why) => why.check()?,
-        _ => {}
+    if matches!(action, Action::SetEnd(Some(at)) if at <= app.now()) {
+        return Err(Error::invalid("expires_at", "is in the past. To end tokens now, delete them"));
     }
     // Whoever takes back the token that is asked with does it last.
     let own = grant.token().map(|(id, _)| id);

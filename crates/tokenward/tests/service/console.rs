@@ -291,7 +291,10 @@ async fn a_form_has_few_fields_and_a_visitors_form_is_small() {
     let mut visitor = Person::at(&server);
     visitor.get("/sign-in").await;
     let email = |length: usize| "a".repeat(length);
-    visitor.post("/sign-in", &[("email", &email(16_000)), ("password", PASSWORD)]).await.says(401, "is wrong");
+    for longer in [255, 16_000] {
+        let form = [("email", &*email(longer)), ("password", PASSWORD)];
+        visitor.post("/sign-in", &form).await.says(400, "the limit “email_characters” is 254");
+    }
     let page = visitor.post("/sign-in", &[("email", &email(17_000)), ("password", PASSWORD)]).await;
     page.says(413, "larger than the limit “visitor_form_bytes” (16384 bytes)");
     server.stop().await;

@@ -1,9 +1,11 @@
 //! Every input has a limit: found by a walk over the OpenAPI document, and then sent one more than it holds.
 
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokenward_server::limits::WORD;
 
+use crate::held_back::{Held, JSON};
 use crate::support::{Answer, Organization, Server};
 
 /// What an input is bounded by.
@@ -337,6 +339,27 @@ impl World {
         }
     }
 
+    /// The end of the log: whatever is changed moves it.
+    async fn head(&self) -> i64 {
+        let mut reader = self.server.running.app.store.read().await.unwrap();
+        tokenward_store::log::head(reader.conn()).await.unwrap().number
+    }
+
+    /// Every request with a body of JSON that needs a credential: what it is, its path, and a body that fits.
+    fn requests(&self, document: &Document) -> Vec<(Method, String, String)> {
+        let mut all = Vec::new();
+        for (method, path, operation) in document.operations() {
+            let public = operation["security"].as_array().is_some_and(Vec::is_empty);
+            let Some((media, schema)) = document.body(operation).filter(|_| !public) else { continue };
+            if media == "application/json" {
+                let mut body = document.sample(schema, "");
+                self.place(&mut body);
+                all.push((method, self.path(&path, None), body.to_string()));
+            }
+        }
+        all
+    }
+
     async fn send(&self, method: &Method, path: &str, media: &str, body: &Value, public: bool) -> Answer {
         let mut request = self.server.request(method.as_str(), path).header("content-type", media);
         if !public {
@@ -423,4 +446,82 @@ async fn a_query_and_a_path_hold_no_long_texts() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(tried > 80, "{tried}");
+}
+
+/// What asks and changes nothing may be answered by what is in memory.
+const ASKS: [&str; 5] = ["/evaluate", "/effect", "/decide", "/verify", "/introspect"];
+
+/// Begins all of these requests, does `meanwhile`, and lets them go: none may change anything then.
+async fn none_changes(
+    world: &World,
+    some: &[(Method, String, String)],
+    credential: &str,
+    meanwhile: impl AsyncFnOnce(),
+) -> Vec<String> {
+    let begin = |(method, path, body): &(Method, String, String)| {
+        let (method, path, body) = (method.to_string(), path.clone(), body.clone());
+        async move { Held::begin(&world.server, &method, &path, credential, JSON, &body).await }
+    };
+    let held = join_all(some.iter().map(begin)).await;
+    meanwhile().await;
+    let head = world.head().await;
+    let mut wrong = Vec::new();
+    for ((method, path, _), held) in some.iter().zip(held) {
+        let ended = held.end().await;
+        let done = ended.as_ref().is_some_and(|(status, _)| (200..300).contains(status));
+        let asks = ASKS.iter().any(|part| path.contains(part));
+        assert_eq!(world.head().await, head, "{method} {path}: something was changed: {ended:?}");
+        if done && !asks {
+            wrong.push(format!("{method} {path}: {ended:?}"));
+        }
+    }
+    wrong
+}
+
+#[tokio::test]
+async fn no_request_changes_anything_whose_session_or_token_ended_while_its_body_came() {
+    let world = World::new().await;
+    let document = document(&world.server).await;
+    let all = world.requests(&document);
+    assert!(all.len() > 50, "{}", all.len());
+    let account = world.named["memberId"].as_str().unwrap().parse().unwrap();
+    let mut wrong = Vec::new();
+    for (n, some) in all.chunks(12).enumerate() {
+        let session = world.server.session(account, false).await;
+        let end = async || {
+            world.server.delete("/session", &session).await.expect(204);
+        };
+        wrong.extend(none_changes(&world, some, &session, end).await);
+        let body = json!({ "name": format!("late {n}"), "role_id": null });
+        let (id, token) = world.server.new_token(&world.acme, body).await;
+        let path = world.acme.path(&format!("apiToken/{id}"));
+        let delete = async || {
+            world.server.delete(&path, &world.acme.owner).await.expect(204);
+        };
+        wrong.extend(none_changes(&world, some, &token, delete).await);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn no_request_in_an_organization_changes_anything_whose_member_was_demoted_while_its_body_came() {
+    let world = World::new().await;
+    let document = document(&world.server).await;
+    let own = ["/account", "/session"];
+    let all = world.requests(&document).into_iter();
+    let all: Vec<_> = all.filter(|(_, path, _)| !own.iter().any(|start| path.starts_with(start))).collect();
+    assert!(all.len() > 40, "{}", all.len());
+    let (user, session) = world.server.member(&world.acme, "late@acme.example", "admin").await;
+    let viewer = world.server.role(&world.acme, "viewer").await;
+    let admin = world.server.role(&world.acme, "admin").await;
+    let set = async |role: &str| {
+        let body = json!({ "user_id": user, "role_id": role });
+        world.server.put(&world.acme.path("member"), &world.acme.owner, body).await.expect(200);
+    };
+    let mut wrong = Vec::new();
+    for some in all.chunks(12) {
+        wrong.extend(none_changes(&world, some, &session, async || set(viewer.as_str()).await).await);
+        set(admin.as_str()).await;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

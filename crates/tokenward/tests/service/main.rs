@@ -26,6 +26,7 @@ mod console_bad_input;
 mod console_documents;
 mod console_guides;
 mod console_insight;
+mod console_limits;
 mod console_lists;
 mod console_log;
 mod console_people;

@@ -6,6 +6,8 @@ use tokenward_core::time::{HOUR, SECOND};
 use tokenward_server::service::security::flush;
 use tokenward_server::service::set_up::sign_in_link;
 
+use crate::console::Person;
+use crate::process::{Service, bootstrap, text};
 use crate::support::{OWNER, PASSWORD, Server};
 
 async fn events(server: &Server, path: &str, credential: &str) -> Vec<(String, i64)> {
@@ -113,4 +115,41 @@ async fn refused_tokens_are_counted_by_reason_and_client_without_the_database() 
     assert!(shown.contains(&("revoked", "127.0.0.1".to_owned(), 2)), "{shown:?}");
     assert!(shown.contains(&("malformed", "127.0.0.1".to_owned(), 1)), "{shown:?}");
     assert_eq!(shown.len(), 3, "{shown:?}");
+}
+
+#[tokio::test]
+async fn whoever_types_the_code_of_no_machine_sees_that_it_was_refused() {
+    let (server, acme) = Server::with_owner().await;
+    let mut owner = Person::owner(&server).await;
+    owner.get("/console/device").await;
+    for _ in 0..2 {
+        owner.post("/console/device", &[("code", "BCDF-GHJK")]).await.says(400, "the code of no machine");
+    }
+    let seen = events(&server, "/account/events", &acme.owner).await;
+    assert!(seen.contains(&("code.refused".to_owned(), 2)), "{seen:?}");
+}
+
+/// The first of a kind and client at once, and what follows as a count a minute: here before that minute is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_the_process_has_each_kind_once_whoever_tries_how_often() {
+    let data = tempfile::tempdir().unwrap();
+    bootstrap(&["--data-dir", text(data.path())]);
+    let service = Service::start(&["--data-dir", text(data.path())]);
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for _ in 0..3 {
+        let wrong = json!({ "email": OWNER, "password": "four quiet lamps" });
+        let answer = http.post(format!("{}/session", service.url)).json(&wrong).send().await.unwrap();
+        assert_eq!(answer.status(), 401);
+        let answer = http.get(format!("{}/sign-in/no-such-link", service.url)).send().await.unwrap();
+        assert_eq!(answer.status(), 404);
+    }
+    service.terminate();
+    let (_, out, err) = service.wait();
+    let log = format!("{out}{err}");
+    for kind in ["sign_in.failed", "link.refused"] {
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(kind) && line.contains("refused")).collect();
+        assert_eq!(lines.len(), 1, "{kind}: {log}");
+        assert!(lines[0].contains("127.0.0.1"), "{kind}: {log}");
+    }
+    assert!(!log.contains("four quiet lamps") && !log.contains("no-such-link"), "{log}");
 }

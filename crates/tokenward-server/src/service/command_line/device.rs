@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tokenward_core::caller::Caller;
+use tokenward_core::notice::Notice;
 use tokenward_core::secret::{mac, random_text};
 use tokenward_core::time::{Micros, SECOND};
 use tokenward_core::{Code, Error, Random, Result, network};
@@ -186,8 +187,10 @@ pub async fn find(app: &Arc<App>, caller: &Caller, typed: &str) -> Result<Device
     let most = app.limits.get(&DEVICE_GUESSES);
     // It counts until it is found to be right: of many at once no more are looked up than of one after the other.
     let count = device_sign_ins::guessed(&mut tx, account, time(app)).await?;
+    let address = caller.by().address;
     if count > most {
         tx.commit().await?;
+        app.security.note(Notice::Throttled, Some(account), address, app.now());
         let advice = "Wait ten minutes, and begin again with a new code.";
         let error = DEVICE_GUESSES.exceeded(Code::Throttled, most, "You typed more codes that are none than", advice);
         let seconds = u32::try_from(time(app) / SECOND).unwrap_or(u32::MAX);
@@ -199,6 +202,7 @@ pub async fn find(app: &Arc<App>, caller: &Caller, typed: &str) -> Result<Device
     }
     tx.commit().await?;
     found.ok_or_else(|| {
+        app.security.note(Notice::CodeRefused, Some(account), address, app.now());
         Error::invalid("code", "is the code of no machine that waits. Compare it; after ten minutes it is over")
     })
 }

@@ -14,6 +14,7 @@ use tokenward_core::caller::Caller;
 use tokenward_core::event::Actor;
 use tokenward_core::method::Method;
 use tokenward_core::name::fold_email;
+use tokenward_core::notice::Notice;
 use tokenward_core::right::Visitor;
 use tokenward_core::secret::random_text;
 use tokenward_core::time::{MINUTE, SECOND};
@@ -144,8 +145,25 @@ pub fn too_many<'a>(app: &App, cookies: impl Iterator<Item = (&'a str, &'a str)>
     all.into_iter().take(dead + beyond).map(|(_, name)| name).collect()
 }
 
-/// Goes on with somebody who came back. `cookie` is what the browser carried, `caller` is who is signed in.
+/// Goes on with somebody who came back. `cookie` is what the browser carried, `caller` is who is signed in. What is refused is in the
+/// security log: of no account, since anybody can send a browser here.
 pub async fn finish(
+    app: &Arc<App>,
+    key: &str,
+    answer: &ProviderAnswer<'_>,
+    cookie: Option<&str>,
+    client: &Client,
+    caller: Option<&Caller>,
+) -> Result<Came> {
+    let came = finished(app, key, answer, cookie, client, caller).await;
+    came.inspect_err(|error| {
+        if error.code == Code::SignInFailed {
+            app.security.note(Notice::SignInFailed, None, client.address, app.now());
+        }
+    })
+}
+
+async fn finished(
     app: &Arc<App>,
     key: &str,
     answer: &ProviderAnswer<'_>,

@@ -276,11 +276,16 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, state: &str, answer: Value) 
     let passkey = passkeys::find(reader.conn(), answer.get_credential_id()).await?;
     let handle = passkeys::handle(reader.conn(), user).await?;
     drop(reader);
-    let passkey = passkey.filter(|passkey| passkey.account_id == user).ok_or_else(unknown)?;
+    let address = caller.by().address;
+    let refused = || {
+        app.security.note(Notice::PasswordRefused, Some(user), address, app.now());
+        unknown()
+    };
+    let passkey = passkey.filter(|passkey| passkey.account_id == user).ok_or_else(refused)?;
     if answer.get_user_unique_id().is_some_and(|said| Some(said) != handle.as_deref()) {
-        return Err(unknown());
+        return Err(refused());
     }
-    let asserted = check(app, &passkey, answer, state, spent_as).await?.ok_or_else(unknown)?;
+    let asserted = check(app, &passkey, answer, state, spent_as).await?.ok_or_else(refused)?;
     let (lifetime, new) = (proof::lifetime(app), Arc::new(NewText::make(app)));
     let renewed = app.write(caller.at_own_session()?, move |tx, person| {
         Box::pin(async move {
