@@ -297,7 +297,8 @@ async fn a_service_starts_with_what_a_file_says_or_not_at_all() {
     assert!(applied.code == Some(0) && applied.out.contains("~ policy token `reader`: policy: 2 lines"), "{applied:?}");
     assert_eq!(run_with(&["plan", "--prune", "--file", text(&file)], &variables).code, Some(0));
     // A policy token that asks stays, as any other token does.
-    let create = ["policy-token", "create", "keeper", "--role", "admin", "--policy", text(&path("reader.rego"))];
+    let policy = path("reader.rego");
+    let create = ["policy-token", "create", "keeper", "--role", "admin", "--policy", text(&policy)];
     let keeper = run_with(&create, &variables);
     assert_eq!(keeper.code, Some(0), "{keeper:?}");
     fs::write(&file, "policy_tokens: []\n").unwrap();

@@ -30,6 +30,7 @@ mod console_lists;
 mod console_log;
 mod console_people;
 mod console_policies;
+mod console_token_filters;
 mod console_token_forms;
 mod console_token_life;
 mod console_tokens;
