@@ -17,6 +17,7 @@ mod cli;
 mod cli_people;
 mod cli_policy_tokens;
 mod cli_scripts;
+mod cli_token_import;
 mod cli_token_life;
 mod command_line;
 mod commands;
