@@ -107,6 +107,12 @@ impl EventQuery {
             target_part: full(self.target_name),
             ..EventFilter::default()
         };
+        // One of the databases takes no text with U+0000.
+        for (name, text) in [("triggeredBy", &filter.actor), ("actorName", &filter.actor_part)] {
+            if text.as_ref().is_some_and(|it| it.contains('\0')) {
+                faults.push(name, "has the character U+0000, which no name has");
+            }
+        }
         if let Some(text) = full(self.address) {
             filter.address = text.parse::<IpAddr>().ok();
             if filter.address.is_none() {

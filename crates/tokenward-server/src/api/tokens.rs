@@ -240,6 +240,10 @@ impl ListQuery {
         if filter.name.as_ref().is_some_and(|it| it.contains('\0') || it.len() > NAME_PART) {
             faults.push("name", "is no part of a name");
         }
+        // One of the databases takes no text with it.
+        if filter.creator_name.as_ref().is_some_and(|it| it.contains('\0')) {
+            faults.push("creatorName", "is no part of a name");
+        }
         if let Some(word) = self.state {
             match TokenFilter::parse(&word) {
                 Ok(state) => filter.state = state,

@@ -122,6 +122,9 @@ fn filter(query: &Pairs) -> Result<EventFilter> {
         .filter(|k| fits(what, tone_word(*k)) && fits(target, target_of(*k)) && fits(kind, k.as_str()));
     let who = query.line("who");
     QUERY.check_text(&who).map_err(|problem| Error::invalid("who", problem))?;
+    if who.contains('\0') {
+        return Err(Error::invalid("who", "has the character U+0000, which no name has"));
+    }
     let position = |key| query.read(key, "a position in the log", |text| text.parse().ok());
     let (from, to) = days(query)?;
     Ok(EventFilter {

@@ -85,7 +85,7 @@ const FORMS: &[(&str, &[&str])] = &[
     ("/console/account/second-factor/codes", CONFIRM),
     ("/console/account/second-factor/remove", CONFIRM),
     ("/console/{organization}/tokens", token!["shown"]),
-    ("/console/{organization}/tokens/find", &["q", "filter", "sort"]),
+    ("/console/{organization}/tokens/find", FIND),
     ("/console/{organization}/tokens/import", &["rows", "confirmed", "password", "otp"]),
     ("/console/{organization}/tokens/bulk", BULK),
     ("/console/{organization}/tokens/revoke-all", &["created_before", "reason", "note", "confirm", "password", "otp"]),
@@ -105,7 +105,7 @@ const FORMS: &[(&str, &[&str])] = &[
         "/console/{organization}/policy-tokens/{token}/edit",
         token!["version", "sure", "action", "opa_policy", "method", "path", "body", "gateway"],
     ),
-    ("/console/{organization}/policy-tokens/find", &["q", "filter", "sort"]),
+    ("/console/{organization}/policy-tokens/find", FIND),
     ("/console/{organization}/policy-tokens/bulk", BULK),
     ("/console/{organization}/policy-tokens/{token}/brownout", &["minutes", "every", "lasts"]),
     ("/console/{organization}/policy-tokens/{token}/rotate", ROTATE),
@@ -158,6 +158,23 @@ const FORMS: &[(&str, &[&str])] = &[
 
 /// What a question before something ends can ask for.
 const CONFIRM: &[&str] = &["confirm", "password", "otp"];
+const FIND: &[&str] = &[
+    "q",
+    "filter",
+    "sort",
+    "role",
+    "owner",
+    "maker",
+    "label",
+    "state",
+    "restricted",
+    "ends_from",
+    "ends_to",
+    "used_from",
+    "used_to",
+    "needed",
+    "policy",
+];
 const BULK: &[&str] =
     &["action", "set", "token[]", "reason", "note", "expires", "expires_on", "owner_id", "password", "otp"];
 const ROTATE: &[&str] = &["version", "keep", "when_silent", "password", "otp"];
@@ -354,6 +371,12 @@ mod tests {
         assert_eq!(said(bulk, "csrf=x&action=delete&token=1&back=tokens%3Ffilter%3Dsoon"), "");
         assert!(said(bulk, "csrf=x&back=a&back=b").contains("is there twice"));
         assert!(said("/console/{organization}/tokens/find", "csrf=x&back=a").contains("is no field of this form"));
+        // A list is searched by all that narrows it.
+        for field in way_back::TOKEN_FILTERS {
+            for kind in ["tokens", "policy-tokens"] {
+                assert_eq!(said(&format!("/console/{{organization}}/{kind}/find"), &format!("csrf=x&{field}=1")), "");
+            }
+        }
         // A path that is not in the table takes nothing.
         assert_eq!(said("/sign-out", "csrf=x"), "");
         assert!(said("/sign-out", "csrf=x&everywhere=on").contains("there is none"));

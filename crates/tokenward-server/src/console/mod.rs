@@ -61,6 +61,7 @@ mod token_bulk;
 mod token_changes;
 mod token_cut;
 mod token_effect;
+mod token_filters;
 mod token_import;
 mod token_life;
 mod token_link;

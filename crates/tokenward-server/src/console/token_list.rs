@@ -17,9 +17,10 @@ use super::page::{At, PageResult, page, see_other};
 use super::paging::{Column, Cut, Holds, List, ListOrder, ListPlace, PAGE, SortKey, Turn};
 use super::person::SignedIn;
 use super::token_changes::{Listed, TOKENS};
+use super::token_filters::NarrowedTo;
 use super::tokens::{row, state_of};
 use super::view::{Chip, Nav, TokenState, TokensPage};
-use super::way_back::{self, TOKEN_KEYS};
+use super::way_back::{self, TOKEN_FILTERS, TOKEN_KEYS};
 use super::words::{SOON, bounded, token_state};
 use crate::limits::QUERY;
 use crate::service::token_list::{self, Filter};
@@ -83,13 +84,15 @@ struct ListRequest {
     of: Listed,
     search: String,
     filter: String,
+    /// What narrows it besides.
+    more: NarrowedTo,
     /// In which order, and which page of it.
     order: ListOrder,
 }
 
 impl ListRequest {
     fn read(of: Listed, query: &Pairs, organization: Uuid) -> Result<Self> {
-        let search = query.understood(&TOKEN_KEYS)?.line("q");
+        let search = query.understood(&[&TOKEN_KEYS[..], &TOKEN_FILTERS].concat())?.line("q");
         QUERY.check_text(&search).map_err(|problem| Error::invalid("q", problem))?;
         if search.contains(char::is_control) {
             return Err(Error::invalid("q", "has a control character, which no name has"));
@@ -97,26 +100,40 @@ impl ListRequest {
         let filters = FILTERS.iter().chain([&BROWNOUT]).chain(&ENDED).map(|(name, _)| *name);
         let filter = query.one_of("filter", filters)?.to_owned();
         let list = if of.kind == Kind::PolicyToken { &OF_POLICY_TOKENS } else { &OF_TOKENS };
-        Ok(Self { of, search, filter, order: list.read(query, organization)? })
+        Ok(Self { of, search, filter, more: NarrowedTo::read(query)?, order: list.read(query, organization)? })
     }
 
     /// Which tokens it asks for, where the database counts them.
     fn counted(&self) -> Option<Which> {
         let named = FILTERS.iter().position(|(name, _)| *name == self.filter);
-        named.filter(|_| self.search.trim().is_empty()).map(|at| Which::ALL[at])
+        named.filter(|_| self.search.trim().is_empty() && self.more.is_empty()).map(|at| Which::ALL[at])
+    }
+
+    /// Is a token to be looked for by words, or by what only its row says?
+    fn looks_through(&self) -> bool {
+        !self.search.trim().is_empty() || !self.more.is_empty()
     }
 
     /// The address of the same list with another filter or another order.
     fn address(&self, base: &str, filter: &str, sort: &str) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for (key, value) in [("q", self.search.as_str()), ("filter", filter), ("sort", sort)] {
-            if !value.is_empty() {
-                query.append_pair(key, value);
-            }
-        }
-        let query = query.finish();
-        if query.is_empty() { base.to_owned() } else { format!("{base}?{query}") }
+        let own = [("q", self.search.as_str()), ("filter", filter), ("sort", sort)];
+        address(base, own.into_iter().chain(self.more.pairs()))
     }
+
+    /// The address of the same list where nothing else narrows it.
+    fn without_more(&self, base: &str) -> String {
+        let sort = self.order.sort_word();
+        let own = [("q", self.search.as_str()), ("filter", self.filter.as_str()), ("sort", sort.as_str())];
+        address(base, own.into_iter())
+    }
+}
+
+/// An address with what there is of these.
+fn address<'a>(base: &str, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(pairs.filter(|(_, value)| !value.is_empty()));
+    let query = query.finish();
+    if query.is_empty() { base.to_owned() } else { format!("{base}?{query}") }
 }
 
 /// `GET …/tokens`.
@@ -137,6 +154,7 @@ pub(super) async fn listed(person: &SignedIn, of: Listed, organization: Uuid, qu
             "looks like the text of a token, which does not belong into an address: search for it by the form";
         return Err(Error::invalid("q", problem).into());
     }
+    asked.more.refuse_secrets(person)?;
     show(person, &grant, query, asked, None).await
 }
 
@@ -153,16 +171,16 @@ pub(super) async fn find(
 pub(super) async fn found(person: &SignedIn, of: Listed, organization: Uuid, form: &Pairs) -> PageResult {
     let grant = person.may(organization, of.read)?;
     let base = format!("/console/{organization}/{}", of.path);
-    let list: Pairs = ["filter", "sort"].into_iter().map(|key| (key, form.line(key))).collect();
-    ListRequest::read(of, &list, organization)?;
+    let list: Pairs = ["filter", "sort"].into_iter().chain(TOKEN_FILTERS).map(|key| (key, form.line(key))).collect();
+    ListRequest::read(of, &list, organization)?.more.refuse_secrets(person)?;
     // Before it is read as a search: a secret that somebody else made looks like any other one.
     if let Some(token) = person.app.verifier.find(&form.line("q"), organization) {
         // That page knows the one of another kind.
         let page = format!("/console/{organization}/tokens/{token}");
         return see_other(&way_back::opened_from(of.path, &list, &page));
     }
-    let kept: Pairs = ["q", "filter", "sort"].into_iter().map(|key| (key, form.line(key))).collect();
-    let asked = ListRequest::read(of, &kept, organization)?;
+    let kept = ["q", "filter", "sort"].into_iter().chain(TOKEN_FILTERS).map(|key| (key, form.line(key)));
+    let asked = ListRequest::read(of, &kept.collect::<Pairs>(), organization)?;
     if !way_back::is_token_like(person.app.verifier.prefixes(), &asked.search) {
         return see_other(&asked.address(&base, &asked.filter, &asked.order.sort_word()));
     }
@@ -187,7 +205,7 @@ async fn show(
         Some(which) => {
             ListSurvey::counted(person, grant, of.kind, which).await?.of_shelf(person, grant, &asked).await?
         }
-        None if !asked.search.trim().is_empty() => ListSurvey::of(person, grant, &asked).await?,
+        None if asked.looks_through() => ListSurvey::of(person, grant, &asked).await?,
         None if asked.filter == BROWNOUT.0 => ListSurvey::in_brownout(person, grant, &asked).await?,
         None => ListSurvey::ended(person, grant, &asked).await?,
     };
@@ -225,7 +243,8 @@ async fn show(
         matching: survey.matching,
         list: asked.order.frame(&base, query, &survey.page),
         sort,
-        warning: survey.warning(&asked.address(&base, "soon", "ends")),
+        warning: survey.warning(&format!("{base}?filter=soon&sort=ends")),
+        more: asked.more.fields(person, organization, asked.without_more(&base)),
         limits: if is_usual { limit_warnings::sentences(&person.app, grant).await? } else { Vec::new() },
         search: asked.search,
         filter: asked.filter,
@@ -451,15 +470,21 @@ impl ListSurvey {
     async fn of(person: &SignedIn, grant: &Grant, asked: &ListRequest) -> Result<Self> {
         let words: Vec<String> = asked.search.split_whitespace().map(str::to_lowercase).collect();
         let mut survey = Self { brownout: Some(0), ..Self::none() };
-        let living = Filter::of(asked.of.kind);
+        let living = asked.more.filter(person, grant, asked.of.kind).await?;
         survey.look_through(person, grant, &living, asked, &words).await?;
+        let ended = Filter { state: TokenFilter::Ended, ..living };
         if of_ended(&asked.filter).is_some() {
-            let ended = Filter { state: TokenFilter::Ended, ..Filter::of(asked.of.kind) };
             survey.look_through(person, grant, &ended, asked, &words).await?;
         } else {
-            survey.ended = ended_matching(person, grant, asked.of.kind, &words).await?;
+            survey.ended = ended_matching(person, grant, &ended, asked, &words).await?;
         }
-        survey.with_page(grant, asked).await
+        let survey = survey.with_page(grant, asked).await?;
+        if asked.more.is_empty() {
+            return Ok(survey);
+        }
+        // Only those were looked through that it leaves: what is said of all of them is counted.
+        let all = Self::counted(person, grant, asked.of.kind, Which::All).await?;
+        Ok(Self { total: all.total, ending: all.ending, first_ending: all.first_ending, ..survey })
     }
 
     /// Of all there is the count; those with a brownout are few, and looked through.
@@ -518,7 +543,7 @@ impl ListSurvey {
             let organization = directory.organization(grant.organization());
             for token in &part {
                 let used = used.get(&token.id);
-                let matching = words.iter().all(|word| matches(token, word));
+                let matching = asked.more.takes(token, now) && words.iter().all(|word| matches(token, word));
                 if ended && matching {
                     self.ended.note(token);
                 }
@@ -572,13 +597,20 @@ impl ListSurvey {
 }
 
 /// How many of those that have ended fit a search, as far as they are looked through: the newest.
-async fn ended_matching(person: &SignedIn, grant: &Grant, kind: Kind, words: &[String]) -> Result<EndedCounts> {
-    let ended = Filter { state: TokenFilter::Ended, ..Filter::of(kind) };
+async fn ended_matching(
+    person: &SignedIn,
+    grant: &Grant,
+    ended: &Filter,
+    asked: &ListRequest,
+    words: &[String],
+) -> Result<EndedCounts> {
+    let now = person.app.now();
     let newest = Order { by: By::Created, descending: true };
     let (mut counts, mut after) = (EndedCounts::default(), None);
     for _ in 0..ENDED_PARTS {
-        let (part, last) = token_list::part_in(&person.app, grant, &ended, newest, after.as_ref(), PART).await?;
-        for token in part.iter().filter(|token| words.iter().all(|word| matches(token, word))) {
+        let (part, last) = token_list::part_in(&person.app, grant, ended, newest, after.as_ref(), PART).await?;
+        let fitting = part.iter().filter(|token| asked.more.takes(token, now));
+        for token in fitting.filter(|token| words.iter().all(|word| matches(token, word))) {
             counts.note(token);
         }
         after = last;
@@ -645,6 +677,11 @@ mod tests {
         let all = asked("q=a+b&filter=soon&sort=-ends");
         assert_eq!(all.address("/t", &all.filter, &all.order.sort_word()), "/t?q=a+b&filter=soon&sort=-ends");
         assert_eq!(asked("sort=name").order.sort_word(), "", "the usual order needs no word");
+        let narrowed = asked("q=a&label=team=shop&ends_to=2027-01-31");
+        assert_eq!(narrowed.address("/t", "soon", ""), "/t?q=a&filter=soon&label=team%3Dshop&ends_to=2027-01-31");
+        assert_eq!(asked("label=team&filter=soon&q=a").without_more("/t"), "/t?q=a&filter=soon");
+        assert!(narrowed.counted().is_none() && narrowed.looks_through());
+        assert!(asked("restricted=no").counted().is_none(), "the database counts what nothing narrows");
     }
 
     #[test]

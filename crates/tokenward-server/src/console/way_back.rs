@@ -27,6 +27,21 @@ const TOKEN_LIKE: usize = 16;
 
 /// What says of a list of tokens how it is shown.
 pub(super) const TOKEN_KEYS: [&str; 5] = ["q", "filter", "sort", "after", "before"];
+/// What narrows it besides.
+pub(super) const TOKEN_FILTERS: [&str; 12] = [
+    "role",
+    "owner",
+    "maker",
+    "label",
+    "state",
+    "restricted",
+    "ends_from",
+    "ends_to",
+    "used_from",
+    "used_to",
+    "needed",
+    "policy",
+];
 /// What says it of those who are invited.
 pub(super) const INVITED_KEYS: [&str; 3] = ["invited_sort", "invited_after", "invited_before"];
 /// What says it of the routes of an API.
@@ -50,8 +65,8 @@ pub(super) fn is_token_like(prefixes: &Prefixes, text: &str) -> bool {
 fn list_at(path: &str) -> Option<(&'static str, Vec<&'static str>)> {
     let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte));
     let (label, keys) = match path.split('/').collect::<Vec<_>>()[..] {
-        ["tokens"] => (Nav::Tokens.label(), TOKEN_KEYS.to_vec()),
-        ["policy-tokens"] => ("Policy tokens", TOKEN_KEYS.to_vec()),
+        ["tokens"] => (Nav::Tokens.label(), [&TOKEN_KEYS[..], &TOKEN_FILTERS].concat()),
+        ["policy-tokens"] => ("Policy tokens", [&TOKEN_KEYS[..], &TOKEN_FILTERS].concat()),
         ["members"] => (Nav::Members.label(), [List::KEYS, INVITED_KEYS].concat()),
         ["roles"] => (Nav::Roles.label(), List::KEYS.to_vec()),
         ["apis"] => (Nav::Apis.label(), List::KEYS.to_vec()),
@@ -398,6 +413,8 @@ mod tests {
         assert_eq!(back("tokens?filter=soon&sort=-ends").value(), "tokens?filter=soon&sort=-ends");
         assert_eq!(back("events?who=a%20b").value(), "events?who=a+b", "as we write it");
         assert_eq!(back("members?sort=-name&invited_sort=ends").label, "Members");
+        let narrowed = "policy-tokens?sort=-used&owner=ada%40acme.example&ends_to=2027-01-31";
+        assert_eq!(back(narrowed).value(), narrowed);
         let wide = format!("tokens?q={}", "%F0%9F%8D%8B".repeat(256));
         assert_eq!(back(&wide).value(), wide, "the longest search");
         for none in [

@@ -11,7 +11,7 @@ use tokenward_store::peppers::{self, KnownPepper, Left};
 use tokenward_store::{Store, nodes, second_factor, tokens};
 
 use super::codes::kept;
-use super::tokens::deleted;
+use super::tokens::all_deleted;
 use super::variables::SEAL;
 use super::{registration, seal};
 
@@ -161,7 +161,8 @@ async fn revoke(store: &Store, operator: &Operator, left: &Left, version: i32) -
     if tokens::revoke_all(&mut tx, &[(&grant, left.id, &revocation)]).await?.is_empty() {
         return Ok(false);
     }
-    tx.commit(&[deleted(&token, &revocation)]).await?;
+    let events = all_deleted(tx.conn(), &[&token], &revocation).await?;
+    tx.commit(&events).await?;
     Ok(true)
 }
 

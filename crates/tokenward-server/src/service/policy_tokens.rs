@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
-use tokenward_core::event::{Event, Kind, TokenSnapshot};
+use tokenward_core::event::{Kind, TokenSnapshot};
 use tokenward_core::reason::Reason;
 use tokenward_core::secret;
 use tokenward_core::token::{Token, TokenVersion};
@@ -20,7 +20,7 @@ use super::decisions::KeptDecision;
 use super::holders::{self, WantedName};
 use super::tokens::batches::{Around, Done, Lookups};
 use super::tokens::{
-    Created, NewToken, Secret, TokenChange, Why, accepted, changed, check, event, not_ended_of, snapshot,
+    Created, NewToken, Secret, TokenChange, Why, accepted, all_deleted, changed, check, event, not_ended_of, snapshot,
 };
 use super::{App, IfMatch, Written, proof};
 use crate::heavy;
@@ -237,16 +237,10 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid, why: Why) -> Result<
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let token = kept::policy_token(tx.conn(), grant, id).await?;
-            let policy = policy_of(tx.conn(), id).await?;
             let revocation = why.revocation(grant, tx.now());
             kept::revoke_policy_token(tx, grant, id, &revocation).await?;
-            let before = TokenSnapshot {
-                revoked_reason: Some(revocation.reason),
-                revoked_note: revocation.note.clone(),
-                ..with_policy(&token, &policy)
-            };
-            let event: Event = event(Kind::TokenDeleted, &token).before(before);
-            Ok(((), vec![event]))
+            let events = all_deleted(tx.conn(), &[&token], &revocation).await?;
+            Ok(((), events))
         })
     })
     .await

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind};
+use tokenward_core::permission::Management;
 use tokenward_core::role::{Places, Role};
 use tokenward_core::secret;
 use tokenward_core::time::Micros;
@@ -19,7 +20,7 @@ use tokenward_store::tokens::pages::Version;
 use tokenward_store::{Tx, roles, token_policies, tokens};
 
 use super::token_list::{self, Filter};
-use super::tokens::{Why, check_begin, deleted, event, lives_longer, may_hand_out_with, snapshot, updated};
+use super::tokens::{Why, all_deleted, check_begin, event, lives_longer, may_hand_out_with, snapshot, updated};
 use super::{App, Written, proof, receipts, token_hand_over, token_owners};
 use crate::limits::TOKEN_BULK;
 
@@ -28,6 +29,8 @@ const LOOKED_AT: usize = 500;
 const VERSIONS_LOOKED_AT: usize = 5_000;
 /// Tokens that one write is about: with fewer the disk is waited for more often, and more would hold up who writes besides.
 const AT_ONCE: usize = 2_000;
+/// Policy tokens that are deleted in one write: the log tells each policy, which is a text of 64 KiB at most.
+const POLICIES_AT_ONCE: usize = 200;
 /// Parts that are under way at once.
 const WRITTEN_AHEAD: usize = 2;
 /// Tokens that are named in an answer, or in the error about a set that has changed.
@@ -195,7 +198,8 @@ pub async fn apply(app: &Arc<App>, grant: Grant, set: Set, mark: &str, action: A
 }
 
 async fn in_parts(app: &Arc<App>, grant: &Grant, all: &[(Uuid, Time)], action: &Action) -> Result<Written<usize>> {
-    let mut parts = all.chunks(AT_ONCE);
+    let tells_policies = matches!(action, Action::Delete(_)) && grant.permits(Management::PolicyManage).is_ok();
+    let mut parts = all.chunks(if tells_policies { POLICIES_AT_ONCE } else { AT_ONCE });
     let mut running = FuturesOrdered::new();
     let (mut done, mut failed): (Option<Written<usize>>, _) = (None, None);
     loop {
@@ -283,7 +287,8 @@ async fn delete(tx: &mut Tx, grant: &Grant, all: &[Token], why: &Why) -> Result<
             tokens::revoke_all(tx, &gone).await?
         }
     };
-    Ok(all.iter().filter(|token| gone.contains(&token.id)).map(|token| deleted(token, &revocation)).collect())
+    let those: Vec<&Token> = all.iter().filter(|token| gone.contains(&token.id)).collect();
+    all_deleted(tx.conn(), &those, &revocation).await
 }
 
 async fn disable(tx: &mut Tx, grant: &Grant, all: &[Token]) -> Result<Vec<Event>> {

@@ -15,7 +15,7 @@ use tokenward_store::members::{self, Member};
 use tokenward_store::{Tx, token_policies, tokens};
 
 use super::token_owners::{NO_MEMBER, heir};
-use super::tokens::{Why, deleted, updated};
+use super::tokens::{Why, all_deleted, updated};
 use crate::limits::{Limits, TOKEN_OVERLAP, TOKENS_HANDED_OVER};
 
 /// Gives these tokens another owner, or none. One event each.
@@ -264,7 +264,8 @@ impl Around<'_> {
             let revocation = why.revocation(self.grant, tx.now());
             let ids: Vec<Uuid> = gone.iter().map(|token| token.id).collect();
             let ids = tokens::revoke_of_member(tx, self.grant, &ids, &revocation).await?;
-            events.extend(gone.iter().filter(|it| ids.contains(&it.id)).map(|it| deleted(it, &revocation)));
+            let those: Vec<&Token> = gone.iter().copied().filter(|it| ids.contains(&it.id)).collect();
+            events.extend(all_deleted(tx.conn(), &those, &revocation).await?);
         }
         Ok(events)
     }

@@ -23,7 +23,7 @@ use super::usage::{self, TokenUsage};
 pub const PIECE: usize = 200;
 
 /// Which tokens are wanted: those that fit all of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Filter {
     /// API tokens, or those with a policy.
     pub kind: Kind,

@@ -16,7 +16,7 @@ use tokenward_core::time::{MINUTE, Micros, length_text};
 use tokenward_core::token::{self, Revocation, RevokeReason, Token, TokenVersion};
 use tokenward_core::token_policy::End;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
-use tokenward_store::{Tx, cuts, peppers, roles, token_policies, tokens};
+use tokenward_store::{Conn, Tx, cuts, peppers, roles, token_policies, tokens};
 
 pub(super) mod batches;
 mod secrets;
@@ -747,12 +747,25 @@ pub(super) fn event(kind: Kind, token: &Token) -> Event {
 
 /// What the log says of a token that was taken back.
 pub(super) fn deleted(token: &Token, revocation: &Revocation) -> Event {
-    let before = TokenSnapshot {
-        revoked_reason: Some(revocation.reason),
-        revoked_note: revocation.note.clone(),
-        ..snapshot(token)
+    event(Kind::TokenDeleted, token).before(gone(token, revocation))
+}
+
+/// The same of several; of a policy token with its policy, which nobody can look up once the token is removed.
+pub(super) async fn all_deleted(conn: Conn<'_>, all: &[&Token], revocation: &Revocation) -> Result<Vec<Event>> {
+    let with_policy = all.iter().filter(|token| token.kind == secret::Kind::PolicyToken);
+    let ids: Vec<Uuid> = with_policy.map(|token| token.id).collect();
+    let rows = if ids.is_empty() { Vec::new() } else { tokens::policies(conn, Some(&ids)).await? };
+    let mut policies: HashMap<Uuid, String> = rows.into_iter().map(|row| (row.token_id, row.source)).collect();
+    let told = |token: &&Token| {
+        let before = TokenSnapshot { opa_policy: policies.remove(&token.id), ..gone(token, revocation) };
+        event(Kind::TokenDeleted, token).before(before)
     };
-    event(Kind::TokenDeleted, token).before(before)
+    Ok(all.iter().map(told).collect())
+}
+
+/// What it was before that, and why it is no more.
+fn gone(token: &Token, revocation: &Revocation) -> TokenSnapshot {
+    TokenSnapshot { revoked_reason: Some(revocation.reason), revoked_note: revocation.note.clone(), ..snapshot(token) }
 }
 
 /// What the log says of a token that was changed.

@@ -67,7 +67,7 @@ pub enum MemberCommand {
         hand_over_to: Option<String>,
         #[command(flatten)]
         fates: FateArgs,
-        /// Delete the tokens that the member made, all of them: they are refused from then on
+        /// Delete the tokens that the member made, all of them and policy tokens too: they are refused from then on
         #[arg(long, conflicts_with_all = ["hand_over", "end", "delete", "keep"])]
         delete_tokens: bool,
         /// Do not ask

@@ -2,7 +2,6 @@
 
 use clap::Args;
 use tokenward_api::members::{Member, MemberToken};
-use tokenward_api::policy_tokens::PolicyApiToken;
 use tokenward_api::tokens::ApiToken;
 use tokenward_core::time::{DAY, Micros, length, length_text};
 use tokenward_core::{Time, Uuid};
@@ -55,39 +54,27 @@ pub async fn of_member(
     context: &Context<'_>,
     organization: &ChosenOrganization,
 ) -> Result<Vec<OfMember>> {
-    let path = format!("/organization/{}/apiToken", organization.id);
     let id = member.to_string();
     let mut all: Vec<OfMember> = Vec::new();
-    for by in ["ownerId", "creatorId"] {
-        let query = [(by, Some(id.as_str())), ("state", Some("living"))];
-        let found = match context.client.query::<List<ApiToken>>(&path, &query).await {
-            Ok(found) => found,
-            Err(failure) if failure.exit == Exit::Refused => return Ok(all),
-            Err(failure) => return Err(failure),
-        };
-        for token in &found.results {
-            if all.iter().all(|it| it.id != token.id) {
-                let (name, role) = (token.name.clone(), token.role_name.clone());
-                let owned = token.owner_id == Some(member);
-                all.push(OfMember { id: token.id, name, role, last_used: token.last_used_at, owned });
+    // Policy tokens take a right of their own.
+    for kind in ["apiToken", "policyApiToken"] {
+        let path = format!("/organization/{}/{kind}", organization.id);
+        for by in ["ownerId", "creatorId"] {
+            let query = [(by, Some(id.as_str())), ("state", Some("living"))];
+            // Of a policy token all is read but its policy.
+            let found = match context.client.query::<List<ApiToken>>(&path, &query).await {
+                Ok(found) => found,
+                Err(failure) if failure.exit == Exit::Refused => break,
+                Err(failure) => return Err(failure),
+            };
+            for token in &found.results {
+                if all.iter().all(|it| it.id != token.id) {
+                    let (name, role) = (token.name.clone(), token.role_name.clone());
+                    let owned = token.owner_id == Some(member);
+                    all.push(OfMember { id: token.id, name, role, last_used: token.last_used_at, owned });
+                }
             }
         }
-    }
-    let path = format!("/organization/{}/policyApiToken", organization.id);
-    match context.client.query::<List<PolicyApiToken>>(&path, &[]).await {
-        Ok(found) => {
-            let of_member =
-                |token: &&ApiAnswer<PolicyApiToken>| [token.owner_id, token.creator_id].contains(&Some(member));
-            for token in found.results.iter().filter(of_member) {
-                let (name, role) = (token.name.clone(), token.role_name.clone());
-                let last_used = token.versions.iter().filter_map(|it| it.last_used_at).max();
-                let owned = token.owner_id == Some(member);
-                all.push(OfMember { id: token.id, name, role, last_used, owned });
-            }
-        }
-        // They take a right of their own.
-        Err(failure) if failure.exit == Exit::Refused => {}
-        Err(failure) => return Err(failure),
     }
     Ok(all)
 }

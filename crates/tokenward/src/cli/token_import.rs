@@ -243,10 +243,17 @@ fn request(row: &Row, names: &ImportNames, prefixes: &Prefixes) -> std::result::
     let rate = rate.map_err(|problem| format!("`rate_limit` {problem}"))?;
     let quota = text("quota")?.map(Quota::parse).transpose().map_err(|problem| format!("`quota` {problem}"))?;
     let role = needed("role")?;
+    // What was not looked up must not become null, which is the role admin, or nobody.
+    let role = *names.roles.get(role).ok_or_else(|| format!("`role` has `{role}`, which is not known"))?;
+    let member = |field: &str| {
+        let unknown = |it: &str| format!("`{field}` has `{it}`, which is not known");
+        let known = |it: &str| names.members.get(it).copied().ok_or_else(|| unknown(it));
+        text(field)?.map(known).transpose()
+    };
     Ok(ApiTokenRequest {
         name: needed("name")?.to_owned(),
         description: text("description")?.map(str::to_owned),
-        role_id: Some(names.roles.get(role).copied()),
+        role_id: Some(Some(role)),
         not_before,
         expires_at,
         networks: networks(row.fields.get("networks"))?,
@@ -257,8 +264,8 @@ fn request(row: &Row, names: &ImportNames, prefixes: &Prefixes) -> std::result::
         quota: quota.map(sent_quota),
         labels: labels(row.fields.get("labels"))?,
         metadata: metadata(row.fields.get("metadata"))?,
-        owner_id: text("owner")?.map(|owner| names.members.get(owner).copied()),
-        successor_id: text("successor")?.and_then(|successor| names.members.get(successor).copied()),
+        owner_id: member("owner")?.map(Some),
+        successor_id: member("successor")?,
         sha256: Some(sha256),
         last_four,
         ..ApiTokenRequest::default()
@@ -397,6 +404,11 @@ mod tests {
             (format!(r#"{{"name":"a","role":"viewer","secrets":"{secret}"}}"#), "`secrets` is nothing"),
             (format!(r#"{{"name":"a","role":"viewer","secret":"{secret}","expires_at":"soon"}}"#), "`expires_at`"),
             (format!(r#"{{"name":["a"],"role":"viewer","secret":"{secret}"}}"#), "`name` is no text"),
+            (format!(r#"{{"name":"a","role":"boss","secret":"{secret}"}}"#), "`role` has `boss`, which is not known"),
+            (
+                format!(r#"{{"name":"a","role":"viewer","owner":"x@y.example","secret":"{secret}"}}"#),
+                "`owner` has `x@y.example`, which is not known",
+            ),
         ] {
             let failure = bodies(&token_table::rows(&format!("\n{row}\n")).unwrap(), &names()).err().unwrap();
             let told = failure.lines.join(" ");

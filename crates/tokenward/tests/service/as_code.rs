@@ -297,6 +297,17 @@ async fn a_service_starts_with_what_a_file_says_or_not_at_all() {
     let applied = run_with(&["apply", "--prune", "--yes", "--file", text(&file)], &variables);
     assert!(applied.code == Some(0) && applied.out.contains("~ policy token `reader`: policy: 2 lines"), "{applied:?}");
     assert_eq!(run_with(&["plan", "--prune", "--file", text(&file)], &variables).code, Some(0));
+    // A policy token that asks stays, as any other token does.
+    let policy = path("reader.rego");
+    let create = ["policy-token", "create", "keeper", "--role", "admin", "--policy", text(&policy)];
+    let keeper = run_with(&create, &variables);
+    assert_eq!(keeper.code, Some(0), "{keeper:?}");
+    fs::write(&file, "policy_tokens: []\n").unwrap();
+    let as_keeper = [("TOKENWARD_URL", service.url.as_str()), ("TOKENWARD_TOKEN", keeper.out.trim())];
+    let planned = run_with(&["plan", "--prune", "--file", text(&file)], &as_keeper);
+    assert_eq!((planned.code, planned.out.trim()), (Some(2), "- policy token `reader` (viewer, never used)"));
+    let planned = run_with(&["plan", "--prune", "--file", text(&file)], &variables);
+    assert!(planned.out.contains("- policy token `keeper` (admin, "), "{planned:?}");
 }
 
 #[test]

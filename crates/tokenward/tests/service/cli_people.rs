@@ -70,8 +70,8 @@ fn a_token_is_asked_about_by_its_name_and_its_text_is_no_argument() {
     assert_eq!(world.run(&["can", "nothing", "invoices:read"]).code, 4);
 }
 
-/// A member, and the token text of one that the member made.
-fn member_with_token(world: &World, email: &str) -> String {
+/// A member who is an admin, by the folder in which the sign-in is kept.
+fn member(world: &World, email: &str) -> tempfile::TempDir {
     let link = ok(world.run(&["member", "invite", email, "--role", "admin", "-q"])).out;
     let (rest, secret) = link.trim().rsplit_once('/').unwrap();
     let invitation = rest.rsplit('/').next().unwrap();
@@ -89,26 +89,62 @@ fn member_with_token(world: &World, email: &str) -> String {
     let mut child = login.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), password.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
-    let name = email.split('@').next().unwrap();
-    let mut create = world.command(&["token", "create", &format!("of-{name}"), "--role", "viewer", "-q"]);
-    let made = create.env("HOME", home.path()).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    home
+}
+
+/// What is printed to the member who is signed in there.
+fn printed(world: &World, home: &tempfile::TempDir, line: &[&str]) -> String {
+    let done = world.command(line).env("HOME", home.path()).output().unwrap();
+    assert!(done.status.success(), "{line:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap().trim().to_owned()
+}
+
+/// A member, and the token text of one that the member made.
+fn member_with_token(world: &World, email: &str) -> (tempfile::TempDir, String) {
+    let home = member(world, email);
+    let name = format!("of-{}", email.split('@').next().unwrap());
+    let text = printed(world, &home, &["token", "create", &name, "--role", "viewer", "-q"]);
+    (home, text)
 }
 
 #[test]
 fn a_member_leaves_with_or_without_the_tokens() {
     let world = World::new();
-    let kept = member_with_token(&world, "bob@acme.example");
-    let gone = member_with_token(&world, "eve@acme.example");
+    let (bob, kept) = member_with_token(&world, "bob@acme.example");
+    let (eve, gone) = member_with_token(&world, "eve@acme.example");
+    let policy = bob.path().join("all.rego");
+    fs::write(&policy, "allow := true\n").unwrap();
+    let policy = policy.to_str().unwrap();
+    for (home, name) in [(&bob, "bounded-bob"), (&eve, "bounded-eve")] {
+        printed(&world, home, &["policy-token", "create", name, "--policy", policy, "--role", "viewer"]);
+    }
+    let policy_tokens = |state: &str| -> Vec<String> {
+        let all = world.json(&["policy-token", "list", "--state", state, "--sort", "name"]);
+        all["results"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect()
+    };
     let done = world.run(&["member", "remove", "bob@acme.example"]);
     assert_eq!(done.code, 2, "nobody is there to confirm");
     let done = ok(world.run(&["member", "remove", "bob@acme.example", "--yes"]));
     assert!(done.err.contains("has made 1 token") && done.err.contains("of-bob"), "{}", done.err);
+    assert!(done.err.contains("has made 1 policy token") && done.err.contains("bounded-bob"), "{}", done.err);
     assert_eq!(world.verify(&kept, &[]).code, 0, "it stays");
-    let done = ok(world.run(&["member", "remove", "eve@acme.example", "--delete-tokens", "--yes"]));
+    assert_eq!(policy_tokens("living"), ["bounded-bob", "bounded-eve"]);
+    // Who may not take back both kinds takes back none, and removes nobody.
+    let create = ["token", "create", "clerk", "--role", "admin", "--expires", "1h", "-q"];
+    let may = ["organization:read", "member:read", "member:manage", "token:read", "token:manage"];
+    let narrow: Vec<&str> = may.iter().flat_map(|permission| ["--permission", *permission]).collect();
+    let clerk = ok(world.run(&[&create[..], &narrow].concat())).out;
+    let remove = ["member", "remove", "eve@acme.example", "--delete-tokens", "--yes"];
+    let refused = world.with_token(clerk.trim(), &remove);
+    assert_eq!(refused.code, 3, "{}", refused.err);
+    assert!(refused.err.contains("You may not delete the policy tokens that eve@acme.example has made"));
+    assert_eq!(world.verify(&gone, &[]).code, 0, "nothing is half done");
+    let done = ok(world.run(&remove));
     assert!(done.err.contains("Deleted 1 token") && done.err.contains("no longer a member"), "{}", done.err);
+    assert!(done.err.contains("Deleted 1 policy token"), "{}", done.err);
     assert_eq!(world.verify(&gone, &[]).code, 3, "it is refused");
+    assert_eq!(policy_tokens("revoked"), ["bounded-eve"]);
+    assert_eq!(policy_tokens("living"), ["bounded-bob"]);
     let members = ok(world.run(&["member", "list", "--jq", ".members[].email"])).out;
     assert_eq!(members.trim(), OWNER);
 }

@@ -489,3 +489,34 @@ async fn a_node_whose_row_somebody_has_deleted_stops_and_registers_anew() {
     assert_ne!(before, after, "it is another one to whoever waits for nodes");
     assert_eq!(revoked("after").await.1, "everywhere; nodes=2");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quota_is_shared_by_the_nodes_once_each_has_told_what_it_allowed() {
+    let (a, acme, b, _) = two_nodes().await;
+    let by = asking(&a, &acme, &b).await;
+    let quota = json!({ "requests": 10, "refill": "month" });
+    let body = json!({ "name": "little", "role_id": a.role(&acme, "viewer").await, "quota": quota });
+    let (_, text) = a.new_token(&acme, body).await;
+    // The answer to the first question that it is known is a use, too.
+    let deadline = Instant::now() + PATIENCE;
+    while says(&b, &by, &text).await.1 != "valid" {
+        assert!(Instant::now() < deadline, "the other node never learns of the token");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for _ in 0..4 {
+        assert_eq!(says(&b, &by, &text).await.1, "valid");
+    }
+    for _ in 0..4 {
+        assert_eq!(says(&a, &by, &text).await.1, "valid");
+    }
+    // What the workers do every few seconds: both tell, and the first hears of the second at its next turn.
+    for node in [&a, &b, &a] {
+        node.running.app.verifier.share_quotas(&node.running.app.store).await.unwrap();
+    }
+    assert_eq!(says(&a, &by, &text).await.1, "valid", "nine were allowed, by both");
+    assert_eq!(says(&a, &by, &text).await.1, "quota_exceeded");
+    for node in [&a, &b] {
+        node.running.app.verifier.share_quotas(&node.running.app.store).await.unwrap();
+    }
+    assert_eq!(says(&b, &by, &text).await.1, "quota_exceeded", "it has allowed five of its own");
+}

@@ -85,10 +85,10 @@ pub use shell::{Flash, FlashKind, Nav, NavigationEntry, OrganizationLink, Shell}
 pub use sign_in_trial::SignInTrialPage;
 pub use time::Moment;
 pub use tokens::{
-    Begin, Expiry, ExpiryPreset, ImportLine, ImportRow, LastUsed, OwnerFields, ReasonCount, RefusedView,
-    RevocationView, SortHead, TokenBrownoutPage, TokenBulkPage, TokenCreatedPage, TokenDeletePage, TokenDetails,
-    TokenEditPage, TokenEffect, TokenForm, TokenImportPage, TokenNewPage, TokenPage, TokenRevokeAllPage,
-    TokenRotatePage, TokenRow, TokenShownPage, TokenState, TokenUsage, TokensPage, VersionRow,
+    Begin, Expiry, ExpiryPreset, FilterChoice, FilterText, ImportLine, ImportRow, LastUsed, OwnerFields, ReasonCount,
+    RefusedView, RevocationView, SortHead, TokenBrownoutPage, TokenBulkPage, TokenCreatedPage, TokenDeletePage,
+    TokenDetails, TokenEditPage, TokenEffect, TokenFilters, TokenForm, TokenImportPage, TokenNewPage, TokenPage,
+    TokenRevokeAllPage, TokenRotatePage, TokenRow, TokenShownPage, TokenState, TokenUsage, TokensPage, VersionRow,
 };
 pub use two_factors::{AskTwoFactorsPage, RefusedRow, SecondFactorAskedPage, TwoFactorsState};
 

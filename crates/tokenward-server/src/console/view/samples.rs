@@ -182,6 +182,7 @@ fn tokens_page() -> TokensPage {
         search: String::new(),
         filter: String::new(),
         chips: chips(0),
+        more: lists::more_filters(0),
         may_see_policies: true,
         may_create: true,
         may_delete: true,

@@ -88,7 +88,47 @@ pub struct SortHead {
     pub class: &'static str,
 }
 
-/// `…/tokens` and `…/policy-tokens`: a list. Its search form posts `q`, and when not empty `filter` and `sort`, to `…/find` below it.
+/// A field of a list's filters that offers words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FilterChoice {
+    /// Its name, and its id.
+    pub name: &'static str,
+    /// What people read before it.
+    pub label: &'static str,
+    /// The words.
+    pub choices: Vec<Choice>,
+}
+
+/// One in which something is typed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FilterText {
+    /// Its name, and its id.
+    pub name: &'static str,
+    /// What people read before it.
+    pub label: &'static str,
+    /// What such a text is like.
+    pub placeholder: &'static str,
+    /// What was typed.
+    pub value: String,
+}
+
+/// What narrows a list of tokens besides its search and its pills: fields of its search form.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct TokenFilters {
+    /// What is chosen.
+    pub choices: Vec<FilterChoice>,
+    /// What is typed.
+    pub texts: Vec<FilterText>,
+    /// Days.
+    pub days: Vec<FilterText>,
+    /// How many of them narrow the list.
+    pub active: usize,
+    /// The same list without them.
+    pub without: String,
+}
+
+/// `…/tokens` and `…/policy-tokens`: a list. Its search form posts `q`, the fields of [`TokenFilters`], and when not empty `filter` and
+/// `sort`, to `…/find` below it.
 #[derive(Template, Clone, Debug)]
 #[template(path = "tokens.html")]
 pub struct TokensPage {
@@ -116,6 +156,8 @@ pub struct TokensPage {
     pub filter: String,
     /// The filters.
     pub chips: Vec<Chip>,
+    /// What else narrows the list.
+    pub more: TokenFilters,
     /// May the person create tokens (and see the button)?
     pub may_create: bool,
     /// May the person see policy tokens?

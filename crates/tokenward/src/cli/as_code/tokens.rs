@@ -46,11 +46,8 @@ impl Survey<'_> {
         let own = self.own_token().await;
         // The one that is asked with would take the others with it half-way.
         for old in now.iter().filter(|old| wanted.iter().all(|it| it.name != old.name) && Some(old.id) != own) {
-            let used = old
-                .last_used_at
-                .map_or_else(|| "never used".to_owned(), |at| format!("last used {}", output::moment(at)));
             let action = Action::Delete(format!("{}/apiToken/{}", self.base, old.id));
-            gone.push(Step { words: format!("- token `{}` ({}, {used})", old.name, old.role_name), action });
+            gone.push(Step { words: gone_words("token", old), action });
         }
         Ok(())
     }
@@ -64,9 +61,10 @@ impl Survey<'_> {
             let old = now.iter().find(|old| old.name == it.token.name).map(|old| &**old);
             self.kept(self.policy_token(it, old, steps).await).await?;
         }
-        for old in now.iter().filter(|old| wanted.iter().all(|it| it.token.name != old.name)) {
+        let own = self.own_token().await;
+        for old in now.iter().filter(|old| wanted.iter().all(|it| it.token.name != old.name) && Some(old.id) != own) {
             let action = Action::Delete(format!("{}/policyApiToken/{}", self.base, old.id));
-            gone.push(Step { words: format!("- policy token `{}` ({})", old.name, old.role_name), action });
+            gone.push(Step { words: gone_words("policy token", old), action });
         }
         Ok(())
     }
@@ -263,6 +261,13 @@ impl Survey<'_> {
             }
         }
     }
+}
+
+/// What is told of a token that is to be deleted.
+fn gone_words(what: &str, old: &ApiToken) -> String {
+    let last = old.last_used_at;
+    let used = last.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", output::moment(at)));
+    format!("- {what} `{}` ({}, {used})", old.name, old.role_name)
 }
 
 /// What is different about the times in which it is accepted. A length counts only when a token is made; what has begun has begun.

@@ -277,6 +277,9 @@ async fn a_query_that_cannot_be_read_says_all_that_is_wrong() {
         ("targetId", "is not a UUID"),
     ];
     assert_eq!(events(&server, &acme, query).await.pair(), invalid(&expected));
+    let nul = "has the character U+0000, which no name has";
+    let by = events(&server, &acme, "triggeredBy=%00&actorName=a%00b").await;
+    assert_eq!(by.pair(), invalid(&[("triggeredBy", nul), ("actorName", nul)]));
     let both = events(&server, &acme, "continueToken=5&stepBackToken=5").await;
     assert_eq!(both.pair(), invalid(&[("continueToken", "and `stepBackToken` go in opposite directions; send one")]));
 }

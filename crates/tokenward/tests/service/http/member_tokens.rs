@@ -104,8 +104,11 @@ async fn each_token_has_its_fate(server: &Server, acme: &Organization) {
     assert_eq!(world.shown(&rest).await["owner_id"], json!(world.owner));
     let made = world.shown(&made).await;
     assert!(world.ends_in(&made, 2 * HOUR) && made.get("owner_id").is_none(), "{made}");
-    let policy = server.get(&acme.path(&format!("policyApiToken/{policy}")), &acme.owner).await.expect(200);
-    assert_eq!(policy["state"], "revoked");
+    let shown = server.get(&acme.path(&format!("policyApiToken/{policy}")), &acme.owner).await.expect(200);
+    assert_eq!(shown["state"], "revoked");
+    let told = server.get(&acme.path(&format!("events?targetId={policy}")), &acme.owner).await.expect(200);
+    let before = told["events"][0]["change"].as_str().unwrap();
+    assert!(before.contains("allow := true"), "its policy is told: {before}");
     // One event each, and none where nothing became of one but its owner.
     let kinds = async |id: &str| {
         server.get(&acme.path(&format!("events?targetId={id}")), &acme.owner).await.each("events", "kind")

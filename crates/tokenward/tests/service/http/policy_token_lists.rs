@@ -139,7 +139,12 @@ async fn those_that_fit_are_changed_at_once_by_their_own_right_and_none_of_the_o
     assert_eq!(server.post("/verify", &acme.owner, json!({ "token": text })).await.str("code"), "valid");
     let gone = server.get(&acme.path(&format!("policyApiToken/{}", one.0)), &acme.owner).await.expect(200);
     assert_eq!((&gone["revocation"]["reason"], &gone["revocation"]["note"]), (&json!("cessation"), &json!("moved")));
-    let kinds = server.get(&acme.path(&format!("events?targetId={}", one.0)), &acme.owner).await.each("events", "kind");
+    let events = server.get(&acme.path(&format!("events?targetId={}", one.0)), &acme.owner).await;
+    let before = events.json()["events"][0]["change"].as_str().unwrap().to_owned();
+    for told in [READS.replace('"', "\\\""), "ci-1".into(), "cessation".into(), "moved".into()] {
+        assert!(before.contains(&told), "what a deletion of one tells, {told}: {before}");
+    }
+    let kinds = events.each("events", "kind");
     assert_eq!(
         kinds,
         [

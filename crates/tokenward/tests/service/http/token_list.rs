@@ -123,6 +123,7 @@ async fn what_no_list_understands_is_refused_by_name() {
     let (server, acme) = with_asker().await;
     let size = "is not a number from 1 to the limit `token_page` (200)";
     let flag = "is neither `true` nor `false`";
+    let no_part = "is no part of a name";
     let time = "is neither RFC 3339 nor a Unix time in seconds, milliseconds, microseconds or nanoseconds";
     for (query, faults) in [
         ("limit=0", vec![("limit", size)]),
@@ -141,6 +142,7 @@ async fn what_no_list_understands_is_refused_by_name() {
         ("roleId=viewer&creatorId=me", vec![("roleId", "is not a UUID"), ("creatorId", "is not a UUID")]),
         ("creatorLeft=1&ends=no&restricted=TRUE", vec![("creatorLeft", flag), ("ends", flag), ("restricted", flag)]),
         ("endsFrom=soon&unusedSince=90d", vec![("endsFrom", time), ("unusedSince", time)]),
+        ("name=a%00&creatorName=%00", vec![("name", no_part), ("creatorName", no_part)]),
     ] {
         let answer = server.get(&acme.path(&format!("apiToken?{query}")), &acme.owner).await;
         assert_eq!(answer.pair(), invalid(&faults), "{query}");

@@ -24,6 +24,24 @@ pub(super) fn frame(labels: &[&str]) -> ListFrame {
     }
 }
 
+/// What narrows a list of tokens besides; so many of it do.
+pub(super) fn more_filters(active: usize) -> TokenFilters {
+    let text = |name, label, placeholder| FilterText { name, label, placeholder, value: String::new() };
+    TokenFilters {
+        choices: vec![
+            FilterChoice { name: "role", label: "Role", choices: vec![choice("Any role", true), choice(NASTY, false)] },
+            FilterChoice { name: "restricted", label: "Restrictions", choices: choices(&["Any", "Restricted"]) },
+        ],
+        texts: vec![
+            FilterText { value: NASTY.into(), ..text("owner", "Owner", "E-mail address, or an id") },
+            text("label", "Labels", "team=shop, nightly"),
+        ],
+        days: vec![text("ends_from", "Ends from", ""), text("ends_to", "Ends until", "")],
+        active,
+        without: "?filter=soon".into(),
+    }
+}
+
 /// The list of policy tokens, and what its owner is asked about one.
 pub(super) fn policy_tokens(page: &mut impl FnMut(&str, &dyn askama::DynTemplate)) {
     let some = TokensPage {
@@ -34,6 +52,8 @@ pub(super) fn policy_tokens(page: &mut impl FnMut(&str, &dyn askama::DynTemplate
         ..tokens_page()
     };
     page("policy-tokens", &some);
+    let narrowed = TokensPage { tokens: Vec::new(), matching: 0, more: more_filters(2), ..some.clone() };
+    page("policy-tokens-narrowed", &narrowed);
     page("policy-tokens-empty", &TokensPage { tokens: Vec::new(), total: 0, warning: None, ..some });
     let asked = PolicyTokenAttestPage {
         shell: shell(Nav::Tokens),
