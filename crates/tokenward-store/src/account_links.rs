@@ -102,6 +102,12 @@ pub async fn find_change(conn: Conn<'_>, digest: &[u8; 32], now: Time) -> Result
         .bind(&digest[..]).bind(now.0).fetch_optional(&mut *c))
 }
 
+/// The changes of the address of an account that are done, and that the address before can take back.
+pub async fn undoable(conn: Conn<'_>, account: Uuid) -> Result<Vec<Uuid>> {
+    run!(conn, c => sqlx::query_scalar("SELECT id FROM email_change WHERE account_id = $1 AND done_at IS NOT NULL ORDER BY id")
+        .bind(account).fetch_all(&mut *c))
+}
+
 /// Notes that a change is done: its link is spent, and this one undoes it.
 pub async fn finish_change(tx: &mut Tx, id: Uuid, undo: &[u8; 32], until: Time, now: Time) -> Result<()> {
     execute!(

@@ -3,20 +3,49 @@
 use std::collections::BTreeMap;
 
 use tokenward_core::event::{Event, Kind, UserSnapshot};
+use tokenward_core::second_factor::STEP;
 use tokenward_core::sign_in::{SignInPolicy, SignInRule};
-use tokenward_core::time::Micros;
-use tokenward_core::{Result, Uuid};
+use tokenward_core::time::{Micros, SECOND};
+use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{execute, run};
 use crate::second_factor as factor;
 use crate::tx::Tx;
-use crate::{accounts, identities as kept, invitations, passkeys as passkey, role_rows, sign_in_rules};
+use crate::{account_links, accounts, identities as kept, invitations, passkeys as passkey, role_rows, sign_in_rules};
 
 /// Ends the sign-in links of an account that are none of these.
 pub(super) async fn links(tx: &mut Tx, account: Uuid, living: &[Uuid], events: &mut Vec<Event>) -> Result<()> {
     for id in accounts::links_of(tx.conn(), account).await?.into_iter().filter(|id| !living.contains(id)) {
         execute!(tx.conn(), sqlx::query("DELETE FROM sign_in_link WHERE id = $1").bind(id))?;
         events.push(Event::new(Kind::SignInLinkUsed, None, account, ""));
+    }
+    Ok(())
+}
+
+/// Ends what was mailed to the person of an account and may have been spent or replaced since: what sets a password or an address, which
+/// lives for an hour at most and is asked for again, and of what takes a change of the address back all but these.
+pub(super) async fn mailed(tx: &mut Tx, account: Uuid, undoable: Option<&[Uuid]>) -> Result<()> {
+    execute!(tx.conn(), sqlx::query("DELETE FROM password_reset WHERE account_id = $1").bind(account))?;
+    execute!(
+        tx.conn(),
+        sqlx::query("DELETE FROM email_change WHERE account_id = $1 AND done_at IS NULL").bind(account)
+    )?;
+    let Some(living) = undoable else { return Ok(()) };
+    for id in account_links::undoable(tx.conn(), account).await?.into_iter().filter(|id| !living.contains(id)) {
+        execute!(tx.conn(), sqlx::query("DELETE FROM email_change WHERE id = $1").bind(id))?;
+    }
+    Ok(())
+}
+
+/// What was spent a moment ago nobody knows any more: codes of authenticators count as taken that may have been when the newest event
+/// was written that is lost, and machines that wait to be signed in ask once more.
+pub(super) async fn spent(tx: &mut Tx, last: Time) -> Result<()> {
+    let now = tx.now();
+    execute!(tx.conn(), sqlx::query("DELETE FROM device_sign_in"))?;
+    // One step early or late, and the present one.
+    if now < last.plus(3 * STEP * SECOND) {
+        let step = now.seconds().div_euclid(STEP) + 1;
+        execute!(tx.conn(), sqlx::query("UPDATE authenticator SET last_step = $1 WHERE last_step < $1").bind(step))?;
     }
     Ok(())
 }
