@@ -194,7 +194,7 @@ async fn take_away(
                 execute!(tx.conn(), sqlx::query("DELETE FROM session WHERE id = $1").bind(id))?;
                 events.push(Event::new(Kind::SessionEnded, None, id, "").related(target));
             }
-            credentials::mailed(tx, target, undoable.as_deref()).await?;
+            credentials::mailed(tx, target).await?;
             if let Some(links) = links {
                 credentials::links(tx, target, links, events).await?;
             }
@@ -203,6 +203,11 @@ async fn take_away(
                 && !is_noted(tx, entry).await?
             {
                 credentials::password(tx, target, mark, events).await?;
+            }
+            if let Some(living) = undoable
+                && !is_noted(tx, entry).await?
+            {
+                credentials::undone(tx, target, living, entry.time, events).await?;
             }
         }
         After::SecondFactor { authenticator, codes } => {

@@ -178,7 +178,8 @@ async fn after(mut conn: Conn<'_>, keeps: Keeps, organization: Option<Uuid>, tar
             let links = accounts::links_of(conn.reborrow(), target).await?;
             let living = living.iter().map(|it| it.id).collect();
             let password = accounts::password_mark(conn.reborrow(), target).await?;
-            let undoable = Some(account_links::undoable(conn.reborrow(), target).await?);
+            let undoable = account_links::done_changes(conn.reborrow(), target).await?;
+            let undoable = Some(undoable.into_iter().map(|it| it.id).collect());
             Some(After::Sessions { living, proven, links: Some(links), password, undoable })
         }
         Keeps::SecondFactor => {
