@@ -253,7 +253,8 @@ async fn an_address_is_the_same_in_any_case_and_in_either_form_of_its_domain() {
     server.member(&acme, "dev@xn--bcher-kva.example", "viewer").await;
     let own = server.post("/account/email", &acme.owner, json!({ "email": "OWNER@ACME.Example" })).await;
     assert!(own.status == 400 && own.text.contains("is the address that your account has"), "{}", own.text);
-    for odd in ["оwner@acme.example", "owner@acme.example ada@acme.example", "owner@acme.example.", "owner@аcme..example"] {
+    // The first begins with a letter of another script.
+    for odd in ["оwner@acme.example", "owner@acme.example b@acme.example", "owner@acme.example.", "owner@bü..example"] {
         let refused = server.post("/account/email", &acme.owner, json!({ "email": odd })).await;
         assert_eq!(refused.outcome(), (400, "invalid_request".to_owned()), "{odd}");
     }
