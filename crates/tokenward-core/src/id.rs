@@ -15,9 +15,19 @@ pub trait Random: Send + Sync + 'static {
 /// The twelve bits after the milliseconds hold the rest of the microsecond (RFC 9562 §6.2, method 3): lists are sorted
 /// by id and must show the order of creation, also of what one program makes within a millisecond.
 pub fn new_id(now: Time, random: &dyn Random) -> Uuid {
-    let (millis, micros) = (now.0.div_euclid(1_000), now.0.rem_euclid(1_000));
     let mut bytes = [0; 10];
     random.fill(&mut bytes);
+    id_of(now, bytes)
+}
+
+/// The least identifier of a moment: whatever is less was made before.
+#[must_use]
+pub fn least_id(at: Time) -> Uuid {
+    id_of(at, [0; 10])
+}
+
+fn id_of(at: Time, mut bytes: [u8; 10]) -> Uuid {
+    let (millis, micros) = (at.0.div_euclid(1_000), at.0.rem_euclid(1_000));
     // Below 4,000: it fits, and the order stays.
     let [high, low] = u16::try_from(micros * 4).unwrap_or(0).to_be_bytes();
     (bytes[0], bytes[1]) = (high, low);
@@ -34,6 +44,13 @@ mod tests {
         fn fill(&self, buffer: &mut [u8]) {
             buffer.fill(0xff);
         }
+    }
+
+    #[test]
+    fn what_is_less_than_the_least_id_of_a_moment_was_made_before() {
+        let at = Time(1_795_562_400_000_123);
+        let (before, then) = (new_id(Time(at.0 - 1), &Ones), new_id(at, &Ones));
+        assert!(before < least_id(at) && least_id(at) < then, "{before} {} {then}", least_id(at));
     }
 
     #[test]

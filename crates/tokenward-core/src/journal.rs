@@ -109,6 +109,9 @@ pub enum After {
         /// What tells the password from any other, which tells nothing of it. An entry of an older version does not say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         password: Option<String>,
+        /// The changes of the address that could still be taken back, and no others. An entry of an older version does not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        undoable: Option<Vec<Uuid>>,
     },
     /// A user, who had this authenticator and these recovery codes, and no others.
     SecondFactor {
@@ -189,7 +192,7 @@ pub enum Keeps {
     Api,
     /// What the organization asks of the lives of its tokens.
     TokenPolicy,
-    /// The sessions of the user, the sign-in links, and which password it is.
+    /// The sessions of the user, the links that work still, and which password it is.
     Sessions,
     /// The second factor of the user.
     SecondFactor,
@@ -245,7 +248,12 @@ impl Keeps {
                 | Kind::SessionProven
                 | Kind::UserUpdated
                 | Kind::SignInLinkCreated
-                | Kind::SignInLinkUsed,
+                | Kind::SignInLinkUsed
+                // What was mailed before is replaced by it, or spent.
+                | Kind::PasswordResetCreated
+                | Kind::PasswordResetUsed
+                | Kind::EmailChangeCreated
+                | Kind::EmailChangeUndone,
             ) => Self::Sessions,
             Some(
                 Kind::SecondFactorAdded
@@ -387,6 +395,20 @@ mod tests {
         let not_noted: Vec<&str> = not_noted.map(|it| it.as_str()).collect();
         // An older copy has an older time of the last use, by which the session is idle as well.
         assert_eq!(not_noted, ["session.idle"]);
+    }
+
+    #[test]
+    fn a_mailed_link_that_another_one_replaced_or_that_was_spent_is_noted() {
+        for kind in [
+            Kind::SignInLinkCreated,
+            Kind::SignInLinkUsed,
+            Kind::PasswordResetCreated,
+            Kind::PasswordResetUsed,
+            Kind::EmailChangeCreated,
+            Kind::EmailChangeUndone,
+        ] {
+            assert_eq!(Keeps::of(kind.as_str()), Keeps::Sessions, "{}", kind.as_str());
+        }
     }
 
     #[test]

@@ -225,7 +225,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     transport::derive(&mut limits);
     verifier.guard().limit(u32::try_from(limits.get(&MISSES_PER_MINUTE)).unwrap_or(u32::MAX));
     let door = Arc::new(Door::new(&limits, reload::exempt(&config)));
-    let devices = Devices::new(verifier.pepper(), &limits);
+    let devices = Devices::new(verifier.pepper(), verifier.peppers(), &limits);
     // The newest: what is signed is looked up nowhere, so it waits for no other node.
     let checkpoints =
         Checkpoints { signer: Signer::new(&verifier.peppers()[0])?, file: config.checkpoint_file.clone() };

@@ -102,6 +102,12 @@ pub async fn find_change(conn: Conn<'_>, digest: &[u8; 32], now: Time) -> Result
         .bind(&digest[..]).bind(now.0).fetch_optional(&mut *c))
 }
 
+/// The changes of the address of an account that are done, the oldest first: those that the address before can take back.
+pub async fn done_changes(conn: Conn<'_>, account: Uuid) -> Result<Vec<EmailChange>> {
+    run!(conn, c => sqlx::query_as(select_change!("WHERE account_id = $1 AND done_at IS NOT NULL ORDER BY done_at, id"))
+        .bind(account).fetch_all(&mut *c))
+}
+
 /// Notes that a change is done: its link is spent, and this one undoes it.
 pub async fn finish_change(tx: &mut Tx, id: Uuid, undo: &[u8; 32], until: Time, now: Time) -> Result<()> {
     execute!(

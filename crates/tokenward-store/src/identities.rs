@@ -3,6 +3,7 @@
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use crate::db::{Conn, execute, name_conflict, row, run};
+use crate::lineage;
 use crate::tx::{Tx, UnloggedTx};
 
 row! {
@@ -114,6 +115,26 @@ pub async fn spend_attempt(tx: &mut UnloggedTx, digest: &[u8; 32], ends_at: Time
 pub async fn spend_with(tx: &mut Tx, digest: &[u8; 32], ends_at: Time) -> Result<bool> {
     let now = tx.now();
     spend(tx.conn(), digest, ends_at, now).await
+}
+
+/// What somebody carries for us, sealed, and brings back once.
+#[derive(Clone, Copy, Debug)]
+pub struct Carried {
+    /// By which it is known that it was brought back.
+    pub digest: [u8; 32],
+    /// When it began.
+    pub begun: Time,
+    /// Until when it is good.
+    pub ends_at: Time,
+}
+
+/// Spends it with what it is for. `false` also where the log has gone on under another name since it began: what was spent in a part
+/// that is lost nobody knows any more.
+pub async fn spend_carried(tx: &mut Tx, carried: &Carried) -> Result<bool> {
+    if lineage::has_turned_since(tx.conn(), carried.begun).await? {
+        return Ok(false);
+    }
+    spend_with(tx, &carried.digest, carried.ends_at).await
 }
 
 async fn spend(mut conn: Conn<'_>, digest: &[u8; 32], ends_at: Time, now: Time) -> Result<bool> {

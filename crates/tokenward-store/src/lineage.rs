@@ -6,7 +6,7 @@
 use tokenward_core::event::{Event, Kind};
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, execute, row, run};
+use crate::db::{Conn, count, execute, row, run};
 use crate::tx::{Begins, Tx};
 
 /// `why`, where somebody wants an older state as it is.
@@ -111,6 +111,12 @@ pub fn holds_until(line: &[LogPart], incarnation: Uuid) -> Option<i64> {
     let at = line.iter().position(|part| part.incarnation == incarnation)?;
     // A later part may share less with what came before than the one that followed directly.
     Some(line[at + 1..].iter().map(|part| part.after_position).min().unwrap_or(i64::MAX))
+}
+
+/// Has the log gone on under another name since?
+pub(crate) async fn has_turned_since(conn: Conn<'_>, time: Time) -> Result<bool> {
+    let turns = count!(conn, "SELECT count(*) FROM log_line WHERE number > 1 AND begun_at > $1", time.0)?;
+    Ok(turns > 0)
 }
 
 /// Goes on under another name from here on. Answers the event that says so.

@@ -81,6 +81,7 @@ pub async fn bring_back(store: &Store, keeper: &Keeper, lost: &[Entry], common: 
     if events.is_empty() && new == 0 {
         return Ok(BroughtBack { lost: lost.len(), repaired: 0 });
     }
+    credentials::spent(&mut tx, last.time).await?;
     // The positions behind the common part would mean two things; unless the log has begun another part of its line since.
     if lineage::all(tx.conn()).await?.last().is_none_or(|part| part.incarnation == last.log) || tx.begins.is_some() {
         tx.begins = Some(Begins::Rewound);
@@ -99,7 +100,7 @@ pub async fn accept(store: &Store, keeper: &Keeper) -> Result<()> {
     tx.commit(&[Event::new(Kind::LogRestored, None, log, "without the journal")]).await.map(|_| ())
 }
 
-/// Notes what was lost. Answers how many rows are new by that.
+/// Notes what was lost. Answers how many rows are new by that, or say more than they did.
 async fn note(tx: &mut Tx, entry: &Entry, repaired: bool) -> Result<u64> {
     let new = execute!(
         tx.conn(),
@@ -118,13 +119,13 @@ async fn note(tx: &mut Tx, entry: &Entry, repaired: bool) -> Result<u64> {
     )?;
     // Another node may have noted it, and not have known what it was like.
     if new == 0 && entry.after.is_some() {
-        execute!(
+        return execute!(
             tx.conn(),
-            sqlx::query("UPDATE log_lost SET known = $3 WHERE incarnation = $1 AND position = $2")
+            sqlx::query("UPDATE log_lost SET known = $3 WHERE incarnation = $1 AND position = $2 AND NOT known")
                 .bind(entry.log)
                 .bind(entry.position)
                 .bind(true)
-        )?;
+        );
     }
     Ok(new)
 }
@@ -202,7 +203,7 @@ async fn take_away(
                 rights::token_policy(tx, target, kept, events).await?;
             }
         }
-        After::Sessions { living, proven, links, password } => {
+        After::Sessions { living, proven, links, password, undoable } => {
             let all = sessions::of_accounts(tx.conn(), &[target]).await?;
             // One that was proven anew since has its older text in the copy: whoever got hold of that would be in again.
             let ended =
@@ -211,12 +212,7 @@ async fn take_away(
                 execute!(tx.conn(), sqlx::query("DELETE FROM session WHERE id = $1").bind(id))?;
                 events.push(Event::new(Kind::SessionEnded, None, id, "").related(target));
             }
-            // Those that are mailed live for an hour at most: one that was spent since must not count again.
-            execute!(tx.conn(), sqlx::query("DELETE FROM password_reset WHERE account_id = $1").bind(target))?;
-            execute!(
-                tx.conn(),
-                sqlx::query("DELETE FROM email_change WHERE account_id = $1 AND done_at IS NULL").bind(target)
-            )?;
+            credentials::mailed(tx, target).await?;
             if let Some(links) = links {
                 credentials::links(tx, target, links, events).await?;
             }
@@ -225,6 +221,11 @@ async fn take_away(
                 && !is_noted(tx, entry).await?
             {
                 credentials::password(tx, target, mark, events).await?;
+            }
+            if let Some(living) = undoable
+                && !is_noted(tx, entry).await?
+            {
+                credentials::undone(tx, target, living, entry.time, events).await?;
             }
         }
         After::SecondFactor { authenticator, codes } => {

@@ -548,7 +548,7 @@ mod tests {
     fn an_entry_of_an_older_version_says_less() {
         let read = |text: &str| serde_json::from_str::<After>(text).unwrap();
         let (living, proven, issuers) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        let sessions = After::Sessions { living: living.clone(), proven, links: None, password: None };
+        let sessions = After::Sessions { living: living.clone(), proven, links: None, password: None, undoable: None };
         assert_eq!(read(r#"{"sessions":{"living":[]}}"#), sessions);
         assert_eq!(read(r#"{"identities":{"living":[]}}"#), After::Identities { living, issuers });
         let token = read(r#"{"token":{"revoked_at":null,"disabled_at":null,"ends":[]}}"#);
@@ -585,7 +585,10 @@ mod tests {
         assert_eq!(journal.entries().unwrap().len(), 29_998, "all but the one that took nothing away");
         journal.shorten(Time(2 * KEPT));
         assert_eq!(journal.entries().unwrap().len(), RECENT);
-        assert!(Journal::open(&path, Time(0)).unwrap().root().is_none(), "the new file is kept from others as the old one was");
+        assert!(
+            Journal::open(&path, Time(0)).unwrap().root().is_none(),
+            "the new file is kept from others as the old one was"
+        );
         drop(journal);
         let journal = Journal::open(&path, Time(0)).unwrap();
         assert_eq!((journal.root(), journal.last()), (Some(Uuid::from_u128(1)), Some(29_999)));

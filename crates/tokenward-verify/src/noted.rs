@@ -12,8 +12,8 @@ use tokenward_core::{Result, Time, Uuid};
 use tokenward_store::log::Skeleton;
 use tokenward_store::tokens::{self, IndexRow, ended};
 use tokenward_store::{
-    Conn, accounts, apis, cuts, environments, identities, members, organizations, passkeys, roles, second_factor, sessions,
-    sign_in_rules, token_policies,
+    Conn, account_links, accounts, apis, cuts, environments, identities, members, organizations, passkeys, roles,
+    second_factor, sessions, sign_in_rules, token_policies,
 };
 
 /// What an event is about.
@@ -178,7 +178,9 @@ async fn after(mut conn: Conn<'_>, keeps: Keeps, organization: Option<Uuid>, tar
             let links = accounts::links_of(conn.reborrow(), target).await?;
             let living = living.iter().map(|it| it.id).collect();
             let password = accounts::password_mark(conn.reborrow(), target).await?;
-            Some(After::Sessions { living, proven, links: Some(links), password })
+            let undoable = account_links::done_changes(conn.reborrow(), target).await?;
+            let undoable = Some(undoable.into_iter().map(|it| it.id).collect());
+            Some(After::Sessions { living, proven, links: Some(links), password, undoable })
         }
         Keeps::SecondFactor => {
             let authenticator = second_factor::authenticator(conn.reborrow(), target).await?.map(|it| it.id);

@@ -403,7 +403,10 @@ mod tests {
         ] {
             assert_eq!(said(path, &format!("csrf=x&{field}={}", a(most))), "", "{field}");
             let told = said(path, &format!("csrf=x&{field}={}", a(most + 1)));
-            assert!(told.contains(&format!("`{limit}`")) && told.contains(field) && told.len() < 300, "{field}: {told}");
+            assert!(
+                told.contains(&format!("`{limit}`")) && told.contains(field) && told.len() < 300,
+                "{field}: {told}"
+            );
         }
         let all: Vec<FormInput> = form_inputs().collect();
         assert!(all.len() > 200, "{}", all.len());

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use tokenward_core::caller::Caller;
 use tokenward_core::event::{By, EmailChangeSnapshot, Event, Kind};
+use tokenward_core::id::least_id;
 use tokenward_core::name::{check_email, fold_email};
 use tokenward_core::right::Visitor;
 use tokenward_core::time::DAY;
 use tokenward_core::{Code, Error, Result, Time, email};
 use tokenward_store::account_links::{self, EmailChange};
 use tokenward_store::accounts::{self, Account};
+use tokenward_store::second_factor::KeptCode;
 use tokenward_store::{Tx, identities, invitations, passkeys, second_factor, sessions};
 use zeroize::Zeroizing;
 
@@ -140,8 +142,8 @@ pub struct Undone {
 }
 
 /// Gives an account the address back that it had, by the link that was mailed there, whatever came after. All sessions and links end,
-/// and so do the password, and the identities, passkeys and authenticator that came since or on the day before: each would be a way
-/// back in.
+/// and so do the password, and the identities, passkeys, authenticator and recovery codes that came since or on the day before: each
+/// would be a way back in, or a part of one.
 pub async fn undo(app: &Arc<App>, secret: &str, by: By) -> Result<Written<Undone>> {
     let Some(Linked::Undoes(_)) = find(app, secret).await? else {
         return Err(app.dead_link(by.address, dead()));
@@ -180,6 +182,13 @@ pub async fn undo(app: &Arc<App>, secret: &str, by: By) -> Result<Written<Undone
             }
             if second_factor::authenticator(tx.conn(), account.id).await?.is_some_and(|it| it.created_at >= since) {
                 events.extend(take_away(tx, account.id, &account.email).await?);
+            }
+            // Who had recovery codes made since then has them.
+            let codes = second_factor::recovery_codes(tx.conn(), account.id).await?;
+            let older: Vec<KeptCode> = codes.iter().filter(|it| it.id < least_id(since)).cloned().collect();
+            if older.len() < codes.len() {
+                second_factor::replace_recovery_codes(tx, account.id, &older).await?;
+                events.push(Event::new(Kind::RecoveryCodesReplaced, None, account.id, &account.email));
             }
             let has_password = accounts::password_hash(tx.conn(), account.id).await?.is_some();
             if has_password {

@@ -11,6 +11,7 @@ use tokenward_core::secret::random_text;
 use tokenward_core::time::{Micros, SECOND};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::accounts::{self, Account};
+use tokenward_store::identities::Carried;
 use tokenward_verify::server::Client;
 
 use super::links::link_digest;
@@ -86,6 +87,8 @@ pub async fn go_on(
     let mut reader = app.store.read().await?;
     let account = accounts::get(reader.conn(), account).await?.ok_or_else(sessions::over)?;
     drop(reader);
-    let proof = proof.with(given).once(link_digest(&format!("half-way {id}")), Time(begun).plus(lifetime()));
+    let digest = link_digest(&format!("half-way {id}"));
+    let spent_as = Carried { digest, begun: Time(begun), ends_at: Time(begun).plus(lifetime()) };
+    let proof = proof.with(given).once(spent_as);
     Ok((sessions::begin(app, account, proof, client, true).await?, next))
 }

@@ -5,18 +5,17 @@ use tokenward_core::method::{Method, Methods};
 use tokenward_core::provider_proofs::ProviderProofs;
 use tokenward_core::time::Micros;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_store::identities::{self, Carried};
 use tokenward_store::provider_sessions::{self, ProviderSession};
-use tokenward_store::{Tx, device_sign_ins, identities, sessions};
+use tokenward_store::{Tx, device_sign_ins, sessions};
 
 /// What is handed over.
 #[derive(Clone, Debug)]
 pub enum Handed {
     /// A code that a browser brought to the machine on which it runs.
     Code {
-        /// Its digest, by which it works once.
-        digest: [u8; 32],
-        /// Until when.
-        ends_at: Time,
+        /// By what it works once, and until when.
+        carried: Carried,
         /// Which session gives it.
         session: Uuid,
         /// What the new one may reach.
@@ -45,8 +44,8 @@ impl Handed {
     pub(super) async fn take(&self, tx: &mut Tx, account: Uuid) -> Result<Terms> {
         let now = tx.now();
         let (session, organization, life, by_device) = match *self {
-            Self::Code { digest, ends_at, session, organization, life } => {
-                if now >= ends_at || !identities::spend_with(tx, &digest, ends_at).await? {
+            Self::Code { carried, session, organization, life } => {
+                if now >= carried.ends_at || !identities::spend_carried(tx, &carried).await? {
                     return Err(over());
                 }
                 (session, organization, life, false)

@@ -78,17 +78,20 @@ fn folded(email: &str) -> String {
 
 /// Knows devices and places.
 pub struct Devices {
-    key: [u8; 32],
+    /// By the first of them marks are made, and they are known by any.
+    keys: Vec<[u8; 32]>,
     limits: Limits,
     places: Mutex<Recent<Time>>,
 }
 
 impl Devices {
-    /// The texts of devices are signed with a key of the pepper's, so that every node knows them.
+    /// The texts of devices are signed with a key of this pepper's, so that every node knows them. Those that were signed with another
+    /// one that is held count on: with a new pepper nobody becomes a stranger.
     #[must_use]
-    pub fn new(pepper: &Pepper, limits: &Limits) -> Self {
+    pub fn new(pepper: &Pepper, held: &[Pepper], limits: &Limits) -> Self {
+        let others = held.iter().filter(|it| it.version != pepper.version);
         Self {
-            key: pepper.derive("known-device"),
+            keys: std::iter::once(pepper).chain(others).map(|it| it.derive("known-device")).collect(),
             limits: limits.clone(),
             places: Mutex::new(Recent::new(KNOWN_PLACES.size())),
         }
@@ -133,7 +136,7 @@ impl Devices {
     pub fn marked(&self, email: &str, device: Option<&str>, now: Time, random: &dyn Random) -> String {
         let account = folded(email);
         let (since, id) = (now.seconds(), random_text(128, random));
-        let proof = hex::encode(self.proof(&account, since, &id));
+        let proof = hex::encode(proof(&self.keys[0], &account, since, &id));
         let new = format!("{since}.{}.{proof}", id.as_str());
         // Those of other accounts stay; that of the same one has a new one now.
         let others = device.into_iter().flat_map(marks).filter(|mark| self.proved(mark, &account, now).is_none());
@@ -142,18 +145,18 @@ impl Devices {
 
     /// The proof of a mark that was made for this account and still counts.
     fn proved(&self, mark: &str, account: &str, now: Time) -> Option<[u8; 32]> {
-        let [since, id, proof] = mark.splitn(3, '.').collect::<Vec<_>>().try_into().ok()?;
+        let [since, id, said] = mark.splitn(3, '.').collect::<Vec<_>>().try_into().ok()?;
         let since: i64 = since.parse().ok()?;
-        let expected = self.proof(account, since, id);
         let mut sent = [0; 32];
-        hex::decode_to_slice(proof, &mut sent).ok()?;
-        let made_by_us = bool::from(sent.ct_eq(&expected));
-        (made_by_us && now.seconds() < since.saturating_add(self.seconds())).then_some(expected)
+        hex::decode_to_slice(said, &mut sent).ok()?;
+        let mut ours = self.keys.iter().map(|key| proof(key, account, since, id));
+        let made_by_us = ours.find(|expected| bool::from(sent.ct_eq(expected)));
+        made_by_us.filter(|_| now.seconds() < since.saturating_add(self.seconds()))
     }
+}
 
-    fn proof(&self, account: &str, since: i64, id: &str) -> [u8; 32] {
-        mac(&self.key, &[account.as_bytes(), &since.to_be_bytes(), id.as_bytes()])
-    }
+fn proof(key: &[u8; 32], account: &str, since: i64, id: &str) -> [u8; 32] {
+    mac(key, &[account.as_bytes(), &since.to_be_bytes(), id.as_bytes()])
 }
 
 /// The marks that a browser keeps. It can send as many as it likes; each one costs a hash.
@@ -171,7 +174,7 @@ mod tests {
     const NOW: Time = Time(1_000 * DAY);
 
     fn devices() -> Devices {
-        Devices::new(&Pepper::new(1, [7; 32]), &Limits::default())
+        Devices::new(&Pepper::new(1, [7; 32]), &[], &Limits::default())
     }
 
     fn address(text: &str) -> Option<IpAddr> {
@@ -203,11 +206,27 @@ mod tests {
         let mark = devices.marked("ada@b.c", None, NOW, &OsRandom);
         let later = mark.replacen(&NOW.seconds().to_string(), &(NOW.seconds() + 1).to_string(), 1);
         let foreign =
-            Devices::new(&Pepper::new(1, [8; 32]), &Limits::default()).marked("ada@b.c", None, NOW, &OsRandom);
+            Devices::new(&Pepper::new(1, [8; 32]), &[], &Limits::default()).marked("ada@b.c", None, NOW, &OsRandom);
         let short = mark[..mark.len() - 1].to_owned();
         for made_up in [later, foreign, short, String::new(), "1.2".into(), "a.b.c".into(), "~~~".into()] {
             assert!(!is_known(&devices, "ada@b.c", Some(&made_up), "192.0.2.1", NOW), "{made_up}");
         }
+    }
+
+    #[test]
+    fn a_browser_is_known_still_when_another_pepper_came_and_no_more_when_its_own_has_retired() {
+        let (older, newer) = (Pepper::new(1, [7; 32]), Pepper::new(2, [8; 32]));
+        let mark = devices().marked("ada@b.c", None, NOW, &OsRandom);
+        let is_known = |held: &[Pepper], mark: &str| {
+            let devices = Devices::new(&newer, held, &Limits::default());
+            is_known(&devices, "ada@b.c", Some(mark), "192.0.2.1", NOW)
+        };
+        let both = [newer.clone(), older];
+        assert!(is_known(&both, &mark));
+        assert!(!is_known(&both[..1], &mark));
+        let again = Devices::new(&newer, &both, &Limits::default()).marked("ada@b.c", Some(&mark), NOW, &OsRandom);
+        assert_eq!(again.split('~').count(), 1, "an account has one mark");
+        assert!(is_known(&both[..1], &again), "whoever signs in meanwhile is known by the newest");
     }
 
     #[test]

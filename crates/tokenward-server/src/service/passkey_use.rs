@@ -1,10 +1,11 @@
 //! What counts of a passkey inside of a transaction: that it has signed, and that it goes.
 
 use tokenward_core::event::{Event, Kind, PasskeySnapshot};
-use tokenward_core::{Code, Error, Result, Time, Uuid};
+use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_store::Tx;
 use tokenward_store::accounts::Account;
+use tokenward_store::identities::{self, Carried};
 use tokenward_store::passkeys::{self, Passkey};
-use tokenward_store::{Tx, identities};
 
 /// A passkey that has just signed the answer to a question of ours.
 #[derive(Clone)]
@@ -14,7 +15,7 @@ pub(super) struct Asserted {
     /// How often it says to have been used.
     pub(super) counter: i64,
     /// By what the question is remembered as answered, and until when.
-    pub(super) spent_as: ([u8; 32], Time),
+    pub(super) spent_as: Carried,
 }
 
 /// Takes what a passkey has signed, in the transaction in which it counts: its question is answered, it is still there, and it counts
@@ -33,8 +34,8 @@ pub(super) async fn take(tx: &mut Tx, account: Uuid, by: &Asserted) -> Result<Op
 }
 
 /// Each question is answered once, on whichever node.
-pub(super) async fn spend(tx: &mut Tx, (digest, until): &([u8; 32], Time)) -> Result<()> {
-    if identities::spend_with(tx, digest, *until).await? { Ok(()) } else { Err(over()) }
+pub(super) async fn spend(tx: &mut Tx, spent_as: &Carried) -> Result<()> {
+    if identities::spend_carried(tx, spent_as).await? { Ok(()) } else { Err(over()) }
 }
 
 /// Removes all of an account that gets to be another person's, and what authenticators called it.

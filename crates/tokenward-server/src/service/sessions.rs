@@ -16,10 +16,11 @@ use tokenward_core::secret::{InnerDigest, PlainText};
 use tokenward_core::time::{HOUR, MINUTE, Micros, SECOND};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::accounts::{self, Account};
+use tokenward_store::identities::{self, Carried};
 use tokenward_store::provider_sessions::{self, ProviderSession};
 use tokenward_store::session_uses::{self, SessionUse};
 use tokenward_store::sessions::{self, NewSession, Session};
-use tokenward_store::{Tx, factors, identities};
+use tokenward_store::{Tx, factors};
 use zeroize::Zeroizing;
 
 use super::codes::check::{self, Taken};
@@ -83,9 +84,9 @@ pub struct Proof {
     /// The second factor, where it was given.
     #[serde(skip)]
     second: Option<SecondFactor>,
-    /// What was carried since the first factor, by its digest, and until when: it begins one session.
+    /// What was carried since the first factor: it begins one session.
     #[serde(skip)]
-    once: Option<([u8; 32], Time)>,
+    once: Option<Carried>,
 }
 
 /// That a provider proved it.
@@ -163,9 +164,9 @@ impl Proof {
         Self { second: Some(second), ..self }
     }
 
-    /// The same where it was carried since the first factor: what has this digest begins one session.
-    pub(super) fn once(self, digest: [u8; 32], ends_at: Time) -> Self {
-        Self { once: Some((digest, ends_at)), ..self }
+    /// The same where it was carried since the first factor: this begins one session.
+    pub(super) fn once(self, carried: Carried) -> Self {
+        Self { once: Some(carried), ..self }
     }
 
     /// Is a second factor asked where the account has one? Not where another session has shown it, or two were.
@@ -315,8 +316,8 @@ pub async fn begin(
             {
                 return Err(wrong());
             }
-            if let Some((digest, ends_at)) = &proof.once
-                && !identities::spend_with(tx, digest, *ends_at).await?
+            if let Some(carried) = &proof.once
+                && !identities::spend_carried(tx, carried).await?
             {
                 return Err(over());
             }

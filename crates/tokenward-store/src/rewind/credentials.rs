@@ -3,20 +3,71 @@
 use std::collections::BTreeMap;
 
 use tokenward_core::event::{Event, Kind, UserSnapshot};
+use tokenward_core::second_factor::STEP;
 use tokenward_core::sign_in::{SignInPolicy, SignInRule};
-use tokenward_core::time::Micros;
-use tokenward_core::{Result, Uuid};
+use tokenward_core::time::{Micros, SECOND};
+use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{execute, run};
 use crate::second_factor as factor;
 use crate::tx::Tx;
-use crate::{accounts, identities as kept, invitations, passkeys as passkey, role_rows, sign_in_rules};
+use crate::{account_links, accounts, identities as kept, invitations, passkeys as passkey, role_rows, sign_in_rules};
 
 /// Ends the sign-in links of an account that are none of these.
 pub(super) async fn links(tx: &mut Tx, account: Uuid, living: &[Uuid], events: &mut Vec<Event>) -> Result<()> {
     for id in accounts::links_of(tx.conn(), account).await?.into_iter().filter(|id| !living.contains(id)) {
         execute!(tx.conn(), sqlx::query("DELETE FROM sign_in_link WHERE id = $1").bind(id))?;
         events.push(Event::new(Kind::SignInLinkUsed, None, account, ""));
+    }
+    Ok(())
+}
+
+/// Ends what was mailed to the person of an account and may have been spent or replaced since: what sets a password or an address lives
+/// for an hour at most, and is asked for again.
+pub(super) async fn mailed(tx: &mut Tx, account: Uuid) -> Result<()> {
+    execute!(tx.conn(), sqlx::query("DELETE FROM password_reset WHERE account_id = $1").bind(account))?;
+    execute!(
+        tx.conn(),
+        sqlx::query("DELETE FROM email_change WHERE account_id = $1 AND done_at IS NULL").bind(account)
+    )?;
+    Ok(())
+}
+
+/// Takes the changes of an address back that were taken back since: those that were done by then, and could be taken back still, and are
+/// none of these. Else who had made them would have the account's mail again.
+pub(super) async fn undone(
+    tx: &mut Tx,
+    account: Uuid,
+    living: &[Uuid],
+    then: Time,
+    events: &mut Vec<Event>,
+) -> Result<()> {
+    let mut all = account_links::done_changes(tx.conn(), account).await?;
+    all.retain(|it| it.done_at.is_some_and(|at| at <= then) && then < it.expires_at && !living.contains(&it.id));
+    // The first of them had the address that the account was given back.
+    let Some((first, done_at)) = all.first().and_then(|it| Some((it, it.done_at?))) else { return Ok(()) };
+    let Some(person) = accounts::get(tx.conn(), account).await? else { return Ok(()) };
+    let now = tx.now();
+    if accounts::is_free(tx, &first.old_email, account).await? {
+        accounts::set_email(tx, account, &first.old_email, now).await?;
+        invitations::rename_inviter(tx, account, &first.old_email).await?;
+        let (email, name) = (first.old_email.clone(), person.name);
+        events.push(Event::new(Kind::EmailChangeUndone, None, first.id, &email).related(account));
+        let told = UserSnapshot { email, name, password_changed: false, email_proven: true };
+        events.push(Event::new(Kind::UserUpdated, None, account, &first.old_email).after(told));
+    }
+    account_links::forget_changes_from(tx, account, done_at).await
+}
+
+/// What was spent a moment ago nobody knows any more: codes of authenticators count as taken that may have been when the newest event
+/// was written that is lost, and machines that wait to be signed in ask once more.
+pub(super) async fn spent(tx: &mut Tx, last: Time) -> Result<()> {
+    let now = tx.now();
+    execute!(tx.conn(), sqlx::query("DELETE FROM device_sign_in"))?;
+    // One step early or late, and the present one.
+    if now < last.plus(3 * STEP * SECOND) {
+        let step = now.seconds().div_euclid(STEP) + 1;
+        execute!(tx.conn(), sqlx::query("UPDATE authenticator SET last_step = $1 WHERE last_step < $1").bind(step))?;
     }
     Ok(())
 }

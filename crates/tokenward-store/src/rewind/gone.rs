@@ -102,13 +102,7 @@ fn of_environment(kind: Kind, organization: Uuid, it: GoneEnvironment) -> Event 
 }
 
 /// Lets an environment have the mode that it had last: what roles allow there is by its mode.
-pub(super) async fn mode(
-    tx: &mut Tx,
-    organization: Uuid,
-    id: Uuid,
-    mode: &str,
-    events: &mut Vec<Event>,
-) -> Result<()> {
+pub(super) async fn mode(tx: &mut Tx, organization: Uuid, id: Uuid, mode: &str, events: &mut Vec<Event>) -> Result<()> {
     let now = tx.now();
     let changed = execute!(
         tx.conn(),

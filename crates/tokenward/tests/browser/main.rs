@@ -12,6 +12,10 @@ mod demo;
 mod demo_data;
 mod forms;
 mod local_time;
+#[allow(dead_code, reason = "each test binary uses its own part of this")]
+#[path = "../service/mailbox.rs"]
+mod mailbox;
+mod no_scripts;
 mod passkey_forms;
 mod passkeys;
 mod policies;

@@ -5,7 +5,7 @@ use serde_json::json;
 use tokenward_core::Uuid;
 use tokenward_core::event::{By, Event, Kind};
 use tokenward_core::right::Operator;
-use tokenward_core::time::{HOUR, MINUTE};
+use tokenward_core::time::{DAY, HOUR, MINUTE};
 use tokenward_server::service::accounts::{Taking, take_link};
 use tokenward_server::service::set_up;
 use tokenward_store::accounts;
@@ -239,6 +239,54 @@ async fn an_undone_change_leaves_no_way_back_in_and_nobody_else_gets_the_old_add
     let body = json!({ "secret": reset, "password": OTHER_PASSWORD });
     assert!(server.put("/account/password/reset", "", body).await.status.is_success());
     server.sign_in(OWNER, OTHER_PASSWORD).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_an_address_back_is_rid_of_recovery_codes_that_came_since() {
+    let (server, acme, mailbox) = with_mail().await;
+    let (authenticator, codes, _) = second_factor::set_up(&server, &acme.owner).await;
+    // Long afterwards somebody comes who knows the password and has found one code.
+    server.clock.advance(2 * DAY);
+    let thief = second_factor::sign_in(&server, json!({ "recovery_code": codes[0] })).await.str("token");
+    let new = server.post("/account/secondFactor/recoveryCodes", &thief, json!({})).await.expect(201);
+    server.post("/account/email", &thief, json!({ "email": NEW_ADDRESS })).await.expect(202);
+    let link = secret(&mailbox, "Subject: Your new address", "/sign-in/email/").await;
+    server.post("/account/email/confirm", "", json!({ "secret": link })).await.expect(204);
+    let undo = secret(&mailbox, "Subject: Your account has another address", "/sign-in/email/").await;
+    server.post("/account/email/undo", "", json!({ "secret": undo })).await.expect(204);
+    assert_eq!(server.get("/account", &thief).await.status, 401);
+    ask(&server, OWNER).await.expect(202);
+    let reset = secret(&mailbox, "Subject: A new password", "/sign-in/reset/").await;
+    let body = json!({ "secret": reset, "password": OTHER_PASSWORD });
+    server.put("/account/password/reset", "", body).await.expect(204);
+    // The authenticator was there before, and is asked still; what the thief has of it is nothing.
+    let with = |key: &str, code: &str| json!({ "email": OWNER, "password": OTHER_PASSWORD, key: code });
+    for code in [codes[1].as_str(), new["recovery_codes"][0].as_str().unwrap()] {
+        let tried = server.post("/session", "", with("recovery_code", code)).await;
+        assert_eq!(tried.outcome(), (401, "sign_in_failed".to_owned()));
+    }
+    server.post("/session", "", with("otp", &authenticator.code(&server, 0))).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_the_same_in_any_case_and_in_either_form_of_its_domain() {
+    let (server, acme, mailbox) = with_mail().await;
+    server.member(&acme, "dev@xn--bcher-kva.example", "viewer").await;
+    let own = server.post("/account/email", &acme.owner, json!({ "email": "OWNER@ACME.Example" })).await;
+    assert!(own.status == 400 && own.text.contains("is the address that your account has"), "{}", own.text);
+    // The first begins with a letter of another script.
+    for odd in ["оwner@acme.example", "owner@acme.example b@acme.example", "owner@acme.example.", "owner@bü..example"]
+    {
+        let refused = server.post("/account/email", &acme.owner, json!({ "email": odd })).await;
+        assert_eq!(refused.outcome(), (400, "invalid_request".to_owned()), "{odd}");
+    }
+    // Who asks hears nothing of it, and whoever reads the mail does not get it.
+    server.post("/account/email", &acme.owner, json!({ "email": "Dev@BÜCHER.example" })).await.expect(202);
+    let link = secret(&mailbox, "Subject: Your new address", "/sign-in/email/").await;
+    let refused = server.post("/account/email/confirm", "", json!({ "secret": link })).await;
+    assert_eq!(refused.outcome(), (409, "conflict".to_owned()), "{}", refused.text);
+    assert_eq!(server.get("/account", &acme.owner).await.str("email"), OWNER);
+    server.sign_in("DEV@bücher.example", PASSWORD).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

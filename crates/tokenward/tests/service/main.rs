@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must fail")]
 
 mod access;
+mod account_attacks;
 mod account_links;
 mod apis;
 mod as_code;
@@ -69,6 +70,7 @@ mod nodes;
 mod numbers;
 mod oidc;
 mod older_copies;
+mod older_links;
 mod other_log;
 mod passkeys;
 mod peppers;
@@ -87,6 +89,7 @@ mod requests;
 mod retention;
 mod run;
 mod sdk;
+mod sealed_peppers;
 mod second_factor;
 mod security;
 mod session_limits;

@@ -274,6 +274,30 @@ async fn of_one_code_at_three_nodes_at_once_one_begins_a_session_on_postgres() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_one_code_at_three_nodes_at_once_one_proves_who_sits_there_on_postgres() {
+    let (all, (authenticator, codes, _)) = three_nodes().await;
+    let mut sessions = Vec::new();
+    for (node, code) in all.iter().zip(&codes) {
+        sessions.push(sign_in(node, json!({ "recovery_code": code })).await.str("token"));
+    }
+    let otp = authenticator.at(seconds() + STEP);
+    for body in
+        [json!({ "password": PASSWORD, "otp": otp }), json!({ "password": PASSWORD, "recovery_code": codes[3] })]
+    {
+        let proofs = all.iter().zip(&sessions);
+        let proofs = proofs.map(|(node, session)| node.post("/session/proof", session, body.clone()));
+        let answers = join_all(proofs).await;
+        let mut said: Vec<u16> = answers.iter().map(|it| it.status.as_u16()).collect();
+        said.sort_unstable();
+        assert_eq!(said, [200, 400, 400], "{body}");
+        // The session that was proved has another text.
+        for (session, answer) in sessions.iter_mut().zip(&answers).filter(|(_, answer)| answer.status == 200) {
+            *session = answer.str("token");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guesses_at_three_nodes_at_once_are_as_few_as_at_one_on_postgres() {
     let (all, (authenticator, codes, _)) = three_nodes().await;
     let wrong = &json!({ "otp": authenticator.at(seconds() + 100 * STEP) });

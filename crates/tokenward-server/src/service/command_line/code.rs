@@ -12,6 +12,7 @@ use tokenward_core::secret::random_text;
 use tokenward_core::time::Micros;
 use tokenward_core::{Result, Time, Uuid};
 use tokenward_store::accounts;
+use tokenward_store::identities::Carried;
 use tokenward_verify::server::Client;
 
 use super::super::handed::{Handed, over};
@@ -85,7 +86,8 @@ pub async fn redeem(app: &Arc<App>, code: &str, verifier: &str, client: Client) 
     let account = accounts::get(reader.conn(), sealed.account).await?.ok_or_else(over)?;
     drop(reader);
     let Sealed { session, organization, life, begun, .. } = sealed;
-    let (digest, ends_at) = (link_digest(code), Time(begun).plus(lifetime()));
-    let handed = Handed::Code { digest, ends_at, session, organization, life };
+    let begun = Time(begun);
+    let carried = Carried { digest: link_digest(code), begun, ends_at: begun.plus(lifetime()) };
+    let handed = Handed::Code { carried, session, organization, life };
     sessions::begin(app, account, Proof::handed(handed), client, false).await
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokenward_core::caller::Caller;
 use tokenward_core::notice::Notice;
-use tokenward_core::secret::{mac, random_text};
+use tokenward_core::secret::{Pepper, mac, random_text};
 use tokenward_core::time::{Micros, SECOND};
 use tokenward_core::{Code, Error, Random, Result, network};
 use tokenward_store::accounts;
@@ -85,8 +85,8 @@ fn typed_code(text: &str) -> Option<String> {
 }
 
 /// It is short enough to be guessed from a digest alone; so the digest has a key.
-fn user_digest(app: &App, code: &str) -> [u8; 32] {
-    mac(&app.verifier.pepper().derive("device-user-code"), &[code.as_bytes()])
+fn user_digest(pepper: &Pepper, code: &str) -> [u8; 32] {
+    mac(&pepper.derive("device-user-code"), &[code.as_bytes()])
 }
 
 /// A machine asks. Anybody can, so that few of one address wait, and not many in all.
@@ -111,7 +111,7 @@ pub async fn ask(app: &Arc<App>, host: &str, client: &Client) -> Result<DeviceCo
         let code = new_code(app.store.random());
         let new = NewDeviceSignIn {
             device_digest: &link_digest(&device_code),
-            user_digest: &user_digest(app, &code),
+            user_digest: &user_digest(app.verifier.pepper(), &code),
             host,
             client: client.user_agent.as_deref(),
             address: address.as_deref(),
@@ -196,7 +196,15 @@ pub async fn find(app: &Arc<App>, caller: &Caller, typed: &str) -> Result<Device
         let seconds = u32::try_from(time(app) / SECOND).unwrap_or(u32::MAX);
         return Err(Error { retry_after: Some(seconds), ..error });
     }
-    let found = device_sign_ins::waits(&mut tx, &user_digest(app, &code), now).await?;
+    // Begun under the pepper until now where another one came meanwhile.
+    let digests: Vec<[u8; 32]> = app.verifier.peppers().iter().map(|pepper| user_digest(pepper, &code)).collect();
+    let mut found = None;
+    for digest in &digests {
+        found = device_sign_ins::waits(&mut tx, digest, now).await?;
+        if found.is_some() {
+            break;
+        }
+    }
     if found.is_some() {
         device_sign_ins::not_guessed(&mut tx, account).await?;
     }
@@ -261,6 +269,13 @@ mod tests {
     use tokenward_verify::server::random::OsRandom;
 
     use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_code_tells_the_pepper() {
+        let [older, newer] = [Pepper::new(1, [1; 32]), Pepper::new(2, [2; 32])];
+        assert_eq!(user_digest(&older, "BCDFGHJK"), user_digest(&older, "BCDFGHJK"));
+        assert_ne!(user_digest(&older, "BCDFGHJK"), user_digest(&newer, "BCDFGHJK"));
+    }
 
     #[test]
     fn a_code_is_read_as_people_type_it() {

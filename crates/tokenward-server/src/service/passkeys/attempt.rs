@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokenward_core::secret::random_text;
 use tokenward_core::time::{Micros, SECOND};
 use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_store::identities::Carried;
 use webauthn_rs::prelude::{DiscoverableAuthentication, PasskeyRegistration};
 
 use super::super::links::link_digest;
@@ -63,7 +64,8 @@ pub(super) fn open(app: &App, sealed: &str) -> Option<Attempt> {
 
 impl Attempt {
     /// By what it is remembered that it was answered, and until when.
-    pub(super) fn spent_as(&self) -> ([u8; 32], Time) {
-        (link_digest(&self.id), Time(self.begun).plus(lifetime()))
+    pub(super) fn spent_as(&self) -> Carried {
+        let begun = Time(self.begun);
+        Carried { digest: link_digest(&self.id), begun, ends_at: begun.plus(lifetime()) }
     }
 }

@@ -18,8 +18,9 @@ use tokenward_core::event::Kind;
 use tokenward_core::method::Method;
 use tokenward_core::name::check_name;
 use tokenward_core::notice::Notice;
-use tokenward_core::{Error, Result, Time, Uuid};
+use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::accounts;
+use tokenward_store::identities::Carried;
 use tokenward_store::passkeys::{self, Passkey};
 use tokenward_verify::server::Client;
 use webauthn_rs::prelude::{
@@ -306,7 +307,7 @@ async fn check(
     passkey: &Passkey,
     answer: PublicKeyCredential,
     state: DiscoverableAuthentication,
-    spent_as: ([u8; 32], Time),
+    spent_as: Carried,
 ) -> Result<Option<Asserted>> {
     if !works(app, passkey) {
         return Ok(None);

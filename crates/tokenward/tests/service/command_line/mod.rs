@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::console::Person;
 use crate::support::{Answer, Server};
 
-const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters-1";
+pub const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters-1";
 const STATE: &str = "a-state";
 
 fn challenge(verifier: &str) -> String {
@@ -27,20 +27,20 @@ async fn form(server: &Server, path: &str, form: &[(&str, &str)]) -> Answer {
 }
 
 /// What is answered to a code that a browser brought.
-async fn redeem(server: &Server, code: &str, verifier: &str) -> Answer {
+pub async fn redeem(server: &Server, code: &str, verifier: &str) -> Answer {
     let sent = [("grant_type", "authorization_code"), ("code", code), ("code_verifier", verifier)];
     form(server, "/token", &sent).await
 }
 
 /// What is answered to a machine that asks again.
-async fn poll(server: &Server, device_code: &str) -> Answer {
+pub async fn poll(server: &Server, device_code: &str) -> Answer {
     let grant = "urn:ietf:params:oauth:grant-type:device_code";
     form(server, "/token", &[("grant_type", grant), ("device_code", device_code), ("client_id", "tokenward")]).await
 }
 
 /// The `error` of a refusal.
 #[track_caller]
-fn refusal(answer: &Answer) -> String {
+pub fn refusal(answer: &Answer) -> String {
     assert_eq!(answer.status.as_u16(), 400, "{}", answer.text);
     answer.str("error")
 }
@@ -60,7 +60,7 @@ fn address() -> String {
 }
 
 /// The code that the page sends on, of a person who signs the command line in.
-async fn code(person: &mut Person, further: &[(&str, &str)]) -> String {
+pub async fn code(person: &mut Person, further: &[(&str, &str)]) -> String {
     person.get(&address()).await.says(200, "Sign in the command line?");
     let asked = asked();
     let form: Vec<(&str, &str)> = asked.iter().map(|(name, value)| (*name, value.as_str())).collect();

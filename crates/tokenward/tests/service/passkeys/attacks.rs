@@ -64,6 +64,7 @@ async fn a_removed_passkey_opens_nothing_in_an_older_copy_and_the_others_do() {
     let (lost_id, owner) = add_first(&server, &acme.owner, &mut lost).await;
     add(&server, &owner, &mut kept).await.expect(201);
     let body = signed(&server, "/session/passkey", "", &mut lost).await;
+    let replayed = signed(&server, "/session/passkey", "", &mut kept).await;
     let clock = Arc::clone(&server.clock);
     let directory = server.stop().await;
     let copy = tempfile::tempdir().unwrap();
@@ -73,13 +74,41 @@ async fn a_removed_passkey_opens_nothing_in_an_older_copy_and_the_others_do() {
     let server = Server::start_at(directory, again, clock).await;
     // Used once more, and removed with the device that was lost.
     server.post("/session/passkey", "", body.clone()).await.expect(201);
+    server.post("/session/passkey", "", replayed.clone()).await.expect(201);
     server.delete(&format!("/account/passkey/{lost_id}"), &owner).await.expect(204);
+    server.clock.advance(SECOND);
     let server = put_back(server, copy.path()).await;
     refused(&sign_in(&server, &mut lost).await);
     refused(&server.post("/session/passkey", "", body).await);
+    // Nor does an answer count again that was given before.
+    refused(&server.post("/session/passkey", "", replayed).await);
     let session = sign_in(&server, &mut kept).await.str("token");
     assert_eq!(server.get("/account/passkey", &session).await.each("results", "id").len(), 1);
     assert!(!server.sign_in(OWNER, PASSWORD).await.is_empty(), "the password opens it as before");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_that_make_a_first_passkey_at_once_one_is_added() {
+    let (server, acme) = named(|_| {}).await;
+    let (_, _, owner) = crate::second_factor::set_up(&server, &acme.owner).await;
+    let mut devices = [Authenticator::new(1), Authenticator::new(2)];
+    let mut bodies = Vec::new();
+    for device in &mut devices {
+        let (options, state) = challenge(&server, "/account/passkey", &owner).await;
+        bodies.push(json!({ "name": "Laptop", "state": state, "credential": device.make(&options) }));
+    }
+    // Authenticators would take them for passkeys of two accounts.
+    assert_ne!(devices[0].handle, devices[1].handle);
+    let (one, other) = tokio::join!(
+        server.post("/account/passkey", &owner, bodies[0].clone()),
+        server.post("/account/passkey", &owner, bodies[1].clone()),
+    );
+    let added = usize::from(one.status != 201);
+    let (one, other) = if added == 0 { (one, other) } else { (other, one) };
+    assert_eq!((one.status.as_u16(), other.status.as_u16()), (201, 409), "{} {}", one.text, other.text);
+    assert!(other.text.contains("Add this one again"), "{}", other.text);
+    sign_in(&server, &mut devices[added]).await.expect(201);
+    refused(&sign_in(&server, &mut devices[1 - added]).await);
 }
 
 #[tokio::test]
