@@ -16,6 +16,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,7 +89,7 @@ func New(config Config) (*Client, error) {
 	}
 	transport := usual.Clone()
 	transport.MaxIdleConnsPerHost = atOnce
-	if _, err := http.ProxyFromEnvironment(&http.Request{URL: at}); err != nil {
+	if !understood(at.Scheme) {
 		return nil, ErrProxy
 	}
 	if config.CACertificate != "" {
@@ -109,6 +110,19 @@ func New(config Config) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
+}
+
+// understood says whether Go can read which proxy the environment names for a scheme. One that it cannot read it leaves out, and
+// goes without.
+func understood(scheme string) bool {
+	for _, name := range []string{strings.ToUpper(scheme) + "_PROXY", scheme + "_proxy"} {
+		if said := os.Getenv(name); said != "" {
+			_, address := url.Parse(said)
+			_, host := url.Parse("http://" + said)
+			return address == nil || host == nil
+		}
+	}
+	return true
 }
 
 // authorities reads certificates. What is no certificate among them is not passed by: nobody would know why it does not count.

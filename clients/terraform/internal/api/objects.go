@@ -89,6 +89,8 @@ type Version struct {
 	LastFour    string     `json:"last_four"`
 	LastUsedAt  *time.Time `json:"last_used_at"`
 	LastUsedVia string     `json:"last_used_agent"`
+	// EndsWhenSilent is after how long a silence it ends before its end; empty where it does not.
+	EndsWhenSilent string `json:"ends_when_silent"`
 }
 
 // Revocation says that a token was taken back.

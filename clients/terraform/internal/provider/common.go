@@ -95,8 +95,10 @@ func tellAt(diagnostics *diag.Diagnostics, summary string, err error, at func(fi
 		}
 		return
 	}
+	// What was said besides of what to do, such as the id of who has a name.
+	more := strings.TrimPrefix(err.Error(), ours.Error())
 	for _, fault := range ours.Faults {
-		diagnostics.AddAttributeError(at(fault.Field), summary, "`"+fault.Field+"` "+fault.Problem+".")
+		diagnostics.AddAttributeError(at(fault.Field), summary, "`"+fault.Field+"` "+fault.Problem+"."+more)
 	}
 }
 

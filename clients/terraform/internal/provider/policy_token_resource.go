@@ -222,6 +222,12 @@ func (r *policyTokenResource) adopt(ctx context.Context, id string, plan policyT
 		return api.PolicyToken{}, taken(refused, id)
 	}
 	rotation, etag := rotationOf(fields)
+	if it.DisabledAt != nil && etag == "" {
+		// One that is switched off gets no secret; nobody knows the one that it has.
+		if _, err = r.of.EnablePolicyToken(ctx, id, true); err != nil {
+			return api.PolicyToken{}, err
+		}
+	}
 	it, err = r.of.RotatePolicyToken(ctx, id, etag, rotation)
 	if api.Changed(err) {
 		return api.PolicyToken{}, taken(refused, id)
@@ -292,6 +298,14 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 			return
 		}
 		before, err := r.of.PolicyToken(ctx, id)
+		if err == nil && before.DisabledAt != nil && plan.Enabled.ValueBool() {
+			// One that is switched off gets no secret.
+			if before, err = r.of.EnablePolicyToken(ctx, id, true); err == nil {
+				done.Enabled = plan.Enabled
+				r.read(ctx, &done, before, &response.Diagnostics)
+				save()
+			}
+		}
 		it := before
 		if err == nil {
 			it, err = r.of.RotatePolicyToken(ctx, id, before.ETag, rotation)

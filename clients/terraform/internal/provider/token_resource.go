@@ -181,6 +181,12 @@ func (r *tokenResource) adopt(ctx context.Context, id string, role api.Role, pla
 		return api.Token{}, taken(refused, id)
 	}
 	rotation, etag := rotationOf(fields)
+	if token.DisabledAt != nil && etag == "" {
+		// One that is switched off gets no secret; nobody knows the one that it has.
+		if _, err = r.of.EnableToken(ctx, id, true); err != nil {
+			return api.Token{}, err
+		}
+	}
 	token, err = r.of.RotateToken(ctx, id, etag, rotation)
 	if api.Changed(err) {
 		return api.Token{}, taken(refused, id)
@@ -294,6 +300,14 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 			return
 		}
 		token, err := r.of.Token(ctx, id)
+		if err == nil && token.DisabledAt != nil && plan.Enabled.ValueBool() {
+			// One that is switched off gets no secret.
+			if token, err = r.of.EnableToken(ctx, id, true); err == nil {
+				done.Enabled = plan.Enabled
+				r.read(ctx, &done, token, &response.Diagnostics)
+				save()
+			}
+		}
 		if err == nil {
 			token, err = r.of.RotateToken(ctx, id, token.ETag, rotation)
 		}
