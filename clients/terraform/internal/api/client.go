@@ -10,11 +10,13 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +27,7 @@ import (
 const (
 	// Requests at once, whatever the parallelism of the core is.
 	atOnce = 10
-	// No answer of a server is larger: 10,000 tokens.
+	// What is read of an answer at most: some fifty thousand tokens.
 	mostBytes = 64 << 20
 	// How often a busy server is asked again, and for how long at most.
 	attempts   = 6
@@ -58,6 +60,10 @@ type Config struct {
 var (
 	// ErrAuthority is of one that holds no certificate.
 	ErrAuthority = errors.New("`ca_certificate` holds no PEM certificate: `file(\"authority.pem\")` reads one")
+	// ErrNotOnlyCertificates is of one that holds something else, or a certificate that is damaged. It does not say what it was.
+	ErrNotOnlyCertificates = errors.New("`ca_certificate` holds something beside certificates (a private key?), or one that cannot be read: leave that out, or write the file anew")
+	// ErrProxy is of a variable of the environment. It does not repeat it: a proxy's password may stand there.
+	ErrProxy = errors.New("HTTPS_PROXY (or HTTP_PROXY) is no address of a proxy: write it as http://proxy.example.com:3128")
 	// ErrToken is of one that no header carries. It does not say what it was.
 	ErrToken = errors.New("it holds a space, a line break, or another character that no token has: was a line break read from a file with it? `trimspace(...)` takes it away")
 )
@@ -83,10 +89,13 @@ func New(config Config) (*Client, error) {
 	}
 	transport := usual.Clone()
 	transport.MaxIdleConnsPerHost = atOnce
+	if !understood(at.Scheme) {
+		return nil, ErrProxy
+	}
 	if config.CACertificate != "" {
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM([]byte(config.CACertificate)) {
-			return nil, ErrAuthority
+		pool, err := authorities(config.CACertificate)
+		if err != nil {
+			return nil, err
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
@@ -101,6 +110,43 @@ func New(config Config) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
+}
+
+// understood says whether Go can read which proxy the environment names for a scheme. One that it cannot read it leaves out, and
+// goes without.
+func understood(scheme string) bool {
+	for _, name := range []string{strings.ToUpper(scheme) + "_PROXY", scheme + "_proxy"} {
+		if said := os.Getenv(name); said != "" {
+			_, address := url.Parse(said)
+			_, host := url.Parse("http://" + said)
+			return address == nil || host == nil
+		}
+	}
+	return true
+}
+
+// authorities reads certificates. What is no certificate among them is not passed by: nobody would know why it does not count.
+func authorities(text string) (*x509.CertPool, error) {
+	pool, found := x509.NewCertPool(), 0
+	for rest := []byte(text); ; found++ {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if block.Type != "CERTIFICATE" || err != nil {
+			return nil, ErrNotOnlyCertificates
+		}
+		pool.AddCert(certificate)
+	}
+	switch {
+	case found == 0:
+		return nil, ErrAuthority
+	// Of what has a beginning and no end, or letters that are none, nothing is found.
+	case strings.Count(text, "-----BEGIN ") != found:
+		return nil, ErrNotOnlyCertificates
+	}
+	return pool, nil
 }
 
 type agent struct {
@@ -191,6 +237,12 @@ func Taken(err error) (string, bool) {
 func Coded(err error, code string) bool {
 	var ours *Error
 	return errors.As(err, &ours) && ours.Code == code
+}
+
+// Faulty says whether a server refused since this field is wrong.
+func Faulty(err error, field string) bool {
+	var ours *Error
+	return errors.As(err, &ours) && slices.ContainsFunc(ours.Faults, func(it Fault) bool { return it.Field == field })
 }
 
 // Refused says whether a server has said no for good: it would say the same again.
@@ -294,9 +346,12 @@ func (c *Client) once(ctx context.Context, it call, content text, into any) (str
 	}
 	defer answer.Body.Close()
 	c.tellTime(answer.Header.Get("Date"))
-	said, err := io.ReadAll(io.LimitReader(answer.Body, mostBytes))
+	said, err := io.ReadAll(io.LimitReader(answer.Body, mostBytes+1))
 	if err != nil {
 		return "", fmt.Errorf("%s stopped in the middle of an answer: %w", c.base, innermost(err))
+	}
+	if len(said) > mostBytes {
+		return "", fmt.Errorf("%s answered more than %d MiB, which is more than is read", c.base, mostBytes>>20)
 	}
 	if answer.StatusCode >= 200 && answer.StatusCode < 300 {
 		// A page of something in between must not count as a deletion.

@@ -19,6 +19,8 @@ type listed struct {
 	// at is how much had been written when it was read; ever is false until it was.
 	at   int
 	ever bool
+	// reads counts what was read by itself of what the list has.
+	reads int
 }
 
 func (l *lists) at(path string) *listed {
@@ -40,18 +42,47 @@ func once[T any](o *Of, path string, read func(path string) (T, error)) (T, bool
 	defer it.mutex.Unlock()
 	var none T
 	if !it.ever {
-		at := o.written()
+		it.at, it.ever = o.written(), true
 		value, err := read(path)
 		if err != nil {
+			// One by one then: each of a hundred would ask for a list once more that is refused, or too long.
 			return none, false
 		}
-		it.value, it.at, it.ever = value, at, true
+		it.value = value
 	}
 	if it.at != o.written() {
 		return none, false
 	}
 	value, ok := it.value.(T)
 	return value, ok
+}
+
+// A run that reads more of a kind than this one by one reads all at once.
+const fewReads = 6
+
+// many reads one of a kind out of a list that is read once, where a run reads many of them; false where it has to be read by itself:
+// of the first few, after something was written, and where the list does not have it.
+func many[T any](ctx context.Context, o *Of, path, id string, list func(context.Context) ([]T, error), key func(T) string) (T, bool) {
+	it := o.lists.at(path)
+	it.mutex.Lock()
+	it.reads++
+	few := it.reads <= fewReads
+	it.mutex.Unlock()
+	var none T
+	if few {
+		return none, false
+	}
+	// After a write the list would be read again and again; then one by one is better.
+	all, known := once(o, path, func(string) (map[string]T, error) {
+		listed, err := list(ctx)
+		byID := make(map[string]T, len(listed))
+		for _, one := range listed {
+			byID[key(one)] = one
+		}
+		return byID, err
+	})
+	one, found := all[id]
+	return one, known && found
 }
 
 // remembered reads a list again only where something was written since.

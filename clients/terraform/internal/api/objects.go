@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -33,10 +32,9 @@ type Organization struct {
 // Of is an organization whose objects are managed.
 type Of struct {
 	*Client
-	ID     string
-	Name   string
-	tokens tokenReads
-	lists  lists
+	ID    string
+	Name  string
+	lists lists
 }
 
 // Organization finds the one that somebody means, by name or id; the only one where nothing is said.
@@ -91,6 +89,8 @@ type Version struct {
 	LastFour    string     `json:"last_four"`
 	LastUsedAt  *time.Time `json:"last_used_at"`
 	LastUsedVia string     `json:"last_used_agent"`
+	// EndsWhenSilent is after how long a silence it ends before its end; empty where it does not.
+	EndsWhenSilent string `json:"ends_when_silent"`
 }
 
 // Revocation says that a token was taken back.
@@ -139,14 +139,18 @@ type Token struct {
 	State        string            `json:"state"`
 	DisabledAt   *time.Time        `json:"disabled_at"`
 	// DisabledBecause is why the server has switched it off; empty where somebody did.
-	DisabledBecause string      `json:"disabled_because"`
-	LastFour        string      `json:"last_four"`
-	Revocation      *Revocation `json:"revocation"`
-	Versions        []Version   `json:"versions"`
-	LastUsedAt      *time.Time  `json:"last_used_at"`
-	LastUsedAgent   string      `json:"last_used_agent"`
-	AllowedCount    int64       `json:"allowed_count"`
-	DeniedCount     int64       `json:"denied_count"`
+	DisabledBecause string `json:"disabled_because"`
+	// ReusedAt is when a secret of it that was replaced last came back.
+	ReusedAt *time.Time `json:"reused_at"`
+	// Attestation is whether it is still needed, where that is asked.
+	Attestation   string      `json:"attestation"`
+	LastFour      string      `json:"last_four"`
+	Revocation    *Revocation `json:"revocation"`
+	Versions      []Version   `json:"versions"`
+	LastUsedAt    *time.Time  `json:"last_used_at"`
+	LastUsedAgent string      `json:"last_used_agent"`
+	AllowedCount  int64       `json:"allowed_count"`
+	DeniedCount   int64       `json:"denied_count"`
 	// Text is there once, in the answer to the request that made it.
 	Text string `json:"token"`
 	// ETag is the version that an edit changes; in a list it is told by UpdatedAt.
@@ -154,45 +158,15 @@ type Token struct {
 	UpdatedAt string `json:"updated_at"`
 }
 
-// A run that reads more tokens than this one by one reads all at once.
-const fewReads = 6
-
-// tokenReads counts the tokens that a run has read by their ids.
-type tokenReads struct {
-	mutex sync.Mutex
-	reads int
-}
-
 // Token reads a token; one that was deleted has the state `revoked` for 90 days.
 func (o *Of) Token(ctx context.Context, id string) (Token, error) {
-	if token, known := o.listedToken(ctx, id); known {
+	if token, known := many(ctx, o, o.path("apiToken")+"?state=kept", id, o.Tokens, func(it Token) string { return it.ID }); known {
 		return token, nil
 	}
 	var token Token
 	etag, err := o.do(ctx, call{method: http.MethodGet, path: o.path("apiToken", id)}, &token)
 	token.ETag = etag
 	return token, err
-}
-
-func (o *Of) listedToken(ctx context.Context, id string) (Token, bool) {
-	o.tokens.mutex.Lock()
-	o.tokens.reads++
-	many := o.tokens.reads > fewReads
-	o.tokens.mutex.Unlock()
-	if !many {
-		return Token{}, false
-	}
-	// After a write the list would be read again and again; then one by one is better.
-	all, known := once(o, o.path("apiToken")+"?state=kept", func(path string) (map[string]Token, error) {
-		tokens, err := o.Tokens(ctx)
-		byID := make(map[string]Token, len(tokens))
-		for _, it := range tokens {
-			byID[it.ID] = it
-		}
-		return byID, err
-	})
-	token, found := all[id]
-	return token, known && found
 }
 
 // Tokens lists those that have not been deleted.
@@ -320,17 +294,25 @@ type Project struct {
 	Name        string `json:"name"`
 	Description string `json:"description"`
 	ETag        string `json:"-"`
+	// UpdatedAt is its version in a list.
+	UpdatedAt string `json:"updated_at"`
 }
 
 // Projects lists those that the token sees.
 func (o *Of) Projects(ctx context.Context) ([]Project, error) {
 	var all list[Project]
 	_, err := o.do(ctx, call{method: http.MethodGet, path: o.path("project")}, &all)
+	for at := range all.Results {
+		all.Results[at].ETag = listedVersion(all.Results[at].UpdatedAt)
+	}
 	return all.Results, err
 }
 
 // Project reads one.
 func (o *Of) Project(ctx context.Context, id string) (Project, error) {
+	if project, known := many(ctx, o, "many projects", id, o.Projects, func(it Project) string { return it.ID }); known {
+		return project, nil
+	}
 	return read[Project](ctx, o.Client, "/project/"+url.PathEscape(id))
 }
 

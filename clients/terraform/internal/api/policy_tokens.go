@@ -24,8 +24,21 @@ func (o *Of) PolicyTokens(ctx context.Context) ([]PolicyToken, error) {
 	return all.Results, err
 }
 
-// PolicyToken reads one.
+// keptPolicyTokens are those that have not been deleted.
+func (o *Of) keptPolicyTokens(ctx context.Context) ([]PolicyToken, error) {
+	var all list[PolicyToken]
+	_, err := o.do(ctx, call{method: http.MethodGet, path: o.path("policyApiToken") + "?state=kept"}, &all)
+	for at := range all.Results {
+		all.Results[at].ETag = listedVersion(all.Results[at].UpdatedAt)
+	}
+	return all.Results, err
+}
+
+// PolicyToken reads one; one that was deleted has the state `revoked` for 90 days.
 func (o *Of) PolicyToken(ctx context.Context, id string) (PolicyToken, error) {
+	if token, known := many(ctx, o, "many policy tokens", id, o.keptPolicyTokens, func(it PolicyToken) string { return it.ID }); known {
+		return token, nil
+	}
 	return read[PolicyToken](ctx, o.Client, o.path("policyApiToken", id))
 }
 
@@ -42,6 +55,15 @@ func (o *Of) EditPolicyToken(ctx context.Context, id, etag string, fields Fields
 // RotatePolicyToken gives one that has this version a new secret. The answer has that alone: see Rotated.
 func (o *Of) RotatePolicyToken(ctx context.Context, id, etag string, fields Fields) (PolicyToken, error) {
 	return written[PolicyToken](ctx, o.Client, call{method: http.MethodPost, path: o.path("policyApiToken", id, "rotate"), body: fields, etag: etag, key: Random(16)})
+}
+
+// EnablePolicyToken switches it on or off.
+func (o *Of) EnablePolicyToken(ctx context.Context, id string, on bool) (PolicyToken, error) {
+	word := "disable"
+	if on {
+		word = "enable"
+	}
+	return written[PolicyToken](ctx, o.Client, call{method: http.MethodPost, path: o.path("policyApiToken", id, word)})
 }
 
 // DeletePolicyToken takes it back.

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -70,11 +71,13 @@ func (r *apiResource) ValidateConfig(ctx context.Context, request resource.Valid
 	}
 	oneOf(path.Root("format"), config.Format, &response.Diagnostics, formats...)
 	oneOf(path.Root("unknown_route"), config.UnknownRoute, &response.Diagnostics, "deny", "allow")
+	checkNulls(path.Root("allow_paths"), config.AllowPaths.Elements(), &response.Diagnostics)
 }
 
 // document is what a configuration says; false while something of it is not known yet.
 func (m apiModel) document(ctx context.Context, diagnostics *diag.Diagnostics) (api.Document, bool) {
-	if m.Document.IsUnknown() || m.Format.IsUnknown() || m.UnknownRoute.IsUnknown() || m.AllowPaths.IsUnknown() {
+	unknown := slices.ContainsFunc(m.AllowPaths.Elements(), attr.Value.IsUnknown)
+	if m.Document.IsUnknown() || m.Format.IsUnknown() || m.UnknownRoute.IsUnknown() || m.AllowPaths.IsUnknown() || unknown {
 		return api.Document{}, false
 	}
 	document := api.Document{Format: m.Format.ValueString(), Text: m.Document.ValueString(), UnknownRoute: m.UnknownRoute.ValueString()}

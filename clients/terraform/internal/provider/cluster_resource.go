@@ -57,7 +57,7 @@ func (r *clusterResource) Create(ctx context.Context, request resource.CreateReq
 		return
 	}
 	it, err := r.of.CreateCluster(ctx, plan.fields())
-	if err != nil {
+	if api.Faulty(err, "name") {
 		// Of a cluster the refusal does not say which one has the name.
 		if holder, unfound := findCluster(ctx, r.of, plan.Name.ValueString()); unfound == nil {
 			it, err = adopted(ctx, r.of, holder.ID, err, func(string) (api.Cluster, error) { return holder, nil }, func(it api.Cluster) bool {

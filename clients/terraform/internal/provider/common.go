@@ -40,7 +40,7 @@ func configured(data any, of **api.Of, diagnostics *diag.Diagnostics) {
 }
 
 // The attributes of a request by their names here, where those differ.
-var attributes = map[string]string{"role_id": "role", "keep": "overlap", "sha256": "digest", "cluster": "cluster_id", "owner_id": "owner", "successor_id": "successor", "opa_policy": "policy", "routes": "document"}
+var attributes = map[string]string{"role_id": "role", "keep": "overlap", "silent": "end_when_silent", "sha256": "digest", "cluster": "cluster_id", "owner_id": "owner", "successor_id": "successor", "opa_policy": "policy", "routes": "document"}
 
 // The field that is refused by an error that names none.
 var fieldOf = map[string]string{"name_taken": "name", "digest_used": "sha256"}
@@ -60,8 +60,24 @@ func attributeOf(field string) path.Path {
 	return path.Root(name)
 }
 
+// placed is what is wrong with one attribute of a configuration.
+type placed struct {
+	attribute string
+	error
+}
+
+func (p *placed) Unwrap() error { return p.error }
+
+// at says at which attribute something is wrong.
+func at(attribute string, err error) error { return &placed{attribute, err} }
+
 // tellAt is tell where the attributes of fields are others.
 func tellAt(diagnostics *diag.Diagnostics, summary string, err error, at func(field string) path.Path) {
+	var where *placed
+	if errors.As(err, &where) {
+		diagnostics.AddAttributeError(path.Root(where.attribute), summary, err.Error())
+		return
+	}
 	if api.Changed(err) {
 		diagnostics.AddError(summary, "It was changed meanwhile, by somebody else, and nothing was overwritten. Plan again: that shows what is different now.")
 		return
@@ -79,8 +95,10 @@ func tellAt(diagnostics *diag.Diagnostics, summary string, err error, at func(fi
 		}
 		return
 	}
+	// What was said besides of what to do, such as the id of who has a name.
+	more := strings.TrimPrefix(err.Error(), ours.Error())
 	for _, fault := range ours.Faults {
-		diagnostics.AddAttributeError(at(fault.Field), summary, "`"+fault.Field+"` "+fault.Problem+".")
+		diagnostics.AddAttributeError(at(fault.Field), summary, "`"+fault.Field+"` "+fault.Problem+"."+more)
 	}
 }
 

@@ -2,9 +2,10 @@ package provider
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 
+	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -57,6 +58,14 @@ var told = map[string]string{
 	"role_id":        "The id of the role.",
 	"role_name":      "The name of the role.",
 	"state":          "`active`, `disabled`, `not_yet_valid`, `brownout` or `expired`.",
+	"not_before":     "From when on it is accepted (RFC 3339); null where that is at once.",
+	"creator_id":     "The id of the member or token that made it; null where that was the operator.",
+	"created_at":     "When it was made.",
+
+	"last_used_agent":  "What last presented it, as it calls itself.",
+	"disabled_because": "Why the server has switched it off (`secret_reused`, `not_attested`); null where it did not.",
+	"reused_at":        "When a secret of it that was replaced last came back; null where none did.",
+	"attestation":      "Whether somebody has said that it is still needed: `confirmed`, `due` or `overdue`; null where nobody is asked.",
 }
 
 // either is a pair of attributes of which one is said and both are known then.
@@ -73,7 +82,7 @@ func either(computed ...string) map[string]schema.Attribute {
 
 func wanted(id, name types.String) (string, error) {
 	if id.IsNull() == name.IsNull() {
-		return "", fmt.Errorf("say its `id` or its `name`")
+		return "", at("name", errors.New("say its `id` or its `name`"))
 	}
 	return id.ValueString() + name.ValueString(), nil
 }
@@ -95,10 +104,32 @@ type tokenDataModel struct {
 	Projects    types.Set    `tfsdk:"projects"`
 	Places      types.Set    `tfsdk:"environments"`
 	Metadata    types.String `tfsdk:"metadata"`
+	NotBefore   types.String `tfsdk:"not_before"`
+	Networks    types.Set    `tfsdk:"networks"`
+	RateLimit   types.Object `tfsdk:"rate_limit"`
+	Quota       types.Object `tfsdk:"quota"`
+	Creator     types.String `tfsdk:"creator_id"`
+	CreatedAt   types.String `tfsdk:"created_at"`
+	LastUsedBy  types.String `tfsdk:"last_used_agent"`
+	Because     types.String `tfsdk:"disabled_because"`
+	ReusedAt    types.String `tfsdk:"reused_at"`
+	Attestation types.String `tfsdk:"attestation"`
 }
 
 func newTokenData() datasource.DataSource {
-	attributes := either("description", "role_id", "role_name", "expires_at", "state", "last_four", "last_used_at", "owner", "metadata")
+	attributes := either("description", "role_id", "role_name", "expires_at", "state", "last_four", "last_used_at", "owner", "metadata",
+		"not_before", "creator_id", "created_at", "last_used_agent", "disabled_because", "reused_at", "attestation")
+	attributes["networks"] = schema.SetAttribute{Computed: true, ElementType: types.StringType,
+		MarkdownDescription: "The networks from which it is accepted, each with its note behind a space; null where that is everywhere."}
+	attributes["rate_limit"] = schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "How fast it may be used; null where nothing bounds it.", Attributes: map[string]schema.Attribute{
+		"requests": schema.Int64Attribute{Computed: true, MarkdownDescription: "So many requests."},
+		"per":      schema.StringAttribute{Computed: true, MarkdownDescription: "In a `second`, a `minute` or an `hour`."},
+		"burst":    schema.Int64Attribute{Computed: true, MarkdownDescription: "So many at once."},
+	}}
+	attributes["quota"] = schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "How much it may be used until it is filled again; null where nothing bounds it.", Attributes: map[string]schema.Attribute{
+		"requests": schema.Int64Attribute{Computed: true, MarkdownDescription: "So many requests."},
+		"refill":   schema.StringAttribute{Computed: true, MarkdownDescription: "Until the next `day` or `month` begins, in UTC."},
+	}}
 	attributes["labels"] = schema.MapAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "Words by which it is found."}
 	attributes["permissions"] = schema.SetAttribute{Computed: true, ElementType: types.StringType,
 		MarkdownDescription: "The permissions of its role that it is narrowed to; null where it may do all that its role allows."}
@@ -125,6 +156,14 @@ func newTokenData() datasource.DataSource {
 		m.Successor = optional(it.SuccessorID)
 		m.Projects, m.Places = textSet(it.Projects, types.SetNull(types.StringType)), textSet(it.Environments, types.SetNull(types.StringType))
 		m.Permissions, m.Labels = textSet(it.Permissions, types.SetNull(types.StringType)), labelMap(it.Labels)
+		m.NotBefore, m.CreatedAt, m.ReusedAt = moment(types.StringNull(), it.NotBefore), moment(types.StringNull(), &it.CreatedAt), moment(types.StringNull(), it.ReusedAt)
+		m.Networks = textSet(networkTexts(it.Networks), types.SetNull(types.StringType))
+		m.Creator, m.LastUsedBy, m.Because, m.Attestation = optional(it.CreatorID), optional(it.LastUsedAgent), optional(it.DisabledBecause), optional(it.Attestation)
+		m.Quota = readQuota(it.Quota)
+		m.RateLimit = types.ObjectNull(rateTypes)
+		if rate := it.RateLimit; rate != nil {
+			m.RateLimit = types.ObjectValueMust(rateTypes, map[string]attr.Value{"requests": types.Int64Value(rate.Requests), "per": types.StringValue(rate.Per), "burst": types.Int64Value(rate.Burst)})
+		}
 		return err
 	}}
 }
@@ -246,7 +285,7 @@ func newMemberData() datasource.DataSource {
 		},
 	}, read: func(ctx context.Context, of *api.Of, m *memberDataModel) error {
 		if m.Email.IsNull() == m.UserID.IsNull() {
-			return fmt.Errorf("say the `email` or the `user_id`")
+			return at("email", errors.New("say the `email` or the `user_id`"))
 		}
 		members, _, err := of.KnownMembers(ctx)
 		if err != nil {
@@ -341,7 +380,11 @@ func newDecisionData() datasource.DataSource {
 		},
 	}, read: func(ctx context.Context, of *api.Of, m *decisionDataModel) error {
 		if m.TokenID.IsNull() == m.Role.IsNull() {
-			return fmt.Errorf("say whose decision it is: `token_id` or `role`")
+			return at("token_id", errors.New("say whose decision it is: `token_id` or `role`"))
+		}
+		if !m.TokenID.IsNull() && !uuidForm.MatchString(m.TokenID.ValueString()) {
+			// It would stand in the address of a request, and may be a secret.
+			return at("token_id", errors.New("this is no id of a token, and was not sent: a decision is asked for by `tokenward_token.ci.id`, never by the text of a token"))
 		}
 		if !m.Role.IsNull() {
 			return m.ofRole(ctx, of)
@@ -366,7 +409,7 @@ func (m *decisionDataModel) ofRole(ctx context.Context, of *api.Of) error {
 	request := !m.API.IsNull() && !m.Method.IsNull() && !m.Path.IsNull()
 	some := !m.API.IsNull() || !m.Method.IsNull() || !m.Path.IsNull()
 	if request == !m.Permission.IsNull() || some != request || !m.RemoteIP.IsNull() {
-		return fmt.Errorf("a role is asked about a `permission`, or about a request with `api`, `method` and `path`; nothing else counts")
+		return at("role", errors.New("a role is asked about a `permission`, or about a request with `api`, `method` and `path`; nothing else counts"))
 	}
 	role, err := roleID(ctx, of, m.Role.ValueString())
 	if err != nil {

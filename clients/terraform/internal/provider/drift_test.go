@@ -175,6 +175,9 @@ resource "tokenward_token" "it" {
 			}},
 			{kind + " quota", func() error { return edit(api.Fields{"quota": nil}) }},
 			{kind + " networks", func() error { return edit(api.Fields{"networks": []string{"10.0.0.0/8"}}) }},
+			{kind + " note", func() error {
+				return edit(api.Fields{"networks": []any{api.Fields{"network": "127.0.0.0/8", "note": "by hand"}}})
+			}},
 		}
 	}
 	changes := []byHand{
@@ -241,6 +244,10 @@ resource "tokenward_token" "it" {
 		{"policy token policy", func() error { return policyEdit(api.Fields{"opa_policy": "allow if true"}) }},
 		{"policy token end", func() error { return policyEdit(api.Fields{"expires_at": "2098-01-01T00:00:00Z"}) }},
 		{"policy token without an end", func() error { return policyEdit(api.Fields{"expires_at": nil}) }},
+		{"policy token switched off", func() error {
+			_, err := of.EnablePolicyToken(ctx, ids["tokenward_policy_token.it"], false)
+			return err
+		}},
 		{"token name", func() error { return tokenEdit(api.Fields{"name": "tf-elsewhere"}) }},
 		{"token switched off", func() error {
 			_, err := of.EnableToken(ctx, ids["tokenward_token.it"], false)

@@ -36,7 +36,7 @@ func TestWhatWasImportedIsAdoptedWithoutARequest(t *testing.T) {
 	_, err = of.PutAPI(ctx, "bills", "", api.Document{Format: "yaml", Text: oneRoute})
 	must(t, err)
 	secret := made()
-	_, err = of.CreateToken(ctx, api.Fields{"name": "ci/deploy", "role_id": role.ID, "sha256": digestOf(secret), "networks": []string{"127.0.0.1"}, "expires_at": "2099-01-01T00:00:00Z", "projects": []string{project.ID}, "environments": []string{environment.ID}})
+	_, err = of.CreateToken(ctx, api.Fields{"name": "ci/deploy", "role_id": role.ID, "sha256": digestOf(secret), "networks": []any{api.Fields{"network": "127.0.0.1", "note": "here"}}, "expires_at": "2099-01-01T00:00:00Z", "projects": []string{project.ID}, "environments": []string{environment.ID}})
 	must(t, err)
 	generated, err := of.CreateToken(ctx, api.Fields{"name": "copy-1", "role_id": role.ID})
 	must(t, err)
@@ -106,9 +106,10 @@ resource "tokenward_token" "written" {
   secret_wo         = %[3]q
   secret_wo_version = 7
   overlap           = "24h"
+  end_when_silent   = "1h"
   on_expired        = "keep"
   expires_in        = "24h"
-  networks          = ["127.0.0.1/32"]
+  networks          = ["127.0.0.1/32 here"]
   projects          = ["SHOP/eu"]
   environments      = ["shop/eu/test/one"]
 }
@@ -125,6 +126,9 @@ resource "tokenward_policy_token" "it" {
   secret_wo         = %[4]q
   secret_wo_version = 7
   overlap           = "24h"
+  end_when_silent   = "1h"
+  expires_in        = "24h"
+  on_expired        = "keep"
 }
 `, role.ID, oneRoute, made(), madeFor("twp_")))
 	c.env = append(c.env, "TOKENWARD_URL="+way.URL)

@@ -97,7 +97,7 @@ func (r *memberResource) invite(ctx context.Context, plan *memberModel) error {
 		switch {
 		case unread != nil || !found:
 			return err
-		case !pending || !r.of.Interrupted(ctx, holder.ID):
+		case !pending || holder.RoleID != role.ID || !r.of.Interrupted(ctx, holder.ID):
 			return fmt.Errorf("%w If it is this one, `terraform import` it by its address", err)
 		}
 		// Of the invitation of an apply that was killed nobody has the link.

@@ -85,7 +85,7 @@ quota = { requests = 10, refill = "month" }
 		resource.TestStep{Config: config("tf-policy-whole", strings.Replace(whole, "shop", "bank", 1)+"rotate_triggers = { a = \"b\" }"), ResourceName: policyOwn,
 			ImportState: true, ImportStateId: "tf-policy-whole", ImportStateVerify: true,
 			// Times are the server's text after an import; they compare by meaning.
-			ImportStateVerifyIgnore: []string{"token", "generate", "overlap", "rotate_triggers", "not_before"}},
+			ImportStateVerifyIgnore: []string{"token", "generate", "overlap", "on_expired", "rotate_triggers", "not_before"}},
 	)
 	for more, told := range map[string]string{
 		"permissions = []":                             "is\\s+no\\s+token",

@@ -10,8 +10,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/tokenward/tokenward/clients/terraform/internal/api"
@@ -30,32 +28,13 @@ var (
 const policyToken = "policy token"
 
 type policyTokenModel struct {
-	ID              types.String `tfsdk:"id"`
-	Name            types.String `tfsdk:"name"`
-	Description     types.String `tfsdk:"description"`
-	Role            types.String `tfsdk:"role"`
-	Policy          types.String `tfsdk:"policy"`
-	ExpiresAt       types.String `tfsdk:"expires_at"`
-	SecretWO        types.String `tfsdk:"secret_wo"`
-	SecretWOVersion types.Int64  `tfsdk:"secret_wo_version"`
-	Digest          types.String `tfsdk:"digest"`
-	Generate        types.Bool   `tfsdk:"generate"`
-	RotateTriggers  types.Map    `tfsdk:"rotate_triggers"`
-	Overlap         types.String `tfsdk:"overlap"`
-	Token           types.String `tfsdk:"token"`
-	LastFour        types.String `tfsdk:"last_four"`
-	Version         types.Int64  `tfsdk:"version"`
-	State           types.String `tfsdk:"state"`
+	ID          types.String `tfsdk:"id"`
+	Description types.String `tfsdk:"description"`
+	Role        types.String `tfsdk:"role"`
+	Policy      types.String `tfsdk:"policy"`
+	tokenLife
+	tokenSecret
 	tokenDetails
-}
-
-func (m policyTokenModel) secret() secretForm {
-	return secretForm{m.SecretWO, m.SecretWOVersion, m.Digest, m.Generate, m.RotateTriggers}
-}
-
-// keepSecret takes over what is known of a secret from another model.
-func (m *policyTokenModel) keepSecret(from policyTokenModel) {
-	m.SecretWOVersion, m.Digest, m.Generate, m.RotateTriggers = from.SecretWOVersion, from.Digest, from.Generate, from.RotateTriggers
 }
 
 func (r *policyTokenResource) Metadata(_ context.Context, _ resource.MetadataRequest, response *resource.MetadataResponse) {
@@ -63,19 +42,16 @@ func (r *policyTokenResource) Metadata(_ context.Context, _ resource.MetadataReq
 }
 
 func (r *policyTokenResource) Schema(_ context.Context, _ resource.SchemaRequest, response *resource.SchemaResponse) {
-	kept := []planmodifier.String{stringplanmodifier.UseStateForUnknown()}
 	response.Schema = schema.Schema{
 		MarkdownDescription: "A policy token: it may do what both its Rego policy and its role allow. Its secret has exactly one of three forms: `secret_wo`, `digest`, or `generate`.",
 		Attributes: map[string]schema.Attribute{
 			"id":          idAttribute(),
-			"name":        schema.StringAttribute{Required: true},
 			"description": schema.StringAttribute{Optional: true},
 			"role":        schema.StringAttribute{Required: true, MarkdownDescription: "The role that bounds it beside its policy, by name or id."},
 			"policy":      schema.StringAttribute{Required: true, MarkdownDescription: "The policy, in Rego v1: `file(\"reader.rego\")`. Changed in place."},
-			"expires_at":  schema.StringAttribute{Optional: true, Computed: true, PlanModifiers: kept, MarkdownDescription: "From when on it is refused (RFC 3339). Where nothing is said, the usual life of the organization's policy."},
-			"state":       schema.StringAttribute{Computed: true, MarkdownDescription: "`active`; `disabled`, which is left as it is; or `expired`, which is final: then it is replaced."},
 		},
 	}
+	maps.Copy(response.Schema.Attributes, lifeAttributes())
 	maps.Copy(response.Schema.Attributes, tokenAttributes())
 	maps.Copy(response.Schema.Attributes, secretAttributes())
 }
@@ -85,9 +61,8 @@ func (r *policyTokenResource) ValidateConfig(ctx context.Context, request resour
 	if !take(ctx, &response.Diagnostics, sent{request.Config, &config}) {
 		return
 	}
-	config.secret().check(weakPolicy, &response.Diagnostics)
-	checkLength(path.Root("overlap"), config.Overlap, &response.Diagnostics)
-	checkMoment("expires_at", config.ExpiresAt, &response.Diagnostics)
+	config.checkSecret(weakPolicy, &response.Diagnostics)
+	config.checkLife(&response.Diagnostics)
 	config.checkAttributes(&response.Diagnostics)
 }
 
@@ -100,9 +75,10 @@ func (r *policyTokenResource) ModifyPlan(ctx context.Context, request resource.M
 		return
 	}
 	if request.State.Raw.IsNull() {
-		plan.secret().warnOfState(secretForm{}, &response.Diagnostics)
-		if !plan.Generate.ValueBool() {
-			plan.Token = types.StringNull()
+		plan.planFirstSecret(&response.Diagnostics)
+		if config.ExpiresIn.IsNull() && config.ExpiresAt.IsNull() {
+			// The organization's policy may give it one.
+			plan.ExpiresAt = types.StringUnknown()
 		}
 		response.Diagnostics.Append(response.Plan.Set(ctx, plan)...)
 		return
@@ -111,36 +87,27 @@ func (r *policyTokenResource) ModifyPlan(ctx context.Context, request resource.M
 	if !take(ctx, &response.Diagnostics, sent{request.State, &state}) {
 		return
 	}
-	plan.LastFour, plan.Version, plan.Token, plan.State = state.LastFour, state.Version, state.Token, state.State
+	// What has ended is never accepted again.
+	replaced := plan.replaced(state.tokenLife)
+	rotated, why := rotates(state.secret(), plan.secret())
+	plan.keepKnown(state.tokenSecret)
+	if rotated && !replaced {
+		plan.planRotation(state.tokenSecret, &response.Diagnostics)
+		r.warnOfRotation(ctx, state, plan, why, &response.Diagnostics)
+	}
+	plan.planChange(config.tokenLife, state.tokenLife, rotated, state.secret().name() == "", !plan.NotBefore.Equal(state.NotBefore))
 	if config.Owner.IsNull() {
 		plan.Owner = state.Owner
 	}
-	if state.State.ValueString() == "disabled" {
-		response.Diagnostics.AddAttributeWarning(path.Root("state"), "The policy token is switched off",
-			fmt.Sprintf("`%s` is refused until `tokenward policy-token enable` switches it on again. It is left as it is.", state.Name.ValueString()))
-	}
-	// What has ended is never accepted again.
-	if state.State.ValueString() == "expired" {
-		response.Diagnostics.AddAttributeWarning(path.Root("state"), "The policy token is over",
-			fmt.Sprintf("`%s` is expired, which is final. It is replaced by another one.", state.Name.ValueString()))
-		plan.State = types.StringUnknown()
+	if replaced {
+		plan.planReplacement(config.tokenLife, state.tokenLife, &response.Diagnostics)
 		response.RequiresReplace = append(response.RequiresReplace, path.Root("state"))
-	} else if rotated, why := rotates(state.secret(), plan.secret()); rotated {
-		plan.LastFour, plan.Version, plan.Token = types.StringUnknown(), types.Int64Unknown(), types.StringUnknown()
-		if !plan.Generate.ValueBool() {
-			plan.Token = types.StringNull()
-		}
-		plan.secret().warnOfState(state.secret(), &response.Diagnostics)
-		r.warnOfRotation(ctx, state, plan, why, &response.Diagnostics)
-	}
-	if !plan.ExpiresAt.Equal(state.ExpiresAt) {
-		plan.State = types.StringUnknown()
 	}
 	response.Diagnostics.Append(response.Plan.Set(ctx, plan)...)
 }
 
 func (r *policyTokenResource) warnOfRotation(ctx context.Context, state, plan policyTokenModel, why string, diagnostics *diag.Diagnostics) {
-	told := rotation{name: state.Name.ValueString(), why: why, overlap: plan.Overlap.ValueString()}
+	told := rotation{name: state.Name.ValueString(), why: why, overlap: plan.Overlap.ValueString(), silent: plan.EndWhenSilent.ValueString()}
 	if r.of != nil {
 		// Where it cannot be read, the plan says less.
 		it, err := r.of.PolicyToken(ctx, state.ID.ValueString())
@@ -148,33 +115,21 @@ func (r *policyTokenResource) warnOfRotation(ctx context.Context, state, plan po
 			told.read, told.usedAt, told.usedBy = true, it.Versions[0].LastUsedAt, it.Versions[0].LastUsedVia
 		}
 	}
-	if at, err := time.Parse(time.RFC3339, plan.ExpiresAt.ValueString()); err == nil {
-		told.ends = &at
+	if end, given := plan.end(told.now); given {
+		text, _ := end.(string)
+		if at, err := time.Parse(time.RFC3339, text); err == nil {
+			told.ends = &at
+		}
 	}
 	told.warn(diagnostics)
 }
 
-// fields are what a request says; an edit leaves out an end that the configuration does not name.
-func (r *policyTokenResource) fields(ctx context.Context, m policyTokenModel) (api.Fields, error) {
-	role, err := roleID(ctx, r.of, m.Role.ValueString())
-	if err != nil {
-		return nil, err
-	}
-	fields := api.Fields{"name": m.Name.ValueString(), "description": nil, "role_id": role.ID, "opa_policy": m.Policy.ValueString()}
-	if !m.Description.IsNull() {
-		fields["description"] = m.Description.ValueString()
-	}
-	if !m.ExpiresAt.IsNull() && !m.ExpiresAt.IsUnknown() {
-		fields["expires_at"] = m.ExpiresAt.ValueString()
-	}
-	return fields, nil
-}
-
 // read takes over what the server says, in the words of the configuration where they mean the same.
 func (r *policyTokenResource) read(ctx context.Context, into *policyTokenModel, it api.PolicyToken, diagnostics *diag.Diagnostics) {
-	into.Name, into.Description = types.StringValue(it.Name), describe(into.Description, it.Description)
+	into.Description = describe(into.Description, it.Description)
 	into.Role = roleText(into.Role, it.RoleID, it.RoleName)
 	into.Policy = types.StringValue(it.Policy)
+	into.readLife(it.Token)
 	into.readAttributes(ctx, r.of, it.Token, diagnostics)
 	into.made(it, r.of.Now())
 }
@@ -183,8 +138,8 @@ func (r *policyTokenResource) read(ctx context.Context, into *policyTokenModel, 
 func (m *policyTokenModel) made(it api.PolicyToken, now time.Time) {
 	m.ID, m.ExpiresAt, m.LastFour = types.StringValue(it.ID), moment(m.ExpiresAt, it.ExpiresAt), types.StringValue(it.LastFour)
 	switch {
-	case it.DisabledAt != nil:
-		m.State = types.StringValue("disabled")
+	case it.State != "":
+		m.State = types.StringValue(it.State)
 	// The server's time is known to the second.
 	case it.ExpiresAt != nil && !it.ExpiresAt.After(now.Add(time.Second)):
 		m.State = types.StringValue("expired")
@@ -203,10 +158,17 @@ func (r *policyTokenResource) Create(ctx context.Context, request resource.Creat
 	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.Config, &config}) {
 		return
 	}
-	fields, err := r.fields(ctx, plan)
+	role, err := roleID(ctx, r.of, plan.Role.ValueString())
 	if err != nil {
 		response.Diagnostics.AddAttributeError(path.Root("role"), "The policy token cannot be made", err.Error())
 		return
+	}
+	fields := api.Fields{"name": plan.newName(), "role_id": role.ID, "opa_policy": plan.Policy.ValueString()}
+	if !plan.Description.IsNull() {
+		fields["description"] = plan.Description.ValueString()
+	}
+	if end, given := plan.end(r.of.Now()); given {
+		fields["expires_at"] = end
 	}
 	r.newAttributes(ctx, fields, plan.tokenDetails, &response.Diagnostics)
 	if !plan.secret().put(fields, config.SecretWO, weakPolicy, &response.Diagnostics) || response.Diagnostics.HasError() {
@@ -214,39 +176,58 @@ func (r *policyTokenResource) Create(ctx context.Context, request resource.Creat
 	}
 	it, err := r.of.CreatePolicyToken(ctx, fields)
 	if id, held := api.Taken(err); held {
-		it, err = r.adopt(ctx, id, fields, err)
+		it, err = r.adopt(ctx, id, plan, fields, err)
 	}
 	if err != nil {
 		plan.secret().tell(&response.Diagnostics, "The policy token cannot be made", err)
 		return
 	}
-	plan.Token = optional(it.Text)
-	if whole, err := r.of.PolicyToken(ctx, it.ID); err == nil {
-		r.read(ctx, &plan, whole, &response.Diagnostics)
+	// What is made is in the state before anything else can fail.
+	made := plan
+	made.Token = optional(it.Text)
+	whole, err := r.of.PolicyToken(ctx, it.ID)
+	if err == nil {
+		r.read(ctx, &made, whole, &response.Diagnostics)
 	} else {
 		// It is there, and its secret is told once: the next run looks at what nobody has said now.
 		response.Diagnostics.AddWarning("The policy token was made, and could not be read", err.Error())
-		plan.made(it, r.of.Now())
-		if plan.Owner.IsUnknown() {
-			plan.Owner = types.StringNull()
+		made.Name = types.StringValue(it.Name)
+		made.made(it, r.of.Now())
+		if made.Owner.IsUnknown() {
+			made.Owner = types.StringNull()
 		}
 	}
-	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
-	noteVersion(ctx, plan.Version, response.Private, &response.Diagnostics)
+	response.Diagnostics.Append(response.State.Set(ctx, made)...)
+	noteVersion(ctx, made.Version, response.Private, &response.Diagnostics)
+	if plan.Enabled.ValueBool() || whole.DisabledAt != nil {
+		return
+	}
+	if whole, err = r.of.EnablePolicyToken(ctx, it.ID, false); err != nil {
+		tell(&response.Diagnostics, "The policy token was made, and cannot be switched off", err)
+		return
+	}
+	r.read(ctx, &made, whole, &response.Diagnostics)
+	response.Diagnostics.Append(response.State.Set(ctx, made)...)
 }
 
 // adopt takes over what an interrupted apply has made: by this same token, a while ago, as it is wanted now, and never used.
-func (r *policyTokenResource) adopt(ctx context.Context, id string, fields api.Fields, refused error) (api.PolicyToken, error) {
+func (r *policyTokenResource) adopt(ctx context.Context, id string, plan policyTokenModel, fields api.Fields, refused error) (api.PolicyToken, error) {
 	it, err := r.of.PolicyToken(ctx, id)
 	if err != nil {
 		return api.PolicyToken{}, refused
 	}
-	equal := isAlready(fields, it) && sameAttributes(fields, it.Token) && it.DisabledAt == nil && len(it.Versions) == 1 && it.Versions[0].LastUsedAt == nil &&
+	equal := isAlready(fields, it) && plan.isUntouched(fields, it.Token) && sameAttributes(fields, it.Token) && it.Versions[0].LastUsedAt == nil &&
 		it.AllowedCount == 0 && it.DeniedCount == 0
 	if !equal || !r.of.Interrupted(ctx, id) {
 		return api.PolicyToken{}, taken(refused, id)
 	}
 	rotation, etag := rotationOf(fields)
+	if it.DisabledAt != nil && etag == "" {
+		// One that is switched off gets no secret; nobody knows the one that it has.
+		if _, err = r.of.EnablePolicyToken(ctx, id, true); err != nil {
+			return api.PolicyToken{}, err
+		}
+	}
 	it, err = r.of.RotatePolicyToken(ctx, id, etag, rotation)
 	if api.Changed(err) {
 		return api.PolicyToken{}, taken(refused, id)
@@ -254,12 +235,10 @@ func (r *policyTokenResource) adopt(ctx context.Context, id string, fields api.F
 	return it, err
 }
 
-// isAlready says whether a token is named, bounded and ended as a request for it says.
+// isAlready says whether a token is named and bounded as a request for it says.
 func isAlready(fields api.Fields, it api.PolicyToken) bool {
 	description, _ := fields["description"].(string)
-	end, given := fields["expires_at"]
-	return it.Name == fields["name"] && it.RoleID == fields["role_id"] && it.Policy == fields["opa_policy"] && it.Description == description &&
-		(!given || sameMoment(end, it.ExpiresAt))
+	return it.Name == fields["name"] && it.RoleID == fields["role_id"] && it.Policy == fields["opa_policy"] && it.Description == description
 }
 
 func (r *policyTokenResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
@@ -275,6 +254,9 @@ func (r *policyTokenResource) Read(ctx context.Context, request resource.ReadReq
 		response.Diagnostics.AddWarning("The policy token was taken back", fmt.Sprintf("`%s` is refused%s. It is made anew, with another id and another secret.", it.Name, takenBack(it.Revocation)))
 		response.State.RemoveResource(ctx)
 	default:
+		if it.DisabledAt != nil && state.Enabled.ValueBool() {
+			response.Diagnostics.AddAttributeWarning(path.Root("enabled"), "The policy token is switched off", switchedOff(it.Token))
+		}
 		known := state.Version
 		r.read(ctx, &state, it, &response.Diagnostics)
 		warnOfNewer(ctx, it.Name, state.secret(), known, state.Version, request.Private, response.Private, &response.Diagnostics)
@@ -293,32 +275,37 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 		// The secret that an import found is the configuration's from now on.
 		noteVersion(ctx, state.Version, response.Private, &response.Diagnostics)
 	}
-	same := plan.Name.Equal(state.Name) && plan.Description.Equal(state.Description) && plan.Role.Equal(state.Role) &&
-		plan.Policy.Equal(state.Policy) && plan.ExpiresAt.Equal(state.ExpiresAt) && plan.equal(state.tokenDetails)
-	if same && !rotated {
-		// What only the configuration knows is adopted after an import, and nobody is asked.
-		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+	fields, err := r.edits(ctx, state, plan, &response.Diagnostics)
+	if err != nil {
+		response.Diagnostics.AddAttributeError(path.Root("role"), "The policy token cannot be changed", err.Error())
+	}
+	if response.Diagnostics.HasError() {
 		return
 	}
-	fields := api.Fields{}
-	if !same {
-		said, err := r.fields(ctx, plan)
-		if err != nil {
-			response.Diagnostics.AddAttributeError(path.Root("role"), "The policy token cannot be changed", err.Error())
-			return
+	save := func() { response.Diagnostics.Append(response.State.Set(ctx, done)...) }
+	if !rotated && len(fields) == 0 && plan.Enabled.Equal(state.Enabled) {
+		// What only the configuration knows is adopted after an import, and nobody is asked.
+		if plan.State.IsUnknown() {
+			plan.State = state.State
 		}
-		fields = said
-		r.editedAttributes(ctx, fields, state.tokenDetails, plan.tokenDetails, &response.Diagnostics)
-		if response.Diagnostics.HasError() {
-			return
-		}
+		done = plan
+		save()
+		return
 	}
 	if rotated {
-		rotation := api.Fields{"keep": plan.Overlap.ValueString()}
+		rotation := plan.rotation()
 		if !plan.secret().put(rotation, config.SecretWO, weakPolicy, &response.Diagnostics) {
 			return
 		}
 		before, err := r.of.PolicyToken(ctx, id)
+		if err == nil && before.DisabledAt != nil && plan.Enabled.ValueBool() {
+			// One that is switched off gets no secret.
+			if before, err = r.of.EnablePolicyToken(ctx, id, true); err == nil {
+				done.Enabled = plan.Enabled
+				r.read(ctx, &done, before, &response.Diagnostics)
+				save()
+			}
+		}
 		it := before
 		if err == nil {
 			it, err = r.of.RotatePolicyToken(ctx, id, before.ETag, rotation)
@@ -327,11 +314,12 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 			plan.secret().tell(&response.Diagnostics, "The policy token cannot be rotated", err)
 			return
 		}
-		// Whatever fails from here on, the new secret is the one that counts.
-		done.keepSecret(plan)
+		// Whatever fails from here on, the new secret is the one that counts. Its life is counted by the edit: until then none is.
+		done.keepForm(plan.tokenSecret)
+		done.ExpiresIn = types.StringNull()
 		done.Token = optional(it.Text)
 		r.read(ctx, &done, before.Rotated(it), &response.Diagnostics)
-		response.Diagnostics.Append(response.State.Set(ctx, done)...)
+		save()
 		noteVersion(ctx, done.Version, response.Private, &response.Diagnostics)
 	}
 	it, err := r.of.PolicyToken(ctx, id)
@@ -339,9 +327,20 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 		if withoutWhatIs(fields, it.Token); fields["opa_policy"] == it.Policy {
 			delete(fields, "opa_policy")
 		}
-		if len(fields) > 0 {
-			it, err = r.of.EditPolicyToken(ctx, id, it.ETag, fields)
+	}
+	if err == nil && len(fields) > 0 {
+		if it, err = r.of.EditPolicyToken(ctx, id, it.ETag, fields); err == nil {
+			kept := plan
+			kept.Enabled = done.Enabled
+			kept.keepKnown(done.tokenSecret)
+			kept.keepForm(done.tokenSecret)
+			done = kept
+			r.read(ctx, &done, it, &response.Diagnostics)
+			save()
 		}
+	}
+	if err == nil && plan.Enabled.ValueBool() != (it.DisabledAt == nil) {
+		it, err = r.of.EnablePolicyToken(ctx, id, plan.Enabled.ValueBool())
 	}
 	if err != nil {
 		tell(&response.Diagnostics, "The policy token cannot be changed", err)
@@ -350,6 +349,30 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 	plan.Token = done.Token
 	r.read(ctx, &plan, it, &response.Diagnostics)
 	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+}
+
+// edits are the attributes of the server that a change means; what only the configuration knows is none.
+func (r *policyTokenResource) edits(ctx context.Context, state, plan policyTokenModel, diagnostics *diag.Diagnostics) (api.Fields, error) {
+	fields := api.Fields{}
+	if !plan.Description.Equal(state.Description) {
+		fields["description"] = nil
+		if !plan.Description.IsNull() {
+			fields["description"] = plan.Description.ValueString()
+		}
+	}
+	if !plan.Policy.Equal(state.Policy) {
+		fields["opa_policy"] = plan.Policy.ValueString()
+	}
+	if !plan.Role.Equal(state.Role) {
+		role, err := roleID(ctx, r.of, plan.Role.ValueString())
+		if err != nil {
+			return nil, err
+		}
+		fields["role_id"] = role.ID
+	}
+	plan.editedLife(fields, state.tokenLife, r.of.Now())
+	r.editedAttributes(ctx, fields, state.tokenDetails, plan.tokenDetails, diagnostics)
+	return fields, nil
 }
 
 func (r *policyTokenResource) Delete(ctx context.Context, request resource.DeleteRequest, response *resource.DeleteResponse) {

@@ -64,7 +64,7 @@ func TestAPolicyTokenIsMadeChangedInPlaceRotatedAndTakenBack(t *testing.T) {
 		}, Config: config("tf-policy-2", "devops", writes, ""), ConfigPlanChecks: inPlace, Check: same},
 		resource.TestStep{ResourceName: policyOwn, Config: config("tf-policy-2", "devops", writes, ""), ImportState: true, ImportStateId: "Acme/tf-policy-2", ImportStateVerify: true,
 			// Times are the server's text after an import; they compare by meaning.
-			ImportStateVerifyIgnore: []string{"token", "generate", "overlap", "expires_at"}},
+			ImportStateVerifyIgnore: []string{"token", "generate", "overlap", "on_expired", "expires_at"}},
 		resource.TestStep{Config: config("tf-policy-2", "devops", writes, "overlap = \"1h\"\n  rotate_triggers = { a = \"c\" }"), ConfigPlanChecks: inPlace,
 			Check: func(state *terraform.State) error {
 				now := attribute(state, policyOwn, "token")

@@ -93,8 +93,12 @@ func (p *tokenward) Configure(ctx context.Context, request provider.ConfigureReq
 		return
 	}
 	client, err := api.New(api.Config{URL: url, Token: token, CACertificate: config.CACertificate.ValueString(), Agent: "terraform-provider-tokenward/" + p.version})
-	if errors.Is(err, api.ErrAuthority) {
+	if errors.Is(err, api.ErrAuthority) || errors.Is(err, api.ErrNotOnlyCertificates) {
 		response.Diagnostics.AddAttributeError(path.Root("ca_certificate"), "The authority of the server cannot be used", err.Error())
+		return
+	}
+	if errors.Is(err, api.ErrProxy) {
+		response.Diagnostics.AddError("The proxy of the environment cannot be used", err.Error())
 		return
 	}
 	if errors.Is(err, api.ErrToken) {

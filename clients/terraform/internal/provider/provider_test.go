@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -125,24 +128,26 @@ func TestASettingThatIsMissingOrWrongIsToldAndNothingIsAsked(t *testing.T) {
 	missing := httptest.NewServer(http.NotFoundHandler())
 	defer missing.Close()
 	for name, step := range map[string]struct{ config, told string }{
-		"no address":           {"provider \"tokenward\" {\n token = \"x\"\n}" + data, "has no `url`"},
-		"no token":             {"provider \"tokenward\" {\n url = \"http://127.0.0.1:9\"\n}" + data, "has no `token`"},
-		"another scheme":       {"provider \"tokenward\" {\n url = \"ftp://x\"\n token = \"x\"\n}" + data, "begin with http"},
-		"a password":           {"provider \"tokenward\" {\n url = \"https://u:p@x\"\n token = \"x\"\n}" + data, "no user name"},
-		"nobody there":         {"provider \"tokenward\" {\n url = \"http://127.0.0.1:9\"\n token = \"x\"\n}" + data, "cannot be reached"},
-		"a page":               {"provider \"tokenward\" {\n url = \"" + page.URL + "\"\n token = \"x\"\n}" + data, "no\\s+Tokenward\\s+server"},
-		"a page with 404":      {"provider \"tokenward\" {\n url = \"" + missing.URL + "\"\n token = \"x\"\n}" + data, "no\\s+Tokenward\\s+server"},
-		"http to https":        {"provider \"tokenward\" {\n url = \"" + strings.Replace(secure.URL, "https", "http", 1) + "\"\n token = \"x\"\n}" + data, "no\\s+Tokenward\\s+server"},
-		"https to http":        {"provider \"tokenward\" {\n url = \"" + strings.Replace(it.URL, "http", "https", 1) + "\"\n token = \"x\"\n}" + data, "cannot\\s+be\\s+reached"},
-		"another authority":    {"provider \"tokenward\" {\n url = \"" + secure.URL + "\"\n token = \"x\"\n}" + data, "certificate"},
-		"an expired token":     {with(it, it.Tokens["expired"], data), "expired"},
-		"a wrong base path":    {"provider \"tokenward\" {\n url = \"" + it.URL + "/below\"\n token = \"" + it.Admin + "\"\n}" + data, "nothing at"},
-		"a revoked token":      {with(it, it.Tokens["revoked"], data), "revoked"},
-		"no certificate":       {"provider \"tokenward\" {\n url = \"" + secure.URL + "\"\n token = \"x\"\n ca_certificate = \"x\"\n}" + data, "no\\s+PEM\\s+certificate"},
-		"a token with a line":  {with(it, it.Admin+"\n", data), "line\\s+break"},
-		"an address later":     {"resource \"terraform_data\" \"it\" {\n input = \"" + it.URL + "\"\n}\nprovider \"tokenward\" {\n url = terraform_data.it.output\n token = \"x\"\n}" + data, "not\\s+known\\s+yet"},
-		"an authority later":   {"resource \"terraform_data\" \"it\" {\n input = \"x\"\n}\nprovider \"tokenward\" {\n url = \"" + it.URL + "\"\n token = \"" + it.Admin + "\"\n ca_certificate = terraform_data.it.output\n}" + data, "ca_certificate.\\s+is\\s+not\\s+known\\s+yet"},
-		"another organization": {"provider \"tokenward\" {\n url = \"" + it.URL + "\"\n token = \"" + it.Admin + "\"\n organization = \"Other\"\n}" + data, "no organization"},
+		"no address":              {"provider \"tokenward\" {\n token = \"x\"\n}" + data, "has no `url`"},
+		"no token":                {"provider \"tokenward\" {\n url = \"http://127.0.0.1:9\"\n}" + data, "has no `token`"},
+		"another scheme":          {"provider \"tokenward\" {\n url = \"ftp://x\"\n token = \"x\"\n}" + data, "begin with http"},
+		"a password":              {"provider \"tokenward\" {\n url = \"https://u:p@x\"\n token = \"x\"\n}" + data, "no user name"},
+		"nobody there":            {"provider \"tokenward\" {\n url = \"http://127.0.0.1:9\"\n token = \"x\"\n}" + data, "cannot be reached"},
+		"a page":                  {"provider \"tokenward\" {\n url = \"" + page.URL + "\"\n token = \"x\"\n}" + data, "no\\s+Tokenward\\s+server"},
+		"a page with 404":         {"provider \"tokenward\" {\n url = \"" + missing.URL + "\"\n token = \"x\"\n}" + data, "no\\s+Tokenward\\s+server"},
+		"http to https":           {"provider \"tokenward\" {\n url = \"" + strings.Replace(secure.URL, "https", "http", 1) + "\"\n token = \"x\"\n}" + data, "no\\s+Tokenward\\s+server"},
+		"https to http":           {"provider \"tokenward\" {\n url = \"" + strings.Replace(it.URL, "http", "https", 1) + "\"\n token = \"x\"\n}" + data, "cannot\\s+be\\s+reached"},
+		"another authority":       {"provider \"tokenward\" {\n url = \"" + secure.URL + "\"\n token = \"x\"\n}" + data, "certificate"},
+		"an expired token":        {with(it, it.Tokens["expired"], data), "expired"},
+		"a wrong base path":       {"provider \"tokenward\" {\n url = \"" + it.URL + "/below\"\n token = \"" + it.Admin + "\"\n}" + data, "nothing at"},
+		"a revoked token":         {with(it, it.Tokens["revoked"], data), "revoked"},
+		"no certificate":          {"provider \"tokenward\" {\n url = \"" + secure.URL + "\"\n token = \"x\"\n ca_certificate = \"x\"\n}" + data, "no\\s+PEM\\s+certificate"},
+		"a file's name":           {"provider \"tokenward\" {\n url = \"" + secure.URL + "\"\n token = \"x\"\n ca_certificate = \"authority.pem\"\n}" + data, "file\\("},
+		"a key for a certificate": {"provider \"tokenward\" {\n url = \"" + secure.URL + "\"\n token = \"x\"\n ca_certificate = \"-----BEGIN PRIVATE KEY-----\\nMII=\\n-----END PRIVATE KEY-----\\n\"\n}" + data, "beside\\s+certificates"},
+		"a token with a line":     {with(it, it.Admin+"\n", data), "line\\s+break"},
+		"an address later":        {"resource \"terraform_data\" \"it\" {\n input = \"" + it.URL + "\"\n}\nprovider \"tokenward\" {\n url = terraform_data.it.output\n token = \"x\"\n}" + data, "not\\s+known\\s+yet"},
+		"an authority later":      {"resource \"terraform_data\" \"it\" {\n input = \"x\"\n}\nprovider \"tokenward\" {\n url = \"" + it.URL + "\"\n token = \"" + it.Admin + "\"\n ca_certificate = terraform_data.it.output\n}" + data, "ca_certificate.\\s+is\\s+not\\s+known\\s+yet"},
+		"another organization":    {"provider \"tokenward\" {\n url = \"" + it.URL + "\"\n token = \"" + it.Admin + "\"\n organization = \"Other\"\n}" + data, "no organization"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, resource.TestStep{Config: step.config, ExpectError: regexp.MustCompile(step.told)})
@@ -181,5 +186,56 @@ func TestTheProxyOfTheEnvironmentIsAsked(t *testing.T) {
 	}
 	if host := <-asked; host != "tokens.acme.invalid" {
 		t.Errorf("it was asked about %s", host)
+	}
+}
+
+// By HTTPS the proxy is asked for a way alone: what goes along it is between the provider and the server.
+func TestAProxyIsAskedForAWayToAServerOfHTTPS(t *testing.T) {
+	it := theWorld(t)
+	at, err := url.Parse(it.URL)
+	must(t, err)
+	// Its certificate is for example.com.
+	secure := httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(at))
+	defer secure.Close()
+	authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}))
+	asked := make(chan string, 100)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		asked <- request.Method + " " + request.Host
+		server, err := net.Dial("tcp", secure.Listener.Addr().String())
+		if err != nil {
+			t.Errorf("%v", err)
+			return
+		}
+		defer server.Close()
+		w.WriteHeader(http.StatusOK)
+		client, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Errorf("%v", err)
+			return
+		}
+		defer client.Close()
+		go func() {
+			_, _ = io.Copy(server, client)
+			_ = server.Close()
+		}()
+		_, _ = io.Copy(client, server)
+	}))
+	defer proxy.Close()
+	c := newCore(t, it, fmt.Sprintf("provider \"tokenward\" {\n  ca_certificate = %q\n}\ndata \"tokenward_roles\" \"all\" {}\n", authority))
+	plain := append(slices.Clone(c.env), "TOKENWARD_URL=https://example.com")
+	c.env = append(slices.Clone(plain), "HTTPS_PROXY="+proxy.URL, "https_proxy="+proxy.URL)
+	c.run("apply", "-auto-approve", "-input=false")
+	if len(asked) == 0 {
+		t.Fatal("nobody asked it")
+	}
+	if way := <-asked; way != "CONNECT example.com:443" {
+		t.Errorf("it was asked for %s", way)
+	}
+	// What is no address of one is told, without its password.
+	const wrong = "http://user:hunter2%zz@proxy.example.com:3128"
+	c.env = append(slices.Clone(plain), "HTTPS_PROXY="+wrong, "https_proxy="+wrong)
+	out, err := c.command("plan", "-input=false", "-no-color").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "HTTPS_PROXY") || strings.Contains(string(out), "hunter2") {
+		t.Errorf("it says: %s", out)
 	}
 }

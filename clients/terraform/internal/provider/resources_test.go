@@ -248,6 +248,7 @@ func TestWhoseDecisionItIsMustBeSaid(t *testing.T) {
 		"role = \"viewer\"\napi = \"shop\"":                              "api.,\\s+.method",
 		"role = \"viewer\"\npermission = \"a:b\"\nremote_ip = \"::1\"":   "nothing\\s+else\\s+counts",
 		"role = \"viewer\"\npermission = \"a:*\"":                        "permission",
+		"token_id = \"" + made() + "\"\npermission = \"a:b\"":            "never\\s+by\\s+the\\s+text",
 		"role = \"nobody\"\napi = \"a\"\nmethod = \"GET\"\npath = \"/\"": "no\\s+role",
 	} {
 		run(t, resource.TestStep{Config: with(it, it.Admin, "data \"tokenward_decision\" \"it\" {\n"+asked+"\n}\n"), ExpectError: regexp.MustCompile(told)})

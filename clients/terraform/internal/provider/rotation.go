@@ -13,7 +13,8 @@ import (
 
 // rotation is what a plan knows of one that it asks for.
 type rotation struct {
-	name, why, overlap string
+	// silent is after how long a silence the secret before ends sooner; empty where it does not.
+	name, why, overlap, silent string
 	// now is the server's time; zero where nobody was asked.
 	now time.Time
 	// ends is when the token itself ends after it, where it does.
@@ -42,6 +43,14 @@ func (r rotation) warn(diagnostics *diag.Diagnostics) {
 
 // until says how long the secret before works: to a moment, which an apply that comes later moves.
 func (r rotation) until() string {
+	until := r.latest()
+	if overlap, known := length(r.overlap); r.silent != "" && (!known || overlap > 0) {
+		until += ", or until it was not used for " + r.silent
+	}
+	return until
+}
+
+func (r rotation) latest() string {
 	overlap, known := length(r.overlap)
 	switch {
 	case r.overlap == "":

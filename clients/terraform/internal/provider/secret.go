@@ -17,6 +17,9 @@ const (
 	alphabet    = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
+// What begins as something else of a server's is read as that.
+var otherKinds = map[string]string{"twp_": "policy tokens", "tws_": "sessions of people"}
+
 var digestForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 func isDigest(text string) bool { return digestForm.MatchString(text) }
@@ -37,6 +40,11 @@ const (
 
 // weak says why a secret cannot be a token. One of ours proves itself; of another one only the obvious can be seen.
 func weak(secret string) string {
+	for other, what := range otherKinds {
+		if strings.HasPrefix(secret, other) {
+			return "It begins with `" + other + "`, as " + what + " do, and is read as one of those. Use a token (`tokenward token create --local` makes one), or a secret of another system."
+		}
+	}
 	if !strings.HasPrefix(secret, prefix) {
 		seen := map[rune]bool{}
 		for _, it := range secret {

@@ -19,6 +19,73 @@ type secretForm struct {
 	triggers types.Map
 }
 
+// tokenSecret is that form in a model, with what is known of the secret that there is.
+type tokenSecret struct {
+	SecretWO        types.String `tfsdk:"secret_wo"`
+	SecretWOVersion types.Int64  `tfsdk:"secret_wo_version"`
+	Digest          types.String `tfsdk:"digest"`
+	Generate        types.Bool   `tfsdk:"generate"`
+	RotateTriggers  types.Map    `tfsdk:"rotate_triggers"`
+	Overlap         types.String `tfsdk:"overlap"`
+	EndWhenSilent   types.String `tfsdk:"end_when_silent"`
+	Token           types.String `tfsdk:"token"`
+	LastFour        types.String `tfsdk:"last_four"`
+	Version         types.Int64  `tfsdk:"version"`
+}
+
+func (m tokenSecret) secret() secretForm {
+	return secretForm{m.SecretWO, m.SecretWOVersion, m.Digest, m.Generate, m.RotateTriggers}
+}
+
+// keepForm takes over from another model how the secret is made that there is now.
+func (m *tokenSecret) keepForm(from tokenSecret) {
+	m.SecretWOVersion, m.Digest, m.Generate, m.RotateTriggers = from.SecretWOVersion, from.Digest, from.Generate, from.RotateTriggers
+}
+
+// keepKnown takes over from a state what is known of the secret that there is.
+func (m *tokenSecret) keepKnown(state tokenSecret) {
+	m.LastFour, m.Version, m.Token = state.LastFour, state.Version, state.Token
+}
+
+// planFirstSecret says in a plan what is known of the secret of a new token.
+func (m *tokenSecret) planFirstSecret(diagnostics *diag.Diagnostics) {
+	m.secret().warnOfState(secretForm{}, diagnostics)
+	m.planText()
+}
+
+// planRotation says in a plan that there will be another secret.
+func (m *tokenSecret) planRotation(state tokenSecret, diagnostics *diag.Diagnostics) {
+	m.LastFour, m.Version, m.Token = types.StringUnknown(), types.Int64Unknown(), types.StringUnknown()
+	m.planText()
+	m.secret().warnOfState(state.secret(), diagnostics)
+}
+
+// planText leaves the text of a new secret out where the server makes none.
+func (m *tokenSecret) planText() {
+	if !m.Generate.IsUnknown() && !m.Generate.ValueBool() {
+		m.Token = types.StringNull()
+	}
+}
+
+// rotation is what a request for another secret says of the one before.
+func (m tokenSecret) rotation() api.Fields {
+	fields := api.Fields{"keep": m.Overlap.ValueString()}
+	if !m.EndWhenSilent.IsNull() {
+		fields["silent"] = m.EndWhenSilent.ValueString()
+	}
+	return fields
+}
+
+// checkSecret says what is wrong with a configuration of it.
+func (m tokenSecret) checkSecret(weak func(string) string, diagnostics *diag.Diagnostics) {
+	m.secret().check(weak, diagnostics)
+	checkLength(path.Root("overlap"), m.Overlap, diagnostics)
+	checkLength(path.Root("end_when_silent"), m.EndWhenSilent, diagnostics)
+	if overlap, known := length(m.Overlap.ValueString()); !m.EndWhenSilent.IsNull() && !m.Overlap.IsUnknown() && (m.Overlap.IsNull() || known && overlap == 0) {
+		diagnostics.AddAttributeError(path.Root("end_when_silent"), "`end_when_silent` goes with `overlap`", "Without an overlap the secret before is refused at once.")
+	}
+}
+
 // secretAttributes are those of the schema.
 func secretAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
@@ -29,6 +96,7 @@ func secretAttributes() map[string]schema.Attribute {
 		"generate":          schema.BoolAttribute{Optional: true, MarkdownDescription: "The server makes the secret, and **it stands in the state** as `token`."},
 		"rotate_triggers":   schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "With `generate`: another value rotates."},
 		"overlap":           schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString("0"), MarkdownDescription: "How long the secret before is accepted after a rotation, such as `24h`."},
+		"end_when_silent":   schema.StringAttribute{Optional: true, MarkdownDescription: "The secret before ends sooner, once it was not used for so long: such as `1h`, at least `5m`, and at most `overlap`."},
 		"token":             schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The secret, with `generate` alone."},
 		"last_four":         schema.StringAttribute{Computed: true, MarkdownDescription: "The end of its secret; `????` of a `digest`, since nobody knows."},
 		"version":           schema.Int64Attribute{Computed: true, MarkdownDescription: "The number of its newest secret."},

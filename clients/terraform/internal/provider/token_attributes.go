@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -61,7 +62,7 @@ func tokenAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"not_before": schema.StringAttribute{Optional: true, MarkdownDescription: "From when on it is accepted (RFC 3339)."},
 		"networks": schema.SetAttribute{Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "The networks from which it is accepted; from everywhere where there are none."},
+			MarkdownDescription: "The networks from which it is accepted; from everywhere where there are none. What stands behind a space is a note: `203.0.113.0/24 office`."},
 		"labels": schema.MapAttribute{Optional: true, ElementType: types.StringType,
 			MarkdownDescription: "Words by which it is found and changed together with others, such as `{ team = \"shop\" }`."},
 		"metadata": schema.StringAttribute{Optional: true,
@@ -99,6 +100,10 @@ func (m tokenDetails) checkAttributes(diagnostics *diag.Diagnostics) {
 	if !m.Permissions.IsNull() && !m.Permissions.IsUnknown() && len(m.Permissions.Elements()) == 0 {
 		diagnostics.AddAttributeError(path.Root("permissions"), "A token that may do nothing is no token", "Name the permissions that it keeps, or leave `permissions` out for all of its role.")
 	}
+	for name, of := range map[string]types.Set{"networks": m.Networks, "permissions": m.Permissions, "projects": m.Projects, "environments": m.Environments} {
+		checkNulls(path.Root(name), of.Elements(), diagnostics)
+	}
+	checkNulls(path.Root("labels"), slices.Collect(maps.Values(m.Labels.Elements())), diagnostics)
 	for name, places := range map[string]types.Set{"projects": m.Projects, "environments": m.Environments} {
 		if !places.IsNull() && !places.IsUnknown() && len(places.Elements()) == 0 {
 			diagnostics.AddAttributeError(path.Root(name), "A token that is nowhere is no token", "Name those that it keeps, or leave `"+name+"` out.")
@@ -114,6 +119,13 @@ func (m tokenDetails) checkAttributes(diagnostics *diag.Diagnostics) {
 	}
 	words(m.RateLimit, "rate_limit", "per", "second", "minute", "hour")
 	words(m.Quota, "quota", "refill", "day", "month")
+}
+
+// checkNulls says so where one of several texts of the configuration is null: nobody knows what is meant.
+func checkNulls(at path.Path, all []attr.Value, diagnostics *diag.Diagnostics) {
+	if slices.ContainsFunc(all, attr.Value.IsNull) {
+		diagnostics.AddAttributeError(at, "There is a null in it", "Each of `"+at.String()+"` is a text: leave out those that are null, as `compact(...)` does.")
+	}
 }
 
 // checkMoment says so where a text of the configuration is no moment.
@@ -310,8 +322,11 @@ func (r *managed) editedAttributes(ctx context.Context, fields api.Fields, state
 		}
 	}
 	if before, after := texts(ctx, state.Networks, diagnostics), texts(ctx, plan.Networks, diagnostics); !state.Networks.Equal(plan.Networks) {
-		if len(before)+len(after) > 0 {
+		switch {
+		case len(after) > 0:
 			fields["networks"] = networksOf(after)
+		case len(before) > 0:
+			fields["networks"] = nil
 		}
 	}
 	if !state.Labels.Equal(plan.Labels) {
@@ -378,12 +393,8 @@ func (r *managed) editedAttributes(ctx context.Context, fields api.Fields, state
 // readAttributes takes over what the server says of them, in the words of the configuration where they mean the same.
 func (m *tokenDetails) readAttributes(ctx context.Context, of *api.Of, token api.Token, diagnostics *diag.Diagnostics) {
 	m.NotBefore = moment(m.NotBefore, token.NotBefore)
-	if before := texts(ctx, m.Networks, diagnostics); !sameNetworks(before, token.Networks) || m.Networks.IsUnknown() {
-		var now []string
-		for _, it := range token.Networks {
-			now = append(now, it.Network)
-		}
-		m.Networks = textSet(now, types.SetNull(types.StringType))
+	if before := texts(ctx, m.Networks, diagnostics); !sameNetworks(networksOf(before), token.Networks) || m.Networks.IsUnknown() {
+		m.Networks = textSet(networkTexts(token.Networks), types.SetNull(types.StringType))
 	}
 	if m.Labels.IsUnknown() || !maps.Equal(labelsOf(ctx, m.Labels, diagnostics), token.Labels) {
 		m.Labels = labelMap(token.Labels)
@@ -397,10 +408,7 @@ func (m *tokenDetails) readAttributes(ctx context.Context, of *api.Of, token api
 		m.Permissions = textSet(now, types.SetNull(types.StringType))
 	}
 	m.RateLimit = readRate(m.RateLimit, token.RateLimit)
-	m.Quota = types.ObjectNull(quotaTypes)
-	if it := token.Quota; it != nil {
-		m.Quota = types.ObjectValueMust(quotaTypes, map[string]attr.Value{"requests": types.Int64Value(it.Requests), "refill": types.StringValue(it.Refill)})
-	}
+	m.Quota = readQuota(token.Quota)
 	m.Owner = ownerText(m.Owner, token)
 	m.Successor = successorText(ctx, of, m.Successor, token)
 	m.Projects = places(ctx, of.Named, m.Projects, token.Projects, diagnostics)
@@ -469,6 +477,13 @@ func successorText(ctx context.Context, of *api.Of, before types.String, token a
 	return same(before, of.MemberAddress(ctx, token.SuccessorID), sameAddress)
 }
 
+func readQuota(now *api.Quota) types.Object {
+	if now == nil {
+		return types.ObjectNull(quotaTypes)
+	}
+	return types.ObjectValueMust(quotaTypes, map[string]attr.Value{"requests": types.Int64Value(now.Requests), "refill": types.StringValue(now.Refill)})
+}
+
 func readRate(before types.Object, now *api.Rate) types.Object {
 	if now == nil {
 		return types.ObjectNull(rateTypes)
@@ -529,7 +544,7 @@ func sameAttributes(fields api.Fields, token api.Token) bool {
 		}
 	}
 	networks, _ := fields["networks"].([]api.Network)
-	return sameNetworks(addresses(networks), token.Networks) && sameMoment(fields["not_before"], token.NotBefore) &&
+	return sameNetworks(networks, token.Networks) && sameMoment(fields["not_before"], token.NotBefore) &&
 		equal("projects", slices.Sorted(slices.Values(token.Projects)), len(token.Projects) == 0) &&
 		equal("environments", slices.Sorted(slices.Values(token.Environments)), len(token.Environments) == 0) &&
 		equal("successor_id", token.SuccessorID, token.SuccessorID == "") && equal("labels", token.Labels, len(token.Labels) == 0) && equal("metadata", token.Metadata, len(token.Metadata) == 0) &&
@@ -548,36 +563,40 @@ func asJSON(value any) (any, error) {
 	return read, err
 }
 
-func networksOf(all []string) any {
-	if len(all) == 0 {
-		return nil
-	}
+// networksOf are the networks that texts of a configuration mean: what stands behind a space is a note.
+func networksOf(all []string) []api.Network {
 	networks := make([]api.Network, 0, len(all))
 	for _, it := range all {
-		networks = append(networks, api.Network{Network: it})
+		it = strings.TrimSpace(it)
+		noted := api.Network{Network: it}
+		if at := strings.IndexFunc(it, unicode.IsSpace); at > 0 {
+			noted = api.Network{Network: it[:at], Note: strings.TrimSpace(it[at:])}
+		}
+		networks = append(networks, noted)
 	}
 	return networks
 }
 
-// addresses are networks without their notes.
-func addresses(all []api.Network) []string {
+// networkTexts are networks as a configuration has them.
+func networkTexts(all []api.Network) []string {
 	texts := make([]string, 0, len(all))
 	for _, it := range all {
-		texts = append(texts, it.Network)
+		texts = append(texts, strings.TrimSpace(it.Network+" "+it.Note))
 	}
 	return texts
 }
 
-func sameNetworks(before []string, now []api.Network) bool {
+// sameNetworks says whether two lists mean the same networks, with the same notes.
+func sameNetworks(before, now []api.Network) bool {
 	if len(before) != len(now) {
 		return false
 	}
-	meant := map[string]bool{}
+	meant := map[api.Network]bool{}
 	for _, it := range before {
-		meant[network(it)] = true
+		meant[api.Network{Network: network(it.Network), Note: it.Note}] = true
 	}
 	for _, it := range now {
-		if !meant[network(it.Network)] {
+		if !meant[api.Network{Network: network(it.Network), Note: it.Note}] {
 			return false
 		}
 	}
@@ -625,7 +644,7 @@ func withoutWhatIs(fields api.Fields, token api.Token) {
 	}
 	if wanted, given := fields["networks"]; given {
 		all, _ := wanted.([]api.Network)
-		if sameNetworks(addresses(all), token.Networks) {
+		if sameNetworks(all, token.Networks) {
 			delete(fields, "networks")
 		}
 	}

@@ -93,18 +93,24 @@ quota = { requests = 10, refill = "month" }`), "tf-more", "tf-whole", 1)
 func TestWhatATokenCannotBeIsToldAtItsAttribute(t *testing.T) {
 	it := theWorld(t)
 	for attributes, told := range map[string]string{
-		"permissions = []":                                 "may\\s+do\\s+nothing",
-		"permissions = [\"invoices:write\"]":               "permissions",
-		"permissions = [\"nonsense\"]":                     "permissions",
-		"metadata = \"[1]\"":                               "no\\s+JSON\\s+object",
-		"metadata = jsonencode({ a = null })":              "no\\s+JSON\\s+object",
-		"metadata = \"{} {}\"":                             "no\\s+JSON\\s+object",
-		"rate_limit = { requests = 1, per = \"week\" }":    "second,\\s+minute,\\s+hour",
-		"rate_limit = { requests = 0, per = \"minute\" }":  "rate_limit",
-		"quota = { requests = 1, refill = \"year\" }":      "day,\\s+month",
-		"labels = { \"a b\" = \"c\" }":                     "labels",
-		"owner = \"nobody@acme.example\"":                  "no\\s+member",
-		"owner = \"00000000-0000-0000-0000-000000000000\"": "owner",
+		"permissions = []":                                     "may\\s+do\\s+nothing",
+		"permissions = [\"invoices:write\"]":                   "permissions",
+		"permissions = [\"nonsense\"]":                         "permissions",
+		"metadata = \"[1]\"":                                   "no\\s+JSON\\s+object",
+		"metadata = jsonencode({ a = null })":                  "no\\s+JSON\\s+object",
+		"metadata = \"{} {}\"":                                 "no\\s+JSON\\s+object",
+		"rate_limit = { requests = 1, per = \"week\" }":        "second,\\s+minute,\\s+hour",
+		"rate_limit = { requests = 0, per = \"minute\" }":      "rate_limit",
+		"quota = { requests = 1, refill = \"year\" }":          "day,\\s+month",
+		"labels = { \"a b\" = \"c\" }":                         "labels",
+		"labels = { a = \"b,c\" }":                             "labels",
+		"labels = { for n in range(33) : \"k${n}\" => \"v\" }": "labels",
+		"labels = { a = null }":                                "a\\s+null",
+		"permissions = [\"*:read\", null]":                     "a\\s+null",
+		"networks = [null]":                                    "a\\s+null",
+		"networks = [\"10.0.0.1/8 office\"]":                   "networks",
+		"owner = \"nobody@acme.example\"":                      "no\\s+member",
+		"owner = \"00000000-0000-0000-0000-000000000000\"":     "owner",
 	} {
 		t.Run(attributes, func(t *testing.T) {
 			run(t, resource.TestStep{Config: tokenConfig(it, "name = \"x\"\nrole = \"viewer\"\ngenerate = true\n"+attributes), ExpectError: regexp.MustCompile(told)})

@@ -33,16 +33,19 @@ var (
 )
 
 type ephemeralModel struct {
-	NamePrefix  types.String `tfsdk:"name_prefix"`
-	Role        types.String `tfsdk:"role"`
-	ExpiresIn   types.String `tfsdk:"expires_in"`
-	Networks    types.Set    `tfsdk:"networks"`
-	Permissions types.Set    `tfsdk:"permissions"`
-	Labels      types.Map    `tfsdk:"labels"`
-	ID          types.String `tfsdk:"id"`
-	Name        types.String `tfsdk:"name"`
-	Token       types.String `tfsdk:"token"`
-	ExpiresAt   types.String `tfsdk:"expires_at"`
+	NamePrefix   types.String `tfsdk:"name_prefix"`
+	Description  types.String `tfsdk:"description"`
+	Role         types.String `tfsdk:"role"`
+	ExpiresIn    types.String `tfsdk:"expires_in"`
+	Networks     types.Set    `tfsdk:"networks"`
+	Permissions  types.Set    `tfsdk:"permissions"`
+	Projects     types.Set    `tfsdk:"projects"`
+	Environments types.Set    `tfsdk:"environments"`
+	Labels       types.Map    `tfsdk:"labels"`
+	ID           types.String `tfsdk:"id"`
+	Name         types.String `tfsdk:"name"`
+	Token        types.String `tfsdk:"token"`
+	ExpiresAt    types.String `tfsdk:"expires_at"`
 }
 
 // open is what renewing and closing need: nothing of it is a secret.
@@ -63,13 +66,18 @@ func (e *ephemeralToken) Schema(_ context.Context, _ ephemeral.SchemaRequest, re
 			"name_prefix": schema.StringAttribute{Optional: true, MarkdownDescription: "The beginning of its name; `run-` where nothing is said."},
 			"role":        schema.StringAttribute{Required: true, MarkdownDescription: "The role that it acts as, by name or id."},
 			"expires_in":  schema.StringAttribute{Optional: true, MarkdownDescription: "How long it lives should nobody be left to take it back: `15m` where nothing is said, `24h` at most. It is renewed while the run goes on."},
-			"networks":    schema.SetAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "The networks from which it is accepted."},
+			"description": schema.StringAttribute{Optional: true},
+			"networks":    schema.SetAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "The networks from which it is accepted. What stands behind a space is a note."},
 			"permissions": schema.SetAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "The permissions of its role that it is narrowed to; all of the role where nothing is said."},
-			"labels":      schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Words by which it is found, such as `{ run = var.run }`."},
-			"id":          schema.StringAttribute{Computed: true},
-			"name":        schema.StringAttribute{Computed: true},
-			"token":       schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The secret."},
-			"expires_at":  schema.StringAttribute{Computed: true, MarkdownDescription: "When it ends by itself, where nobody renews it."},
+			"projects": schema.SetAttribute{Optional: true, ElementType: types.StringType,
+				MarkdownDescription: "The projects, by name or id, that it is narrowed to, with all that is in them; wherever its role is where neither these nor `environments` are said."},
+			"environments": schema.SetAttribute{Optional: true, ElementType: types.StringType,
+				MarkdownDescription: "The environments that it is narrowed to besides, by id or as `PROJECT/ENVIRONMENT`."},
+			"labels":     schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Words by which it is found, such as `{ run = var.run }`."},
+			"id":         schema.StringAttribute{Computed: true},
+			"name":       schema.StringAttribute{Computed: true},
+			"token":      schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The secret."},
+			"expires_at": schema.StringAttribute{Computed: true, MarkdownDescription: "When it ends by itself, where nobody renews it."},
 		},
 	}
 }
@@ -110,8 +118,20 @@ func (e *ephemeralToken) Open(ctx context.Context, request ephemeral.OpenRequest
 		// An empty list is refused, and never taken for all of the role.
 		fields["permissions"] = texts(ctx, model.Permissions, &response.Diagnostics)
 	}
+	of := managed{e.of}
+	for name, places := range map[string]types.Set{"projects": model.Projects, "environments": model.Environments} {
+		if !places.IsNull() {
+			fields[name] = of.placeIDs(ctx, name, places, &response.Diagnostics)
+		}
+	}
+	if !model.Description.IsNull() {
+		fields["description"] = model.Description.ValueString()
+	}
 	if labels := labelsOf(ctx, model.Labels, &response.Diagnostics); len(labels) > 0 {
 		fields["labels"] = labels
+	}
+	if response.Diagnostics.HasError() {
+		return
 	}
 	token, err := e.of.CreateToken(ctx, fields)
 	if err != nil {

@@ -11,8 +11,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/tokenward/tokenward/clients/terraform/internal/api"
@@ -29,25 +27,11 @@ var (
 )
 
 type tokenModel struct {
-	ID              types.String `tfsdk:"id"`
-	Name            types.String `tfsdk:"name"`
-	NamePrefix      types.String `tfsdk:"name_prefix"`
-	Description     types.String `tfsdk:"description"`
-	Role            types.String `tfsdk:"role"`
-	ExpiresAt       types.String `tfsdk:"expires_at"`
-	ExpiresIn       types.String `tfsdk:"expires_in"`
-	Enabled         types.Bool   `tfsdk:"enabled"`
-	SecretWO        types.String `tfsdk:"secret_wo"`
-	SecretWOVersion types.Int64  `tfsdk:"secret_wo_version"`
-	Digest          types.String `tfsdk:"digest"`
-	Generate        types.Bool   `tfsdk:"generate"`
-	RotateTriggers  types.Map    `tfsdk:"rotate_triggers"`
-	Overlap         types.String `tfsdk:"overlap"`
-	OnExpired       types.String `tfsdk:"on_expired"`
-	Token           types.String `tfsdk:"token"`
-	LastFour        types.String `tfsdk:"last_four"`
-	Version         types.Int64  `tfsdk:"version"`
-	State           types.String `tfsdk:"state"`
+	ID          types.String `tfsdk:"id"`
+	Description types.String `tfsdk:"description"`
+	Role        types.String `tfsdk:"role"`
+	tokenLife
+	tokenSecret
 	tokenDetails
 }
 
@@ -60,23 +44,13 @@ func (r *tokenResource) Schema(_ context.Context, _ resource.SchemaRequest, resp
 		MarkdownDescription: "An API token. Its secret has exactly one of three forms: `secret_wo`, `digest`, or `generate`.",
 		Attributes: map[string]schema.Attribute{
 			"id":          idAttribute(),
-			"name":        schema.StringAttribute{Optional: true, Computed: true, MarkdownDescription: "What it is for; unique in the organization."},
-			"name_prefix": schema.StringAttribute{Optional: true, MarkdownDescription: "The beginning of a name that is made up, for `create_before_destroy`. Another one makes another token's name in place."},
 			"description": schema.StringAttribute{Optional: true},
 			"role":        schema.StringAttribute{Required: true, MarkdownDescription: "The role that it acts as, by name or id."},
-			"expires_at":  schema.StringAttribute{Optional: true, Computed: true, MarkdownDescription: "From when on it is refused (RFC 3339)."},
-			"expires_in":  schema.StringAttribute{Optional: true, MarkdownDescription: "How long it lives, such as `90d` or `2160h`, from the apply that makes it, rotates it, or changes this."},
-			"enabled":     schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(true), MarkdownDescription: "Whether it is accepted at all."},
-			"on_expired":  schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString("recreate"), MarkdownDescription: "What becomes of a token that has expired: `recreate` or `keep`."},
-			"state":       schema.StringAttribute{Computed: true, MarkdownDescription: "`active`, `disabled`, `not_yet_valid`, `brownout` or `expired`."},
 		},
 	}
+	maps.Copy(response.Schema.Attributes, lifeAttributes())
 	maps.Copy(response.Schema.Attributes, tokenAttributes())
 	maps.Copy(response.Schema.Attributes, secretAttributes())
-}
-
-func (m tokenModel) secret() secretForm {
-	return secretForm{m.SecretWO, m.SecretWOVersion, m.Digest, m.Generate, m.RotateTriggers}
 }
 
 func (r *tokenResource) ValidateConfig(ctx context.Context, request resource.ValidateConfigRequest, response *resource.ValidateConfigResponse) {
@@ -84,22 +58,8 @@ func (r *tokenResource) ValidateConfig(ctx context.Context, request resource.Val
 	if !take(ctx, &response.Diagnostics, sent{request.Config, &config}) {
 		return
 	}
-	wrong := func(name, summary, detail string) {
-		response.Diagnostics.AddAttributeError(path.Root(name), summary, detail)
-	}
-	config.secret().check(weak, &response.Diagnostics)
-	checkLength(path.Root("overlap"), config.Overlap, &response.Diagnostics)
-	if config.Name.IsNull() == config.NamePrefix.IsNull() && !config.Name.IsUnknown() && !config.NamePrefix.IsUnknown() {
-		wrong("name", "A token has a `name` or a `name_prefix`", "Say exactly one of them.")
-	}
-	if !config.ExpiresAt.IsNull() && !config.ExpiresIn.IsNull() {
-		wrong("expires_in", "A token has one end", "Say `expires_at` or `expires_in`, not both.")
-	}
-	checkMoment("expires_at", config.ExpiresAt, &response.Diagnostics)
-	if lives, ok := life(config.ExpiresIn.ValueString()); (!ok || lives <= 0) && !config.ExpiresIn.IsNull() && !config.ExpiresIn.IsUnknown() {
-		wrong("expires_in", "This is no length of time", "Write it as 90d, 2160h or 30m, more than 0.")
-	}
-	oneOf(path.Root("on_expired"), config.OnExpired, &response.Diagnostics, "recreate", "keep")
+	config.checkSecret(weak, &response.Diagnostics)
+	config.checkLife(&response.Diagnostics)
 	config.checkAttributes(&response.Diagnostics)
 }
 
@@ -112,10 +72,7 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 		return
 	}
 	if request.State.Raw.IsNull() {
-		plan.secret().warnOfState(secretForm{}, &response.Diagnostics)
-		if !plan.Generate.ValueBool() {
-			plan.Token = types.StringNull()
-		}
+		plan.planFirstSecret(&response.Diagnostics)
 		if config.ExpiresIn.IsNull() && config.ExpiresAt.IsNull() {
 			// The organization's policy may give it one.
 			plan.ExpiresAt = types.StringUnknown()
@@ -128,58 +85,26 @@ func (r *tokenResource) ModifyPlan(ctx context.Context, request resource.ModifyP
 		return
 	}
 	// An end is final: an expired token cannot be given another one.
-	replaced := state.State.ValueString() == "expired" && plan.OnExpired.ValueString() == "recreate"
+	replaced := plan.replaced(state.tokenLife)
 	rotated, why := rotates(state.secret(), plan.secret())
-	plan.LastFour, plan.Version, plan.Token = state.LastFour, state.Version, state.Token
+	plan.keepKnown(state.tokenSecret)
 	if rotated && !replaced {
-		plan.LastFour, plan.Version, plan.Token = types.StringUnknown(), types.Int64Unknown(), types.StringUnknown()
-		if !plan.Generate.ValueBool() {
-			plan.Token = types.StringNull()
-		}
-		plan.secret().warnOfState(state.secret(), &response.Diagnostics)
+		plan.planRotation(state.tokenSecret, &response.Diagnostics)
 		r.warnOfRotation(ctx, state, plan, why, &response.Diagnostics)
 	}
-	if config.Name.IsNull() {
-		plan.Name = state.Name
-		if !state.NamePrefix.IsNull() && !state.NamePrefix.Equal(plan.NamePrefix) {
-			plan.Name = types.StringUnknown()
-		}
-	}
-	switch {
-	case !config.ExpiresAt.IsNull():
-	case config.ExpiresIn.IsNull():
-		plan.ExpiresAt = state.ExpiresAt
-		// Somebody took it out of the configuration.
-		if !state.ExpiresIn.IsNull() {
-			plan.ExpiresAt = types.StringNull()
-		}
-	// Of what was imported nobody knows from when it counts: the end that it has is taken over.
-	case rotated || state.secret().name() != "" && !sameLife(state.ExpiresIn, plan.ExpiresIn):
-		plan.ExpiresAt = types.StringUnknown()
-	default:
-		plan.ExpiresAt = state.ExpiresAt
-	}
+	plan.planChange(config.tokenLife, state.tokenLife, rotated, state.secret().name() == "", !plan.NotBefore.Equal(state.NotBefore))
 	if config.Owner.IsNull() {
 		plan.Owner = state.Owner
 	}
-	plan.State = state.State
-	if !plan.Enabled.Equal(state.Enabled) || !plan.ExpiresAt.Equal(state.ExpiresAt) || !plan.NotBefore.Equal(state.NotBefore) {
-		plan.State = types.StringUnknown()
-	}
 	if replaced {
-		response.Diagnostics.AddAttributeWarning(path.Root("state"), "The token has expired",
-			fmt.Sprintf("`%s` is refused since %s. It is replaced by another one; `on_expired = \"keep\"` leaves it.", state.Name.ValueString(), state.ExpiresAt.ValueString()))
-		plan.State = types.StringUnknown()
-		if config.ExpiresAt.IsNull() {
-			plan.ExpiresAt = types.StringUnknown()
-		}
+		plan.planReplacement(config.tokenLife, state.tokenLife, &response.Diagnostics)
 		response.RequiresReplace = append(response.RequiresReplace, path.Root("state"))
 	}
 	response.Diagnostics.Append(response.Plan.Set(ctx, plan)...)
 }
 
 func (r *tokenResource) warnOfRotation(ctx context.Context, state, plan tokenModel, why string, diagnostics *diag.Diagnostics) {
-	told := rotation{name: state.Name.ValueString(), why: why, overlap: plan.Overlap.ValueString()}
+	told := rotation{name: state.Name.ValueString(), why: why, overlap: plan.Overlap.ValueString(), silent: plan.EndWhenSilent.ValueString()}
 	if r.of != nil {
 		// Where it cannot be read, the plan says less.
 		token, err := r.of.Token(ctx, state.ID.ValueString())
@@ -194,18 +119,6 @@ func (r *tokenResource) warnOfRotation(ctx context.Context, state, plan tokenMod
 	told.warn(diagnostics)
 }
 
-// end is the moment that the configuration wants: of `expires_in`, from now on.
-func (m tokenModel) end(now time.Time) (any, bool) {
-	if !m.ExpiresIn.IsNull() {
-		lives, known := life(m.ExpiresIn.ValueString())
-		return now.Add(lives).UTC().Format(time.RFC3339), known
-	}
-	if !m.ExpiresAt.IsNull() && !m.ExpiresAt.IsUnknown() {
-		return m.ExpiresAt.ValueString(), true
-	}
-	return nil, false
-}
-
 func (r *tokenResource) Create(ctx context.Context, request resource.CreateRequest, response *resource.CreateResponse) {
 	var plan, config tokenModel
 	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.Config, &config}) {
@@ -216,11 +129,7 @@ func (r *tokenResource) Create(ctx context.Context, request resource.CreateReque
 		response.Diagnostics.AddAttributeError(path.Root("role"), "The token cannot be made", err.Error())
 		return
 	}
-	name := plan.Name.ValueString()
-	if !plan.NamePrefix.IsNull() {
-		name = plan.NamePrefix.ValueString() + api.Random(5)
-	}
-	fields := api.Fields{"name": name, "role_id": role.ID}
+	fields := api.Fields{"name": plan.newName(), "role_id": role.ID}
 	if !plan.Description.IsNull() {
 		fields["description"] = plan.Description.ValueString()
 	}
@@ -245,7 +154,7 @@ func (r *tokenResource) Create(ctx context.Context, request resource.CreateReque
 	made.Token = optional(token.Text)
 	response.Diagnostics.Append(response.State.Set(ctx, made)...)
 	noteVersion(ctx, made.Version, response.Private, &response.Diagnostics)
-	if !plan.Enabled.ValueBool() {
+	if !plan.Enabled.ValueBool() && token.DisabledAt == nil {
 		token, err := r.of.EnableToken(ctx, token.ID, false)
 		if err != nil {
 			tell(&response.Diagnostics, "The token was made, and cannot be switched off", err)
@@ -267,27 +176,22 @@ func (r *tokenResource) adopt(ctx context.Context, id string, role api.Role, pla
 		return api.Token{}, refused
 	}
 	unused := token.LastUsedAt == nil && token.AllowedCount == 0 && token.DeniedCount == 0
-	equal := token.RoleID == role.ID && token.Description == plan.Description.ValueString() && token.State == "active" && len(token.Versions) == 1 &&
-		endsAsWanted(fields, token) && sameAttributes(fields, token)
+	equal := token.RoleID == role.ID && token.Description == plan.Description.ValueString() && plan.isUntouched(fields, token) && sameAttributes(fields, token)
 	if token.CreatorID != self.ID || !r.of.Unfinished(token.CreatedAt) || !unused || !equal {
 		return api.Token{}, taken(refused, id)
 	}
 	rotation, etag := rotationOf(fields)
+	if token.DisabledAt != nil && etag == "" {
+		// One that is switched off gets no secret; nobody knows the one that it has.
+		if _, err = r.of.EnableToken(ctx, id, true); err != nil {
+			return api.Token{}, err
+		}
+	}
 	token, err = r.of.RotateToken(ctx, id, etag, rotation)
 	if api.Changed(err) {
 		return api.Token{}, taken(refused, id)
 	}
 	return token, err
-}
-
-// endsAsWanted is true for an end of an earlier try: a life that was counted from then ends a little sooner.
-func endsAsWanted(fields api.Fields, token api.Token) bool {
-	wanted, given := fields["expires_at"].(string)
-	if !given {
-		return true
-	}
-	end, err := time.Parse(time.RFC3339, wanted)
-	return err == nil && token.ExpiresAt != nil && !token.ExpiresAt.After(end) && end.Sub(*token.ExpiresAt) < time.Hour
 }
 
 func (r *tokenResource) Read(ctx context.Context, request resource.ReadRequest, response *resource.ReadResponse) {
@@ -345,13 +249,11 @@ func takenBack(it *api.Revocation) string {
 
 // read takes over what the server says, in the words of the configuration where they mean the same.
 func (r *tokenResource) read(ctx context.Context, into *tokenModel, token api.Token, diagnostics *diag.Diagnostics) {
-	into.ID, into.Name = types.StringValue(token.ID), types.StringValue(token.Name)
+	into.ID, into.State = types.StringValue(token.ID), types.StringValue(token.State)
 	into.Description = describe(into.Description, token.Description)
 	into.Role = roleText(into.Role, token.RoleID, token.RoleName)
-	into.ExpiresAt = moment(into.ExpiresAt, token.ExpiresAt)
+	into.readLife(token)
 	into.readAttributes(ctx, r.of, token, diagnostics)
-	into.Enabled = types.BoolValue(token.DisabledAt == nil)
-	into.State = types.StringValue(token.State)
 	into.LastFour = types.StringValue(token.LastFour)
 	version := int64(0)
 	if len(token.Versions) > 0 {
@@ -393,11 +295,19 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 		return
 	}
 	if rotated {
-		rotation := api.Fields{"keep": plan.Overlap.ValueString()}
+		rotation := plan.rotation()
 		if !plan.secret().put(rotation, config.SecretWO, weak, &response.Diagnostics) {
 			return
 		}
 		token, err := r.of.Token(ctx, id)
+		if err == nil && token.DisabledAt != nil && plan.Enabled.ValueBool() {
+			// One that is switched off gets no secret.
+			if token, err = r.of.EnableToken(ctx, id, true); err == nil {
+				done.Enabled = plan.Enabled
+				r.read(ctx, &done, token, &response.Diagnostics)
+				save()
+			}
+		}
 		if err == nil {
 			token, err = r.of.RotateToken(ctx, id, token.ETag, rotation)
 		}
@@ -406,7 +316,7 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 			return
 		}
 		// Whatever fails from here on, the new secret is the one that counts. Its life is counted by the edit: until then none is.
-		done.SecretWOVersion, done.Digest, done.Generate, done.RotateTriggers = plan.SecretWOVersion, plan.Digest, plan.Generate, plan.RotateTriggers
+		done.keepForm(plan.tokenSecret)
 		done.ExpiresIn = types.StringNull()
 		done.Token = optional(token.Text)
 		r.read(ctx, &done, token, &response.Diagnostics)
@@ -421,13 +331,13 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 		if token, err = r.of.EditToken(ctx, id, token.ETag, fields); err == nil {
 			kept := plan
 			kept.Enabled, kept.Token, kept.Version = done.Enabled, done.Token, done.Version
-			kept.SecretWOVersion, kept.Digest, kept.Generate, kept.RotateTriggers = done.SecretWOVersion, done.Digest, done.Generate, done.RotateTriggers
+			kept.keepForm(done.tokenSecret)
 			done = kept
 			r.read(ctx, &done, token, &response.Diagnostics)
 			save()
 		}
 	}
-	if err == nil && !plan.Enabled.Equal(done.Enabled) {
+	if err == nil && plan.Enabled.ValueBool() != (token.DisabledAt == nil) {
 		token, err = r.of.EnableToken(ctx, id, plan.Enabled.ValueBool())
 	}
 	if err != nil {
@@ -452,19 +362,13 @@ func (r *tokenResource) edits(ctx context.Context, state, plan tokenModel, diagn
 		}
 	}
 	text("description", state.Description, plan.Description)
-	text("name", state.Name, plan.Name)
-	if plan.Name.IsUnknown() {
-		fields["name"] = plan.NamePrefix.ValueString() + api.Random(5)
-	}
+	plan.editedLife(fields, state.tokenLife, r.of.Now())
 	if !state.Role.Equal(plan.Role) {
 		role, err := roleID(ctx, r.of, plan.Role.ValueString())
 		if err != nil {
 			return nil, err
 		}
 		fields["role_id"] = role.ID
-	}
-	if !state.ExpiresAt.Equal(plan.ExpiresAt) {
-		fields["expires_at"], _ = plan.end(r.of.Now())
 	}
 	r.editedAttributes(ctx, fields, state.tokenDetails, plan.tokenDetails, diagnostics)
 	return fields, nil

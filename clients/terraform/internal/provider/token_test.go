@@ -249,6 +249,8 @@ func TestAWrongConfigurationIsToldAtItsAttribute(t *testing.T) {
 		"name = \"x\"\nsecret_wo = \"" + made() + "\"":                                                        "go\\s+together",
 		"name = \"x\"\nsecret_wo_version = 1\nsecret_wo = \"hunter2\"":                                        "could\\s+be\\s+guessed",
 		"name = \"x\"\nsecret_wo_version = 1\nsecret_wo = \"" + damaged + "\"":                                "checksum\\s+is\\s+wrong",
+		"name = \"x\"\nsecret_wo_version = 1\nsecret_wo = \"" + madeFor("twp_") + "\"":                        "policy\\s+tokens",
+		"name = \"x\"\nsecret_wo_version = 1\nsecret_wo = \"" + madeFor("tws_") + "\"":                        "sessions",
 		"name = \"x\"\ndigest = \"abc\"":                                                                      "no\\s+SHA-256",
 		"name = \"x\"\ngenerate = true\nexpires_in = \"soon\"":                                                "no\\s+length",
 		"name = \"x\"\ngenerate = true\nexpires_at = \"soon\"":                                                "no\\s+moment",

@@ -93,6 +93,13 @@ func (r *variableResource) ModifyPlan(ctx context.Context, request resource.Modi
 	}
 }
 
+// isAlready says whether a variable that is there is what is wanted, as far as anybody can see: the value of a secret is shown to nobody.
+func (m variableModel) isAlready(there api.Variable) bool {
+	now := m
+	now.read(there)
+	return now.Description.Equal(m.Description) && now.Value.Equal(m.Value)
+}
+
 func (m *variableModel) read(it api.Variable) {
 	m.ID, m.Key, m.Description = types.StringValue(it.ID), types.StringValue(it.Key), describe(m.Description, it.Description)
 	if !it.IsSecret && it.Value != nil {
@@ -115,7 +122,7 @@ func (r *variableResource) Create(ctx context.Context, request resource.CreateRe
 	// A variable takes the place of one with its key: whose that is must be known before.
 	there, err := r.of.Variables(ctx, plan.place(), plan.isSecret())
 	for _, one := range there {
-		if one.Key == plan.Key.ValueString() && !r.of.Interrupted(ctx, one.ID) {
+		if one.Key == plan.Key.ValueString() && !(plan.isAlready(one) && r.of.Interrupted(ctx, one.ID)) {
 			err = taken(fmt.Errorf("there is a variable `%s` already.", one.Key), one.ID)
 		}
 	}
