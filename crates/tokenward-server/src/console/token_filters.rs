@@ -91,7 +91,7 @@ impl NarrowedTo {
     }
 
     /// The same as parts of an address.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub(super) fn pairs<'a>(&'a self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.typed.iter().map(|(key, text)| (*key, text.as_str()))
     }
 
