@@ -115,7 +115,8 @@ fn call(
     exprs: &[Ref<Expr>],
     args: &[Value],
 ) -> anyhow::Result<Value> {
-    charge(name, cost(args))?;
+    let asked = cost(args);
+    charge(name, asked)?;
     if name == "time.now_ns" {
         return Ok(Value::from(NOW.get()));
     }
@@ -130,7 +131,7 @@ fn call(
         }
     };
     if let Some(longer) = &own {
-        charge(name, cost(longer))?;
+        charge(name, cost(longer).map(|all| all.saturating_sub(asked.unwrap_or_default())))?;
     }
     match original(span, exprs, own.as_deref().unwrap_or(args), true) {
         Ok(Value::Undefined) if !matches!(name, "max" | "min") => {

@@ -23,6 +23,8 @@ pub(crate) fn place(
         let Some(id) = id(segment, of_ours)? else { continue };
         if let Some(environment) = organization.environments().get(&id) {
             let (project, cluster) = (Some(environment.project), Some(environment.cluster));
+            // What stands behind it says no more about the place, and must be known again all the same.
+            segments.iter().skip(at + 1).try_for_each(|behind| self::id(behind, of_ours).map(|_| ()))?;
             return Ok(RequestPlace { project, environment: Some(id), cluster });
         }
         let before = at.checked_sub(1).and_then(|at| segments.get(at)).map(String::as_str);
