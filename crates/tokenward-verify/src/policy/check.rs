@@ -218,7 +218,7 @@ impl Walk<'_> {
                             return Err(self.problem(arg.span(), problem).help("Give it an object, or an array"));
                         }
                         for arg in args {
-                            if has_name(arg, "input") {
+                            if !matches!(arg.as_ref(), Expr::Var { .. }) && has_name(arg, "input") {
                                 let problem = "An argument of a function is a name, or a value that is written out";
                                 return Err(self
                                     .problem(arg.span(), problem)
