@@ -522,13 +522,13 @@ fn hostile() -> Vec<String> {
         "count(object.union_n([{x: 1} | some x, _ in input.request.body]))".to_owned(),
         "count(union({{x} | some x, _ in input.request.body}))".to_owned(),
     ] {
-        all.push(format!("allow if not {call} == 1"));
+        all.push(format!("allow if {call} == \"no\""));
     }
     // What the body holds, compared with itself again and again between two looks at the clock.
     all.push(format!("b := input.request.body\nallow if {{ {} false }}", "b == [b]; b in [b, b]; ".repeat(30)));
-    all.push(format!("b := input.request.body\nallow if count({{{}}}) == 0", "[b, input.token.id], ".repeat(16) + "1"));
-    all.push("b := input.request.body\nallow if count({[b, x] | some x, _ in b}) == 0".to_owned());
-    all.push("b := input.request.body\nallow if count({[x, b] | some x, _ in b}) == 0".to_owned());
+    all.push(format!("b := input.request.body\nallow if count({{{}}}) == \"no\"", "[b, input.token.id], ".repeat(16) + "1"));
+    all.push("b := input.request.body\nallow if count({[b, x] | some x, _ in b}) == \"no\"".to_owned());
+    all.push("b := input.request.body\nallow if count({[x, b] | some x, _ in b}) == \"no\"".to_owned());
     all.push(format!("allow if count({{{}}}) == 0", "input.request.body.a, ".repeat(40) + "1"));
     all.push("x".repeat(65_537));
     all.push(format!("allow if input.x == \"{}\"", "x".repeat(65_000)));
