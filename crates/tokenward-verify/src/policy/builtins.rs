@@ -99,8 +99,8 @@ pub(super) fn arity(name: &str) -> Option<usize> {
 /// The guard of a function.
 pub(super) fn guard(name: &str) -> Option<BuiltinFcn> {
     match name {
-        MEMBER => return Some((is_member, 2)),
-        SAME => return Some((is_same, 2)),
+        MEMBER => return Some((is_member as Function, 2)),
+        SAME => return Some((is_same as Function, 2)),
         _ => {}
     }
     let (_, arity) = BUILTINS.get(name)?;
