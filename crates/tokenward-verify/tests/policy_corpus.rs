@@ -67,8 +67,15 @@ const EXPRESSIONS: &[(&str, bool)] = &[
     ("1 in {1, 2}", true),
     ("\"c\" in {\"a\": \"c\"}", true),
     ("\"a\" in {\"a\": \"c\"}", false),
-    ("0, 1 in [1, 2]", true),
-    ("\"a\", \"c\" in {\"a\": \"c\"}", true),
+    ("[1, 2][0] == 1", true),
+    ("[1, 2][-1]", false),
+    ("[1, 2][0.5]", false),
+    ("input.request.body.n == \"7\"", false),
+    ("input.request.body.n < \"7\"", true),
+    ("\"É\" == \"é\"", false),
+    ("lower(\"ÉA\") == \"éa\"", true),
+    ("regex.match(`^[a[]+$`, \"a[\")", true),
+    ("regex.match(`^\\<b\\>$`, \"<b>\")", true),
     ("input.request.method in {\"GET\", \"POST\"}", true),
     ("input.request.path[0] == \"api\"", true),
     ("input.request.path[1] == \"environment\"", true),
@@ -400,6 +407,12 @@ fn hostile() -> Vec<String> {
         "startswith(7, \"a\")",
         "trim(7, \"a\")",
         "abs(\"x\")",
+        // Where the engine breaks off.
+        "strings.count(\"a\", \"\")",
+        "object.subset([1], [])",
+        "object.subset({\"a\": [1]}, {\"a\": []})",
+        "sprintf(\"%٣d\", [1])",
+        "time.clock([0, \"Local\"])",
     ] {
         all.push(format!("allow if not {runtime} == 1"));
         all.push(format!("bad if {runtime}\nallow if not bad"));
@@ -495,6 +508,28 @@ fn hostile() -> Vec<String> {
         let function = "f(v) := [v, v]\n";
         all.push(format!("{function}allow if {{ x0 := input.token.id; y0 := input.token.name\n{steps}{end} }}"));
     }
+    // One call that would take longer than all steps together.
+    for call in [
+        format!("regex.match(\"(?i)[{}]\", \"x\")", "\\\\x{1}-\\\\x{10FFFF}".repeat(200)),
+        format!("regex.match(\"(?i){}\", \"x\")", "\\\\pL".repeat(2_000)),
+        format!("regex.match(\"[{}]\", \"x\")", "\\\\pL".repeat(2_000)),
+        "regex.match(\"[01]*1[01]{500}\", base64.encode(json.marshal(input.request.body)))".to_owned(),
+        "regex.replace(json.marshal(input.request.body), \"0.*z|0\", \"\")".to_owned(),
+        format!("glob.match(\"{}\", [\"/\"], json.marshal(input.request.body))", "*0".repeat(500)),
+        format!("glob.match(\"{}{}\", [\"/\"], \"a\")", "{a,".repeat(5_000), "}".repeat(5_000)),
+        format!("trim(json.marshal(input.request.body), \"{}[],0\")", "b".repeat(20_000)),
+        "indexof(concat(\"\", [json.marshal(input.request.body), \"x\"]), json.marshal(input.request.body))".to_owned(),
+        "count(object.union_n([{x: 1} | some x, _ in input.request.body]))".to_owned(),
+        "count(union({{x} | some x, _ in input.request.body}))".to_owned(),
+    ] {
+        all.push(format!("allow if {call} == \"no\""));
+    }
+    // What the body holds, compared with itself again and again between two looks at the clock.
+    all.push(format!("b := input.request.body\nallow if {{ {} false }}", "b == [b]; b in [b, b]; ".repeat(30)));
+    all.push(format!("b := input.request.body\nallow if count({{{}}}) == \"no\"", "[b, input.token.id], ".repeat(16) + "1"));
+    all.push("b := input.request.body\nallow if count({[b, x] | some x, _ in b}) == \"no\"".to_owned());
+    all.push("b := input.request.body\nallow if count({[x, b] | some x, _ in b}) == \"no\"".to_owned());
+    all.push(format!("allow if count({{{}}}) == 0", "input.request.body.a, ".repeat(40) + "1"));
     all.push("x".repeat(65_537));
     all.push(format!("allow if input.x == \"{}\"", "x".repeat(65_000)));
     all.push((0..2_500).map(|n| format!("r{n} := {n}\n")).collect::<String>() + "allow if r1 == 2");

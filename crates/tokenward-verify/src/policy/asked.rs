@@ -79,9 +79,7 @@ fn shown<T>(
     let Some(path) = segments(request.path, request.of_ours) else {
         return Err("The path does not begin with a slash, or is not UTF-8");
     };
-    let Some(place) = place(bearer.organization, &path, request.of_ours) else {
-        return Err("The path names what the organization does not have");
-    };
+    let place = place(bearer.organization, &path, request.of_ours)?;
     let method = request.method.to_ascii_uppercase();
     Ok(ask(&PolicyInput {
         method: &method,

@@ -15,6 +15,7 @@ use regorus::unstable::{ArithOp, BUILTINS, BoolOp, BuiltinFcn, Expr, Ref, Span, 
 use regorus::{LimitError, Value};
 
 use super::dialect;
+use super::patterns::{self, PatternCost};
 
 /// Bytes that one evaluation may read and write in functions, about.
 pub(super) const WORK: usize = 4 * 1024 * 1024;
@@ -97,6 +98,11 @@ pub(super) fn arity(name: &str) -> Option<usize> {
 
 /// The guard of a function.
 pub(super) fn guard(name: &str) -> Option<BuiltinFcn> {
+    match name {
+        MEMBER => return Some((is_member as Function, 2)),
+        SAME => return Some((is_same as Function, 2)),
+        _ => {}
+    }
     let (_, arity) = BUILTINS.get(name)?;
     ALLOWED.iter().find(|it| it.name == name).map(|it| (it.guarded, *arity))
 }
@@ -109,7 +115,8 @@ fn call(
     exprs: &[Ref<Expr>],
     args: &[Value],
 ) -> anyhow::Result<Value> {
-    charge(name, cost(args))?;
+    let asked = cost(args);
+    charge(name, asked)?;
     if name == "time.now_ns" {
         return Ok(Value::from(NOW.get()));
     }
@@ -124,7 +131,7 @@ fn call(
         }
     };
     if let Some(longer) = &own {
-        charge(name, cost(longer))?;
+        charge(name, cost(longer).map(|all| all.saturating_sub(asked.unwrap_or_default())))?;
     }
     match original(span, exprs, own.as_deref().unwrap_or(args), true) {
         Ok(Value::Undefined) if !matches!(name, "max" | "min") => {
@@ -151,6 +158,32 @@ fn charge(name: &'static str, cost: Option<usize>) -> anyhow::Result<()> {
     };
     LEFT.set(left);
     Ok(())
+}
+
+/// `x in collection`, where more than a yes is made of it: of undefined it is undefined.
+pub(super) const MEMBER: &str = "in";
+/// That a rule, or a name in an object, is given one value and not another one.
+pub(super) const SAME: &str = ":=";
+
+fn is_member(_: &Span, _: &[Ref<Expr>], args: &[Value], _: bool) -> anyhow::Result<Value> {
+    let [value, collection] = args else { anyhow::bail!("{MEMBER} takes two operands") };
+    charge(MEMBER, Some(deep(collection)))?;
+    Ok(Value::from(match collection {
+        Value::Array(all) => all.contains(value),
+        Value::Set(all) => all.contains(value),
+        Value::Object(all) => all.values().any(|it| it == value),
+        _ => false,
+    }))
+}
+
+fn is_same(_: &Span, _: &[Ref<Expr>], args: &[Value], _: bool) -> anyhow::Result<Value> {
+    let [before, now] = args else { anyhow::bail!("{SAME} takes two operands") };
+    charge(SAME, Some(lesser(before, now)))?;
+    if before != now {
+        let why = "a rule, or a name in an object, is given two values where it can have one";
+        fail(Failure::Failed(SAME, why.to_owned()));
+    }
+    Ok(now.clone())
 }
 
 /// The names under which a program has the guards of its operations.
@@ -180,7 +213,7 @@ fn compared<const N: usize>(_: &Span, _: &[Ref<Expr>], args: &[Value], _: bool) 
     let [left, right] = args else { anyhow::bail!("{name} compares two values") };
     let is_collection = |value: &Value| matches!(value, Value::Array(_) | Value::Set(_) | Value::Object(_));
     if is_collection(left) && is_collection(right) {
-        charge(name, Some(deep(left).min(deep(right))))?;
+        charge(name, Some(lesser(left, right)))?;
     }
     let operation = match N {
         5 => BoolOp::Eq,
@@ -197,7 +230,7 @@ fn calculate<const N: usize>(span: &Span, exprs: &[Ref<Expr>], args: &[Value], _
     let name = OPERATIONS[N];
     let [left, right] = args else { anyhow::bail!("{name} takes two operands") };
     if let (1, Value::Set(a), Value::Set(b)) = (N, left, right) {
-        charge(name, Some((a.len() + b.len()) * VALUE))?;
+        charge(name, Some(deep(left).saturating_add(deep(right))))?;
         return Ok(a.difference(b).into_value());
     }
     // 128 bits: their product still is a number that takes no time.
@@ -239,25 +272,42 @@ fn items(value: &Value) -> usize {
 
 /// All that is in a value, counted until it is more than may be done at all.
 fn deep(value: &Value) -> usize {
-    fn add(value: &Value, sum: &mut usize) {
+    deep_to(value, WORK)
+}
+
+/// The same, counted until it is more than this.
+fn deep_to(value: &Value, most: usize) -> usize {
+    fn add(value: &Value, sum: &mut usize, most: usize) {
         *sum += VALUE;
-        if *sum > WORK {
-            return;
-        }
+        let mut each = |it: &Value| {
+            if *sum <= most {
+                add(it, sum, most);
+            }
+            *sum <= most
+        };
         match value {
             Value::String(text) => *sum += text.len(),
-            Value::Array(all) => all.iter().for_each(|it| add(it, sum)),
-            Value::Set(all) => all.iter().for_each(|it| add(it, sum)),
-            Value::Object(all) => all.iter().for_each(|(key, it)| {
-                add(key, sum);
-                add(it, sum);
-            }),
+            Value::Array(all) => _ = all.iter().all(each),
+            Value::Set(all) => _ = all.iter().all(each),
+            Value::Object(all) => _ = all.iter().all(|(key, it)| each(key) && each(it)),
             _ => {}
         }
     }
     let mut sum = 0;
-    add(value, &mut sum);
+    add(value, &mut sum, most);
     sum
+}
+
+/// What is in the smaller one of two: so much is looked at where they are compared. The larger one is not counted to its end.
+fn lesser(left: &Value, right: &Value) -> usize {
+    let mut most = 64 * VALUE;
+    loop {
+        let least = deep_to(left, most).min(deep_to(right, most));
+        if least <= most || most > WORK {
+            return least;
+        }
+        most *= 16;
+    }
 }
 
 fn all_deep(args: &[Value]) -> Option<usize> {
@@ -306,25 +356,48 @@ fn replaced(args: &[Value]) -> Option<usize> {
 
 fn matched_and_replaced(args: &[Value]) -> Option<usize> {
     let [subject, pattern, new] = args else { return Some(VALUE) };
-    made((text(subject) + 1).checked_mul(text(new) + 1)?.checked_add(PATTERN * text(pattern))?)
+    let written = made((text(subject) + 1).checked_mul(text(new) + 1)?)?;
+    written.checked_add(pattern_cost(pattern).each(text(subject)))
 }
 
-/// What one byte of a pattern takes to compile, about.
-const PATTERN: usize = 64;
+/// Of what is no text, that of none.
+fn pattern_cost(pattern: &Value) -> PatternCost {
+    PatternCost::of(pattern.as_string().map_or("", |pattern| pattern))
+}
 
 fn matched(args: &[Value]) -> Option<usize> {
     let [pattern, rest @ ..] = args else { return Some(VALUE) };
-    Some(PATTERN * text(pattern) + rest.iter().map(text).sum::<usize>())
+    Some(pattern_cost(pattern).once(rest.iter().map(text).sum()))
 }
 
 fn matched_pieces(args: &[Value]) -> Option<usize> {
-    let [pattern, rest @ ..] = args else { return Some(VALUE) };
-    Some(PATTERN * text(pattern) + pieces(rest)?)
+    let [pattern, subject, ..] = args else { return Some(VALUE) };
+    pattern_cost(pattern).each(text(subject)).checked_add(pieces(std::slice::from_ref(subject))?)
 }
 
 fn glob_matched(args: &[Value]) -> Option<usize> {
-    let [pattern, rest @ ..] = args else { return Some(VALUE) };
-    Some(PATTERN * text(pattern) + rest.iter().map(deep).sum::<usize>())
+    let [pattern, parted, subject] = args else { return Some(VALUE) };
+    // Its machine has no more states than some for each letter.
+    let states = text(pattern).checked_mul(text(subject))?.checked_mul(2)?;
+    states.checked_add(patterns::BYTE * text(pattern))?.checked_add(deep(parted))
+}
+
+/// Of one that looks at each letter of a text whether it is among others.
+fn trimmed(args: &[Value]) -> Option<usize> {
+    let [subject, letters] = args else { return Some(VALUE) };
+    text(subject).checked_mul(text(letters) / 8 + 1)?.checked_add(text(letters))
+}
+
+/// Of one that looks for a text at each letter of another one.
+fn looked_for(args: &[Value]) -> Option<usize> {
+    let [subject, sought] = args else { return Some(VALUE) };
+    text(subject).checked_mul(text(sought) / 16 + 1)
+}
+
+/// Of one that takes one of them after the other into what it makes, and copies that each time.
+fn gathered(args: &[Value]) -> Option<usize> {
+    let [all] = args else { return Some(VALUE) };
+    deep(all).checked_mul(items(all).max(1))
 }
 
 /// A width of four digits and more is no format: it makes a text as long as it says.
@@ -402,8 +475,8 @@ fn digits_in_base(args: &[Value]) -> Option<usize> {
 }
 
 allowed! {
-    "__builtin_sets.intersection" all_items;
-    "__builtin_sets.union" all_items;
+    "__builtin_sets.intersection" all_deep;
+    "__builtin_sets.union" all_deep;
     "abs" digits_in_base;
     "array.concat" all_items;
     "array.reverse" all_items;
@@ -428,11 +501,11 @@ allowed! {
     "floor" digits_in_base;
     "format_int" digits_in_base;
     "glob.match" glob_matched;
-    "glob.quote_meta" |args| made(all_texts(args)? * 2);
+    "glob.quote_meta" |args| made(all_texts(args)? * patterns::BYTE);
     "hex.decode" all_texts;
     "hex.encode" |args| made(all_texts(args)? * 2);
-    "indexof" all_texts;
-    "indexof_n" pieces;
+    "indexof" looked_for;
+    "indexof_n" |args| pieces(args)?.checked_add(looked_for(args)?);
     "intersection" all_deep;
     "is_array" one;
     "is_boolean" one;
@@ -457,7 +530,7 @@ allowed! {
     "object.remove" all_deep;
     "object.subset" pairs;
     "object.union" all_deep;
-    "object.union_n" all_deep;
+    "object.union_n" gathered;
     "regex.find_n" matched_pieces;
     "regex.is_valid" matched;
     "regex.match" matched;
@@ -488,14 +561,14 @@ allowed! {
     "time.parse_rfc3339_ns" all_texts;
     "time.weekday" all_deep;
     "to_number" number_text;
-    "trim" all_texts;
-    "trim_left" all_texts;
+    "trim" trimmed;
+    "trim_left" trimmed;
     "trim_prefix" all_texts;
-    "trim_right" all_texts;
+    "trim_right" trimmed;
     "trim_space" all_texts;
     "trim_suffix" all_texts;
     "type_name" one;
-    "union" all_deep;
+    "union" gathered;
     "units.parse" number_text;
     "units.parse_bytes" number_text;
     "upper" |args| made(all_texts(args)? * 3);
@@ -733,6 +806,27 @@ mod tests {
             (|args: &[Value]| made(all_texts(args)? * 3), vec![text(2 * TEXT)]),
         ] {
             assert_eq!(cost(&args), None, "{:.80}", format!("{args:?}"));
+        }
+        let too_much = |cost: Cost, args: &[Value]| cost(args).is_none_or(|cost| cost > WORK);
+        let all = |of: &str, length: usize| Value::from(of.repeat(length));
+        for (cost, args) in [
+            (matched as Cost, vec![Value::from("[01]*1[01]{300}"), all("01", 200_000)]),
+            (matched_pieces, vec![Value::from("a.*z|a"), all("a", 100_000), Value::from(-1)]),
+            (glob_matched, vec![all("*a", 500), Value::from(vec![Value::from("/")]), all("a", 100_000)]),
+            (trimmed, vec![all("a", 100_000), Value::from("b".repeat(100_000) + "a")]),
+            (looked_for, vec![all("a", 500_000), Value::from("a".repeat(250_000) + "b")]),
+            (gathered, vec![Value::from(vec![Value::from(vec![Value::Null; 300]); 300])]),
+        ] {
+            assert!(too_much(cost, &args), "{:?} {:.80}", cost(&args), format!("{args:?}"));
+        }
+        for (cost, args) in [
+            (matched as Cost, vec![Value::from("^FEATURE_[A-Z]+$"), all("x", 1_000)]),
+            (matched_pieces, vec![Value::from("[^a-z0-9]+"), all("a-", 100), Value::from(-1)]),
+            (glob_matched, vec![all("*a", 20), Value::from(vec![Value::from("/")]), all("a", 1_000)]),
+            (trimmed, vec![all(" a", 1_000), Value::from(" \t")]),
+            (looked_for, vec![all("a", 10_000), all("b", 100)]),
+        ] {
+            assert!(!too_much(cost, &args), "{:?} {:.80}", cost(&args), format!("{args:?}"));
         }
         assert!(formatted(&[Value::from("id-12345 %s %3d"), Value::from(vec![text(3), Value::from(1)])]).is_some());
         assert!(number_text(&[Value::from("1e10")]).is_some());

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use regorus::unstable::{Expr, Literal, Module, Query, Ref, Rule, RuleHead, Span};
+use regorus::unstable::{AssignOp, BoolOp, Expr, Literal, Module, Query, Ref, Rule, RuleHead, Span};
 use tokenward_core::nearest::nearest;
 
 use super::builtins;
@@ -19,15 +19,27 @@ use super::reads;
 pub const POLICY_DEPTH: usize = 24;
 /// Rules of a policy.
 pub const POLICY_RULES: usize = 1_000;
+/// Arguments of a function: the engine passes no more on.
+const ARGUMENTS: usize = 8;
+/// Elements of a set, or names of an object, that are not written out: each is compared with others before anybody looks at the
+/// clock.
+const COMPUTED: usize = 16;
 /// The rule that decides.
 const ALLOW: &str = "allow";
 
 type Checked<T = ()> = Result<T, PolicyProblem>;
 
-/// Is a policy what it may be? `source` is what its author wrote, in which the tree's lines are one lower.
-pub(super) fn check(module: &Module, source: &str) -> Checked {
-    let mut walk =
-        Walk { source, rules: BTreeMap::new(), uses: BTreeMap::new(), of: String::new(), parameters: BTreeSet::new() };
+/// Is a policy what it may be? `source` is what its author wrote, in which the tree's lines are one lower. One that is written now
+/// is asked for more than one that is kept.
+pub(super) fn check(module: &Module, source: &str, is_new: bool) -> Checked {
+    let mut walk = Walk {
+        source,
+        is_new,
+        rules: BTreeMap::new(),
+        uses: BTreeMap::new(),
+        of: String::new(),
+        parameters: BTreeSet::new(),
+    };
     walk.module(module)?;
     walk.circles()?;
     match negation::unbound(module) {
@@ -63,6 +75,7 @@ enum RuleShape {
 
 struct Walk<'a> {
     source: &'a str,
+    is_new: bool,
     rules: BTreeMap<String, RuleShape>,
     /// Which rules each rule names, and where it is.
     uses: BTreeMap<String, BTreeMap<String, (u32, u32)>>,
@@ -177,7 +190,11 @@ impl Walk<'_> {
         self.uses.entry(self.of.clone()).or_default();
         self.parameters.clear();
         match rule {
-            Rule::Default { value, .. } => {
+            Rule::Default { args, value, .. } => {
+                if let Some(arg) = args.first() {
+                    let problem = "A function has no default here: it would hold for what is not there, too";
+                    return Err(self.problem(arg.span(), problem).help("Write what it says else behind `else := …`"));
+                }
                 if !is_constant(value) {
                     let problem = "A default is a constant: what it depends on may be undefined itself";
                     return Err(self.problem(value.span(), problem).help("Write true, false, a text or a number"));
@@ -196,7 +213,17 @@ impl Walk<'_> {
                     RuleHead::Compr { assign, .. } => self.assigned(assign.as_ref().map(|it| &it.value))?,
                     RuleHead::Set { key, .. } => self.assigned(key.as_ref())?,
                     RuleHead::Func { args, assign, .. } => {
+                        if let Some(arg) = args.get(ARGUMENTS) {
+                            let problem = format!("A function has {ARGUMENTS} arguments at most");
+                            return Err(self.problem(arg.span(), problem).help("Give it an object, or an array"));
+                        }
                         for arg in args {
+                            if !matches!(arg.as_ref(), Expr::Var { .. }) && has_name(arg, "input") {
+                                let problem = "An argument of a function is a name, or a value that is written out";
+                                return Err(self
+                                    .problem(arg.span(), problem)
+                                    .help("Give it a name, and compare it with the input behind `if`"));
+                            }
                             self.binds(arg)?;
                             names(arg, &mut self.parameters);
                         }
@@ -276,11 +303,18 @@ impl Walk<'_> {
             | Expr::Bool { .. }
             | Expr::Null { .. } => Ok(()),
             Expr::Var { span, .. } => self.name(span),
-            Expr::Array { items, .. } | Expr::Set { items, .. } => items.iter().try_for_each(|item| self.expr(item)),
-            Expr::Object { fields, .. } => fields.iter().try_for_each(|(_, key, value)| {
-                self.expr(key)?;
-                self.expr(value)
-            }),
+            Expr::Array { items, .. } => items.iter().try_for_each(|item| self.expr(item)),
+            Expr::Set { items, .. } => {
+                self.few_computed(items.iter())?;
+                items.iter().try_for_each(|item| self.expr(item))
+            }
+            Expr::Object { fields, .. } => {
+                self.few_computed(fields.iter().map(|(_, key, _)| key))?;
+                fields.iter().try_for_each(|(_, key, value)| {
+                    self.expr(key)?;
+                    self.expr(value)
+                })
+            }
             Expr::ArrayCompr { term, query, .. } | Expr::SetCompr { term, query, .. } => {
                 self.expr(term)?;
                 self.query(query)
@@ -300,17 +334,32 @@ impl Walk<'_> {
                 self.expr(refr)?;
                 self.expr(index)
             }
+            Expr::AssignExpr { op: AssignOp::ColEq, lhs, .. } if is_nameless(lhs) => {
+                let problem = "`_ :=` keeps nothing, and holds whether anything is there or not";
+                Err(self.problem(lhs.span(), problem).help("Give it a name, or leave `_ :=` away"))
+            }
             Expr::AssignExpr { lhs, rhs, .. } => {
                 self.binds_assigned(lhs, rhs)?;
                 self.expr(lhs)?;
                 self.expr(rhs)
             }
+            Expr::BoolExpr { op: BoolOp::Ne, lhs, rhs, .. }
+                if self.is_new && (has_name(lhs, "_") || has_name(rhs, "_")) =>
+            {
+                let problem = "`_` is any part, so that this holds already where one of them differs";
+                Err(self
+                    .problem(expr.span(), problem)
+                    .help("Write `not value in …`, or `every part in … { part != value }`, or give the part a name"))
+            }
             Expr::BinExpr { lhs, rhs, .. } | Expr::BoolExpr { lhs, rhs, .. } | Expr::ArithExpr { lhs, rhs, .. } => {
                 self.expr(lhs)?;
                 self.expr(rhs)
             }
-            Expr::Membership { key, value, collection, .. } => {
-                self.assigned(key.as_ref())?;
+            Expr::Membership { key: Some(key), .. } => {
+                let problem = "What stands under which name is not asked for with `in` here";
+                Err(self.problem(key.span(), problem).help("Write `collection[name] == value`"))
+            }
+            Expr::Membership { value, collection, .. } => {
                 self.expr(value)?;
                 self.expr(collection)
             }
@@ -318,6 +367,12 @@ impl Walk<'_> {
             #[allow(unreachable_patterns, reason = "another build of the engine may have more")]
             other => Err(self.problem(other.span(), "This is not among what a policy may say")),
         }
+    }
+
+    fn few_computed<'e>(&self, elements: impl Iterator<Item = &'e Ref<Expr>>) -> Checked {
+        let Some(one_more) = elements.filter(|it| !is_constant(it)).nth(COMPUTED) else { return Ok(()) };
+        let problem = format!("More than {COMPUTED} elements, or names, stand here that are not written out");
+        Err(self.problem(one_more.span(), problem).help("Collect them with `{… | some … in …}`"))
     }
 
     /// `=` unifies both sides, so that either may be what is bound. `input` beside it is read.
@@ -437,6 +492,18 @@ impl Walk<'_> {
 /// `if {}` looks like a rule that asks for nothing. To Rego it asks for an object, which is never false.
 fn is_empty_object(expr: &Expr) -> bool {
     matches!(expr, Expr::Object { fields, .. } if fields.is_empty())
+}
+
+fn is_nameless(expr: &Expr) -> bool {
+    matches!(expr, Expr::Var { span, .. } if span.text() == "_")
+}
+
+/// Does this name stand in an expression, outside of comprehensions?
+fn has_name(expr: &Expr, name: &str) -> bool {
+    match expr {
+        Expr::Var { span, .. } => span.text() == name,
+        of => negation::parts(of).into_iter().any(|part| has_name(part, name)),
+    }
 }
 
 /// The names in a pattern.

@@ -17,6 +17,16 @@ pub(super) fn arguments(name: &str, args: &[Value]) -> Result<Option<Vec<Value>>
             };
             Ok(of_ascii(pattern).map(behind))
         }
+        // The engine would look for nothing everywhere, and break off.
+        ("strings.count", [_, Value::String(sought)]) if sought.is_empty() => Err("it is asked for nothing"),
+        ("object.subset", [_, part]) if has_empty_array(part) => Err("it is asked for an empty array"),
+        ("sprintf", [Value::String(format), ..]) if has_other_digits(format) => {
+            Err("its format has digits that are not ASCII")
+        }
+        (
+            "time.clock" | "time.date" | "time.diff" | "time.format" | "time.weekday" | "time.add_date",
+            moments,
+        ) if moments.iter().any(is_local) => Err("a policy does not see the time zone of the machine"),
         ("regex.replace", [text, Value::String(pattern), new]) => {
             Ok(of_ascii(pattern).map(|written| vec![text.clone(), Value::from(written), new.clone()]))
         }
@@ -42,10 +52,31 @@ fn without_colons(pattern: &str, parted: &Array, text: &str) -> Result<Option<Ve
     Ok(Some(vec![written(pattern), Value::from(parted), written(text)]))
 }
 
+fn has_empty_array(value: &Value) -> bool {
+    match value {
+        Value::Array(all) => all.is_empty() || all.iter().any(has_empty_array),
+        Value::Object(all) => all.values().any(has_empty_array),
+        _ => false,
+    }
+}
+
+/// Behind a `%` the engine takes every digit of the world for one of a width, and breaks off at those that are not ASCII.
+fn has_other_digits(format: &str) -> bool {
+    let other = |part: &str| part.chars().take_while(|it| *it == '.' || it.is_numeric()).any(|it| !it.is_ascii());
+    format.split('%').skip(1).any(other)
+}
+
+/// A moment in the time zone of the machine.
+fn is_local(moment: &Value) -> bool {
+    let Value::Array(parts) = moment else { return false };
+    parts.get(1).is_some_and(|zone| matches!(zone, Value::String(zone) if **zone == *"Local"))
+}
+
 /// `\d`, `\w`, `\s` and `\b` mean ASCII in Rego, and all writing of the world in the engine: `^\d+$` would take more than digits.
-/// `None` where it has none of them.
+/// And in brackets `[`, `&&`, `--` and `~~` are characters, and in the engine classes within classes and what is done with them; `\<`
+/// is one, and in the engine the beginning of a word. `None` where it has none of all that.
 fn of_ascii(pattern: &str) -> Option<String> {
-    if !pattern.contains('\\') {
+    if !pattern.contains(['\\', '[']) {
         return None;
     }
     let mut written = String::with_capacity(pattern.len() * 2);
@@ -67,9 +98,13 @@ fn of_ascii(pattern: &str) -> Option<String> {
                 Some('S') if !in_range => written.push_str("[^\\t\\n\\f\\r\\x20]"),
                 Some('b') if brackets == 0 => written.push_str("(?-u:\\b)"),
                 Some('B') if brackets == 0 => written.push_str("(?-u:\\B)"),
+                Some(other @ ('<' | '>')) => written.push(other),
                 Some(other) => written.extend(['\\', other]),
                 None => written.push('\\'),
             },
+            '[' if brackets > 0 && !letters.as_str().starts_with(':') => written.push_str("\\["),
+            '&' | '~' if brackets > 0 => written.extend(['\\', c]),
+            '-' if brackets > 0 && !was_fresh && written.ends_with('-') => written.push_str("\\-"),
             '[' => {
                 (brackets, fresh) = (brackets + 1, true);
                 written.push(c);
@@ -110,10 +145,16 @@ mod tests {
             (r"\bx[\b]", r"(?-u:\b)x[\b]"),
             (r"[\[\]]\s", r"[\[\]][\t\n\f\r\x20]"),
             ("\\", "\\"),
+            (r"[a[]", r"[a\[]"),
+            (r"[a&&b~~c]", r"[a\&\&b\~\~c]"),
+            (r"[+--]", r"[+-\-]"),
+            (r"\<a\>", "<a>"),
+            (r"[[:digit:]x]", r"[[:digit:]x]"),
         ] {
             assert_eq!(of_ascii(pattern).as_deref(), Some(expected), "{pattern}");
         }
-        assert_eq!(of_ascii("^[a-z]+$"), None);
+        assert_eq!(of_ascii("^[a-z]+$").as_deref(), Some("^[a-z]+$"));
+        assert_eq!(of_ascii("^a+$"), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ use super::builtins::{self, Failure};
 use super::input::{self, PolicyInput};
 use super::problem::PolicyProblem;
 use super::reads::{BodyReads, Reads};
-use super::{check, scan};
+use super::{check, mend, scan};
 
 /// The line that the engine wants first. It is one, so that its lines are ours and one more.
 const PACKAGE: &str = "package policy\n";
@@ -52,7 +53,7 @@ struct Machine {
 
 thread_local! {
     /// The machine of this thread, while nothing runs on it. One that failed is not kept.
-    static MACHINE: Cell<Option<Machine>> = const { Cell::new(None) };
+    static MACHINE: Cell<Option<Box<Machine>>> = const { Cell::new(None) };
 }
 
 /// A compiled policy. Cheap to clone.
@@ -147,12 +148,18 @@ impl Policy {
 
     /// `entry` is the rule that is asked, and `keep` whether the machine may stay for the next question.
     fn run(&self, entry: usize, input: Value, now_ns: i64, keep: bool) -> Judgement {
-        let mut machine = self.machine();
+        let mut machine = self.machine(keep);
         let (mut result, mut failure);
         let mut left = TRIES;
         loop {
             machine.machine.set_input(input.clone());
-            (result, failure) = builtins::metered(now_ns, || machine.machine.execute_entry_point_by_index(entry));
+            // Nothing of the machine is looked at again after a panic.
+            let run = || catch_unwind(AssertUnwindSafe(|| machine.machine.execute_entry_point_by_index(entry)));
+            let (ended, failed) = builtins::metered(now_ns, run);
+            let Ok(ended) = ended else {
+                return Judgement::Failed("A function that it calls broke off".to_owned());
+            };
+            (result, failure) = (ended, failed);
             left -= 1;
             if left == 0 || failure.is_some() || !matches!(result, Err(VmError::TimeLimitExceeded { .. })) {
                 break;
@@ -182,9 +189,10 @@ impl Policy {
     }
 
     /// A machine with the program. The engine empties registers and caches at the start of every run, so that nothing of one
-    /// request is there for the next (a test holds it); making a machine takes as long as asking a small policy.
-    fn machine(&self) -> Machine {
-        if let Some(mut kept) = MACHINE.take() {
+    /// request is there for the next (a test holds it); making a machine takes as long as asking a small policy. One that is not
+    /// kept is asked about so much that a single step may take long: it looks at the clock before each.
+    fn machine(&self, keep: bool) -> Box<Machine> {
+        if keep && let Some(mut kept) = MACHINE.take() {
             if !Arc::ptr_eq(&kept.program, &self.program) {
                 kept.program = Arc::clone(&self.program);
                 kept.machine.load_program(Arc::clone(&self.program));
@@ -195,13 +203,13 @@ impl Policy {
         machine.set_max_instructions(POLICY_INSTRUCTIONS);
         machine.set_execution_timer_config(Some(ExecutionTimerConfig {
             limit: POLICY_TIME,
-            check_interval: CLOCK_INTERVAL,
+            check_interval: if keep { CLOCK_INTERVAL } else { NonZeroU32::MIN },
         }));
         machine.set_execution_mode(ExecutionMode::RunToCompletion);
         // The guards tell failures, under all circumstances. Strict, the machine would take null for none of Rego's values.
         machine.set_strict_builtin_errors(false);
         machine.load_program(Arc::clone(&self.program));
-        Machine { program: Arc::clone(&self.program), machine }
+        Box::new(Machine { program: Arc::clone(&self.program), machine })
     }
 }
 
@@ -219,7 +227,7 @@ pub(super) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> 
 
 fn compile(source: &str, is_new: bool) -> Result<Policy, PolicyProblem> {
     let (engine, module) = parse(source)?;
-    check::check(&module, source)?;
+    check::check(&module, source, is_new)?;
     if is_new {
         check::check_names(&module, source)?;
     }
@@ -259,6 +267,9 @@ pub(super) fn program(
     let mut program = Arc::try_unwrap(program).unwrap_or_else(|shared| Program::clone(&shared));
     one_value_each(module, &program, source)?;
     load_constants(&mut program);
+    mend::mend(&mut program).ok_or_else(|| {
+        PolicyProblem::whole("The policy is too long, or one of its rules").help("Ask for what requests have in common")
+    })?;
     guard(&mut program)?;
     slim(&mut program);
     Ok(Policy { program: Arc::new(program), reads })
@@ -326,20 +337,16 @@ fn load_constants(program: &mut Program) {
     }
 }
 
-/// Where a value is compared with a text, a number or another single value that stands in the policy: that costs no more than
-/// the policy is long, and the engine's own instruction says the same as the guard.
+/// Where a value is compared with one that stands in the policy: that costs no more than the policy is long, and the engine's
+/// own instruction says the same as the guard.
 fn beside_a_literal(program: &Program) -> Vec<bool> {
-    let single = |at: &u16| {
-        let literal = program.literals.get(usize::from(*at));
-        literal.is_some_and(|it| matches!(it, Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null))
-    };
     let mut all = vec![false; program.instructions.len()];
     for (at, pair) in program.instructions.windows(2).enumerate() {
         all[at + 1] = match pair {
             [
-                Instruction::Load { dest, literal_idx },
+                Instruction::Load { dest, .. },
                 Instruction::Eq { left, right, .. } | Instruction::Ne { left, right, .. },
-            ] => (left == dest || right == dest) && single(literal_idx),
+            ] => left == dest || right == dest,
             _ => false,
         };
     }
@@ -412,6 +419,10 @@ fn slim(program: &mut Program) {
             function.param_names = Vec::new();
         }
     }
+    // Its name is copied with each question, and nobody asks by it. One without a letter costs nothing.
+    let entries: Vec<usize> = program.entry_points.values().copied().collect();
+    let name = |at: usize| if at == 0 { String::new() } else { at.to_string() };
+    program.entry_points = entries.into_iter().enumerate().map(|(at, place)| (name(at), place)).collect();
     program.instructions.shrink_to_fit();
     program.literals.shrink_to_fit();
     // A machine makes a value of it whenever it gets another program.

@@ -2,8 +2,8 @@
 //!
 //! A policy is a text in Rego that strangers write, and it is asked before anything else that a request may do. So nothing of
 //! it is taken on trust: [`scan`] bounds what the engine's parser gets, [`check`] what the syntax tree may hold, [`builtins`]
-//! what functions cost and [`dialect`] what they mean, [`engine`] the time and the steps; [`reads`] finds what it never looks
-//! at. Whatever does not end in the value `true` is a no.
+//! what functions cost and [`dialect`] what they mean, [`engine`] the time and the steps; [`mend`] puts in what the engine's
+//! compiler leaves out, and [`reads`] finds what a policy never looks at. Whatever does not end in the value `true` is a no.
 
 pub(crate) mod asked;
 mod body;
@@ -22,8 +22,12 @@ mod input;
 #[cfg(feature = "policies")]
 mod lines;
 #[cfg(feature = "policies")]
+mod mend;
+#[cfg(feature = "policies")]
 mod negation;
 mod path;
+#[cfg(feature = "policies")]
+mod patterns;
 #[cfg(feature = "policies")]
 pub(crate) mod place;
 #[cfg(feature = "policies")]
@@ -36,7 +40,7 @@ mod reads;
 mod scan;
 
 pub use asked::{AskedRequest, PolicyPass};
-pub use body::{POLICY_BODY, RequestBody};
+pub use body::{POLICY_BODY, POLICY_VALUES, RequestBody};
 #[cfg(feature = "policies")]
 pub use check::{POLICY_DEPTH, POLICY_RULES};
 pub use denials::PolicyDenied;

@@ -121,7 +121,7 @@ fn names(of: &Expr, all: &mut BTreeSet<String>) {
 }
 
 /// What an expression is made of. A comprehension has names of its own, and what is called is no variable.
-fn parts(of: &Expr) -> Vec<&Expr> {
+pub(super) fn parts(of: &Expr) -> Vec<&Expr> {
     match of {
         Expr::Array { items, .. } | Expr::Set { items, .. } | Expr::Call { params: items, .. } => {
             items.iter().map(|it| &**it).collect()

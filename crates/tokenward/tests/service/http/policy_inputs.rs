@@ -76,6 +76,16 @@ async fn a_path_is_about_the_narrowest_thing_that_it_names_and_about_nothing_of_
         let (allowed, detail) = is_about(&path, false, nothing).await;
         assert!(!allowed && detail.contains("does not have"), "{path}: {detail}");
     }
+    // Our API knows an id in each of its forms; a policy that names one knows it in one.
+    let forms = [environment.to_uppercase(), environment.replace('-', ""), environment.to_owned()];
+    let requests = forms.map(|id| json!({ "method": "DELETE", "path": format!("/environment/{id}") }));
+    let policy = format!("allow if not input.resource.environment_id == \"{environment}\"");
+    let negative = json!({ "opa_policy": policy, "requests": requests });
+    let said = server.post(&acme.path("policyApiToken/evaluate"), &acme.owner, negative).await.expect(200);
+    for answer in said["results"].as_array().unwrap() {
+        assert_eq!(answer["allowed"], false, "{answer}");
+    }
+    assert!(is_about(&format!("/deployments/{}", environment.replace('-', "")), true, whole).await.0);
 }
 
 #[tokio::test]
