@@ -6,17 +6,15 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::LazyLock;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use axum::body::{Body, Bytes, HttpBody as _};
-use axum::response::{IntoResponse, Response};
+use axum::body::{Body, HttpBody as _};
+use axum::response::Response;
 use futures_util::{StreamExt as _, stream};
 use tokenward_core::{Error, Result};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-
-use crate::api::ApiError;
+use tokio::task::{JoinError, JoinHandle};
 
 /// By how much they stand back (nice(2)): such a thread gets a third of what one that decides gets where both have something to
 /// do, and all that nobody else wants. Less than large work does, which holds nothing that others wait for.
@@ -39,17 +37,22 @@ pub(crate) fn begin() -> io::Result<()> {
 }
 
 /// Answers on these threads. Whoever hangs up ends it, as on the connection's own.
-pub(crate) fn answer<F>(answer: F) -> Answering
+///
+/// # Errors
+///
+/// `unavailable` where there are no threads, and `internal` where it has panicked.
+pub(crate) async fn answer<F>(answer: F) -> Result<Response>
 where
     F: Future<Output = Result<Response, Infallible>> + Send + 'static,
 {
-    match WORKERS.as_ref() {
-        Ok(workers) => Answering(Ok(workers.spawn(async move {
-            let Ok(response) = answer.await;
-            made_here(response)
-        }))),
-        Err(_) => Answering(Err(())),
-    }
+    let workers = WORKERS.as_ref().map_err(|cause| {
+        Error::unavailable(format!("The server cannot begin the threads that answer: {cause}. Try again."))
+    })?;
+    let running = workers.spawn(async move {
+        let Ok(response) = answer.await;
+        made_here(response)
+    });
+    AbortOnDrop(running).await.map_err(Error::internal)
 }
 
 /// What of an answer is made while it is sent is made on these threads, too.
@@ -58,7 +61,7 @@ fn made_here(response: Response) -> Response {
         return response;
     }
     let (parts, body) = response.into_parts();
-    let (send, receive) = mpsc::channel::<Result<Bytes, axum::Error>>(1);
+    let (send, receive) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut pieces = body.into_data_stream();
         while let Some(piece) = pieces.next().await {
@@ -72,25 +75,74 @@ fn made_here(response: Response) -> Response {
     Response::from_parts(parts, Body::from_stream(pieces))
 }
 
-/// An answer in the making.
-pub(crate) struct Answering(Result<JoinHandle<Response>, ()>);
+/// A task that nobody waits for any more does not go on.
+struct AbortOnDrop<T>(JoinHandle<T>);
 
-impl Future for Answering {
-    type Output = Result<Response, Infallible>;
+impl<T> Future for AbortOnDrop<T> {
+    type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        let answered = match &mut self.0 {
-            Ok(running) => ready!(Pin::new(running).poll(task)).map_err(Error::internal),
-            Err(()) => Err(Error::unavailable("The server cannot begin the threads for this. Try again.")),
-        };
-        Poll::Ready(Ok(answered.unwrap_or_else(|error| ApiError(error).into_response())))
+        Pin::new(&mut self.0).poll(task)
     }
 }
 
-impl Drop for Answering {
+impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
-        if let Ok(running) = &self.0 {
-            running.abort();
-        }
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Bytes, to_bytes};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn priority() -> i32 {
+        rustix::process::getpriority_process(None).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_made_behind_those_who_decide_and_so_is_what_of_it_comes_later() {
+        let own = priority();
+        let response = answer(async {
+            let first = priority();
+            let later = stream::once(async { Ok::<_, Infallible>(Bytes::from(format!(" {}", priority()))) });
+            let pieces = stream::once(async move { Ok(Bytes::from(first.to_string())) }).chain(later);
+            Ok(Response::new(Body::from_stream(pieces)))
+        });
+        let body = to_bytes(response.await.unwrap().into_body(), 100).await.unwrap();
+        let expected = STAND_BACK.max(own);
+        assert_eq!(body, format!("{expected} {expected}"));
+        assert_eq!(priority(), own, "who asks does not stand back");
+    }
+
+    #[tokio::test]
+    async fn a_whole_answer_stays_one() {
+        let response = answer(async { Ok(Response::new(Body::from("whole"))) }).await.unwrap();
+        assert_eq!(response.body().size_hint().exact(), Some(5), "it has its length");
+    }
+
+    #[tokio::test]
+    async fn whoever_hangs_up_ends_it() {
+        let (begun, has_begun) = oneshot::channel();
+        let (ends, mut ended) = oneshot::channel::<()>();
+        let running = tokio::spawn(answer(async move {
+            begun.send(()).unwrap();
+            let _ends = ends;
+            std::future::pending().await
+        }));
+        has_begun.await.unwrap();
+        assert!(ended.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty));
+        running.abort();
+        assert!(ended.await.is_err(), "what it held is gone");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        let panicked = answer(async { panic!("on purpose") }).await.unwrap_err();
+        assert_eq!(panicked.code, tokenward_core::Code::Internal);
+        assert_eq!(answer(async { Ok(Response::new(Body::empty())) }).await.unwrap().status(), 200, "and they go on");
     }
 }

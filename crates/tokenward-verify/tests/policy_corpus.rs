@@ -526,7 +526,10 @@ fn hostile() -> Vec<String> {
     }
     // What the body holds, compared with itself again and again between two looks at the clock.
     all.push(format!("b := input.request.body\nallow if {{ {} false }}", "b == [b]; b in [b, b]; ".repeat(30)));
-    all.push(format!("b := input.request.body\nallow if count({{{}}}) == \"no\"", "[b, input.token.id], ".repeat(16) + "1"));
+    all.push(format!(
+        "b := input.request.body\nallow if count({{{}}}) == \"no\"",
+        "[b, input.token.id], ".repeat(16) + "1"
+    ));
     all.push("b := input.request.body\nallow if count({[b, x] | some x, _ in b}) == \"no\"".to_owned());
     all.push("b := input.request.body\nallow if count({[x, b] | some x, _ in b}) == \"no\"".to_owned());
     all.push(format!("allow if count({{{}}}) == 0", "input.request.body.a, ".repeat(40) + "1"));

@@ -61,15 +61,27 @@ const POLICIES: &[(&str, bool)] = &[
     ("allow if count([1 | some x in [1, 2]; count([1 | x == 3]) == 0]) == 2", true),
     ("allow if count([y | some x in [1, 2]; y := [z | x > 1; some z in [1, 2]]; count(y) == 2]) == 1", true),
     ("allow if { count([1 | input.request.method == \"GET\"]) == 0; input.request.method == \"POST\" }", true),
-    ("bad if { count([1 | input.request.method == \"GET\"]) == 0; input.request.method == \"PUT\" }\nallow if not bad", true),
+    (
+        "bad if { count([1 | input.request.method == \"GET\"]) == 0; input.request.method == \"PUT\" }\nallow if not bad",
+        true,
+    ),
     ("allow if { count({1 | false}) == 0; count({1: 2 | false}) == 0; count([1 | true]) == 1 }", true),
     ("allow if [[x | some x in [1, 2]; x > y] | some y in [0, 1, 2]] == [[1, 2], [2], []]", true),
     // The input is there behind what had no turn.
-    ("none := set()\nallow if { count([1 | some x in none; x == input.token.name]) == 0; not input.request.method == \"POST\" }", false),
-    ("none := set()\nallow if { count([1 | some x in none; x == input.token.name]) == 0; input.request.method == \"POST\" }", true),
+    (
+        "none := set()\nallow if { count([1 | some x in none; x == input.token.name]) == 0; not input.request.method == \"POST\" }",
+        false,
+    ),
+    (
+        "none := set()\nallow if { count([1 | some x in none; x == input.token.name]) == 0; input.request.method == \"POST\" }",
+        true,
+    ),
     ("none := []\nallow if { every x in none { x == input.token.name }; not input.request.method == \"POST\" }", false),
     ("none := []\nallow if { every x in none { x == input.token.name }; input.request.method == \"POST\" }", true),
-    ("none := {}\nf(y) if { every x in none { x == input.token.name }; not input.request.method == y }\nallow if f(\"POST\")", false),
+    (
+        "none := {}\nf(y) if { every x in none { x == input.token.name }; not input.request.method == y }\nallow if f(\"POST\")",
+        false,
+    ),
     ("allow if { some x in [\"ci\", \"cd\"]; x == input.token.name; input.request.method == \"POST\" }", true),
     // `else` comes after whatever has not held.
     ("allow if { some x in [1, 2]; x == 3 } else := true", true),
@@ -140,7 +152,9 @@ fn what_is_read_in_another_way_is_refused_by_name() {
     assert!(Policy::compile(slip).unwrap().is_ok());
     let problem = Policy::compile_new(slip).unwrap().expect_err(slip).to_string();
     assert!(problem.contains("line 1") && problem.contains("not value in"), "{problem}");
-    for good in ["allow if input.request.path[1] != \"admin\"", "allow if { some p in input.request.path; p != \"admin\" }"] {
+    for good in
+        ["allow if input.request.path[1] != \"admin\"", "allow if { some p in input.request.path; p != \"admin\" }"]
+    {
         assert!(Policy::compile_new(good).unwrap().is_ok(), "{good}");
     }
 }

@@ -290,7 +290,8 @@ where
         };
         let Some(at) = all.position(takes) else {
             request.extensions_mut().insert(ConnectInfo(*peer));
-            return Box::pin(workers::answer(shared.router.clone().call(request.map(Body::new))));
+            let answer = workers::answer(shared.router.clone().call(request.map(Body::new)));
+            return Box::pin(async { Ok(answer.await.unwrap_or_else(|error| ApiError(error).into_response())) });
         };
         let connection = Arc::clone(&self.0);
         Box::pin(async move {

@@ -20,7 +20,7 @@ use super::view::Nav;
 /// What says in an address, and in a form, from which list a page was opened.
 pub(super) const BACK: &str = "back";
 /// Characters of it as it stands in an address. What is longer is not carried along: proxies have bounds for those.
-const LONGEST: usize = 4_000;
+const LONGEST: usize = 6_000;
 /// What has the beginning of a token and so many characters is one, or was one before it was cut: it does not belong into an
 /// address.
 const TOKEN_LIKE: usize = 16;
@@ -435,7 +435,7 @@ mod tests {
         ] {
             assert!(refused(none).starts_with("is no list of the console"), "{none}");
         }
-        assert!(refused(&format!("tokens?q={}", "a".repeat(5_000))).starts_with("is no list"));
+        assert!(refused(&format!("tokens?q={}", "a".repeat(7_000))).starts_with("is no list"));
         let text = samples::SECRET;
         for holder in [format!("tokens?q={text}"), format!("projects/{}?back=tokens%3Fq%3D{text}", Uuid::nil())] {
             let said = refused(&holder);
@@ -445,7 +445,7 @@ mod tests {
         assert_eq!(WayBack::of("tokens", &long), None, "nobody carries so much");
         // In an address each of these letters takes ten characters, and six of the list's own.
         let letters = |count| WayBack::of("tokens", &Pairs::from([("q", "ä".repeat(count))]));
-        assert!(letters(500).is_none() && letters(300).is_some_and(|back| back.pair().len() <= LONGEST));
+        assert!(letters(700).is_none() && letters(500).is_some_and(|back| back.pair().len() <= LONGEST));
     }
 
     #[test]

@@ -15,10 +15,8 @@ use regorus::unstable::{ArithOp, BUILTINS, BoolOp, BuiltinFcn, Expr, Ref, Span, 
 use regorus::{LimitError, Value};
 
 use super::dialect;
-use super::patterns::{self, PatternCost};
+use super::patterns::{self, PatternCost, WORK};
 
-/// Bytes that one evaluation may read and write in functions, about.
-pub(super) const WORK: usize = 4 * 1024 * 1024;
 /// The longest text that a function may make.
 const TEXT: usize = 1024 * 1024;
 /// What a value in a collection counts for, beside its text: about what it takes in memory.

@@ -23,10 +23,11 @@ pub(super) fn arguments(name: &str, args: &[Value]) -> Result<Option<Vec<Value>>
         ("sprintf", [Value::String(format), ..]) if has_other_digits(format) => {
             Err("its format has digits that are not ASCII")
         }
-        (
-            "time.clock" | "time.date" | "time.diff" | "time.format" | "time.weekday" | "time.add_date",
-            moments,
-        ) if moments.iter().any(is_local) => Err("a policy does not see the time zone of the machine"),
+        ("time.clock" | "time.date" | "time.diff" | "time.format" | "time.weekday" | "time.add_date", moments)
+            if moments.iter().any(is_local) =>
+        {
+            Err("a policy does not see the time zone of the machine")
+        }
         ("regex.replace", [text, Value::String(pattern), new]) => {
             Ok(of_ascii(pattern).map(|written| vec![text.clone(), Value::from(written), new.clone()]))
         }

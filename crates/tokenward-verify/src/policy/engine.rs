@@ -440,7 +440,9 @@ fn explain(source: &str, said: &str) -> PolicyProblem {
         Some((line, column)) => PolicyProblem::at_told(source, line.saturating_sub(1).max(1), column, message),
         None => PolicyProblem::whole(message),
     };
-    match slip(source, &problem).or(usual) {
+    // Which import is too many, its own words say.
+    let slip = slip(source, &problem).filter(|_| !said.contains("this import shadows"));
+    match slip.or(usual) {
         Some(help) => problem.help(help),
         None => problem,
     }

@@ -26,8 +26,16 @@ pub(super) fn mend(program: &mut Program) -> Option<()> {
     // Where each instruction is now, and which of the ends of loops are not ours.
     let (mut places, mut nexts) = (Vec::with_capacity(old.len() + 1), Vec::new());
     let code = Vec::with_capacity(old.len() + old.len() / 4);
-    let mut mended =
-        Mended { program: &mut *program, old: &old, late, registers, code, body: None, loops: 0, comprehensions: Vec::new() };
+    let mut mended = Mended {
+        program: &mut *program,
+        old: &old,
+        late,
+        registers,
+        code,
+        body: None,
+        loops: 0,
+        comprehensions: Vec::new(),
+    };
     for (at, instruction) in old.iter().enumerate() {
         places.push(mended.code.len());
         for register in unnamed.get(&at).into_iter().flatten() {

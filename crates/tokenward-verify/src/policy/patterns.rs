@@ -4,8 +4,8 @@
 //! `\pL` is hundreds of ranges, and without regard to case a range is gone through character by character), nor that it may
 //! take as many steps for each character as it has states.
 
-use super::builtins::WORK;
-
+/// Bytes that one evaluation may read and write in functions, about.
+pub(super) const WORK: usize = 4 * 1024 * 1024;
 /// What one byte of a pattern takes to be made, about.
 pub(super) const BYTE: usize = 64;
 /// What one state takes.
@@ -242,7 +242,8 @@ mod tests {
         for bomb in [r"(?i)[x\D]", r"(?i)[\x{1}-\x{10FFFF}]", "(?i)[ -\u{10FFFF}]", "(?i)[x[^a]]", "(?i)[[:^alpha:]]"] {
             assert!(PatternCost::of(&bomb.repeat(5)).once(0) > WORK, "{bomb}");
         }
-        for usual in [r"(?i)^feature[_-][a-z\d]+$", "(?i)^[[:alnum:]_-]{1,63}$", r"^(\d{1,3}\.){3}\d{1,3}$", "(?P<i>a)"] {
+        for usual in [r"(?i)^feature[_-][a-z\d]+$", "(?i)^[[:alnum:]_-]{1,63}$", r"^(\d{1,3}\.){3}\d{1,3}$", "(?P<i>a)"]
+        {
             assert!(PatternCost::of(usual).once(256) < WORK / 16, "{usual}");
         }
     }

@@ -24,7 +24,7 @@ const FOR_NO_PERMISSION: &[(&str, &[&str], &str)] = &[
     ("account_links", &["insert_reset", "take_reset", "insert_change", "finish_change"], PERSON),
     ("account_links", &["forget_changes_from", "end_all"], PERSON),
     ("device_sign_ins", &["take"], PERSON),
-    ("identities", &["insert", "used", "set_email", "move_to", "delete", "spend_with"], PERSON),
+    ("identities", &["insert", "used", "set_email", "move_to", "delete", "spend_with", "spend_carried"], PERSON),
     ("passkeys", &["insert", "used", "rename", "delete", "set_handle", "forget_handle"], PERSON),
     ("provider_sessions", &["note"], PERSON),
     ("second_factor", &["insert", "take_step", "remove", "replace_recovery_codes"], PERSON),
