@@ -165,12 +165,6 @@ fn knowledge(page: &mut MetricsText, app: &App) {
     page.single("tokenward_sessions", "gauge", "Sessions of people.", index.session_count());
     let position = verifier.position();
     page.single("tokenward_log_position", "gauge", "The position of the log up to which changes count here.", position);
-    page.single(
-        "tokenward_journal_bytes",
-        "gauge",
-        "Bytes of the journal, in which what was taken away is noted.",
-        verifier.journal_bytes(),
-    );
     let lag = sample.head.load(Relaxed).saturating_sub(position).max(0);
     page.single(
         "tokenward_follower_lag_events",

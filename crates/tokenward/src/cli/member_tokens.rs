@@ -147,7 +147,9 @@ impl MadeTokens {
             let left: ApiAnswer<ApiTokenBulk> = context.client.post(&kind.path, &deletion(None)).await?;
             if left.count > 0 {
                 let (many, list) = (count(left.count, kind.what), kind.list);
-                say(format!("warning: {many} were made meanwhile, and stay: `tokenward {list} --creator-left`."));
+                say(format!(
+                    "warning: {many} were made meanwhile, and stay: see them with --creator-left of `tokenward {list}`."
+                ));
             }
         }
         Ok(())

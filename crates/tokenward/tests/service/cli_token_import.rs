@@ -48,7 +48,7 @@ fn a_file_is_looked_at_first_and_imported_whole_and_its_texts_go_on_working() {
         assert_eq!(world.verify(text, &[]).code, 0);
     }
     let shown = world.json(&["token", "list", "--label", "team=shop"]);
-    assert_eq!(shown["results"][0]["expires_at"], "2099-02-01T00:00:00Z", "a date is the last day: {shown}");
+    assert_eq!(shown["results"][0]["expires_at"], "2099-02-01T00:00:00.000000Z", "a date is the last day: {shown}");
     // The same file is never imported twice, also once its tokens are gone.
     world.run(&["token", "delete", "ci", "--yes"]);
     let again = import(&table.replace("ci,", "ci-2,").replace("old,viewer", "old-2,viewer"), &["--yes"]);

@@ -54,9 +54,10 @@ impl Named {
         let policy_token = made(acme.path("policyApiToken"), policy).await;
         let role = made(acme.path("customRole"), json!({ "name": "clerk" })).await;
         let project = made(acme.path("project"), json!({ "name": "shop" })).await;
-        let environment = made(format!("/project/{project}/environment"), json!({ "name": "test" })).await;
         let cluster = json!({ "name": "lab", "region": "r", "cloud_provider": "AWS" });
         let cluster = made(acme.path("cluster"), cluster).await;
+        let environment = json!({ "name": "test", "cluster": cluster });
+        let environment = made(format!("/project/{project}/environment"), environment).await;
         let routes: Value = serde_json::from_str(DOCUMENT).unwrap();
         server.put(&acme.path("api/shop"), &owner, routes).await.expect(200);
         let (user, _) = server.member(&acme, "dev@acme.example", "devops").await;

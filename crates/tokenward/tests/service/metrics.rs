@@ -79,7 +79,6 @@ async fn decisions_and_writes_are_counted_by_what_came_of_them() {
     assert_eq!(value(&after, r#"tokenward_writes_total{kind="token.created"}"#), 2.0);
     assert_eq!(value(&after, r#"tokenward_ready{for="verify"}"#), 1.0);
     assert!(value(&after, "tokenward_log_position") >= 2.0);
-    assert!(value(&after, "tokenward_journal_bytes") > 100.0);
     assert!(value(&after, "tokenward_index_secrets") >= 1.0);
     assert_eq!(value(&after, "tokenward_sessions"), 1.0);
     server.stop().await;
