@@ -39,8 +39,9 @@ static STANDING_BACK: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
         .build()
 });
 
-/// Does it on a thread that may take its time: what looks things up that others look up too. Who holds a lock must not be
-/// slower than those who wait for it. `lane` says whose work it is.
+/// Does it on a thread that may take its time: what looks things up that others look up too. It stands back no further than who asks
+/// does (a decision's not at all, another request's as its [worker](crate::workers)): who holds a lock must not be much slower than
+/// those who wait for it. `lane` says whose work it is.
 pub(crate) async fn run<T: Send + 'static>(
     lane: impl Into<Lane>,
     work: impl FnOnce() -> T + Send + 'static,

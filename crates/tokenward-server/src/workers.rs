@@ -62,7 +62,7 @@ fn made_here(response: Response) -> Response {
     }
     let (parts, body) = response.into_parts();
     let (send, receive) = mpsc::channel(1);
-    tokio::spawn(async move {
+    let making = AbortOnDrop(tokio::spawn(async move {
         let mut pieces = body.into_data_stream();
         while let Some(piece) = pieces.next().await {
             // Nobody reads it any more.
@@ -70,8 +70,15 @@ fn made_here(response: Response) -> Response {
                 return;
             }
         }
+    }));
+    let pieces = stream::unfold(Some((receive, making)), async |state| {
+        let (mut receive, making) = state?;
+        match receive.recv().await {
+            Some(piece) => Some((piece, Some((receive, making)))),
+            // What broke off must not end as what is whole does.
+            None => making.await.err().map(|error| (Err(axum::Error::new(error)), None)),
+        }
     });
-    let pieces = stream::unfold(receive, async |mut receive| receive.recv().await.map(|piece| (piece, receive)));
     Response::from_parts(parts, Body::from_stream(pieces))
 }
 
@@ -136,6 +143,21 @@ mod tests {
         has_begun.await.unwrap();
         assert!(ended.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty));
         running.abort();
+        assert!(ended.await.is_err(), "what it held is gone");
+    }
+
+    #[tokio::test]
+    async fn what_comes_later_breaks_off_with_a_panic_and_ends_with_whoever_hangs_up() {
+        let breaks = stream::once(async { Ok::<_, Infallible>(Bytes::from("some")) })
+            .chain(stream::once(async { panic!("on purpose") }));
+        let response = answer(async { Ok(Response::new(Body::from_stream(breaks))) }).await.unwrap();
+        assert!(to_bytes(response.into_body(), 100).await.is_err());
+        let (ends, ended) = oneshot::channel::<()>();
+        let never = stream::once(async move {
+            let _ends = ends;
+            std::future::pending::<Result<Bytes, Infallible>>().await
+        });
+        drop(answer(async { Ok(Response::new(Body::from_stream(never))) }).await.unwrap());
         assert!(ended.await.is_err(), "what it held is gone");
     }
 

@@ -2,6 +2,7 @@
 //! each a digest is kept.
 
 use tokenward_core::name::fold_email;
+use tokenward_core::time::DAY;
 use tokenward_core::{Result, Time, Uuid};
 
 use crate::db::{Conn, execute, row, run};
@@ -75,9 +76,14 @@ pub async fn insert_change(tx: &mut Tx, change: &EmailChange, digest: &[u8; 32],
     let EmailChange { id, account_id, old_email, new_email, done_at: _, expires_at } = change;
     execute!(
         tx.conn(),
-        sqlx::query("DELETE FROM email_change WHERE expires_at <= $1 OR (account_id = $2 AND done_at IS NULL)")
-            .bind(now.0)
-            .bind(account_id)
+        // What is done stays as long as journals know of it: there a row that is gone says that it was taken back.
+        sqlx::query(concat!(
+            "DELETE FROM email_change WHERE (done_at IS NULL AND (expires_at <= $1 OR account_id = $2)) ",
+            "OR expires_at <= $3"
+        ))
+        .bind(now.0)
+        .bind(account_id)
+        .bind(now.plus(-90 * DAY).0)
     )?;
     execute!(
         tx.conn(),

@@ -67,7 +67,10 @@ pub async fn bring_back(store: &Store, keeper: &Keeper, lost: &[Entry], common: 
     // By now whoever is to have another role has it, where that is there.
     for entry in gone_roles {
         let before = events.len();
-        if let Some(organization) = entry.organization {
+        // Once: where it stays, who comes later with the same would take it from those who got it since.
+        if let Some(organization) = entry.organization
+            && !is_noted(&mut tx, entry).await?
+        {
             gone::role(&mut tx, organization, entry.target, &last_roles, &mut events).await?;
         }
         if events.len() > before {
@@ -228,13 +231,22 @@ async fn take_away(
                 credentials::undone(tx, target, living, entry.time, events).await?;
             }
         }
+        // These once: who comes later with the same would take what was set up since.
         After::SecondFactor { authenticator, codes } => {
-            credentials::second_factor(tx, target, *authenticator, codes, events).await?;
+            if !is_noted(tx, entry).await? {
+                credentials::second_factor(tx, target, *authenticator, codes, events).await?;
+            }
         }
         After::Identities { living, issuers } => {
-            credentials::identities(tx, target, living, issuers, events).await?;
+            if !is_noted(tx, entry).await? {
+                credentials::identities(tx, target, living, issuers, events).await?;
+            }
         }
-        After::Passkeys { living } => credentials::passkeys(tx, target, living, events).await?,
+        After::Passkeys { living } => {
+            if !is_noted(tx, entry).await? {
+                credentials::passkeys(tx, target, living, events).await?;
+            }
+        }
         After::SignIn { providers, two_factors, session_lifetime, session_idle, forbids_device } => {
             let asked = SignInPolicy {
                 providers: providers.iter().map(|key| key.as_str().into()).collect(),

@@ -514,6 +514,8 @@ fn hostile() -> Vec<String> {
         format!("regex.match(\"(?i){}\", \"x\")", "\\\\pL".repeat(2_000)),
         format!("regex.match(\"[{}]\", \"x\")", "\\\\pL".repeat(2_000)),
         "regex.match(\"[01]*1[01]{500}\", base64.encode(json.marshal(input.request.body)))".to_owned(),
+        "regex.match(\"[01]*1[01]{ 500}\", base64.encode(json.marshal(input.request.body)))".to_owned(),
+        format!("regex.match(\"(?x)( ?i){}\", \"x\")", "[\\\\x{1}-\\\\x{10FFFF}]".repeat(200)),
         "regex.replace(json.marshal(input.request.body), \"0.*z|0\", \"\")".to_owned(),
         format!("glob.match(\"{}\", [\"/\"], json.marshal(input.request.body))", "*0".repeat(500)),
         format!("glob.match(\"{}{}\", [\"/\"], \"a\")", "{a,".repeat(5_000), "}".repeat(5_000)),

@@ -347,7 +347,12 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 		return
 	}
 	plan.Token = done.Token
+	planned := plan.State
 	r.read(ctx, &plan, it, &response.Diagnostics)
+	if !planned.IsUnknown() {
+		// The clock may have changed it since the plan, as a brownout's window does: the next one says so.
+		plan.State = planned
+	}
 	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
 }
 

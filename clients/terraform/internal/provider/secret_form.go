@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"time"
+
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
@@ -18,6 +20,9 @@ type secretForm struct {
 	generate types.Bool
 	triggers types.Map
 }
+
+// shortestSilence is the server's: who asks less often than that is not silent.
+const shortestSilence = 5 * time.Minute
 
 // tokenSecret is that form in a model, with what is known of the secret that there is.
 type tokenSecret struct {
@@ -83,6 +88,8 @@ func (m tokenSecret) checkSecret(weak func(string) string, diagnostics *diag.Dia
 	checkLength(path.Root("end_when_silent"), m.EndWhenSilent, diagnostics)
 	if overlap, known := length(m.Overlap.ValueString()); !m.EndWhenSilent.IsNull() && !m.Overlap.IsUnknown() && (m.Overlap.IsNull() || known && overlap == 0) {
 		diagnostics.AddAttributeError(path.Root("end_when_silent"), "`end_when_silent` goes with `overlap`", "Without an overlap the secret before is refused at once.")
+	} else if silent, said := length(m.EndWhenSilent.ValueString()); said && (silent < shortestSilence || known && silent > overlap) {
+		diagnostics.AddAttributeError(path.Root("end_when_silent"), "`end_when_silent` is not between 5m and `overlap`", "A rotation would be refused with it.")
 	}
 }
 

@@ -345,7 +345,12 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 		return
 	}
 	plan.Token = done.Token
+	planned := plan.State
 	r.read(ctx, &plan, token, &response.Diagnostics)
+	if !planned.IsUnknown() {
+		// The clock may have changed it since the plan, as a brownout's window does: the next one says so.
+		plan.State = planned
+	}
 	response.Diagnostics.Append(response.State.Set(ctx, plan)...)
 }
 

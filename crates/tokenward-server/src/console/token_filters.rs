@@ -223,7 +223,9 @@ async fn member(person: &SignedIn, organization: Uuid, text: &str) -> Result<Uui
     }
     let all = match person.may(organization, Management::MemberRead) {
         Ok(grant) => members::list(&person.app, &grant).await?,
-        Err(_) => Vec::new(),
+        Err(_) => {
+            return Err(Error::invalid("owner", "is no id, and to find an address takes the right to see members"));
+        }
     };
     let wanted = fold_email(text);
     let found = all.into_iter().find(|it| fold_email(&it.email) == wanted).map(|it| it.account_id);

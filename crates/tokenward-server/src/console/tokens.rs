@@ -71,6 +71,7 @@ pub(super) fn row(app: &App, token: &Token, used: Option<&TokenUse>) -> TokenRow
         hint: format!("…{}", token.last_four),
         role: role_tag(directory.organization(token.organization_id), token.role_id, &token.role_name),
         owner: token.owner_name.clone(),
+        labels: token.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" "),
         owner_left: token_owners::owner_left(token, directory.organization(token.organization_id)),
         reused: token.life.reused_at.map(moment),
         attestation: match token.life.attestation() {

@@ -93,6 +93,9 @@ impl Noticed {
     /// Counts again what could not be written.
     fn put_back(&mut self, all: Vec<(Tried, (i64, Time))>) {
         for (key, (count, last)) in all {
+            if self.attempts.len() >= SECURITY_MEMORY.size() && !self.attempts.contains_key(&key) {
+                continue;
+            }
             let attempts = self.attempts.entry(key).or_insert((0, last));
             *attempts = (attempts.0 + count, attempts.1.max(last));
         }
@@ -228,7 +231,9 @@ async fn of_account(
 ) -> Result<Vec<Happened>> {
     let waiting = lock(&app.security.0).attempts.keys().any(|(of, _, _)| *of == account);
     if waiting {
-        flush(app).await?;
+        // Whoever asked may go away: what was taken out of memory is written all the same.
+        let app = Arc::clone(app);
+        tokio::spawn(async move { flush(&app).await }).await.map_err(Error::internal)??;
     }
     let (before, most) = (before.unwrap_or(Time(i64::MAX)), i64::from(ACCOUNT_EVENTS.number()));
     let mut told = events::of_account(conn.reborrow(), account, before, most).await?;

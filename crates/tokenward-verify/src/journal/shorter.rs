@@ -28,6 +28,9 @@ const LAST_PIECE: u64 = 256 << 10;
 /// How often to copy what was noted meanwhile before they do.
 const ROUNDS: usize = 20;
 
+/// So many states of things may be cut off again, by a failover or a copy that is put back: they outdate no earlier ones yet.
+const YOUNG: usize = if cfg!(test) { 1 } else { RECENT };
+
 /// What of a journal is worth keeping.
 #[derive(Default)]
 struct Worth {
@@ -37,14 +40,25 @@ struct Worth {
     cuts: Vec<(usize, i64)>,
     /// Positions of the newest events, the oldest first.
     recent: VecDeque<i64>,
+    /// The newest states, the oldest first: line, position, of what, and whether it matters only behind a large one.
+    young: VecDeque<(usize, i64, Thing, bool)>,
+    /// When the newest event was: it is at least so late.
+    newest: Option<Time>,
 }
 
 impl Worth {
     fn learn(&mut self, number: usize, line: &JournalLine) {
         match line {
             JournalLine::Event(entry) => {
-                if let Some(thing) = self.looked_at(entry) {
-                    self.last.insert(thing, (number, entry.position));
+                self.newest = self.newest.max(Some(entry.time));
+                if let Some((thing, is_small)) = looked_at(entry) {
+                    self.young.push_back((number, entry.position, thing, is_small));
+                }
+                if self.young.len() > YOUNG
+                    && let Some((line, position, thing, is_small)) = self.young.pop_front()
+                    && (!is_small || self.last.contains_key(&thing))
+                {
+                    self.last.insert(thing, (line, position));
                 }
                 self.recent.push_back(entry.position);
                 if self.recent.len() > RECENT {
@@ -55,22 +69,14 @@ impl Worth {
                 while self.recent.back().is_some_and(|position| position > common) {
                     self.recent.pop_back();
                 }
+                while self.young.back().is_some_and(|(_, position, ..)| position > common) {
+                    self.young.pop_back();
+                }
                 // An earlier state counts again: nothing later is known that would outdate it.
                 self.last.retain(|_, (_, position)| *position <= *common);
                 self.cuts.push((number, *common));
             }
             JournalLine::Root(_) | JournalLine::Ahead(_) => {}
-        }
-    }
-
-    /// The thing whose earlier states this one makes worthless. Of tokens only those are looked at that take much room: of each that was
-    /// made and ended there are lines, and they are many.
-    fn looked_at(&self, entry: &Entry) -> Option<Thing> {
-        let of = thing(entry)?;
-        match &entry.after {
-            Some(After::Token { bounds: None, .. }) => self.last.contains_key(&of).then_some(of),
-            Some(After::Gone | After::Invitation) => None,
-            _ => Some(of),
         }
     }
 
@@ -96,6 +102,16 @@ impl Worth {
     /// From this position on everything is kept.
     fn recent_from(&self) -> i64 {
         self.recent.front().copied().unwrap_or(i64::MIN)
+    }
+}
+
+/// The thing whose earlier states this one makes worthless, and whether it does so only to a larger one. Of tokens only those are
+/// looked at that take much room: of each that was made and ended there are lines, and they are many.
+fn looked_at(entry: &Entry) -> Option<(Thing, bool)> {
+    let of = thing(entry)?;
+    match &entry.after {
+        Some(After::Gone | After::Invitation) => None,
+        after => Some((of, matches!(after, Some(After::Token { bounds: None, .. })))),
     }
 }
 
@@ -170,6 +186,8 @@ impl Journal {
             Ok(())
         })?;
         worth.finish();
+        // A clock that is ahead makes nothing old.
+        let now = worth.newest.map_or(now, |newest| now.min(newest));
         let how = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).clone();
         let new = how.open(beside(path)).map_err(failed)?;
         let mut to = BufWriter::with_capacity(AT_ONCE, &new);

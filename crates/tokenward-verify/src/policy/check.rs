@@ -39,6 +39,8 @@ pub(super) fn check(module: &Module, source: &str, is_new: bool) -> Checked {
         uses: BTreeMap::new(),
         of: String::new(),
         parameters: BTreeSet::new(),
+        negated: false,
+        within: false,
     };
     walk.module(module)?;
     walk.circles()?;
@@ -83,6 +85,9 @@ struct Walk<'a> {
     of: String,
     /// The parameters of the function that it is.
     parameters: BTreeSet<String>,
+    /// Is it looked at below `not`, and there in a comprehension? What unifies is put into a register there, and nothing asks for it.
+    negated: bool,
+    within: bool,
 }
 
 impl Walk<'_> {
@@ -255,6 +260,9 @@ impl Walk<'_> {
                 Literal::SomeVars { vars, .. } => vars.iter().try_for_each(|var| self.binds_name(var))?,
                 Literal::SomeIn { key, value, collection, .. } => {
                     for bound in key.iter().chain([value]) {
+                        if self.within && !matches!(bound.as_ref(), Expr::Var { .. }) {
+                            return Err(self.unasked(bound));
+                        }
                         self.binds(bound)?;
                         self.expr(bound)?;
                     }
@@ -266,7 +274,13 @@ impl Walk<'_> {
                         .problem(expr.span(), problem)
                         .help("Write what must hold; for what holds always, `:= true` says so"));
                 }
-                Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.expr(expr)?,
+                Literal::Expr { expr, .. } => self.expr(expr)?,
+                Literal::NotExpr { expr, .. } => {
+                    let before = std::mem::replace(&mut self.negated, true);
+                    let said = self.expr(expr);
+                    self.negated = before;
+                    said?;
+                }
                 Literal::Every { key, value, domain, query, .. } => {
                     key.iter().chain([value]).try_for_each(|name| self.binds_name(name))?;
                     self.expr(domain)?;
@@ -316,20 +330,16 @@ impl Walk<'_> {
                 })
             }
             Expr::ArrayCompr { term, query, .. } | Expr::SetCompr { term, query, .. } => {
-                self.expr(term)?;
-                self.query(query)
+                self.comprehension(&[term], query)
             }
-            Expr::ObjectCompr { key, value, query, .. } => {
-                self.expr(key)?;
-                self.expr(value)?;
-                self.query(query)
-            }
+            Expr::ObjectCompr { key, value, query, .. } => self.comprehension(&[key, value], query),
             Expr::Call { span, fcn, params, .. } => {
                 self.call(span, fcn, params.len())?;
                 params.iter().try_for_each(|param| self.expr(param))
             }
             Expr::UnaryExpr { expr, .. } => self.expr(expr),
             Expr::RefDot { refr, .. } => self.expr(refr),
+            Expr::RefBrack { index, .. } if self.within && is_pattern(index) => Err(self.unasked(index)),
             Expr::RefBrack { refr, index, .. } => {
                 self.expr(refr)?;
                 self.expr(index)
@@ -338,6 +348,7 @@ impl Walk<'_> {
                 let problem = "`_ :=` keeps nothing, and holds whether anything is there or not";
                 Err(self.problem(lhs.span(), problem).help("Give it a name, or leave `_ :=` away"))
             }
+            Expr::AssignExpr { op, lhs, rhs, .. } if self.is_unasked(op, lhs, rhs) => Err(self.unasked(expr)),
             Expr::AssignExpr { lhs, rhs, .. } => {
                 self.binds_assigned(lhs, rhs)?;
                 self.expr(lhs)?;
@@ -369,6 +380,27 @@ impl Walk<'_> {
         }
     }
 
+    fn comprehension(&mut self, made: &[&Expr], query: &Query) -> Checked {
+        let before = self.within;
+        self.within |= self.negated;
+        let said = made.iter().try_for_each(|it| self.expr(it)).and_then(|()| self.query(query));
+        self.within = before;
+        said
+    }
+
+    /// Does the engine leave out to ask whether both sides go together?
+    fn is_unasked(&self, op: &AssignOp, lhs: &Expr, rhs: &Expr) -> bool {
+        match op {
+            AssignOp::Eq => self.within || (self.negated && (is_pattern(lhs) || is_pattern(rhs))),
+            AssignOp::ColEq => self.within && !matches!(lhs, Expr::Var { .. }),
+        }
+    }
+
+    fn unasked(&self, expr: &Expr) -> PolicyProblem {
+        self.problem(expr.span(), "Under `not`, whether this fits is not asked")
+            .help("Write `==`, or put it into a rule of its own and write `not` before the name of that rule")
+    }
+
     fn few_computed<'e>(&self, elements: impl Iterator<Item = &'e Ref<Expr>>) -> Checked {
         let Some(one_more) = elements.filter(|it| !is_constant(it)).nth(COMPUTED) else { return Ok(()) };
         let problem = format!("More than {COMPUTED} elements, or names, stand here that are not written out");
@@ -377,7 +409,6 @@ impl Walk<'_> {
 
     /// `=` unifies both sides, so that either may be what is bound. `input` beside it is read.
     fn binds_assigned(&self, lhs: &Expr, rhs: &Expr) -> Checked {
-        let is_pattern = |expr: &Expr| matches!(expr, Expr::Array { .. } | Expr::Object { .. });
         for side in [lhs, rhs] {
             if is_pattern(side) {
                 self.binds(side)?;
@@ -492,6 +523,10 @@ impl Walk<'_> {
 /// `if {}` looks like a rule that asks for nothing. To Rego it asks for an object, which is never false.
 fn is_empty_object(expr: &Expr) -> bool {
     matches!(expr, Expr::Object { fields, .. } if fields.is_empty())
+}
+
+fn is_pattern(expr: &Expr) -> bool {
+    matches!(expr, Expr::Array { .. } | Expr::Object { .. })
 }
 
 fn is_nameless(expr: &Expr) -> bool {

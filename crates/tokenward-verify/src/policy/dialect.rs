@@ -8,6 +8,12 @@ use regorus::value::Array;
 /// given means the same.
 pub(super) fn arguments(name: &str, args: &[Value]) -> Result<Option<Vec<Value>>, &'static str> {
     match (name, args) {
+        ("regex.match" | "regex.is_valid" | "regex.find_n" | "regex.split", [Value::String(pattern), ..])
+        | ("regex.replace", [_, Value::String(pattern), _])
+            if has_flag_x(pattern) =>
+        {
+            Err("its pattern has the flag x, which Rego does not know")
+        }
         ("glob.match", [Value::String(pattern), Value::Array(parted), Value::String(text)]) => {
             without_colons(pattern, parted, text)
         }
@@ -71,6 +77,14 @@ fn has_other_digits(format: &str) -> bool {
 fn is_local(moment: &Value) -> bool {
     let Value::Array(parts) = moment else { return false };
     parts.get(1).is_some_and(|zone| matches!(zone, Value::String(zone) if **zone == *"Local"))
+}
+
+/// Behind the flag `x` blanks and remarks are none to the engine, so that nobody could count what a pattern costs.
+fn has_flag_x(pattern: &str) -> bool {
+    pattern.split("(?").skip(1).any(|rest| {
+        let flags = rest.split([':', ')']).next().unwrap_or_default();
+        flags.contains('x') && flags.bytes().all(|it| it.is_ascii_alphabetic() || it == b'-')
+    })
 }
 
 /// `\d`, `\w`, `\s` and `\b` mean ASCII in Rego, and all writing of the world in the engine: `^\d+$` would take more than digits.

@@ -197,7 +197,8 @@ impl<'de> Visitor<'de> for Json<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        if value.abs() >= INEXACT {
+        // With a sign one bit is less.
+        if value >= INEXACT || value <= -INEXACT / 2.0 {
             return Err(E::custom("a number that is rounded"));
         }
         self.kept(|| Value::from(value))

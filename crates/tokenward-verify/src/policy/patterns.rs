@@ -192,6 +192,8 @@ impl<'a> Reader<'a> {
         loop {
             match self.rest.next() {
                 Some(c) if c.is_ascii_digit() => digits.push(c),
+                // The engine passes over blanks here.
+                Some(c) if c.is_whitespace() => {}
                 Some(c @ (',' | '}')) => {
                     numbers.push(digits.parse::<usize>().ok());
                     digits.clear();
@@ -254,5 +256,6 @@ mod tests {
         assert!(plain.each(100_000) < WORK && endless.each(100_000) > WORK);
         assert!(endless.once(1_000) < WORK && endless.each(200) < WORK);
         assert!(PatternCost::of("[01]*1[01]{500}").once(1_000_000) > WORK);
+        assert!(PatternCost::of("[01]*1[01]{ 500\t}").once(1_000_000) > WORK);
     }
 }

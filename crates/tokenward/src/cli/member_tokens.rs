@@ -12,8 +12,10 @@ use super::output::{Exit, Failure, Result, clean};
 use crate::note::{note, say};
 
 /// The kinds: the path below the organization, what one is called, and which command lists them.
-const KINDS: [(&str, &str, &str); 2] =
-    [("apiToken", "token", "token list"), ("policyApiToken", "policy token", "policy-token list")];
+const KINDS: [(&str, &str, &str); 2] = [
+    ("apiToken", "token", "tokenward token list --creator-left"),
+    ("policyApiToken", "policy token", "tokenward policy-token list --creator-left"),
+];
 
 /// The tokens that a member has made and that have not ended.
 pub struct MadeTokens([MadeOfKind; 2]);
@@ -147,9 +149,7 @@ impl MadeTokens {
             let left: ApiAnswer<ApiTokenBulk> = context.client.post(&kind.path, &deletion(None)).await?;
             if left.count > 0 {
                 let (many, list) = (count(left.count, kind.what), kind.list);
-                say(format!(
-                    "warning: {many} were made meanwhile, and stay: see them with --creator-left of `tokenward {list}`."
-                ));
+                say(format!("warning: {many} were made meanwhile, and stay: `{list}`."));
             }
         }
         Ok(())

@@ -170,7 +170,11 @@ pub async fn run(command: BulkCommand, tokens: &str, context: &Context<'_>) -> R
         }
     };
     let filters = query_of(&which.filter, context).await?;
-    if !which.all && filters.iter().all(|(_, value)| value.is_none()) {
+    // These words of the state leave out nothing that lives.
+    let narrows = |(name, value): &(&str, Option<String>)| {
+        value.as_deref().is_some_and(|it| *name != "state" || !["living", "kept", "all"].contains(&it))
+    };
+    if !which.all && !filters.iter().any(narrows) {
         return Err(
             Failure::usage("No filter says which tokens are meant.").hint("Add one, as for `token list`, or --all.")
         );

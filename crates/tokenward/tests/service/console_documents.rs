@@ -76,7 +76,9 @@ async fn what_a_document_does_is_shown_before_it_is_saved() {
     let shown = shown.says(200, "Nothing is saved yet. 2 routes: 1 new, 1 different, 1 gone");
     // A viewer reads invoices and old ones now, and neither of them then.
     assert!(
-        shown.html.contains("viewer</th><td data-label=\"Gains\"></td><td data-label=\"Loses\">2: "),
+        shown
+            .html
+            .contains("viewer</th><td data-label=\"Gains\" title=\"\"></td><td data-label=\"Loses\" title=\"2: GET"),
         "{}",
         shown.html
     );

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use tokenward_server::limits::VISITOR_FORM_BYTES;
 use tokenward_server::{FormInput, form_inputs};
 
-use crate::console::{Page, Person, world};
+use crate::console::{Page, Person};
 use crate::held_back::form_held;
-use crate::support::{Organization, PASSWORD, Server};
+use crate::mailbox::Mailbox;
+use crate::support::{Organization, PASSWORD, Server, config};
 
 /// A well-formed id of nothing.
 const ABSENT: &str = "019ab000-0000-7000-8000-000000000000";
@@ -27,6 +28,8 @@ const BARE: [&str; 5] = [
 struct Named {
     server: Server,
     acme: Organization,
+    /// Where it can send mail, so that it has the forms that need that.
+    _mailbox: Mailbox,
     token: String,
     policy_token: String,
     role: String,
@@ -41,7 +44,11 @@ struct Named {
 
 impl Named {
     async fn new() -> Self {
-        let (server, acme, _) = world().await;
+        let (mailbox, address) = Mailbox::open().await;
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = config(directory.path());
+        config.smtp_url = Some(format!("smtp://{address}"));
+        let (server, acme) = Server::with_owner_and(directory, config).await;
         let viewer = server.role(&acme, "viewer").await;
         let owner = acme.owner.clone();
         let made = async |path: String, body: Value| {
@@ -65,7 +72,20 @@ impl Named {
         let invited = server.post(&acme.path("inviteMember"), &owner, body).await.expect(201);
         let link = invited["invitation_link"].as_str().unwrap().to_owned();
         let invitation = link.rsplit_once("/invitation/").unwrap().1.to_owned();
-        Self { server, acme, token, policy_token, role, viewer, project, environment, cluster, user, invitation }
+        Self {
+            server,
+            acme,
+            _mailbox: mailbox,
+            token,
+            policy_token,
+            role,
+            viewer,
+            project,
+            environment,
+            cluster,
+            user,
+            invitation,
+        }
     }
 
     /// A path with what it names filled in.

@@ -60,8 +60,8 @@ for (const input of document.querySelectorAll("[data-filter]")) {
   // The fields that the server searches, too: no times, states and addresses.
   const texts = new Map([...table.tBodies[0].rows].map((row) => {
     const copy = row.cloneNode(true);
-    for (const part of copy.querySelectorAll("time, .tag.warn, .acts, td:is([data-label=Used], [data-label=Ends], [data-label='Said by'])")) part.remove();
-    return [row, copy.textContent.toLowerCase()];
+    for (const part of copy.querySelectorAll("time, .nobody, .tag.warn, .acts, td:is([data-label=Used], [data-label=Ends], [data-label='Said by'])")) part.remove();
+    return [row, `${copy.textContent} ${row.dataset.more ?? ""}`.toLowerCase()];
   }));
   input.hidden = false;
   input.addEventListener("input", () => {

@@ -100,6 +100,7 @@ fn token(n: u32, name: &str, description: &str, four: &str, role_name: &str) -> 
         role: role(role_name),
         creator: Some("owner@acme.example".into()),
         owner: Some("owner@acme.example".into()),
+        labels: String::new(),
         owner_left: n == 13,
         attestation: (n == 11).then_some("Still needed?"),
         reused: (n == 14).then(|| moment(-5 * MINUTE)),

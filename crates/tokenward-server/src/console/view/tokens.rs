@@ -57,6 +57,8 @@ pub struct TokenRow {
     pub creator: Option<String>,
     /// Who is accountable for it.
     pub owner: Option<String>,
+    /// Its labels, as `key=value` and one after the other: they are searched, too.
+    pub labels: String,
     /// Has that member left?
     pub owner_left: bool,
     /// When a replaced secret of it last came back after its overlap.
