@@ -197,13 +197,13 @@ func (o *Of) RotateToken(ctx context.Context, id, etag string, fields Fields) (T
 	return o.tokenCall(ctx, call{method: http.MethodPost, path: o.path("apiToken", id, "rotate"), body: fields, etag: etag, key: Random(16)})
 }
 
-// EnableToken switches it on or off.
-func (o *Of) EnableToken(ctx context.Context, id string, on bool) (Token, error) {
+// EnableToken switches one that has this version on or off.
+func (o *Of) EnableToken(ctx context.Context, id, etag string, on bool) (Token, error) {
 	word := "disable"
 	if on {
 		word = "enable"
 	}
-	return o.tokenCall(ctx, call{method: http.MethodPost, path: o.path("apiToken", id, word)})
+	return o.tokenCall(ctx, call{method: http.MethodPost, path: o.path("apiToken", id, word), etag: etag})
 }
 
 func (o *Of) tokenCall(ctx context.Context, it call) (Token, error) {
@@ -525,6 +525,11 @@ type Decision struct {
 // Decide asks what a token may do, by its id and never by its text.
 func (o *Of) Decide(ctx context.Context, token string, question Fields) (Decision, error) {
 	return written[Decision](ctx, o.Client, call{method: http.MethodPost, path: o.path("apiToken", token, "decide"), body: question, reads: true})
+}
+
+// DecideOfPolicyToken asks what a policy token may do, by its policy and its role.
+func (o *Of) DecideOfPolicyToken(ctx context.Context, token string, question Fields) (Decision, error) {
+	return written[Decision](ctx, o.Client, call{method: http.MethodPost, path: o.path("policyApiToken", token, "decide"), body: question, reads: true})
 }
 
 // RoleDecision is what any token of a role would be answered.

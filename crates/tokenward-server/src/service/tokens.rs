@@ -674,20 +674,26 @@ pub fn undo_until(app: &App, token: &Token, revocation: &Revocation) -> Option<T
 
 /// Switches a token off: it is refused, and keeps everything, until it is switched on again. One
 /// that is off already is a conflict.
-pub async fn disable(app: &Arc<App>, grant: Grant, of: Of) -> Result<Written<Token>> {
-    switch(app, grant, of, true).await
+pub async fn disable(app: &Arc<App>, grant: Grant, of: Of, if_match: IfMatch) -> Result<Written<Token>> {
+    switch(app, grant, of, (true, if_match)).await
 }
 
 /// Switches a token on again. What makes an admin needs a fresh proof of a person.
-pub async fn enable(app: &Arc<App>, grant: Grant, of: Of) -> Result<Written<Token>> {
-    switch(app, grant, of, false).await
+pub async fn enable(app: &Arc<App>, grant: Grant, of: Of, if_match: IfMatch) -> Result<Written<Token>> {
+    switch(app, grant, of, (false, if_match)).await
 }
 
-async fn switch(app: &Arc<App>, grant: Grant, of: Of, off: bool) -> Result<Written<Token>> {
+async fn switch(
+    app: &Arc<App>,
+    grant: Grant,
+    of: Of,
+    (off, if_match): (bool, IfMatch),
+) -> Result<Written<Token>> {
     let proof = proof::lifetime(app);
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let old = not_ended_of(tx, grant, of).await?;
+            if_match.check(old.updated_at)?;
             let now = tx.now();
             if !off {
                 may_hand_out(tx, grant, &old, proof).await?;
