@@ -446,6 +446,11 @@ func (o *Of) Invite(ctx context.Context, email, role string) (Member, error) {
 		body: Fields{"email": email, "role_id": role}, key: Random(16)})
 }
 
+// InviteAnew makes a new link for an invitation, which ends later.
+func (o *Of) InviteAnew(ctx context.Context, id string) (Member, error) {
+	return written[Member](ctx, o.Client, call{method: http.MethodPost, path: o.path("inviteMember", id, "resend")})
+}
+
 // Uninvite takes an invitation back.
 func (o *Of) Uninvite(ctx context.Context, id string) error {
 	return o.delete(ctx, o.path("inviteMember", id), nil)

@@ -200,8 +200,19 @@ func (r *memberResource) Update(ctx context.Context, request resource.UpdateRequ
 		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
 		return
 	}
+	if invited && member.RoleID == role.ID {
+		renewed, err := r.of.InviteAnew(ctx, member.ID)
+		if err != nil {
+			failed(err)
+			return
+		}
+		plan.read(renewed, true)
+		plan.Link = optional(renewed.Link)
+		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+		return
+	}
 	if invited {
-		// An invitation has the role and the end that it was made with.
+		// An invitation has the role that it was made with.
 		if err = r.of.Uninvite(ctx, member.ID); err == nil {
 			err = r.invite(ctx, &plan)
 		}

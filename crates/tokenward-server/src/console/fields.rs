@@ -116,8 +116,14 @@ const FORMS: &[(&str, &[&str])] = &[
     ("/console/{organization}/policy-tokens/{token}/delete", &["reason", "note"]),
     ("/console/{organization}/members/invite", &["email", "role_id"]),
     ("/console/{organization}/members/transfer", &["user_id", "confirm", "password", "otp"]),
-    ("/console/{organization}/members/{user}", &["role_id", "fate[]", "overlap", "keep_invitations", "hand_over_to"]),
-    ("/console/{organization}/members/{user}/remove", &["fate[]", "overlap", "keep_invitations", "hand_over_to"]),
+    (
+        "/console/{organization}/members/{user}",
+        &["role_id", "fate[]", "rest", "overlap", "keep_invitations", "hand_over_to"],
+    ),
+    (
+        "/console/{organization}/members/{user}/remove",
+        &["fate[]", "rest", "overlap", "keep_invitations", "hand_over_to"],
+    ),
     ("/console/{organization}/roles/new", ROLE),
     ("/console/{organization}/roles/{role}", ROLE),
     ("/console/{organization}/roles/{role}/delete", &["role_id", "confirm", "password", "otp"]),
