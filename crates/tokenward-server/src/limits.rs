@@ -461,6 +461,10 @@ limits! {
         "Questions in one batch.";
     VERIFY_INCLUDE = fixed "verify_include" 2, Count,
         "What a question about a token asks to be told of it besides.";
+    GUIDE_QUERY = fixed "guide_query_characters" 200, Characters,
+        "What is searched for in the guides of the console.";
+    BACK = fixed "back_bytes" 6_000, Bytes,
+        "What an address of the console carries along of the list that its page was opened from; a longer one is left out.";
     QUERY = fixed "query_characters" 256, Characters,
         "The value of a parameter in a query.";
     PATH_SEGMENT = fixed "path_segment_characters" 128, Characters,

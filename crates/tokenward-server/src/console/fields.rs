@@ -174,6 +174,7 @@ const FIND: &[&str] = &[
     "label",
     "state",
     "restricted",
+    "ends",
     "ends_from",
     "ends_to",
     "used_from",
