@@ -83,6 +83,20 @@ pub struct MemberToken {
     pub overlap: Option<String>,
 }
 
+/// What becomes of all tokens of such a member of which nothing else is said.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct MemberRest {
+    /// `end` (they are accepted a while longer) or `delete` (they are refused at once).
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Word))]
+    pub action: String,
+    /// With `end`: how long they are still accepted, as for a single one.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<String>,
+}
+
 /// Another role for a member.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -102,6 +116,10 @@ pub struct MemberRoleUpdate {
     #[cfg_attr(feature = "openapi", schema(value_type = MemberTokens))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<MemberToken>,
+    /// Ours: what becomes of all others that the member owns or has made, at most 5,000. Who says so must manage tokens, and policies
+    /// where there are policy tokens among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<MemberRest>,
 }
 
 /// A member, by id.
@@ -132,4 +150,8 @@ pub struct MemberRemoval {
     #[cfg_attr(feature = "openapi", schema(value_type = MemberTokens))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<MemberToken>,
+    /// Ours: what becomes of all others that the member owns or has made, at most 5,000. Who says so must manage tokens, and policies
+    /// where there are policy tokens among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<MemberRest>,
 }

@@ -1,6 +1,7 @@
 //! Policy tokens (contract §1.1), and ours: one of them, a change, and asking a policy.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use crate::present;
 use crate::tokens::{
     ApiToken, ApiTokenEditRequest, ApiTokenNetwork, ApiTokenQuota, ApiTokenRate, ApiTokenRequest, ApiTokenVersion,
 };
+use crate::verify::ResourceRequest;
 
 #[cfg(feature = "openapi")]
 field::list_of!(PolicyTrials, "policy_requests", PolicyTrial);
@@ -401,6 +403,52 @@ impl PolicyApiTokenEditRequest {
         };
         (token, opa_policy)
     }
+}
+
+/// What is asked about a policy token that is named, and not presented.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PolicyDecideRequest {
+    /// The request that is to be allowed: the policy is asked about it, and the role about what it needs.
+    pub request: NamedPolicyRequest,
+    /// An API of the organization: its routes say what the request needs. Without it the request is one to this server's own API,
+    /// whose endpoint says that, unless it says `gateway`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::ApiName>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
+    /// What it is to be allowed besides, such as `invoices:read`; of requests to an API of yours alone.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Permission>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission: Option<String>,
+    /// With which resource; needs `permission` beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<ResourceRequest>,
+    /// From where it is to be accepted. Without it a token that is bound to networks is refused.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::Word>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<IpAddr>,
+}
+
+/// A request that nobody has sent, for a policy.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NamedPolicyRequest {
+    /// Its method, in capitals.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Presented))]
+    pub method: String,
+    /// Its path as a client would send it.
+    #[cfg_attr(feature = "openapi", schema(value_type = field::Presented))]
+    pub path: String,
+    /// Its body as a text; `""` where it has none. A policy that asks for a body which is absent here denies.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<field::RequestBody>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Is it one to an API of yours behind a gateway? With `api` it is.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<bool>))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<bool>,
 }
 
 /// A policy or a role, and the requests about which it is asked. Nothing is kept.

@@ -461,6 +461,10 @@ limits! {
         "Questions in one batch.";
     VERIFY_INCLUDE = fixed "verify_include" 2, Count,
         "What a question about a token asks to be told of it besides.";
+    GUIDE_QUERY = fixed "guide_query_characters" 200, Characters,
+        "What is searched for in the guides of the console.";
+    BACK = fixed "back_bytes" 6_000, Bytes,
+        "What an address of the console carries along of the list that its page was opened from; a longer one is left out.";
     QUERY = fixed "query_characters" 256, Characters,
         "The value of a parameter in a query.";
     PATH_SEGMENT = fixed "path_segment_characters" 128, Characters,
@@ -484,11 +488,15 @@ limits! {
     TOKEN_IMPORTS = fixed "token_imports" 2, Count,
         "Imports that a node reads and carries out at once; others wait.";
     TOKENS_HANDED_OVER = fixed "tokens_handed_over" 5_000, Count,
-        "Tokens that get another owner together with the removal or the new role of the one before; more are handed over in bulk.";
+        "Tokens that get another owner, or of which one thing is said of all, together with the removal or the new role of the one before; more are changed in bulk.";
     TOKEN_BULK_IDS = fixed "token_bulk_ids" 1_000, Count,
         "API tokens that such a request names one by one.";
     MEMBER_TOKENS = fixed "member_tokens" 1_000, Count,
         "Tokens of which the removal or the new role of a member says one by one what becomes of them.";
+    MEMBER_POLICY_TOKENS = fixed "member_policy_tokens" 100, Count,
+        "Policy tokens that are deleted together with the removal or the new role of a member, as the log keeps the policy of each; more are deleted in bulk before.";
+    MEMBER_TOKENS_LISTED = fixed "member_tokens_listed" 100, Count,
+        "Tokens of a member that the console lists where the member is removed or gets another role; of the others together is said what becomes of them.";
     DECISION_PAGE = fixed "decision_page" 500, Count,
         "Decisions in one list.";
     DENIALS = setting "denials" 10_000, Count,

@@ -19,7 +19,7 @@ use tokenward_core::caller::Caller;
 use tokenward_core::decision::{Ask, Decision, Facts, PolicyOutcome, Standing, decide};
 use tokenward_core::directory::{Directory, Organization};
 use tokenward_core::event::{Actor, By, Origin};
-use tokenward_core::index::{FoundRecord, Index};
+use tokenward_core::index::{FoundRecord, Index, Slot};
 use tokenward_core::meter::{Meter, Metered};
 use tokenward_core::permission::{Management, Permission};
 use tokenward_core::reason::Reason;
@@ -420,28 +420,35 @@ impl Verifier {
     }
 
     /// Decides about a secret of a token as if its text had been presented, and passes the decision to `read`, under the terms
-    /// of [`check`](Self::check). Nothing is counted and nothing remembered: it was not presented.
+    /// of [`check`](Self::check); a policy is asked about `asked` before. Nothing is counted and nothing remembered: it was not
+    /// presented.
     pub fn consider<R>(
         &self,
         (token, version): (Uuid, u16),
         place: &Placed<'_>,
-        question: &Question<'_>,
+        (question, asked): (&Question<'_>, Option<&AskedRequest<'_>>),
         read: impl FnOnce(Decision<'_>) -> R,
     ) -> Result<R> {
         self.require_ready()?;
         let directory = self.0.followed.index.directory();
-        let index = &self.0.followed.index;
-        let place = match place {
-            Placed::LastFour(it) => index.place(it),
-            Placed::Digest(digest) => index.place_of_registered(digest),
-        };
+        let pass = asked.and_then(|asked| self.consider_policy((token, version), place, question, asked));
+        let place = self.slot(place);
         let found = place.find_secret(token, version);
         let placed = found.and_then(|found| belonging(&directory, found, question.asking));
         let Some((found, (organization, role))) = placed else {
             return Ok(read(Decision::Deny { reason: Reason::Unknown, missing: None }));
         };
-        let policy = self.policy_of(&found, None);
+        let policy = self.policy_of(&found, pass);
         Ok(read(judge(&found, organization, role, (question, policy), self.0.clock.recent()).1))
+    }
+
+    /// The place of a secret that is named. Not to be asked while another one is held.
+    fn slot(&self, place: &Placed<'_>) -> Slot<'_> {
+        let index = &self.0.followed.index;
+        match place {
+            Placed::LastFour(it) => index.place(it),
+            Placed::Digest(digest) => index.place_of_registered(digest),
+        }
     }
 
     /// The token of this organization that has this text, whatever became of it: for people who found one and look for what

@@ -197,13 +197,13 @@ func (o *Of) RotateToken(ctx context.Context, id, etag string, fields Fields) (T
 	return o.tokenCall(ctx, call{method: http.MethodPost, path: o.path("apiToken", id, "rotate"), body: fields, etag: etag, key: Random(16)})
 }
 
-// EnableToken switches it on or off.
-func (o *Of) EnableToken(ctx context.Context, id string, on bool) (Token, error) {
+// EnableToken switches one that has this version on or off.
+func (o *Of) EnableToken(ctx context.Context, id, etag string, on bool) (Token, error) {
 	word := "disable"
 	if on {
 		word = "enable"
 	}
-	return o.tokenCall(ctx, call{method: http.MethodPost, path: o.path("apiToken", id, word)})
+	return o.tokenCall(ctx, call{method: http.MethodPost, path: o.path("apiToken", id, word), etag: etag})
 }
 
 func (o *Of) tokenCall(ctx context.Context, it call) (Token, error) {
@@ -446,6 +446,11 @@ func (o *Of) Invite(ctx context.Context, email, role string) (Member, error) {
 		body: Fields{"email": email, "role_id": role}, key: Random(16)})
 }
 
+// InviteAnew makes a new link for an invitation, which ends later.
+func (o *Of) InviteAnew(ctx context.Context, id string) (Member, error) {
+	return written[Member](ctx, o.Client, call{method: http.MethodPost, path: o.path("inviteMember", id, "resend")})
+}
+
 // Uninvite takes an invitation back.
 func (o *Of) Uninvite(ctx context.Context, id string) error {
 	return o.delete(ctx, o.path("inviteMember", id), nil)
@@ -525,6 +530,11 @@ type Decision struct {
 // Decide asks what a token may do, by its id and never by its text.
 func (o *Of) Decide(ctx context.Context, token string, question Fields) (Decision, error) {
 	return written[Decision](ctx, o.Client, call{method: http.MethodPost, path: o.path("apiToken", token, "decide"), body: question, reads: true})
+}
+
+// DecideOfPolicyToken asks what a policy token may do, by its policy and its role.
+func (o *Of) DecideOfPolicyToken(ctx context.Context, token string, question Fields) (Decision, error) {
+	return written[Decision](ctx, o.Client, call{method: http.MethodPost, path: o.path("policyApiToken", token, "decide"), body: question, reads: true})
 }
 
 // RoleDecision is what any token of a role would be answered.

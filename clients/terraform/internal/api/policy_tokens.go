@@ -57,13 +57,13 @@ func (o *Of) RotatePolicyToken(ctx context.Context, id, etag string, fields Fiel
 	return written[PolicyToken](ctx, o.Client, call{method: http.MethodPost, path: o.path("policyApiToken", id, "rotate"), body: fields, etag: etag, key: Random(16)})
 }
 
-// EnablePolicyToken switches it on or off.
-func (o *Of) EnablePolicyToken(ctx context.Context, id string, on bool) (PolicyToken, error) {
+// EnablePolicyToken switches one that has this version on or off.
+func (o *Of) EnablePolicyToken(ctx context.Context, id, etag string, on bool) (PolicyToken, error) {
 	word := "disable"
 	if on {
 		word = "enable"
 	}
-	return written[PolicyToken](ctx, o.Client, call{method: http.MethodPost, path: o.path("policyApiToken", id, word)})
+	return written[PolicyToken](ctx, o.Client, call{method: http.MethodPost, path: o.path("policyApiToken", id, word), etag: etag})
 }
 
 // DeletePolicyToken takes it back.

@@ -350,11 +350,14 @@ func newPermissionsData() datasource.DataSource {
 
 type decisionDataModel struct {
 	TokenID    types.String `tfsdk:"token_id"`
+	PolicyID   types.String `tfsdk:"policy_token_id"`
 	Role       types.String `tfsdk:"role"`
 	Permission types.String `tfsdk:"permission"`
 	API        types.String `tfsdk:"api"`
 	Method     types.String `tfsdk:"method"`
 	Path       types.String `tfsdk:"path"`
+	Body       types.String `tfsdk:"body"`
+	Gateway    types.Bool   `tfsdk:"gateway"`
 	RemoteIP   types.String `tfsdk:"remote_ip"`
 	Allowed    types.Bool   `tfsdk:"allowed"`
 	Code       types.String `tfsdk:"code"`
@@ -367,11 +370,14 @@ func newDecisionData() datasource.DataSource {
 		MarkdownDescription: "What a token, or any token of a role, would be answered, for `check` blocks: by id, and never by a secret.",
 		Attributes: map[string]schema.Attribute{
 			"token_id":           schema.StringAttribute{Optional: true, MarkdownDescription: "The token that is asked about."},
+			"policy_token_id":    schema.StringAttribute{Optional: true, MarkdownDescription: "Or the policy token: its policy and its role are asked about a request with `method` and `path`. Without `api` and `gateway` it is one to Tokenward itself. Only who manages policies (the role `admin`) can ask this."},
 			"role":               schema.StringAttribute{Optional: true, MarkdownDescription: "Or the role, by name or id; with `permission`, or with `api`, `method` and `path`. Only who manages policies (the role `admin`) can ask this."},
 			"permission":         schema.StringAttribute{Optional: true, MarkdownDescription: "A permission, such as `invoices:read`."},
 			"api":                schema.StringAttribute{Optional: true, MarkdownDescription: "An API of the organization; with `method` and `path`."},
 			"method":             schema.StringAttribute{Optional: true, MarkdownDescription: "The method of the request."},
 			"path":               schema.StringAttribute{Optional: true, MarkdownDescription: "The path of the request, as a client sends it."},
+			"body":               schema.StringAttribute{Optional: true, MarkdownDescription: "The body of the request, for a policy; empty where it has none. A policy that asks for a body which is not said denies."},
+			"gateway":            schema.BoolAttribute{Optional: true, MarkdownDescription: "Whether the request goes to an API of yours behind a gateway, for a policy. With `api` it does."},
 			"remote_ip":          schema.StringAttribute{Optional: true, MarkdownDescription: "From where; without it a token that is bound to networks is refused."},
 			"allowed":            schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether it may."},
 			"code":               schema.StringAttribute{Computed: true, MarkdownDescription: "`valid`, or why not; null where a role is denied."},
@@ -379,15 +385,32 @@ func newDecisionData() datasource.DataSource {
 			"detail":             schema.StringAttribute{Computed: true, MarkdownDescription: "The same in a sentence."},
 		},
 	}, read: func(ctx context.Context, of *api.Of, m *decisionDataModel) error {
-		if m.TokenID.IsNull() == m.Role.IsNull() {
-			return at("token_id", errors.New("say whose decision it is: `token_id` or `role`"))
+		said := 0
+		for _, one := range []types.String{m.TokenID, m.PolicyID, m.Role} {
+			if !one.IsNull() {
+				said++
+			}
 		}
-		if !m.TokenID.IsNull() && !uuidForm.MatchString(m.TokenID.ValueString()) {
-			// It would stand in the address of a request, and may be a secret.
-			return at("token_id", errors.New("this is no id of a token, and was not sent: a decision is asked for by `tokenward_token.ci.id`, never by the text of a token"))
+		if said != 1 {
+			return at("token_id", errors.New("say whose decision it is: `token_id`, `policy_token_id` or `role`"))
+		}
+		for name, id := range map[string]types.String{"token_id": m.TokenID, "policy_token_id": m.PolicyID} {
+			if !id.IsNull() && !uuidForm.MatchString(id.ValueString()) {
+				// It would stand in the address of a request, and may be a secret.
+				return at(name, errors.New("this is no id of a token, and was not sent: a decision is asked for by `tokenward_token.ci.id`, never by the text of a token"))
+			}
+		}
+		ofPolicy := !m.PolicyID.IsNull()
+		for name, given := range map[string]bool{"body": !m.Body.IsNull(), "gateway": !m.Gateway.IsNull()} {
+			if given && !ofPolicy {
+				return at(name, errors.New("only a policy looks at it: it goes with `policy_token_id`"))
+			}
 		}
 		if !m.Role.IsNull() {
 			return m.ofRole(ctx, of)
+		}
+		if ofPolicy && (m.Method.IsNull() || m.Path.IsNull()) {
+			return at("path", errors.New("a policy is asked about a request: say its `method` and `path`"))
 		}
 		question := api.Fields{}
 		for name, value := range map[string]types.String{"permission": m.Permission, "api": m.API, "remote_ip": m.RemoteIP} {
@@ -396,9 +419,20 @@ func newDecisionData() datasource.DataSource {
 			}
 		}
 		if !m.Method.IsNull() || !m.Path.IsNull() {
-			question["request"] = api.Fields{"method": m.Method.ValueString(), "path": m.Path.ValueString()}
+			request := api.Fields{"method": m.Method.ValueString(), "path": m.Path.ValueString()}
+			if !m.Body.IsNull() {
+				request["body"] = m.Body.ValueString()
+			}
+			if !m.Gateway.IsNull() {
+				request["gateway"] = m.Gateway.ValueBool()
+			}
+			question["request"] = request
 		}
-		it, err := of.Decide(ctx, m.TokenID.ValueString(), question)
+		decide, id := of.Decide, m.TokenID
+		if ofPolicy {
+			decide, id = of.DecideOfPolicyToken, m.PolicyID
+		}
+		it, err := decide(ctx, id.ValueString(), question)
 		m.Allowed, m.Code, m.Missing, m.Detail = types.BoolValue(it.Valid), types.StringValue(it.Code), optional(it.MissingPermission), optional(it.Sentence)
 		return err
 	}}

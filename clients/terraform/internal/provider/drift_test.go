@@ -245,12 +245,12 @@ resource "tokenward_token" "it" {
 		{"policy token end", func() error { return policyEdit(api.Fields{"expires_at": "2098-01-01T00:00:00Z"}) }},
 		{"policy token without an end", func() error { return policyEdit(api.Fields{"expires_at": nil}) }},
 		{"policy token switched off", func() error {
-			_, err := of.EnablePolicyToken(ctx, ids["tokenward_policy_token.it"], false)
+			_, err := of.EnablePolicyToken(ctx, ids["tokenward_policy_token.it"], "", false)
 			return err
 		}},
 		{"token name", func() error { return tokenEdit(api.Fields{"name": "tf-elsewhere"}) }},
 		{"token switched off", func() error {
-			_, err := of.EnableToken(ctx, ids["tokenward_token.it"], false)
+			_, err := of.EnableToken(ctx, ids["tokenward_token.it"], "", false)
 			return err
 		}},
 		{"token role", func() error { return tokenEdit(api.Fields{"role_id": admin.ID}) }},

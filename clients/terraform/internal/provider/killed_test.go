@@ -42,7 +42,7 @@ func TestWhatAKilledApplyHasMadeIsTakenOverOfEachKindWhereItIsAsWanted(t *testin
 			}
 			it, err := of.CreateToken(ctx, all)
 			if err == nil && off {
-				_, err = of.EnableToken(ctx, it.ID, false)
+				_, err = of.EnableToken(ctx, it.ID, "", false)
 			}
 			return it.ID, err
 		}
@@ -55,7 +55,7 @@ func TestWhatAKilledApplyHasMadeIsTakenOverOfEachKindWhereItIsAsWanted(t *testin
 			}
 			it, err := of.CreatePolicyToken(ctx, all)
 			if err == nil && off {
-				_, err = of.EnablePolicyToken(ctx, it.ID, false)
+				_, err = of.EnablePolicyToken(ctx, it.ID, "", false)
 			}
 			return it.ID, err
 		}

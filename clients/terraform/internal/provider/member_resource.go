@@ -19,7 +19,10 @@ type memberResource struct{ managed }
 
 func newMemberResource() resource.Resource { return &memberResource{} }
 
-var _ resource.ResourceWithImportState = (*memberResource)(nil)
+var (
+	_ resource.ResourceWithImportState = (*memberResource)(nil)
+	_ resource.ResourceWithModifyPlan  = (*memberResource)(nil)
+)
 
 type memberModel struct {
 	ID     types.String `tfsdk:"id"`
@@ -40,7 +43,7 @@ func (r *memberResource) Schema(_ context.Context, _ resource.SchemaRequest, res
 			"id":              schema.StringAttribute{Computed: true, MarkdownDescription: "The e-mail address: what a member has before and after the invitation is accepted.", PlanModifiers: []planmodifier.String{stringplanmodifier.UseStateForUnknown()}},
 			"email":           schema.StringAttribute{Required: true, PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplaceIf(otherAddress, anotherPerson, anotherPerson)}},
 			"role":            schema.StringAttribute{Required: true, MarkdownDescription: "The role, by name or id."},
-			"status":          schema.StringAttribute{Computed: true, MarkdownDescription: "`PENDING` or `EXPIRED` while invited, `MEMBER` after that."},
+			"status":          schema.StringAttribute{Computed: true, MarkdownDescription: "`PENDING` or `EXPIRED` while invited, `MEMBER` after that. An invitation that has expired is renewed by the next apply, with another link."},
 			"invitation_link": schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The link to accept by, from when it was made until it is accepted. Null after an import."},
 		},
 	}
@@ -48,12 +51,32 @@ func (r *memberResource) Schema(_ context.Context, _ resource.SchemaRequest, res
 
 const (
 	isMember      = "MEMBER"
+	hasExpired    = "EXPIRED"
 	anotherPerson = "Another address is somebody else."
 )
 
 // otherAddress is false for the same address in other letters.
 func otherAddress(_ context.Context, request planmodifier.StringRequest, response *stringplanmodifier.RequiresReplaceIfFuncResponse) {
 	response.RequiresReplace = !sameAddress(request.StateValue.ValueString(), request.PlanValue.ValueString())
+}
+
+// ModifyPlan says that an invitation which has expired is renewed: nobody can accept it any more.
+func (r *memberResource) ModifyPlan(ctx context.Context, request resource.ModifyPlanRequest, response *resource.ModifyPlanResponse) {
+	if request.Plan.Raw.IsNull() || request.State.Raw.IsNull() {
+		return
+	}
+	var plan, state memberModel
+	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.State, &state}) {
+		return
+	}
+	// Somebody else is invited in any case.
+	if state.Status.ValueString() != hasExpired || !sameAddress(state.Email.ValueString(), plan.Email.ValueString()) {
+		return
+	}
+	response.Diagnostics.AddAttributeWarning(path.Root("status"), "The invitation has expired",
+		fmt.Sprintf("`%s` has not accepted it in time, and will be invited anew: the link is another one.", state.Email.ValueString()))
+	plan.Status, plan.Link = types.StringUnknown(), types.StringUnknown()
+	response.Diagnostics.Append(response.Plan.Set(ctx, plan)...)
 }
 
 // find looks for somebody by the address, among members first, as they are at this moment.
@@ -151,7 +174,13 @@ func (r *memberResource) Update(ctx context.Context, request resource.UpdateRequ
 	if !take(ctx, &response.Diagnostics, sent{request.Plan, &plan}, sent{request.State, &state}) {
 		return
 	}
-	failed := func(err error) { tell(&response.Diagnostics, "The member cannot get another role", err) }
+	plan.Link = state.Link
+	what := "The member cannot get another role"
+	if state.Status.ValueString() == hasExpired {
+		// The link that the state knows is of no use any more.
+		what, plan.Link = "The member cannot be invited anew", types.StringNull()
+	}
+	failed := func(err error) { tell(&response.Diagnostics, what, err) }
 	member, invited, found, err := r.find(ctx, plan.Email.ValueString())
 	if err == nil && !found {
 		err = fmt.Errorf("`%s` is no member any more, and is not invited; apply once more", plan.Email.ValueString())
@@ -165,9 +194,20 @@ func (r *memberResource) Update(ctx context.Context, request resource.UpdateRequ
 		failed(err)
 		return
 	}
-	if plan.Link = state.Link; member.RoleID == role.ID {
-		// It is the same one in other words.
+	if member.RoleID == role.ID && (!invited || member.Status != hasExpired) {
+		// It is the same one in other words, or somebody was faster.
 		plan.read(member, invited)
+		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
+		return
+	}
+	if invited && member.RoleID == role.ID {
+		renewed, err := r.of.InviteAnew(ctx, member.ID)
+		if err != nil {
+			failed(err)
+			return
+		}
+		plan.read(renewed, true)
+		plan.Link = optional(renewed.Link)
 		response.Diagnostics.Append(response.State.Set(ctx, plan)...)
 		return
 	}

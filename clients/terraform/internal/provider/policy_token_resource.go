@@ -202,7 +202,7 @@ func (r *policyTokenResource) Create(ctx context.Context, request resource.Creat
 	if plan.Enabled.ValueBool() || whole.DisabledAt != nil {
 		return
 	}
-	if whole, err = r.of.EnablePolicyToken(ctx, it.ID, false); err != nil {
+	if whole, err = r.of.EnablePolicyToken(ctx, it.ID, whole.ETag, false); err != nil {
 		tell(&response.Diagnostics, "The policy token was made, and cannot be switched off", err)
 		return
 	}
@@ -224,7 +224,7 @@ func (r *policyTokenResource) adopt(ctx context.Context, id string, plan policyT
 	rotation, etag := rotationOf(fields)
 	if it.DisabledAt != nil && etag == "" {
 		// One that is switched off gets no secret; nobody knows the one that it has.
-		if _, err = r.of.EnablePolicyToken(ctx, id, true); err != nil {
+		if _, err = r.of.EnablePolicyToken(ctx, id, it.ETag, true); err != nil {
 			return api.PolicyToken{}, err
 		}
 	}
@@ -300,8 +300,15 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 		before, err := r.of.PolicyToken(ctx, id)
 		if err == nil && before.DisabledAt != nil && plan.Enabled.ValueBool() {
 			// One that is switched off gets no secret.
-			if before, err = r.of.EnablePolicyToken(ctx, id, true); err == nil {
+			if before, err = r.of.EnablePolicyToken(ctx, id, before.ETag, true); err == nil {
 				done.Enabled = plan.Enabled
+				r.read(ctx, &done, before, &response.Diagnostics)
+				save()
+			}
+		}
+		if end, sooner := sooner(fields, before.Token); err == nil && sooner {
+			// A newer policy of the organization may refuse to rotate one with the end that it has.
+			if before, err = r.of.EditPolicyToken(ctx, id, before.ETag, end); err == nil {
 				r.read(ctx, &done, before, &response.Diagnostics)
 				save()
 			}
@@ -340,7 +347,7 @@ func (r *policyTokenResource) Update(ctx context.Context, request resource.Updat
 		}
 	}
 	if err == nil && plan.Enabled.ValueBool() != (it.DisabledAt == nil) {
-		it, err = r.of.EnablePolicyToken(ctx, id, plan.Enabled.ValueBool())
+		it, err = r.of.EnablePolicyToken(ctx, id, it.ETag, plan.Enabled.ValueBool())
 	}
 	if err != nil {
 		tell(&response.Diagnostics, "The policy token cannot be changed", err)

@@ -219,7 +219,7 @@ func TestAPolicyTokenLivesAsATokenDoes(t *testing.T) {
 		resource.TestStep{PreConfig: func() {
 			_, err := of.EditPolicyToken(ctx, id, "", api.Fields{"name": "tf-by-hand-copy"})
 			must(t, err)
-			_, err = of.EnablePolicyToken(ctx, id, false)
+			_, err = of.EnablePolicyToken(ctx, id, "", false)
 			must(t, err)
 		}, Config: config("  expires_in = \"24h\""), ConfigPlanChecks: action(plancheck.ResourceActionUpdate), Check: func(state *terraform.State) error {
 			if !strings.HasPrefix(attribute(state, policyOwn, "name"), "tf-policy-copy-") || attribute(state, policyOwn, "state") != "active" {

@@ -149,6 +149,16 @@ func (m *tokenLife) readLife(token api.Token) {
 	m.Enabled = types.BoolValue(token.DisabledAt == nil)
 }
 
+// sooner is the edit that shortens the life of a token, where its end comes sooner than the one that it has.
+func sooner(fields api.Fields, token api.Token) (api.Fields, bool) {
+	wanted, _ := fields["expires_at"].(string)
+	end, err := time.Parse(time.RFC3339, wanted)
+	if err != nil || token.ExpiresAt != nil && !end.Before(*token.ExpiresAt) {
+		return nil, false
+	}
+	return api.Fields{"expires_at": wanted}, true
+}
+
 // isUntouched says whether a token that is there is in the state in which an interrupted create leaves one: with its first secret, on or
 // off, whichever is wanted, and with the end that is wanted.
 func (m tokenLife) isUntouched(fields api.Fields, token api.Token) bool {

@@ -155,7 +155,7 @@ func (r *tokenResource) Create(ctx context.Context, request resource.CreateReque
 	response.Diagnostics.Append(response.State.Set(ctx, made)...)
 	noteVersion(ctx, made.Version, response.Private, &response.Diagnostics)
 	if !plan.Enabled.ValueBool() && token.DisabledAt == nil {
-		token, err := r.of.EnableToken(ctx, token.ID, false)
+		token, err := r.of.EnableToken(ctx, token.ID, token.ETag, false)
 		if err != nil {
 			tell(&response.Diagnostics, "The token was made, and cannot be switched off", err)
 			return
@@ -183,7 +183,7 @@ func (r *tokenResource) adopt(ctx context.Context, id string, role api.Role, pla
 	rotation, etag := rotationOf(fields)
 	if token.DisabledAt != nil && etag == "" {
 		// One that is switched off gets no secret; nobody knows the one that it has.
-		if _, err = r.of.EnableToken(ctx, id, true); err != nil {
+		if _, err = r.of.EnableToken(ctx, id, token.ETag, true); err != nil {
 			return api.Token{}, err
 		}
 	}
@@ -302,8 +302,15 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 		token, err := r.of.Token(ctx, id)
 		if err == nil && token.DisabledAt != nil && plan.Enabled.ValueBool() {
 			// One that is switched off gets no secret.
-			if token, err = r.of.EnableToken(ctx, id, true); err == nil {
+			if token, err = r.of.EnableToken(ctx, id, token.ETag, true); err == nil {
 				done.Enabled = plan.Enabled
+				r.read(ctx, &done, token, &response.Diagnostics)
+				save()
+			}
+		}
+		if end, sooner := sooner(fields, token); err == nil && sooner {
+			// A newer policy of the organization may refuse to rotate one with the end that it has.
+			if token, err = r.of.EditToken(ctx, id, token.ETag, end); err == nil {
 				r.read(ctx, &done, token, &response.Diagnostics)
 				save()
 			}
@@ -338,7 +345,7 @@ func (r *tokenResource) Update(ctx context.Context, request resource.UpdateReque
 		}
 	}
 	if err == nil && plan.Enabled.ValueBool() != (token.DisabledAt == nil) {
-		token, err = r.of.EnableToken(ctx, id, plan.Enabled.ValueBool())
+		token, err = r.of.EnableToken(ctx, id, token.ETag, plan.Enabled.ValueBool())
 	}
 	if err != nil {
 		tell(&response.Diagnostics, "The token cannot be changed", err)

@@ -150,7 +150,7 @@ func TestWhatWasDoneByHandIsShownAndHealed(t *testing.T) {
 		resource.TestStep{PreConfig: edit(api.Fields{"description": "two"}), Config: config, Check: resource.TestCheckResourceAttr(token, "description", "one")},
 		resource.TestStep{PreConfig: edit(api.Fields{"name": "tf-elsewhere"}), Config: config, Check: resource.TestCheckResourceAttr(token, "name", "tf-drift")},
 		resource.TestStep{PreConfig: edit(api.Fields{"networks": []string{"10.0.0.0/8"}}), Config: config, Check: resource.TestCheckNoResourceAttr(token, "networks.#")},
-		resource.TestStep{PreConfig: by(func() error { _, err := of.EnableToken(context.Background(), id, false); return err }), Config: config,
+		resource.TestStep{PreConfig: by(func() error { _, err := of.EnableToken(context.Background(), id, "", false); return err }), Config: config,
 			Check: resource.ComposeTestCheckFunc(resource.TestCheckResourceAttr(token, "enabled", "true"), resource.TestCheckResourceAttr(token, "state", "active"))},
 		resource.TestStep{PreConfig: by(func() error { return of.DeleteToken(context.Background(), id) }), Config: config, Check: func(state *terraform.State) error {
 			if now := attribute(state, token, "id"); now == id {

@@ -6,7 +6,7 @@ use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use tokenward_api::members::{
-    Member, MemberList, MemberReference, MemberRemoval, MemberRoleUpdate, MemberRule, MemberToken,
+    Member, MemberList, MemberReference, MemberRemoval, MemberRest, MemberRoleUpdate, MemberRule, MemberToken,
 };
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
@@ -63,7 +63,7 @@ fn user(text: &str) -> Result<Uuid> {
 }
 
 /// What becomes of the tokens of the member; all faults at once.
-fn owned(to: Option<&str>, each: &[MemberToken]) -> Result<Owned> {
+fn owned(to: Option<&str>, each: &[MemberToken], rest: Option<&MemberRest>) -> Result<Owned> {
     let mut faults = Faults::default();
     let not_one = "is not a member of this organization";
     let id = |text| Uuid::try_parse(text).map_err(|_| not_one);
@@ -78,8 +78,9 @@ fn owned(to: Option<&str>, each: &[MemberToken]) -> Result<Owned> {
             Vec::new()
         }
     };
+    let rest = rest.and_then(|it| of_rest(it, &mut faults));
     faults.finish()?;
-    Ok(Owned { to, each })
+    Ok(Owned { to, each, rest })
 }
 
 /// What becomes of one of them.
@@ -112,6 +113,31 @@ fn fate(at: usize, sent: &MemberToken, faults: &mut Faults) -> Option<Fate> {
         unknown => {
             let known = known_words(unknown, ["keep", "hand_over", "end", "delete"].into_iter());
             faults.push(field("action"), format!("is not known; {known}"));
+            None
+        }
+    }
+}
+
+/// What becomes of all others.
+fn of_rest(sent: &MemberRest, faults: &mut Faults) -> Option<Fate> {
+    faults.check("rest.action", WORD.check_text(&sent.action));
+    faults.check("rest.overlap", WORD.check_text(sent.overlap.as_deref().unwrap_or_default()));
+    match sent.action.as_str() {
+        "delete" if sent.overlap.is_some() => {
+            faults.push("rest.overlap", "belongs to the action `end`; leave it out");
+            None
+        }
+        "delete" => Some(Fate::Delete),
+        "end" => {
+            let overlap = sent.overlap.as_deref().and_then(length);
+            if overlap.is_none() {
+                faults.push("rest.overlap", "is no length of time; write one such as 24h, 30m or 7d");
+            }
+            overlap.map(Fate::End)
+        }
+        unknown => {
+            let known = known_words(unknown, ["end", "delete"].into_iter());
+            faults.push("rest.action", format!("is not known; {known}"));
             None
         }
     }
@@ -190,7 +216,7 @@ async fn set_role(
     Body(change): Body<MemberRoleUpdate>,
 ) -> Result<Response, ApiError> {
     let sent = Sent::keep(change.keep_invitations);
-    let owned = owned(change.hand_over_to.as_deref(), &change.tokens)?;
+    let owned = owned(change.hand_over_to.as_deref(), &change.tokens, change.rest.as_ref())?;
     let member = user(&change.user_id)?;
     let changed = members::set_role(&app, grant, member, change.role_id, (sent, owned), if_match).await?;
     Ok(tagged(changed.value, written_empty(StatusCode::OK, &changed)))
@@ -201,7 +227,7 @@ async fn remove(
     Extension(grant): Extension<Grant>,
     Body(member): Body<MemberRemoval>,
 ) -> Result<Response, ApiError> {
-    let owned = owned(member.hand_over_to.as_deref(), &member.tokens)?;
+    let owned = owned(member.hand_over_to.as_deref(), &member.tokens, member.rest.as_ref())?;
     let done_with = (Sent::keep(member.keep_invitations), owned);
     Ok(written_empty(StatusCode::NO_CONTENT, &members::remove(&app, grant, user(&member.user_id)?, done_with).await?))
 }

@@ -40,6 +40,7 @@ mod organizations;
 mod paging;
 mod passkeys;
 mod pieces;
+mod policy_decision;
 mod policy_gate;
 mod policy_token_life;
 mod policy_tokens;
@@ -108,6 +109,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         token_policy::endpoints(),
         policy_tokens::endpoints(),
         policy_token_life::endpoints(),
+        policy_decision::endpoints(),
         token_bulk::endpoints(),
         token_import::endpoints(),
         token_decision::endpoints(),

@@ -15,7 +15,7 @@ use tokenward_core::{Error, Uuid};
 
 use super::endpoint::{Endpoint, delete, post};
 use super::error::ApiError;
-use super::extract::{Body, id, tagged, written, written_empty};
+use super::extract::{Body, Precondition, id, tagged, written, written_empty};
 use super::policy_tokens::{policy_token, read_with_usage};
 use super::right::On;
 use super::token_life::brownout_request;
@@ -34,12 +34,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "Switch a policy token off: it is refused, and keeps everything, until it is switched on again.",
             )
             .answers::<PolicyApiToken>(200)
-            .errors(&[400, 409]),
+            .errors(&[400, 409, 412]),
         post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/enable", enable)
             .needs(Management::PolicyManage, On::Organization)
             .about("Policy tokens", "Switch a policy token on again.")
             .answers::<PolicyApiToken>(200)
-            .errors(&[400, 409]),
+            .errors(&[400, 409, 412]),
         post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/undo", undo)
             .needs(Management::PolicyManage, On::Organization)
             .about(
@@ -91,20 +91,22 @@ async fn disable(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
 ) -> Result<Response, ApiError> {
     let token = id("policyApiTokenId", &token)?;
     let before = read_with_usage(&app, &grant, token).await?;
-    Ok(changed(&app, before, tokens::disable(&app, grant, (Kind::PolicyToken, token)).await?))
+    Ok(changed(&app, before, tokens::disable(&app, grant, (Kind::PolicyToken, token), if_match).await?))
 }
 
 async fn enable(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
 ) -> Result<Response, ApiError> {
     let token = id("policyApiTokenId", &token)?;
     let before = read_with_usage(&app, &grant, token).await?;
-    Ok(changed(&app, before, tokens::enable(&app, grant, (Kind::PolicyToken, token)).await?))
+    Ok(changed(&app, before, tokens::enable(&app, grant, (Kind::PolicyToken, token), if_match).await?))
 }
 
 async fn undo(

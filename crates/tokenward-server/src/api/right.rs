@@ -206,7 +206,7 @@ fn known_cluster(directory: &Directory, organization: Uuid, resource: Resource) 
 }
 
 /// The organization and the resource that a path names. What does not exist is not found, whoever asks.
-fn locate(directory: &Directory, path: &PathParameters<'_>, on: On) -> Result<(Uuid, Resource)> {
+pub(super) fn locate(directory: &Directory, path: &PathParameters<'_>, on: On) -> Result<(Uuid, Resource)> {
     let id = |name: &str| id(name, path.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value));
     match on {
         // `Caller` names nothing in the path and does not come here.

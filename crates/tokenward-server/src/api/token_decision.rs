@@ -7,6 +7,7 @@ use axum::extract::{Extension, Path, State};
 use tokenward_api::verify::{DecideRequest, Decided};
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
+use tokenward_core::secret::Kind;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_verify::{Asking, Presenter, Question};
 
@@ -15,7 +16,8 @@ use super::error::ApiError;
 use super::extract::{Body, id};
 use super::right::On;
 use super::verify::Subject;
-use crate::service::{App, token_decision};
+use crate::service::App;
+use crate::service::token_decision::{NewestSecret, TokenDecision};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -51,8 +53,17 @@ async fn decide(
         .resource(subject.resource())
         .request(subject.request())
         .from(Presenter { address: request.remote_ip, agent: None });
-    let outcome = token_decision::decide(&app, &grant, id("apiTokenId", &token)?, &question).await?;
-    Ok(Json(match outcome {
+    let token = id("apiTokenId", &token)?;
+    let outcome = match NewestSecret::of(&app, &grant, (Kind::Token, token)).await? {
+        Ok(secret) => secret.decide(&app, &question, None)?,
+        Err(ended) => Err((ended, None)),
+    };
+    Ok(Json(decided(outcome)))
+}
+
+/// A decision in the words of an answer.
+pub(super) fn decided(outcome: TokenDecision) -> Decided {
+    match outcome {
         Ok(()) => Decided { valid: true, code: "valid".into(), sentence: None, missing_permission: None },
         Err((reason, missing_permission)) => Decided {
             valid: false,
@@ -60,5 +71,5 @@ async fn decide(
             sentence: Some(reason.sentence().into()),
             missing_permission,
         },
-    }))
+    }
 }

@@ -417,12 +417,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "Switch a token off: it is refused, and keeps everything, until it is switched on again.",
             )
             .answers::<ApiToken>(200)
-            .errors(&[400, 409]),
+            .errors(&[400, 409, 412]),
         post("/organization/{organizationId}/apiToken/{apiTokenId}/enable", enable)
             .needs(Management::TokenManage, On::Organization)
             .about("API tokens", "Switch a token on again.")
             .answers::<ApiToken>(200)
-            .errors(&[400, 409]),
+            .errors(&[400, 409, 412]),
         post("/organization/{organizationId}/apiToken/{apiTokenId}/undo", undo)
             .needs(Management::TokenManage, On::Organization)
             .about(
@@ -798,20 +798,22 @@ async fn disable(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
 ) -> Result<Response, ApiError> {
     let token = id("apiTokenId", &token)?;
     let beside = Beside::of(&app, &grant, token).await?;
-    Ok(beside.changed(&app, tokens::disable(&app, grant, (Kind::Token, token)).await?))
+    Ok(beside.changed(&app, tokens::disable(&app, grant, (Kind::Token, token), if_match).await?))
 }
 
 async fn enable(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
 ) -> Result<Response, ApiError> {
     let token = id("apiTokenId", &token)?;
     let beside = Beside::of(&app, &grant, token).await?;
-    Ok(beside.changed(&app, tokens::enable(&app, grant, (Kind::Token, token)).await?))
+    Ok(beside.changed(&app, tokens::enable(&app, grant, (Kind::Token, token), if_match).await?))
 }
 
 async fn undo(

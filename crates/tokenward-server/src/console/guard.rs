@@ -22,6 +22,7 @@ use super::form_page;
 use super::page::{page, see_other};
 use super::person::{SignedIn, SignedOut, client};
 use super::place::{ConsoleOrigin, locate};
+use super::queries;
 use super::view::{ErrorPage, Nav, NeedsTlsPage};
 use super::way_back::Way;
 use super::ways_out;
@@ -102,7 +103,10 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
     let read = Way::of(&mut parts, organization, prefixes);
     let (way, response) = match read {
         Ok(mut way) => {
-            let read = form(&mut parts, body, (&person.csrf, person.user.into()), &OF_PERSONS).await;
+            let read = match queries::understood(&parts) {
+                Ok(()) => form(&mut parts, body, (&person.csrf, person.user.into()), &OF_PERSONS).await,
+                Err(error) => Err(FormRefused::Unreadable(error)),
+            };
             let response = match read {
                 Ok(body) => match parts.extensions.get::<Pairs>().map_or(Ok(()), |form| way.of_form(form, prefixes)) {
                     Ok(()) => {
@@ -149,7 +153,11 @@ pub(super) async fn visitor(State(app): State<Arc<App>>, request: Request, next:
         Err(error) => return error_outside(&app, &error),
     };
     let (new_cookie, lane) = (visitor.new_cookie.clone(), heavy::Lane::client(visitor.client.address));
-    let response = match form(&mut parts, body, (&visitor.csrf, lane), &OF_VISITORS).await {
+    let read = match queries::understood(&parts) {
+        Ok(()) => form(&mut parts, body, (&visitor.csrf, lane), &OF_VISITORS).await,
+        Err(error) => Err(FormRefused::Unreadable(error)),
+    };
+    let response = match read {
         Ok(body) => {
             parts.extensions.insert(visitor);
             next.run(Request::from_parts(parts, body)).instrument(traces::reading(&method)).await

@@ -10,14 +10,12 @@ use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::view::{GuideHit, GuideLink, GuidePage, GuideSection, GuidesPage, Nav};
 use crate::heavy;
-
-/// The longest that is searched for.
-const QUERY: usize = 200;
+use crate::limits::GUIDE_QUERY;
 
 /// `GET /console/guides`.
 pub(super) async fn list(Extension(person): Extension<SignedIn>, Query(query): Query) -> PageResult {
     let query = query.understood(&["q"])?.line("q");
-    let too_long = query.chars().count() > QUERY;
+    let too_long = GUIDE_QUERY.check_text(&query).is_err();
     let words = if too_long { String::new() } else { query.clone() };
     // All pages are read, and made where nobody has seen one yet.
     let look = move || (guide_text::all(), guide_text::search(&words));

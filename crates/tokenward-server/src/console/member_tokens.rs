@@ -2,6 +2,7 @@
 
 use tokenward_core::caller::Grant;
 use tokenward_core::permission::Management;
+use tokenward_core::secret::Kind;
 use tokenward_core::time::{Micros, length};
 use tokenward_core::token::Token;
 use tokenward_core::{Error, Result, Uuid};
@@ -13,7 +14,7 @@ use super::person::SignedIn;
 use super::tokens::{people, row};
 use super::view::{Choice, Heirs, MemberToken, MemberTokens};
 use super::words::count;
-use crate::limits::{MEMBER_TOKENS, TOKEN_OVERLAP};
+use crate::limits::{MEMBER_TOKENS, MEMBER_TOKENS_LISTED, TOKEN_OVERLAP};
 use crate::service::token_hand_over::{Fate, Owned};
 use crate::service::{token_policy, tokens, usage};
 
@@ -26,13 +27,11 @@ const OFFERED: usize = 1_000;
 /// Rows that are made without giving others a turn.
 const AT_ONCE: usize = 64;
 
-/// The living tokens that a member has made or owns, as far as the person may see them.
-async fn of_member(person: &SignedIn, organization: Uuid, user: Uuid) -> Result<Vec<Token>> {
-    let Ok(grant) = person.may(organization, Management::TokenRead) else { return Ok(Vec::new()) };
-    let mut all = tokens::made_by(&person.app, &grant, user).await?;
-    let owned = tokens::owned_by(&person.app, &grant, user).await?;
-    all.extend(owned.into_iter().filter(|token| token.creator_id != Some(user)));
-    Ok(all)
+/// The first of the living tokens that a member has made or owns, how many these are, and how many of them the member owns; as far as the
+/// person may see them.
+async fn of_member(person: &SignedIn, organization: Uuid, user: Uuid) -> Result<(Vec<Token>, (usize, usize))> {
+    let Ok(grant) = person.may(organization, Management::TokenRead) else { return Ok((Vec::new(), (0, 0))) };
+    tokens::of_member(&person.app, &grant, user, MEMBER_TOKENS_LISTED.size()).await
 }
 
 /// The fields about them: one for each, how long those that end are accepted, and who takes over the others.
@@ -44,7 +43,7 @@ pub(super) async fn fields(
     problems: &mut Problems,
 ) -> Result<(MemberTokens, Heirs)> {
     let (organization, user) = (grant.organization(), member.account_id);
-    let all = of_member(person, organization, user).await?;
+    let (all, (there, owned)) = of_member(person, organization, user).await?;
     let used = usage::of(&person.app, grant, &all).await?;
     let may_change = person.can(organization, Management::TokenManage);
     let others: Vec<(String, String)> =
@@ -74,6 +73,7 @@ pub(super) async fn fields(
         fates.extend(offered.iter().map(|(id, email)| choice(id, format!("Is handed over to {email}"))));
         MemberToken {
             id: shown.id,
+            kind: if token.kind == Kind::PolicyToken { "Policy token" } else { "API token" },
             name: shown.name,
             hint: shown.hint,
             role: shown.role,
@@ -89,16 +89,35 @@ pub(super) async fn fields(
         // There may be very many: whoever waits for this thread has a turn in between.
         tokio::task::yield_now().await;
     }
-    let owned = all.iter().filter(|token| token.owner_id == Some(user)).count();
+    let more = there.saturating_sub(rows.len());
     let tokens = MemberTokens {
         // Without their fields, what is wrong with them is told at the top.
         overlap_error: if overlaps.is_empty() { None } else { problems.take("overlap") },
+        rest: if shows && more > 0 { rest(typed.get("rest"), !overlaps.is_empty()) } else { Vec::new() },
+        rest_error: problems.take("rest"),
         overlaps,
+        count: there,
         rows,
         may_change,
         error: if shows { problems.take("fate") } else { None },
     };
     Ok((tokens, heirs((owned, may_change), others, typed, problems)))
+}
+
+/// What can become of all that are not listed.
+fn rest(typed: &str, may_end: bool) -> Vec<Choice> {
+    let all = [
+        ("", "Stay, or are handed over as below"),
+        ("end", "End after a while"),
+        ("delete", "Are deleted at once"),
+    ];
+    let choice = |(value, label): (&str, &str)| Choice {
+        value: value.to_owned(),
+        label: label.to_owned(),
+        chosen: value == typed,
+    };
+    // Where no length of those is allowed there is none to choose.
+    all.into_iter().filter(|(value, _)| may_end || *value != "end").map(choice).collect()
 }
 
 /// How long a token may be accepted that ends, as limits and policy have it.
@@ -141,7 +160,18 @@ pub(super) fn typed(form: &Pairs) -> Result<Owned> {
     let each = form.all("fate").filter(|value| !value.is_empty()).map(|value| fate(value, overlap));
     let each = each.collect::<Result<Vec<_>>>()?;
     MEMBER_TOKENS.check_list(&each).map_err(|problem| Error::invalid("fate", problem))?;
-    Ok(Owned { to, each })
+    let ends = || overlap.ok_or_else(no_overlap);
+    let rest = match form.get("rest") {
+        "" => None,
+        "end" => Some(Fate::End(ends()?)),
+        "delete" => Some(Fate::Delete),
+        _ => return Err(Error::invalid("rest", "is none of the choices")),
+    };
+    Ok(Owned { to, each, rest })
+}
+
+fn no_overlap() -> Error {
+    Error::invalid("overlap", "is no length of time, such as 24h")
 }
 
 /// What is to become of one of them.
@@ -152,10 +182,7 @@ fn fate(value: &str, overlap: Option<Micros>) -> Result<(Uuid, Fate)> {
     let fate = match what {
         "keep" => Fate::Keep,
         "delete" => Fate::Delete,
-        "end" => {
-            let none = || Error::invalid("overlap", "is no length of time, such as 24h");
-            Fate::End(overlap.ok_or_else(none)?)
-        }
+        "end" => Fate::End(overlap.ok_or_else(no_overlap)?),
         to => Fate::HandOver(Uuid::try_parse(to).map_err(|_| wrong())?),
     };
     Ok((id, fate))
@@ -164,7 +191,9 @@ fn fate(value: &str, overlap: Option<Micros>) -> Result<(Uuid, Fate)> {
 /// What is wrong with them, for the form: its fields have no numbers.
 pub(super) fn problems(mut error: Error) -> Result<Problems, PageError> {
     for fault in error.faults.iter_mut() {
-        if fault.field.starts_with("tokens[") {
+        if fault.field == "rest.overlap" {
+            fault.field = "overlap".to_owned();
+        } else if fault.field.starts_with("tokens[") {
             let field = if fault.field.ends_with(".overlap") { "overlap" } else { "fate" };
             fault.field = field.to_owned();
         }
@@ -189,6 +218,10 @@ mod tests {
             let form = format!("fate=&fate={token}.{what}&overlap=24h");
             assert_eq!(read(form).unwrap(), [(token, fate)], "{what}");
         }
+        let rest = |form: &str| typed(&Pairs::parse(form.as_bytes())).map(|owned| owned.rest);
+        assert_eq!(rest("rest=").unwrap(), None);
+        assert_eq!(rest("rest=delete").unwrap(), Some(Fate::Delete));
+        assert_eq!(rest("rest=end&overlap=24h").unwrap(), Some(Fate::End(tokenward_core::time::DAY)));
         for wrong in [
             "fate=7".to_owned(),
             "fate=7.delete".to_owned(),
@@ -196,6 +229,8 @@ mod tests {
             format!("fate={token}.end"),
             format!("fate={token}.end&overlap=soon"),
             "hand_over_to=nobody".to_owned(),
+            "rest=keep".to_owned(),
+            "rest=end".to_owned(),
         ] {
             assert!(read(wrong.clone()).is_err(), "{wrong}");
         }

@@ -268,7 +268,7 @@ async fn remove_page(
 ) -> PageResult {
     let organization = grant.organization();
     let (tokens, heirs) = member_tokens::fields(person, grant, &member, typed, &mut problems).await?;
-    let made = tokens.rows.len();
+    let made = tokens.count;
     let shown = MemberRemovePage {
         shell: person.shell(Some(organization), Nav::Members).await?,
         tokens,

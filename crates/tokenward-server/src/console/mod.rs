@@ -48,6 +48,7 @@ mod proof;
 mod proof_asked;
 mod protect;
 mod providers;
+mod queries;
 mod refused;
 mod role_choices;
 mod role_page;

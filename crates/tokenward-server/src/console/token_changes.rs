@@ -539,8 +539,12 @@ impl Switch {
         let (app, right, of) = (&person.app, grant.clone(), (list.kind, id));
         let done = match (proof::given(person, typed).await, self) {
             (Err(error), _) => Err(error),
-            (Ok(()), Self::Off) => tokens::disable(app, right, of).await.map(|off| (Flashed::TokenDisabled, off)),
-            (Ok(()), Self::On) => tokens::enable(app, right, of).await.map(|on| (Flashed::TokenEnabled, on)),
+            (Ok(()), Self::Off) => {
+                tokens::disable(app, right, of, IfMatch(None)).await.map(|off| (Flashed::TokenDisabled, off))
+            }
+            (Ok(()), Self::On) => {
+                tokens::enable(app, right, of, IfMatch(None)).await.map(|on| (Flashed::TokenEnabled, on))
+            }
             (Ok(()), Self::Undo) => tokens::undo(app, right, of).await.map(|undone| (Flashed::TokenRestored, undone)),
         };
         match done {

@@ -23,7 +23,14 @@ use crate::service::{members, token_policy};
 /// A closed set of words and what people read of each. The first asks for nothing.
 type Words = [(&'static str, &'static str)];
 
-const STATES: &Words = &[("", "Any state"), ("active", "Accepted now"), ("not_yet_valid", "Not yet valid")];
+const STATES: &Words = &[
+    ("", "Any but ended"),
+    ("active", "Accepted now"),
+    ("not_yet_valid", "Not yet valid"),
+    ("kept", "All but deleted"),
+    ("all", "All, deleted too"),
+];
+const ENDS: &Words = &[("", "Any"), ("yes", "With an end"), ("no", "Without an end")];
 const RESTRICTED: &Words = &[("", "Any"), ("yes", "Restricted"), ("no", "Not restricted")];
 const NEEDED: &Words = &[("", "Any"), ("confirmed", "Confirmed"), ("due", "Asked"), ("overdue", "Overdue")];
 const POLICY: &Words = &[("", "Any"), ("beyond", "Beyond it")];
@@ -40,6 +47,7 @@ pub(super) struct NarrowedTo {
     labels: Vec<Wanted>,
     state: Option<TokenFilter>,
     restricted: Option<bool>,
+    ends: Option<bool>,
     ends_from: Option<Time>,
     ends_before: Option<Time>,
     used_since: Option<Time>,
@@ -70,6 +78,10 @@ impl NarrowedTo {
                 word => Some(TokenFilter::parse(word).map_err(|it| Error::invalid("state", it.to_string()))?),
             },
             restricted: match word(query, "restricted", RESTRICTED)? {
+                "" => None,
+                word => Some(word == "yes"),
+            },
+            ends: match word(query, "ends", ENDS)? {
                 "" => None,
                 word => Some(word == "yes"),
             },
@@ -117,13 +129,15 @@ impl NarrowedTo {
         let creator = maker.and_then(|text| Uuid::try_parse(text).ok());
         Ok(Filter {
             creator_name: maker.filter(|_| creator.is_none()).map(str::to_owned),
-            state: self.state.unwrap_or_default(),
+            // Those that have ended are looked through for themselves.
+            state: self.state.filter(|_| !self.with_ended()).unwrap_or_default(),
             exceeding: match self.text("policy") {
                 "" => None,
                 _ => Some(token_policy::get(&person.app, grant).await?.policy),
             },
             role: self.role,
             creator,
+            ends: self.ends,
             ends_from: self.ends_from,
             ends_before: self.ends_before,
             restricted: self.restricted,
@@ -137,6 +151,11 @@ impl NarrowedTo {
             attestation: self.attestation,
             ..Filter::of(kind)
         })
+    }
+
+    /// Are those wanted, too, that have ended?
+    pub(super) fn with_ended(&self) -> bool {
+        matches!(self.state, Some(TokenFilter::Kept | TokenFilter::All))
     }
 
     /// Is a token in the state that is asked for? Those that have ended are looked through without it.
@@ -169,6 +188,7 @@ impl NarrowedTo {
                 FilterChoice { name: "role", label: "Role", choices: self.roles(person, organization) },
                 words("state", "State", STATES),
                 words("restricted", "Restrictions", RESTRICTED),
+                words("ends", "End", ENDS),
                 words("needed", "Still needed?", NEEDED),
                 words("policy", "Token policy", POLICY),
             ],
@@ -252,12 +272,22 @@ mod tests {
 
     #[test]
     fn every_word_that_is_offered_is_read_as_what_it_says() {
-        for (key, words) in [("state", STATES), ("restricted", RESTRICTED), ("needed", NEEDED), ("policy", POLICY)] {
+        let all = [
+            ("state", STATES),
+            ("restricted", RESTRICTED),
+            ("ends", ENDS),
+            ("needed", NEEDED),
+            ("policy", POLICY),
+        ];
+        for (key, words) in all {
             for (word, _) in words {
                 assert!(read(&format!("{key}={word}")).is_ok(), "{key}={word}");
             }
         }
         assert_eq!(read("state=not_yet_valid").unwrap().state, Some(TokenFilter::NotYetValid));
+        assert_eq!((read("ends=yes").unwrap().ends, read("ends=no").unwrap().ends), (Some(true), Some(false)));
+        let with_ended = |word: &str| read(&format!("state={word}")).unwrap().with_ended();
+        assert!(with_ended("kept") && with_ended("all") && !with_ended("active"));
         let no = read("restricted=no").unwrap();
         assert_eq!((no.restricted, read("restricted=yes").unwrap().restricted), (Some(false), Some(true)));
         assert_eq!(read("needed=overdue").unwrap().attestation, Some(Attestation::Overdue));
@@ -285,6 +315,7 @@ mod tests {
             ("role=admin", "role"),
             ("state=disbled", "state"),
             ("restricted=true", "restricted"),
+            ("ends=soon", "ends"),
             ("needed=maybe", "needed"),
             ("policy=yes", "policy"),
             ("ends_from=soon", "ends_from"),

@@ -114,6 +114,11 @@ impl ListRequest {
         !self.search.trim().is_empty() || !self.more.is_empty()
     }
 
+    /// Are there tokens on it that have ended?
+    fn shows_ended(&self) -> bool {
+        of_ended(&self.filter).is_some() || (self.filter.is_empty() && self.more.with_ended())
+    }
+
     /// The address of the same list with another filter or another order.
     fn address(&self, base: &str, filter: &str, sort: &str) -> String {
         let own = [("q", self.search.as_str()), ("filter", filter), ("sort", sort)];
@@ -227,7 +232,7 @@ async fn show(
     }));
     let ids = &survey.page.entries;
     let mut on_page = tokens::these(&person.app, grant, ids, false).await?;
-    if of_ended(&asked.filter).is_some() {
+    if asked.shows_ended() {
         on_page.extend(tokens::these(&person.app, grant, ids, true).await?);
     }
     on_page.sort_by_key(|token| ids.iter().position(|id| *id == token.id));
@@ -473,7 +478,7 @@ impl ListSurvey {
         let living = asked.more.filter(person, grant, asked.of.kind).await?;
         survey.look_through(person, grant, &living, asked, &words).await?;
         let ended = Filter { state: TokenFilter::Ended, ..living };
-        if of_ended(&asked.filter).is_some() {
+        if asked.shows_ended() {
             survey.look_through(person, grant, &ended, asked, &words).await?;
         } else {
             survey.ended = ended_matching(person, grant, &ended, asked, &words).await?;
@@ -561,6 +566,7 @@ impl ListSurvey {
                     Some("expired") => ended && token.revocation.is_none(),
                     Some("revoked") => ended && token.revocation.is_some(),
                     Some(_) => ended,
+                    None if ended => asked.shows_ended(),
                     None => fits(&asked.filter, token, used, organization, now),
                 };
                 if matching && wanted {

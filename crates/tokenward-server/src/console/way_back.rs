@@ -16,11 +16,11 @@ use tokenward_core::{Error, Result, Uuid};
 use super::form::Pairs;
 use super::paging::List;
 use super::view::Nav;
+// Proxies have bounds for addresses.
+use crate::limits::BACK as LONGEST;
 
 /// What says in an address, and in a form, from which list a page was opened.
 pub(super) const BACK: &str = "back";
-/// Characters of it as it stands in an address. What is longer is not carried along: proxies have bounds for those.
-const LONGEST: usize = 6_000;
 /// What has the beginning of a token and so many characters is one, or was one before it was cut: it does not belong into an
 /// address.
 const TOKEN_LIKE: usize = 16;
@@ -28,13 +28,14 @@ const TOKEN_LIKE: usize = 16;
 /// What says of a list of tokens how it is shown.
 pub(super) const TOKEN_KEYS: [&str; 5] = ["q", "filter", "sort", "after", "before"];
 /// What narrows it besides.
-pub(super) const TOKEN_FILTERS: [&str; 12] = [
+pub(super) const TOKEN_FILTERS: [&str; 13] = [
     "role",
     "owner",
     "maker",
     "label",
     "state",
     "restricted",
+    "ends",
     "ends_from",
     "ends_to",
     "used_from",
@@ -152,7 +153,7 @@ impl WayBack {
     fn read(text: &str, prefixes: &Prefixes) -> Result<Self> {
         let wrong = |problem: &str| Error::invalid(BACK, problem);
         let none = || wrong("is no list of the console, shown as one can be; open the page from its list again");
-        let (path, query) = text.split_once('?').filter(|_| text.len() <= LONGEST).ok_or_else(none)?;
+        let (path, query) = text.split_once('?').filter(|_| text.len() <= LONGEST.size()).ok_or_else(none)?;
         let (_, keys) = list_at(path).ok_or_else(none)?;
         let query = Pairs::parse(query.as_bytes());
         query.understood(&keys).map_err(|_| none())?;
@@ -175,7 +176,7 @@ impl WayBack {
             own.append_pair(key, query.get(key));
         }
         let back = Self { list: path.to_owned(), query: own.finish(), label };
-        (!back.query.is_empty() && back.pair().len() <= LONGEST).then_some(back)
+        (!back.query.is_empty() && back.pair().len() <= LONGEST.size()).then_some(back)
     }
 
     /// What is carried along: its address, below the organization's.
@@ -441,11 +442,11 @@ mod tests {
             let said = refused(&holder);
             assert!(said.starts_with("has what looks like the text of a token") && !said.contains(text), "{said}");
         }
-        let long = Pairs::from([("q", "x".repeat(LONGEST))]);
+        let long = Pairs::from([("q", "x".repeat(LONGEST.size()))]);
         assert_eq!(WayBack::of("tokens", &long), None, "nobody carries so much");
         // In an address each of these letters takes ten characters, and six of the list's own.
         let letters = |count| WayBack::of("tokens", &Pairs::from([("q", "ä".repeat(count))]));
-        assert!(letters(700).is_none() && letters(500).is_some_and(|back| back.pair().len() <= LONGEST));
+        assert!(letters(700).is_none() && letters(500).is_some_and(|back| back.pair().len() <= LONGEST.size()));
     }
 
     #[test]

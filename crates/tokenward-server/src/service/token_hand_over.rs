@@ -16,7 +16,7 @@ use tokenward_store::{Tx, token_policies, tokens};
 
 use super::token_owners::{NO_MEMBER, heir};
 use super::tokens::{Why, all_deleted, updated};
-use crate::limits::{Limits, TOKEN_OVERLAP, TOKENS_HANDED_OVER};
+use crate::limits::{Limits, MEMBER_POLICY_TOKENS, TOKEN_OVERLAP, TOKENS_HANDED_OVER};
 
 /// Gives these tokens another owner, or none. One event each.
 pub(super) async fn hand_over(tx: &mut Tx, grant: &Grant, all: &[Token], to: Option<&Member>) -> Result<Vec<Event>> {
@@ -64,6 +64,8 @@ pub struct Owned {
     pub to: Option<Uuid>,
     /// What is said of single ones that the member owns or has made.
     pub each: Vec<(Uuid, Fate)>,
+    /// What becomes of all others that the member owns or has made: an end, or that they are deleted.
+    pub rest: Option<Fate>,
 }
 
 impl Owned {
@@ -89,10 +91,20 @@ impl Owned {
             None => None,
         };
         // Before anything is told of the tokens.
-        if heir.is_some() || !self.each.is_empty() {
+        if heir.is_some() || !self.each.is_empty() || self.rest.is_some() {
             grant.require_also(Management::TokenManage)?;
         }
-        if !self.each.is_empty() {
+        if self.rest.is_some() {
+            let most = limits.size(&TOKENS_HANDED_OVER);
+            all = tokens::of_member(tx.conn(), grant, member.account_id, tx.now(), most + 1).await?;
+            if all.len() > most {
+                let name = TOKENS_HANDED_OVER.name;
+                return Err(Error::conflict(format!(
+                    "The member owns or has made more tokens than the limit `{name}` ({most}). Delete them before, or give them an end: \
+                     POST …/apiToken/bulk."
+                )));
+            }
+        } else if !self.each.is_empty() {
             // Those alone: a member may have made very many.
             let (who, now) = (Some(member.account_id), tx.now());
             let named: Vec<Uuid> = self.each.iter().map(|(id, _)| *id).collect();
@@ -123,6 +135,17 @@ impl Owned {
         });
         let people: Vec<Uuid> = successors.into_iter().chain(named).collect();
         let people = if people.is_empty() { HashMap::new() } else { members::emails(tx.conn(), &people).await? };
+        let with_policy = |token: &&Token| token.kind == Kind::PolicyToken;
+        let is_gone = |token: &&Token| matches!(fates.get(&token.id), Some((_, Fate::Delete)));
+        let policies = all.iter().filter(with_policy).filter(is_gone).count();
+        let most = limits.size(&MEMBER_POLICY_TOKENS);
+        if policies > most {
+            let name = MEMBER_POLICY_TOKENS.name;
+            return Err(Error::conflict(format!(
+                "That would delete {policies} policy tokens, more than the limit `{name}` ({most}). Delete them before: POST \
+                 …/policyApiToken/bulk."
+            )));
+        }
         let policy = match fates.values().any(|(_, fate)| matches!(fate, Fate::End(_))) {
             true => token_policies::get(tx.conn(), grant).await?.0,
             false => TokenPolicy::default(),
@@ -145,8 +168,8 @@ impl Owned {
         around.write(tx, &changed, &gone).await
     }
 
-    /// What is said of each of them, with its place. What is said of any other token, or twice, is refused.
-    fn fates(&self, all: &[Token]) -> Result<HashMap<Uuid, (usize, Fate)>> {
+    /// What is said of each of them, with the field in which it stands. What is said of any other token, or twice, is refused.
+    fn fates(&self, all: &[Token]) -> Result<HashMap<Uuid, (Place, Fate)>> {
         let known: HashSet<Uuid> = all.iter().map(|token| token.id).collect();
         let mut faults = Faults::default();
         let mut fates = HashMap::with_capacity(self.each.len());
@@ -154,11 +177,34 @@ impl Owned {
             let field = format!("tokens[{at}].token_id");
             if !known.contains(id) {
                 faults.push(field, "is no token that this member owns or has made, or it was deleted");
-            } else if fates.insert(*id, (at, *fate)).is_some() {
+            } else if fates.insert(*id, (Place::Each(at), *fate)).is_some() {
                 faults.push(field, "is there twice");
             }
         }
+        if let Some(rest) = self.rest {
+            for id in known {
+                fates.entry(id).or_insert((Place::Rest, rest));
+            }
+        }
         faults.finish().map(|()| fates)
+    }
+}
+
+/// Where it is said what becomes of a token.
+#[derive(Clone, Copy)]
+enum Place {
+    /// In this entry of those about single ones.
+    Each(usize),
+    /// Of all others.
+    Rest,
+}
+
+impl Place {
+    fn field(self, name: &str) -> String {
+        match self {
+            Self::Each(at) => format!("tokens[{at}].{name}"),
+            Self::Rest => format!("rest.{name}"),
+        }
     }
 }
 
@@ -177,14 +223,14 @@ struct Around<'a> {
 
 impl Around<'_> {
     /// A token as it is then; the same where nothing becomes of it.
-    fn settled(&self, old: &Token, fate: Option<(usize, Fate)>, now: Time, faults: &mut Faults) -> Token {
+    fn settled(&self, old: &Token, fate: Option<(Place, Fate)>, now: Time, faults: &mut Faults) -> Token {
         let is_owned = old.owner_id == Some(self.member.account_id);
         let planned = || old.successor_id.filter(|_| self.leaves).and_then(|id| self.person(id));
         let owner = match fate {
             Some((at, Fate::HandOver(to))) => {
                 let found = self.person(to);
                 if found.is_none() {
-                    faults.push(format!("tokens[{at}].to"), NO_MEMBER);
+                    faults.push(at.field("to"), NO_MEMBER);
                 }
                 found
             }
@@ -203,7 +249,7 @@ impl Around<'_> {
         if let Some((at, Fate::End(overlap))) = fate {
             match self.end(old, overlap, now) {
                 Ok(end) => new.expires_at = end,
-                Err(problem) => faults.push(format!("tokens[{at}].overlap"), problem),
+                Err(problem) => faults.push(at.field("overlap"), problem),
             }
         }
         new

@@ -116,23 +116,19 @@ pub async fn living(app: &Arc<App>, grant: &Grant, ids: &[Uuid]) -> Result<HashS
     Ok(tokens::living(reader.conn(), grant, ids).await?.into_iter().collect())
 }
 
-/// The living tokens that somebody has made.
-pub async fn made_by(app: &Arc<App>, grant: &Grant, creator: Uuid) -> Result<Vec<Token>> {
+/// The living tokens of all kinds that a member has made or is accountable for: the first of them, how many there are, and of how many
+/// of these the member is the owner.
+pub async fn of_member(
+    app: &Arc<App>,
+    grant: &Grant,
+    member: Uuid,
+    most: usize,
+) -> Result<(Vec<Token>, (usize, usize))> {
     let mut reader = app.read_for(grant).await?;
-    Ok(not_over(app, tokens::made_by(reader.conn(), grant, creator).await?))
-}
-
-/// The living tokens that a member is accountable for.
-pub async fn owned_by(app: &Arc<App>, grant: &Grant, owner: Uuid) -> Result<Vec<Token>> {
-    let mut reader = app.read_for(grant).await?;
-    Ok(not_over(app, tokens::owned_by(reader.conn(), grant, owner).await?))
-}
-
-/// Those whose end has not come: the store marks the others within a minute.
-fn not_over(app: &App, mut tokens: Vec<Token>) -> Vec<Token> {
-    let now = app.now();
-    tokens.retain(|token| token.expires_at.is_none_or(|at| now < at));
-    tokens
+    let first = tokens::of_member(reader.conn(), grant, member, app.now(), most).await?;
+    let (all, owned) = tokens::count_of_member(reader.conn(), grant, member, app.now()).await?;
+    let count = |it: u64| usize::try_from(it).unwrap_or(usize::MAX);
+    Ok((first, (count(all), count(owned))))
 }
 
 /// The secrets of tokens that the caller was shown: those that are accepted, the newest first.
@@ -674,20 +670,26 @@ pub fn undo_until(app: &App, token: &Token, revocation: &Revocation) -> Option<T
 
 /// Switches a token off: it is refused, and keeps everything, until it is switched on again. One
 /// that is off already is a conflict.
-pub async fn disable(app: &Arc<App>, grant: Grant, of: Of) -> Result<Written<Token>> {
-    switch(app, grant, of, true).await
+pub async fn disable(app: &Arc<App>, grant: Grant, of: Of, if_match: IfMatch) -> Result<Written<Token>> {
+    switch(app, grant, of, (true, if_match)).await
 }
 
 /// Switches a token on again. What makes an admin needs a fresh proof of a person.
-pub async fn enable(app: &Arc<App>, grant: Grant, of: Of) -> Result<Written<Token>> {
-    switch(app, grant, of, false).await
+pub async fn enable(app: &Arc<App>, grant: Grant, of: Of, if_match: IfMatch) -> Result<Written<Token>> {
+    switch(app, grant, of, (false, if_match)).await
 }
 
-async fn switch(app: &Arc<App>, grant: Grant, of: Of, off: bool) -> Result<Written<Token>> {
+async fn switch(
+    app: &Arc<App>,
+    grant: Grant,
+    of: Of,
+    (off, if_match): (bool, IfMatch),
+) -> Result<Written<Token>> {
     let proof = proof::lifetime(app);
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let old = not_ended_of(tx, grant, of).await?;
+            if_match.check(old.updated_at)?;
             let now = tx.now();
             if !off {
                 may_hand_out(tx, grant, &old, proof).await?;

@@ -4,13 +4,14 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use tokenward_core::decision::{Ask, Decision, PolicyOutcome, decide};
+use tokenward_core::directory::Directory;
 use tokenward_core::index::FoundRecord;
 use tokenward_core::reason::Reason;
 use tokenward_core::role::Target;
 use tokenward_core::secret::{Kind, Presented};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use super::{Verifier, belonging, facts};
+use super::{Placed, Verifier, belonging, facts};
 use crate::credential::{TOKEN_IN_PATH, stands_in_path};
 use crate::pending::Exercised;
 use crate::policy::asked::{self, AskedRequest, Bearer, PolicyPass};
@@ -99,14 +100,25 @@ impl Verifier {
         if presented.kind != Kind::PolicyToken {
             return None;
         }
-        let (directory, now) = (self.0.followed.index.directory(), self.0.clock.recent());
-        self.lookup(presented, |looked| {
-            let found = looked.living().filter(|found| found.kind == Kind::PolicyToken)?;
-            let (found, (_, role)) = belonging(&directory, found, asking)?;
-            let facts = facts(&found, role, Target::Organization, address, PolicyOutcome::NoPolicy);
-            let alive = decide(&facts, Ask::Identity, now).is_allow();
-            alive.then(|| (found.token, found.version, found.name().to_owned(), found.organization))
-        })
+        let directory = self.0.followed.index.directory();
+        self.lookup(presented, |looked| self.accepted_policy_token(&directory, looked.living()?, asking, address))
+    }
+
+    /// The same of a token that was found.
+    fn accepted_policy_token(
+        &self,
+        directory: &Directory,
+        found: FoundRecord<'_>,
+        asking: Asking,
+        address: Option<IpAddr>,
+    ) -> Option<(Uuid, u16, String, u32)> {
+        if found.kind != Kind::PolicyToken {
+            return None;
+        }
+        let (found, (_, role)) = belonging(directory, found, asking)?;
+        let facts = facts(&found, role, Target::Organization, address, PolicyOutcome::NoPolicy);
+        let alive = decide(&facts, Ask::Identity, self.0.clock.recent()).is_allow();
+        alive.then(|| (found.token, found.version, found.name().to_owned(), found.organization))
     }
 
     /// Asks the policy of a presented token, outside of all locks. `None` for what has none, or is refused anyway.
@@ -118,18 +130,13 @@ impl Verifier {
         address: Option<IpAddr>,
     ) -> Option<Judged> {
         let (token, version, name, number) = self.with_policy(presented, asking, address)?;
-        let (directory, now) = (self.0.followed.index.directory(), self.0.clock.recent());
-        let organization = directory.numbered(number)?;
-        let held = self.0.followed.policies.get(token)?;
-        let begun = Instant::now();
-        let allowed = asked::allows(&held, &Bearer { token, name: &name, organization }, asked, now);
-        held.took(begun.elapsed());
-        if !allowed {
+        let judged = self.judged((token, version, &name, number), asked)?;
+        if !judged.allowed {
             let path = asked.path.split('?').next().unwrap_or_default();
             let path = if stands_in_path(path, &self.0.prefixes, None) { TOKEN_IN_PATH } else { path };
             let shown = |text: &str, most: usize| text.chars().take(most).collect::<String>();
             self.0.denials.note(PolicyDenied {
-                organization: organization.id,
+                organization: judged.organization,
                 token,
                 name,
                 method: shown(asked.method, 32),
@@ -138,6 +145,39 @@ impl Verifier {
                 count: 1,
             });
         }
+        Some(judged)
+    }
+
+    /// Asks the policy of a token that is named, about a request that nobody has sent: nobody is told that it was denied.
+    pub(super) fn consider_policy(
+        &self,
+        (token, version): (Uuid, u16),
+        place: &Placed<'_>,
+        question: &Question<'_>,
+        asked: &AskedRequest<'_>,
+    ) -> Option<PolicyPass> {
+        let directory = self.0.followed.index.directory();
+        let (.., name, number) = {
+            let place = self.slot(place);
+            let found = place.find_secret(token, version)?;
+            self.accepted_policy_token(&directory, found, question.asking, question.from.address)?
+        };
+        let judged = self.judged((token, version, &name, number), asked)?;
+        judged.allowed.then_some(judged.pass)
+    }
+
+    /// What the policy of an accepted token says, outside of all locks.
+    fn judged(
+        &self,
+        (token, version, name, number): (Uuid, u16, &str, u32),
+        asked: &AskedRequest<'_>,
+    ) -> Option<Judged> {
+        let (directory, now) = (self.0.followed.index.directory(), self.0.clock.recent());
+        let organization = directory.numbered(number)?;
+        let held = self.0.followed.policies.get(token)?;
+        let begun = Instant::now();
+        let allowed = asked::allows(&held, &Bearer { token, name, organization }, asked, now);
+        held.took(begun.elapsed());
         let pass = PolicyPass { token, written_at: held.written_at };
         Some(Judged { pass, version, organization: organization.id, allowed })
     }

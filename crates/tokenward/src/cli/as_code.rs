@@ -552,6 +552,7 @@ impl<'a> Survey<'a> {
                     keep_invitations: false,
                     hand_over_to: None,
                     tokens: Vec::new(),
+                    rest: None,
                 };
                 client.put::<IgnoredAny>(&format!("{base}/member"), &body, None).await.map(drop)?;
             }
@@ -598,6 +599,7 @@ impl<'a> Survey<'a> {
                     keep_invitations: false,
                     hand_over_to: None,
                     tokens: Vec::new(),
+                    rest: None,
                 };
                 client.delete_with(&format!("{base}/member"), &body).await?;
             }

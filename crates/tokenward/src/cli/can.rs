@@ -3,38 +3,89 @@
 use clap::Args;
 use serde_json::json;
 use tokenward_api::environments::Environment;
+use tokenward_api::policy_tokens::{NamedPolicyRequest, PolicyApiToken, PolicyDecideRequest};
 use tokenward_api::roles::{AvailableRole, CustomRole};
 use tokenward_api::tokens::ApiToken;
-use tokenward_api::verify::{DecideRequest, Decided, ResourceRequest, VerifyRequest};
+use tokenward_api::verify::{DecideRequest, Decided, HttpRequest, NamedRequest, ResourceRequest, VerifyRequest};
 use tokenward_core::Uuid;
 use tokenward_core::permission::{Management, Permission};
 use tokenward_core::reason::Reason;
 use tokenward_core::role::{BuiltIn, Matrix, ProjectAccess, Role, Target};
+use tokenward_server::limits::REQUEST_BODY;
 
 use super::answer::ApiAnswer;
 use super::client::ChosenOrganization;
 use super::find::find;
 use super::output::{self, Exit, Failure, Result, print, verdict};
-use super::{Context, cluster, project, role, token, verify};
+use super::{Context, cluster, policy_token, project, prompt, role, token, verify};
 
 /// `tokenward can`.
 #[derive(Args, Debug)]
 pub struct CanArgs {
-    /// A token or a role, by name or id; `-` reads the text of a token from standard input, where no process list shows it
+    /// A token, a policy token or a role, by name or id; `-` reads the text of a token from standard input, where no process list shows it
     #[arg(value_name = "TOKEN|ROLE|-")]
     subject: String,
     /// What is to be done, for example invoices:read
-    #[arg(value_name = "NOUN:VERB", value_parser = verify::permission)]
-    permission: String,
+    #[arg(value_name = "NOUN:VERB", value_parser = verify::permission, required_unless_present = "path")]
+    permission: Option<String>,
+    #[command(flatten)]
+    request: RequestArgs,
     /// The project that it is about, by name or id
-    #[arg(long, value_name = "NAME|ID", group = "resource")]
+    #[arg(long, value_name = "NAME|ID", group = "resource", requires = "permission")]
     project: Option<String>,
     /// The environment that it is about
-    #[arg(long, value_name = "ID", group = "resource")]
+    #[arg(long, value_name = "ID", group = "resource", requires = "permission")]
     environment: Option<Uuid>,
     /// The cluster that it is about, by name or id
-    #[arg(long, value_name = "NAME|ID", group = "resource")]
+    #[arg(long, value_name = "NAME|ID", group = "resource", requires = "permission")]
     cluster: Option<String>,
+}
+
+/// The request that is asked about.
+#[derive(Args, Debug)]
+struct RequestArgs {
+    /// Ask about a request with this path; a policy token is always asked about one
+    #[arg(long)]
+    path: Option<String>,
+    /// The method of that request
+    #[arg(long, default_value = "GET", requires = "path")]
+    method: String,
+    /// The API of yours that it goes to; without it a policy token is asked about a request to Tokenward itself
+    #[arg(long, value_name = "NAME", requires = "path")]
+    api: Option<String>,
+    /// It goes to an API of yours whose routes nobody asks for
+    #[arg(long, requires = "path", conflicts_with = "api")]
+    gateway: bool,
+    /// Its body: a file; `-` reads it from standard input. Without it a policy that asks for the body denies
+    #[arg(long, value_name = "FILE|-", requires = "path")]
+    body: Option<String>,
+}
+
+impl RequestArgs {
+    fn body(&self) -> Result<Option<String>> {
+        let Some(file) = &self.body else { return Ok(None) };
+        let bytes = prompt::document(file, REQUEST_BODY.default)?;
+        String::from_utf8(bytes).map(Some).map_err(|_| Failure::error(format!("{file} is not UTF-8.")))
+    }
+
+    /// What only policies look at means nothing to others.
+    fn refuse_of_policies(&self) -> Result {
+        for (name, there) in [("--gateway", self.gateway), ("--body", self.body.is_some())] {
+            if there {
+                return Err(Failure::usage(format!("{name} is for policy tokens: no other token looks at it.")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CanArgs {
+    /// What is asked, as it is told.
+    fn wanted(&self) -> String {
+        let request = self.request.path.as_ref().map(|path| format!("{} {path}", self.request.method));
+        let both = [request, self.permission.clone()].into_iter().flatten();
+        both.map(|it| format!("`{it}`")).collect::<Vec<_>>().join(" and ")
+    }
 }
 
 pub async fn run(args: CanArgs, context: &Context<'_>) -> Result {
@@ -47,21 +98,28 @@ pub async fn run(args: CanArgs, context: &Context<'_>) -> Result {
         return ask_presented(&args, context).await;
     }
     let token = unless_hidden(token::resolve(&args.subject, context).await)?;
+    let policy_token = unless_hidden(policy_token::resolve(&args.subject, context).await)?;
     let organization = context.client.organization(context.global).await?;
     let roles = unless_hidden(role::available(context, &organization).await)?.unwrap_or_default();
     let role = find(&roles, &args.subject, "token and no role");
-    match (token, role) {
-        (Some((_, token)), Ok(role)) => {
-            let (token, role) = (token.id, role.id);
-            Err(Failure::usage(format!(
-                "There is a token and a role `{}`; say which one you mean by its id.",
-                args.subject
-            ))
-            .hint(format!("The token is {token}, and the role {role}.")))
-        }
-        (Some((path, token)), Err(_)) => ask_named(&args, &path, &token, context).await,
-        (None, Ok(role)) => ask_role(&args, role, context, &organization).await,
-        (None, Err(absent)) => Err(absent),
+    let found: Vec<(&str, Uuid)> = [
+        token.as_ref().map(|(_, it)| ("token", it.id)),
+        policy_token.as_ref().map(|(_, it)| ("policy token", it.id)),
+        role.as_ref().ok().map(|it| ("role", it.id)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if let [(first, one), (second, other), ..] = found[..] {
+        let subject = &args.subject;
+        let why = format!("There is a {first} and a {second} `{subject}`; say which one you mean by its id.");
+        return Err(Failure::usage(why).hint(format!("The {first} is {one}, and the {second} {other}.")));
+    }
+    match (token, policy_token, role) {
+        (Some((path, token)), ..) => ask_named(&args, &path, &token, context).await,
+        (None, Some((path, token)), _) => ask_policy_token(&args, &path, &token, context).await,
+        (None, None, Ok(role)) => ask_role(&args, role, context, &organization).await,
+        (None, None, Err(absent)) => Err(absent),
     }
 }
 
@@ -76,25 +134,59 @@ fn unless_hidden<T>(found: Result<T>) -> Result<Option<T>> {
 
 /// Asks about a token whose text nobody needs to have.
 async fn ask_named(args: &CanArgs, path: &str, token: &ApiToken, context: &Context<'_>) -> Result {
+    args.request.refuse_of_policies()?;
     let resource = resource(args, context).await?;
     let question = DecideRequest {
-        permission: Some(args.permission.clone()),
+        permission: args.permission.clone(),
         resource: (resource != ResourceRequest::default()).then_some(resource),
-        api: None,
-        request: None,
+        api: args.request.api.clone(),
+        request: args.request.path.clone().map(|path| NamedRequest { method: args.request.method.clone(), path }),
         remote_ip: None,
     };
     let answer: ApiAnswer<Decided> = context.client.post(&format!("{path}/decide"), &question).await?;
+    tell(args, ("token", token), &answer, context)
+}
+
+/// The same of a policy token: its policy is asked about a request.
+async fn ask_policy_token(args: &CanArgs, path: &str, token: &PolicyApiToken, context: &Context<'_>) -> Result {
+    let Some(wanted) = &args.request.path else {
+        let why = format!("`{}` is a policy token, whose policy is asked about requests.", token.name);
+        return Err(Failure::usage(why).hint("Say which request with --path and --method."));
+    };
+    let resource = resource(args, context).await?;
+    let question = PolicyDecideRequest {
+        request: NamedPolicyRequest {
+            method: args.request.method.clone(),
+            path: wanted.clone(),
+            body: args.request.body()?,
+            gateway: args.request.gateway.then_some(true),
+        },
+        api: args.request.api.clone(),
+        permission: args.permission.clone(),
+        resource: (resource != ResourceRequest::default()).then_some(resource),
+        remote_ip: None,
+    };
+    let answer: ApiAnswer<Decided> = context.client.post(&format!("{path}/decide"), &question).await?;
+    tell(args, ("policy token", &token.token), &answer, context)
+}
+
+/// Tells what was decided, and turns it into an exit code.
+fn tell(
+    args: &CanArgs,
+    (what, token): (&str, &ApiToken),
+    answer: &ApiAnswer<Decided>,
+    context: &Context<'_>,
+) -> Result {
     if context.global.json {
         output::json(&answer.raw)?;
     } else {
-        let (name, role, wanted) = (&token.name, &token.role_name, &args.permission);
+        let (name, role, wanted) = (&token.name, &token.role_name, args.wanted());
         let why = match (&answer.sentence, &answer.missing_permission) {
-            _ if answer.valid => format!("the token `{name}` (role {role}) may do `{wanted}`."),
+            _ if answer.valid => format!("the {what} `{name}` (role {role}) may do {wanted}."),
             (_, Some(missing)) if answer.code == Reason::ScopeDenied.as_str() => {
-                format!("the token `{name}` is narrowed to less than its role {role}, which holds `{missing}`.")
+                format!("the {what} `{name}` is narrowed to less than its role {role}, which holds `{missing}`.")
             }
-            (_, Some(missing)) => format!("the token `{name}` (role {role}) lacks `{missing}`."),
+            (_, Some(missing)) => format!("the {what} `{name}` (role {role}) lacks `{missing}`."),
             (Some(sentence), None) => format!("{}: {sentence}", answer.code),
             (None, None) => answer.code.to_string(),
         };
@@ -104,11 +196,21 @@ async fn ask_named(args: &CanArgs, path: &str, token: &ApiToken, context: &Conte
 }
 
 async fn ask_presented(args: &CanArgs, context: &Context<'_>) -> Result {
+    if args.request.body.as_deref() == Some("-") {
+        return Err(Failure::usage("The token is read from standard input; give its body as a file."));
+    }
     let token = verify::presented(None)?;
     let resource = resource(args, context).await?;
+    let body = args.request.body()?;
     let question = VerifyRequest {
-        permission: Some((&*args.permission).into()),
+        permission: args.permission.as_deref().map(Into::into),
         resource: (resource != ResourceRequest::default()).then_some(resource),
+        api: args.request.api.as_deref().map(Into::into),
+        request: args.request.path.as_deref().map(|path| HttpRequest {
+            method: (&*args.request.method).into(),
+            path: path.into(),
+            body: body.as_deref().map(Into::into),
+        }),
         ..verify::asking(&token)
     };
     verify::ask(&question, context).await
@@ -149,7 +251,11 @@ async fn ask_role(
     context: &Context<'_>,
     organization: &ChosenOrganization,
 ) -> Result {
-    let permission = Permission::parse(&args.permission).map_err(Failure::usage)?;
+    let (Some(wanted), None) = (&args.permission, &args.request.path) else {
+        let why = format!("`{}` is a role, which is asked about a permission: `invoices:read`.", listed.name);
+        return Err(Failure::usage(why).hint("`tokenward verify`, and `can` of a token, ask about requests."));
+    };
+    let permission = Permission::parse(wanted).map_err(Failure::usage)?;
     let role = compiled(listed, context, organization).await?;
     let target = target(args, context, organization).await?;
     let allowed = role.allows(permission, target);
@@ -159,7 +265,7 @@ async fn ask_role(
             "allowed": allowed,
             "role_id": role.id,
             "role_name": *role.name,
-            "permission": args.permission,
+            "permission": wanted,
             "reason": why,
         }))?;
     } else {

@@ -75,7 +75,7 @@ fn of(noun: &str, argument: &str) -> Option<Names> {
         // Its text, which nobody offers.
         ("verify" | "revoke", "token") => return None,
         ("can", "subject") => Names::TokensAndRoles,
-        ("api", "name") | ("verify", "api") => Names::Apis,
+        ("api", "name") | ("verify" | "can", "api") => Names::Apis,
         ("token" | "usage", "token") => Names::Tokens,
         ("policy-token", "token") => Names::PolicyTokens,
         (_, "role" | "move_to") => Names::Roles,
@@ -201,6 +201,7 @@ mod tests {
             ("role", "move_to", Some(Names::Roles)),
             ("api", "name", Some(Names::Apis)),
             ("can", "subject", Some(Names::TokensAndRoles)),
+            ("can", "api", Some(Names::Apis)),
             ("project", "organization", Some(Names::Organizations)),
             ("account", "passkey", Some(Names::Passkeys)),
             ("verify", "token", None),

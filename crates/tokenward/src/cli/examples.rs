@@ -404,7 +404,7 @@ pub const EXAMPLES: &[(&str, [&str; 2])] = &[
         "can",
         [
             "tokenward can ci-deploys invoices:read",
-            "tokenward can - environment:deploy --project shop < presented.token",
+            "tokenward can shop-reader --api shop --method POST --path /invoices",
         ],
     ),
     ("role list", ["tokenward role list", "tokenward role list --json id,name"]),

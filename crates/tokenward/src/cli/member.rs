@@ -248,6 +248,7 @@ async fn change(
         keep_invitations,
         hand_over_to: heir.map(|heir| heir.id.to_string()),
         tokens: each.of(&all, &members)?,
+        rest: each.rest()?,
     };
     // The contract answers without a body.
     context.client.put::<IgnoredAny>(&members_path(organization), &body, None).await?;
@@ -255,8 +256,8 @@ async fn change(
     if let Some(heir) = heir {
         note(clean(&format!("{} is accountable for those tokens from now on.", heir.email)));
     }
-    if !body.tokens.is_empty() {
-        note(member_fates::told(&body.tokens).trim_start());
+    if !body.tokens.is_empty() || body.rest.is_some() {
+        note(member_fates::told(&body.tokens, body.rest.as_ref()).trim_start());
     }
     if context.global.json { output::json(&json!(body)) } else { Ok(()) }
 }
@@ -292,6 +293,7 @@ async fn remove(
     let pending = invitations.iter().filter(|it| it.invitation_status != "EXPIRED");
     let sent: Vec<_> = pending.filter(|it| it.inviter_id == Some(member.id)).collect();
     let Fate { keep_invitations, hand_over_to, each, delete_tokens } = fate;
+    let rest = each.rest()?;
     let heir = hand_over_to.as_deref().map(|wanted| find(&members, wanted, "member")).transpose()?;
     let made = member_tokens::made_by(member.id, context, organization).await?;
     made.show(email);
@@ -305,7 +307,7 @@ async fn remove(
         &format!(
             "Remove {email}? Nothing opens for {email} from then on; {}.{to}{}{of_sent}",
             made.fate(email, delete_tokens),
-            member_fates::told(&tokens),
+            member_fates::told(&tokens, rest.as_ref()),
         ),
         yes,
     )?;
@@ -313,8 +315,8 @@ async fn remove(
         made.delete(email, context).await?;
     }
     let hand_over_to = heir.map(|heir| heir.id.to_string());
-    let told = member_fates::told(&tokens);
-    let body = MemberRemoval { user_id: member.id.to_string(), keep_invitations, hand_over_to, tokens };
+    let told = member_fates::told(&tokens, rest.as_ref());
+    let body = MemberRemoval { user_id: member.id.to_string(), keep_invitations, hand_over_to, tokens, rest };
     context.client.delete_with(&members_path(organization), &body).await?;
     note(clean(&format!("{email} is no longer a member.{told}")));
     if delete_tokens {

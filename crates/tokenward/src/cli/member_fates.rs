@@ -1,7 +1,7 @@
 //! What becomes of the tokens of a member who is removed or gets another role: said one by one, or asked about at a terminal.
 
 use clap::Args;
-use tokenward_api::members::{Member, MemberToken};
+use tokenward_api::members::{Member, MemberRest, MemberToken};
 use tokenward_api::tokens::ApiToken;
 use tokenward_core::time::{DAY, Micros, length, length_text};
 use tokenward_core::{Time, Uuid};
@@ -28,7 +28,7 @@ pub struct FateArgs {
     #[arg(long, value_name = "TOKEN")]
     end: Vec<String>,
     /// How long those that end are still accepted: 24h (without it), 30m, 7d; never longer than without it
-    #[arg(long, value_name = "LENGTH", requires = "end", value_parser = when::length_argument)]
+    #[arg(long, value_name = "LENGTH", value_parser = when::length_argument)]
     overlap: Option<Micros>,
     /// Delete one of the tokens at once, by name or id; several times for several
     #[arg(long, value_name = "TOKEN")]
@@ -36,6 +36,9 @@ pub struct FateArgs {
     /// Do not hand one of the tokens over with the others, by name or id; several times for several
     #[arg(long, value_name = "TOKEN")]
     keep: Vec<String>,
+    /// What becomes of all tokens that the member owns or has created and of which nothing is said
+    #[arg(long, value_name = "WORD", value_parser = ["end", "delete"])]
+    rest: Option<String>,
 }
 
 /// A token that a member owns or has created.
@@ -135,7 +138,17 @@ impl Fate {
 impl FateArgs {
     /// Is nothing said of any?
     pub fn say_nothing(&self) -> bool {
-        [&self.hand_over, &self.end, &self.delete, &self.keep].into_iter().all(Vec::is_empty)
+        [&self.hand_over, &self.end, &self.delete, &self.keep].into_iter().all(Vec::is_empty) && self.rest.is_none()
+    }
+
+    /// What is said of all others, as the API takes it.
+    pub fn rest(&self) -> Result<Option<MemberRest>> {
+        let ends = self.rest.as_deref() == Some("end");
+        if self.overlap.is_some() && !ends && self.end.is_empty() {
+            return Err(Failure::usage("--overlap goes with --end TOKEN or `--rest end`."));
+        }
+        let overlap = ends.then(|| length_text(self.overlap.unwrap_or(OVERLAP)));
+        Ok(self.rest.clone().map(|action| MemberRest { action, overlap }))
     }
 
     /// What is said of these tokens, as the API takes it.
@@ -202,7 +215,7 @@ fn read(typed: &str) -> Result<Option<Fate>> {
 }
 
 /// What is said of them, in a sentence behind others; nothing where nothing is.
-pub fn told(sent: &[MemberToken]) -> String {
+pub fn told(sent: &[MemberToken], rest: Option<&MemberRest>) -> String {
     let each = [
         ("hand_over", "is handed over", "are handed over"),
         ("end", "ends", "end"),
@@ -213,7 +226,11 @@ pub fn told(sent: &[MemberToken]) -> String {
         let many = sent.iter().filter(|it| it.action == action).count() as u64;
         (many > 0).then(|| format!("{} {}", count(many), if many == 1 { one } else { several }))
     };
-    let parts: Vec<String> = each.into_iter().filter_map(part).collect();
+    let mut parts: Vec<String> = each.into_iter().filter_map(part).collect();
+    parts.extend(rest.map(|it| match &it.overlap {
+        Some(overlap) => format!("all others of theirs end in {overlap}"),
+        None => "all others of theirs are deleted".to_owned(),
+    }));
     if parts.is_empty() { String::new() } else { format!(" {}.", parts.join(", ")) }
 }
 

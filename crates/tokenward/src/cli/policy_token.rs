@@ -228,7 +228,7 @@ async fn tokens_of(context: &Context<'_>) -> Result<String> {
 }
 
 /// The path of the token, and the token.
-async fn resolve(wanted: &str, context: &Context<'_>) -> Result<(String, ApiAnswer<PolicyApiToken>)> {
+pub(super) async fn resolve(wanted: &str, context: &Context<'_>) -> Result<(String, ApiAnswer<PolicyApiToken>)> {
     let tokens = tokens_of(context).await?;
     if let Ok(id) = Uuid::parse_str(wanted) {
         let path = format!("{tokens}/{id}");

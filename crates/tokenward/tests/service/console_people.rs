@@ -133,3 +133,43 @@ async fn a_role_is_left_with_a_page_that_says_who_has_it_and_what_each_gains_and
     assert!(tokens.each("results", "role_name").contains(&"viewer".to_owned()), "{}", tokens.text);
     assert_eq!(server.get(&organization.path(&format!("customRole/{role}")), &organization.owner).await.status, 404);
 }
+
+#[tokio::test]
+async fn of_very_many_tokens_the_first_are_listed_and_one_thing_is_said_of_the_others() {
+    let (server, organization) = Server::with_owner().await;
+    let base = format!("/console/{}", organization.id);
+    let mut owner = Person::owner(&server).await;
+    let (ada, _) = server.member(&organization, "ada@acme.example", "viewer").await;
+    let viewer = server.role(&organization, "viewer").await;
+    let policy = json!({ "name": "policy", "opa_policy": "allow := true", "owner_id": ada, "role_id": viewer });
+    server.post(&organization.path("policyApiToken"), &organization.owner, policy).await.expect(201);
+    for n in 0..101 {
+        let body = json!({ "name": format!("of-ada-{n}"), "role_id": viewer, "owner_id": ada });
+        server.post(&organization.path("apiToken"), &organization.owner, body).await.expect(201);
+    }
+    let remove = format!("{base}/members/{ada}/remove");
+    let page = owner.get(&remove).await.says(200, "102 tokens are theirs");
+    assert_eq!(page.html.matches("name=\"fate\"").count(), 100, "no more than the limit");
+    assert!(page.html.contains("What becomes of the other 2?"), "{}", page.html);
+    assert!(page.html.contains("Policy token") && page.html.contains("API token"), "the kinds are told in words");
+    owner.post(&remove, &[("rest", "keep")]).await.says(400, "rest");
+    owner.get(&remove).await;
+    owner.post(&remove, &[("rest", "delete")]).await.leads_to(&format!("{base}/members"));
+    let left = server.get(&organization.path("apiToken"), &organization.owner).await.expect(200);
+    let of_ada = |it: &&serde_json::Value| it["name"].as_str().unwrap().starts_with("of-ada-");
+    assert_eq!(left["results"].as_array().unwrap().iter().filter(of_ada).count(), 0);
+}
+
+#[tokio::test]
+async fn a_page_that_takes_nothing_from_its_address_refuses_what_stands_there() {
+    let (server, organization) = Server::with_owner().await;
+    let base = format!("/console/{}", organization.id);
+    let mut owner = Person::owner(&server).await;
+    for path in ["/console/account".to_owned(), "/console/new".into(), format!("{base}/members/invite"), format!("{base}/clusters/new")] {
+        owner.get(&path).await.says(200, "");
+        owner.get(&format!("{path}?colour=red")).await.says(400, "colour");
+    }
+    let mut nobody = Person::at(&server);
+    nobody.get("/sign-in/forgot?colour=red").await.says(400, "colour");
+    nobody.get("/sign-in?colour=red").await.says(400, "colour");
+}

@@ -66,6 +66,10 @@ async fn each_list_is_narrowed_by_role_owner_maker_label_days_and_what_else_ther
             ("state=active".into(), &["ci-main", "deploy", "of-dev"]),
             ("restricted=yes".into(), &["ci-main", "later"]),
             ("restricted=no".into(), &["deploy", "of-dev"]),
+            ("ends=yes".into(), &["deploy"]),
+            ("ends=no".into(), &["ci-main", "later", "of-dev"]),
+            ("state=kept".into(), &everything),
+            ("state=all".into(), &everything),
             ("ends_from=2099-01-01&ends_to=2099-01-31".into(), &["deploy"]),
             ("ends_to=2099-01-30".into(), &[]),
             ("ends_from=2099-02-02".into(), &[]),
@@ -198,4 +202,20 @@ async fn what_narrows_a_list_stays_through_search_order_pages_bulk_and_back() {
         assert!(!page.html.contains(&secret), "{}", page.html);
     }
     server.stop().await;
+}
+
+#[tokio::test]
+async fn those_that_were_deleted_are_among_all_and_not_among_those_that_are_kept() {
+    for (list, kind) in KINDS {
+        let (server, acme, base) = world().await;
+        let mut owner = Person::owner(&server).await;
+        let viewer = server.role(&acme, "viewer").await;
+        let (gone, _) = made(&server, &acme, kind, &acme.owner, json!({ "name": "gone", "role_id": viewer })).await;
+        made(&server, &acme, kind, &acme.owner, json!({ "name": "here", "role_id": viewer })).await;
+        server.delete(&acme.path(&format!("{kind}/{gone}")), &acme.owner).await.expect(204);
+        for (state, expected) in [("kept", &["here"][..]), ("all", &["gone", "here"]), ("active", &["here"])] {
+            let page = owner.get(&format!("{base}/{list}?state={state}")).await.says(200, "");
+            assert_eq!(names(&page), expected, "{kind} {state}");
+        }
+    }
 }

@@ -114,7 +114,7 @@ impl std::fmt::Debug for InvitationCreatedPage {
     }
 }
 
-/// `…/members/<id>`: another role; posts `role_id`, `fate` once for each token, `overlap`, `hand_over_to` and `keep_invitations`.
+/// `…/members/<id>`: another role; posts `role_id`, `fate` once for each listed token, `rest`, `overlap`, `hand_over_to` and `keep_invitations`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "member.html")]
 pub struct MemberPage {
@@ -149,11 +149,17 @@ pub struct Heirs {
     pub error: Option<String>,
 }
 
-/// The living tokens of a member who leaves or gets another role. The form sends `fate` for each, and `overlap`.
+/// The living tokens of a member who leaves or gets another role. The form sends `fate` for each that is listed, `rest` for the others, and `overlap`.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct MemberTokens {
-    /// Each of them.
+    /// The first of them.
     pub rows: Vec<MemberToken>,
+    /// How many there are.
+    pub count: usize,
+    /// What can become of all that are not listed; none where all are, or the person may not say so.
+    pub rest: Vec<Choice>,
+    /// What is wrong with that.
+    pub rest_error: Option<String>,
     /// How long those that end are still accepted.
     pub overlaps: Vec<Choice>,
     /// May the person say what becomes of them?
@@ -169,6 +175,8 @@ pub struct MemberTokens {
 pub struct MemberToken {
     /// Its id.
     pub id: String,
+    /// `API token` or `Policy token`.
+    pub kind: &'static str,
     /// Its name.
     pub name: String,
     /// What is shown of its text.
@@ -185,7 +193,7 @@ pub struct MemberToken {
     pub fates: Vec<Choice>,
 }
 
-/// `…/members/<id>/remove`; posts `fate` once for each token, `overlap`, `hand_over_to` and `keep_invitations`.
+/// `…/members/<id>/remove`; posts `fate` once for each listed token, `rest`, `overlap`, `hand_over_to` and `keep_invitations`.
 #[derive(Template, Clone, Debug)]
 #[template(path = "member-remove.html")]
 pub struct MemberRemovePage {

@@ -235,3 +235,31 @@ async fn the_console_asks_for_each_token_of_who_leaves_or_gets_another_role() {
     owner.post(&role, &form).await.leads_to(&base);
     assert!(world.ends_in(&world.shown(&moves).await, HOUR));
 }
+
+#[tokio::test]
+async fn one_thing_is_said_of_all_others() {
+    let (server, acme) = Server::with_owner().await;
+    let world = World::of(&server, &acme).await;
+    let (kept, _) = world.owned("kept", json!({})).await;
+    let (owned, text) = world.owned("owned", json!({})).await;
+    let made = world.made("made").await;
+    let wrong = |rest: Value| json!({ "user_id": world.ada, "rest": rest });
+    for (rest, field) in [
+        (json!({ "action": "keep" }), "rest.action"),
+        (json!({ "action": "end" }), "rest.overlap"),
+        (json!({ "action": "delete", "overlap": "24h" }), "rest.overlap"),
+        (json!({ "action": "end", "overlap": "31d" }), "rest.overlap"),
+    ] {
+        let refused = world.remove(&acme.owner, wrong(rest)).await;
+        assert_eq!((refused.status.as_u16(), &refused.json()["faults"][0]["field"]), (400, &json!(field)));
+    }
+    let body = json!({
+        "user_id": world.ada,
+        "tokens": [{ "token_id": kept, "action": "keep" }],
+        "rest": { "action": "delete" },
+    });
+    assert_eq!(world.remove(&acme.owner, body).await.status, 204);
+    assert_eq!(world.shown(&kept).await["state"], "active");
+    assert_eq!((&world.shown(&owned).await["state"], &world.shown(&made).await["state"]), (&json!("revoked"), &json!("revoked")));
+    assert_eq!(server.post("/verify", &acme.owner, json!({ "token": text })).await.str("code"), "revoked");
+}

@@ -6,6 +6,7 @@ mod input;
 mod member_tokens;
 mod organizations;
 mod paging;
+mod policy_decisions;
 mod policy_inputs;
 mod policy_token_bounds;
 mod policy_token_life;

@@ -18,6 +18,7 @@ fn member_tokens() -> MemberTokens {
     let row = |row: TokenRow, owned: bool| MemberToken {
         fates: vec![choice("", !owned), choice(&format!("{}.end", row.id), owned)],
         id: row.id,
+        kind: if owned { "Policy token" } else { "API token" },
         name: row.name,
         hint: row.hint,
         role: row.role,
@@ -27,6 +28,9 @@ fn member_tokens() -> MemberTokens {
     };
     MemberTokens {
         rows: vec![row(tokens().remove(4), false), row(tokens().remove(1), true)],
+        count: 3_002,
+        rest: vec![choice("", true), choice("end", false), choice("delete", false)],
+        rest_error: None,
         overlaps: vec![choice("24h", true), choice("7d", false)],
         may_change: true,
         error: None,
