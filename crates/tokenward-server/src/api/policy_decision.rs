@@ -117,7 +117,9 @@ fn of_endpoint(app: &App, organization: Uuid, sent: &PolicyDecideRequest) -> Res
     if endpoint.user_only || endpoint.right == EndpointRight::User {
         return Err(wrong("is for signed-in people: no token may do this"));
     }
-    let EndpointRight::Permission(permission, on) = endpoint.right else { return Ok((Ask::Identity, Resource::default())) };
+    let EndpointRight::Permission(permission, on) = endpoint.right else {
+        return Ok((Ask::Identity, Resource::default()));
+    };
     let (of, resource) = match on {
         On::Caller => (organization, Resource::default()),
         _ => locate(&app.verifier.directory(), &named, on).map_err(|_| wrong("names nothing that there is"))?,
@@ -159,7 +161,8 @@ mod tests {
     #[test]
     fn the_endpoint_is_the_one_that_the_router_would_ask() {
         let endpoints = super::super::endpoints();
-        let found = |method: &str, path: &str| matching(&endpoints, method, path).map(|(it, named)| (it.path, named.len()));
+        let found =
+            |method: &str, path: &str| matching(&endpoints, method, path).map(|(it, named)| (it.path, named.len()));
         let organization = "/organization/0196/policyApiToken";
         for (method, path, expected) in [
             ("GET", "/token/self", Some(("/token/self", 0))),

@@ -106,11 +106,8 @@ pub(super) async fn fields(
 
 /// What can become of all that are not listed.
 fn rest(typed: &str, may_end: bool) -> Vec<Choice> {
-    let all = [
-        ("", "Stay, or are handed over as below"),
-        ("end", "End after a while"),
-        ("delete", "Are deleted at once"),
-    ];
+    let all =
+        [("", "Stay, or are handed over as below"), ("end", "End after a while"), ("delete", "Are deleted at once")];
     let choice = |(value, label): (&str, &str)| Choice {
         value: value.to_owned(),
         label: label.to_owned(),

@@ -46,8 +46,7 @@ const OWN: &[&str] = &[
 ];
 
 /// What others know.
-const KNOWN: &[(&str, &[&str])] =
-    &[("/sign-in", &["next", "notice", "at"]), ("/sign-in/code", &["recovery"])];
+const KNOWN: &[(&str, &[&str])] = &[("/sign-in", &["next", "notice", "at"]), ("/sign-in/code", &["recovery"])];
 
 /// Refuses a parameter that the page at this path does not know. A list that is carried along was taken out before.
 pub(super) fn understood(parts: &Parts) -> Result<()> {

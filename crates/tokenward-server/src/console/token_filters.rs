@@ -272,13 +272,8 @@ mod tests {
 
     #[test]
     fn every_word_that_is_offered_is_read_as_what_it_says() {
-        let all = [
-            ("state", STATES),
-            ("restricted", RESTRICTED),
-            ("ends", ENDS),
-            ("needed", NEEDED),
-            ("policy", POLICY),
-        ];
+        let all =
+            [("state", STATES), ("restricted", RESTRICTED), ("ends", ENDS), ("needed", NEEDED), ("policy", POLICY)];
         for (key, words) in all {
             for (word, _) in words {
                 assert!(read(&format!("{key}={word}")).is_ok(), "{key}={word}");

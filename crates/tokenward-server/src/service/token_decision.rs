@@ -34,11 +34,7 @@ enum SecretPlace {
 
 impl NewestSecret {
     /// Of a token of this kind; the reason instead where it is not among those that live.
-    pub async fn of(
-        app: &Arc<App>,
-        grant: &Grant,
-        (kind, token): (Kind, Uuid),
-    ) -> Result<Result<Self, Reason>> {
+    pub async fn of(app: &Arc<App>, grant: &Grant, (kind, token): (Kind, Uuid)) -> Result<Result<Self, Reason>> {
         let mut reader = app.read_for(grant).await?;
         let found = tokens::find_of(reader.conn(), grant, kind, token, app.now()).await?;
         match found.state(app.now()) {

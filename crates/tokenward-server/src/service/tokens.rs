@@ -679,12 +679,7 @@ pub async fn enable(app: &Arc<App>, grant: Grant, of: Of, if_match: IfMatch) -> 
     switch(app, grant, of, (false, if_match)).await
 }
 
-async fn switch(
-    app: &Arc<App>,
-    grant: Grant,
-    of: Of,
-    (off, if_match): (bool, IfMatch),
-) -> Result<Written<Token>> {
+async fn switch(app: &Arc<App>, grant: Grant, of: Of, (off, if_match): (bool, IfMatch)) -> Result<Written<Token>> {
     let proof = proof::lifetime(app);
     app.write(grant, move |tx, grant| {
         Box::pin(async move {

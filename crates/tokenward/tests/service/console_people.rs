@@ -165,7 +165,12 @@ async fn a_page_that_takes_nothing_from_its_address_refuses_what_stands_there() 
     let (server, organization) = Server::with_owner().await;
     let base = format!("/console/{}", organization.id);
     let mut owner = Person::owner(&server).await;
-    for path in ["/console/account".to_owned(), "/console/new".into(), format!("{base}/members/invite"), format!("{base}/clusters/new")] {
+    for path in [
+        "/console/account".to_owned(),
+        "/console/new".into(),
+        format!("{base}/members/invite"),
+        format!("{base}/clusters/new"),
+    ] {
         owner.get(&path).await.says(200, "");
         owner.get(&format!("{path}?colour=red")).await.says(400, "colour");
     }

@@ -260,6 +260,9 @@ async fn one_thing_is_said_of_all_others() {
     });
     assert_eq!(world.remove(&acme.owner, body).await.status, 204);
     assert_eq!(world.shown(&kept).await["state"], "active");
-    assert_eq!((&world.shown(&owned).await["state"], &world.shown(&made).await["state"]), (&json!("revoked"), &json!("revoked")));
+    assert_eq!(
+        (&world.shown(&owned).await["state"], &world.shown(&made).await["state"]),
+        (&json!("revoked"), &json!("revoked"))
+    );
     assert_eq!(server.post("/verify", &acme.owner, json!({ "token": text })).await.str("code"), "revoked");
 }
