@@ -548,7 +548,9 @@ mod tests {
     fn an_entry_of_an_older_version_says_less() {
         let read = |text: &str| serde_json::from_str::<After>(text).unwrap();
         let (living, proven, issuers) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        let sessions = After::Sessions { living: living.clone(), proven, links: None, password: None, undoable: None };
+        let unused = BTreeMap::new();
+        let sessions =
+            After::Sessions { living: living.clone(), proven, links: None, password: None, undoable: None, unused };
         assert_eq!(read(r#"{"sessions":{"living":[]}}"#), sessions);
         assert_eq!(read(r#"{"identities":{"living":[]}}"#), After::Identities { living, issuers });
         let token = read(r#"{"token":{"revoked_at":null,"disabled_at":null,"ends":[]}}"#);
