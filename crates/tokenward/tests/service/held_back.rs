@@ -561,6 +561,62 @@ async fn a_long_list_ends_where_it_is_when_the_token_that_reads_it_is_deleted() 
     assert!(part.len() < whole.len() && serde_json::from_slice::<Value>(&part).is_err());
 }
 
+/// What only asks: its method, its path, the type of its body, and that.
+type Question = (&'static str, String, &'static str, String);
+
+async fn questions(server: &Server, acme: &Organization) -> Vec<Question> {
+    let viewer = server.role(acme, "viewer").await;
+    let (token, _) = server.new_token(acme, json!({ "name": "asked about", "role_id": viewer })).await;
+    let policy = json!({ "name": "asked about", "opa_policy": "allow := true" });
+    let policy = server.post(&acme.path("policyApiToken"), &acme.owner, policy).await.str("id");
+    let edit = json!({ "permissions": ["invoices:read"] });
+    let requests = json!([{ "method": "GET", "path": "/invoices" }]);
+    let routes = json!({ "routes": [{ "method": "GET", "path": "/invoices", "permission": "invoices:read" }] });
+    let line = json!({ "name": "late", "role_id": viewer, "sha256": "ab".repeat(32) }).to_string();
+    let ask = |method, path: &str, body: Value| (method, acme.path(path), JSON, body.to_string());
+    vec![
+        ask("POST", &format!("apiToken/{token}/decide"), json!({ "permission": "invoices:read" })),
+        ask("POST", &format!("apiToken/{token}/effect"), edit.clone()),
+        ask("POST", &format!("policyApiToken/{policy}/effect"), edit),
+        ask("POST", "policyApiToken/evaluate", json!({ "opa_policy": "allow := true", "requests": requests })),
+        ask("POST", "policyApiToken/evaluate", json!({ "role_id": viewer, "requests": [{ "permission": "x:read" }] })),
+        ask("POST", "apiToken/bulk", json!({ "action": "delete", "dry_run": true })),
+        ask("PUT", "signInPolicy?dry_run=true", json!({ "sign_in": "any" })),
+        ask("PUT", "api/billing?dry_run=true", routes),
+        ("POST", acme.path("apiToken/import?dryRun=true"), "Content-Type: application/x-ndjson\r\n", line),
+    ]
+}
+
+#[tokio::test]
+async fn what_only_asks_is_told_to_nobody_whose_right_was_taken_back_while_its_body_came() {
+    let (server, acme) = Server::with_owner().await;
+    let (member, _) = server.member(&acme, "late@acme.example", "admin").await;
+    let [viewer, admin] = [server.role(&acme, "viewer").await, server.role(&acme, "admin").await];
+    let role = async |role: &str| {
+        let body = json!({ "user_id": member, "role_id": role });
+        server.put(&acme.path("member"), &acme.owner, body).await.expect(200);
+    };
+    for (method, path, media, body) in questions(&server, &acme).await {
+        let session = server.sign_in(OWNER, PASSWORD).await;
+        let begin = async |session: &str| Held::begin(&server, method, &path, session, media, &body).await;
+        let (status, said) = begin(&session).await.finish().await;
+        assert_eq!(status, 200, "{method} {path}, of which nothing was taken: {said}");
+        let held = begin(&session).await;
+        server.delete("/session", &session).await.expect(204);
+        let (status, said) = held.finish().await;
+        assert!(status == 401 && !said.contains("asked about"), "{method} {path}: {status} {said}");
+        // Who may still see it hears what can be seen, and no more.
+        if !path.ends_with("/decide") {
+            let session = server.sign_in("late@acme.example", PASSWORD).await;
+            let held = begin(&session).await;
+            role(&viewer).await;
+            let (status, said) = held.finish().await;
+            assert!(status == 403 && !said.contains("asked about"), "{method} {path}: {status} {said}");
+            role(&admin).await;
+        }
+    }
+}
+
 /// A repetition waits for the answer of the first request, which is there only after the token was deleted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_waited_for_a_kept_answer_is_asked_again_on_postgres() {
