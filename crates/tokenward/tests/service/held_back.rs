@@ -423,6 +423,31 @@ async fn an_invitation_that_was_accepted_taken_back_or_ended_meanwhile_makes_no_
 }
 
 #[tokio::test]
+async fn the_form_of_an_invitation_that_was_taken_back_or_mailed_anew_meanwhile_makes_no_member() {
+    let (server, acme) = Server::with_owner().await;
+    let viewer = server.role(&acme, "viewer").await;
+    for (n, rest) in ["", "/resend"].into_iter().enumerate() {
+        let body = json!({ "email": format!("new{n}@acme.example"), "role_id": viewer });
+        let invitation = server.post(&acme.path("inviteMember"), &acme.owner, body).await.expect(201);
+        let link = invitation["invitation_link"].as_str().unwrap();
+        let path = link[link.find("/invitation/").unwrap()..].to_owned();
+        let mut late = Person::at(&server);
+        late.get(&path).await.says(200, "csrf");
+        let form = [("name", "Late"), ("password", "four quiet lamps")];
+        let held = form_held(&server, &late, &path, &form).await;
+        let end = acme.path(&format!("inviteMember/{}{rest}", invitation["id"].as_str().unwrap()));
+        if rest.is_empty() {
+            server.delete(&end, &acme.owner).await.expect(204);
+        } else {
+            server.post(&end, &acme.owner, json!({})).await.expect(200);
+        }
+        let (status, said) = held.finish().await;
+        assert!([404, 409].contains(&status), "{rest}: {status} {said}");
+    }
+    assert_eq!(server.get(&acme.path("member"), &acme.owner).await.each("results", "email"), [OWNER]);
+}
+
+#[tokio::test]
 async fn a_session_that_ended_accepts_no_invitation() {
     let (server, acme) = Server::with_owner().await;
     let beta = server.new_organization("Beta").await;
