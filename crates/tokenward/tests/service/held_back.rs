@@ -320,6 +320,24 @@ async fn a_form_of_a_session_that_ended_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_form_that_only_shows_something_shows_it_to_no_session_that_ended_while_it_came() {
+    let (server, acme) = Server::with_owner().await;
+    let (id, _) = server.new_token(&acme, json!({ "name": "looked at", "role_id": null })).await;
+    let bulk = format!("/console/{}/tokens/bulk", acme.id);
+    let form = [("action", "delete"), ("token", id.as_str())];
+    let mut person = Person::owner(&server).await;
+    person.get(&format!("/console/{}/tokens", acme.id)).await.says(200, "looked at");
+    let (status, said) = form_held(&server, &person, &bulk, &form).await.finish().await;
+    assert!(status == 200 && said.contains("Delete these tokens?"), "{status} {said}");
+    let held = form_held(&server, &person, &bulk, &form).await;
+    let mut same = Person::at(&server);
+    (same.cookies, same.csrf) = (person.cookies.clone(), person.csrf.clone());
+    same.post("/sign-out", &[]).await.leads_to("/sign-in?notice=out");
+    let (status, said) = held.finish().await;
+    assert!(status == 401 && !said.contains("looked at"), "{status} {said}");
+}
+
+#[tokio::test]
 async fn a_form_of_a_member_who_was_demoted_or_removed_changes_nothing() {
     let (server, acme) = Server::with_owner().await;
     let viewer = server.role(&acme, "viewer").await;
