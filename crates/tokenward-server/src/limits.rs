@@ -425,6 +425,8 @@ limits! {
         "Events that such a list is made of, the newest.";
     EVENT_BYTES = fixed "event_bytes" tokenward_store::log::EVENT_MAX as u64, Bytes,
         "What the log keeps of one event.";
+    JOURNAL_BYTES = setting "journal_bytes" 16 * 1024 * MIB, Bytes,
+        "What the journal of a node is to take on its disk: from four fifths of it on the log of the process tells it once an hour. Nothing of it is dropped that an older copy may need, so it can become longer.";
     NAME = fixed "name_characters" name::NAME_MAX as u64, Characters,
         "A name: of an organization, a token, a role, a project, an environment, a cluster or its region, a person.";
     DESCRIPTION = fixed "description_characters" name::DESCRIPTION_MAX as u64, Characters,

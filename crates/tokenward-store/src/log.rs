@@ -181,6 +181,15 @@ pub async fn after(conn: Conn<'_>, position: i64, limit: i64) -> Result<Vec<Skel
     )).bind(position).bind(limit).fetch_all(&mut *c))
 }
 
+/// Has a server written to it, and not only commands beside one? These are kinds that no command writes which begins a database.
+pub async fn was_served(conn: Conn<'_>) -> Result<bool> {
+    let found: Option<i64> = run!(conn, c => sqlx::query_scalar(concat!(
+        "SELECT position FROM event ",
+        "WHERE kind IN ('session.created', 'token.deleted', 'token.rotated', 'member.removed') LIMIT 1"
+    )).fetch_optional(&mut *c))?;
+    Ok(found.is_some())
+}
+
 /// What [`verify`] found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Chain {

@@ -206,7 +206,7 @@ async fn take_away(
                 rights::token_policy(tx, target, kept, events).await?;
             }
         }
-        After::Sessions { living, proven, links, password, undoable } => {
+        After::Sessions { living, proven, links, password, undoable, unused } => {
             let all = sessions::of_accounts(tx.conn(), &[target]).await?;
             // One that was proven anew since has its older text in the copy: whoever got hold of that would be in again.
             let ended =
@@ -214,6 +214,14 @@ async fn take_away(
             for id in all.iter().filter(|it| ended(it)).map(|it| it.id) {
                 execute!(tx.conn(), sqlx::query("DELETE FROM session WHERE id = $1").bind(id))?;
                 events.push(Event::new(Kind::SessionEnded, None, id, "").related(target));
+            }
+            for session in all.iter().filter(|it| !ended(it)) {
+                // What was proved anew since is in use.
+                let laid = unused.get(&session.id).filter(|_| session.proven_at <= entry.time);
+                if let Some(idle) = laid.filter(|idle| **idle > session.idle) {
+                    sessions::lay_idle(tx, target, session.id, *idle).await?;
+                    events.push(Event::new(Kind::SessionIdle, None, session.id, "").related(target));
+                }
             }
             credentials::mailed(tx, target).await?;
             if let Some(links) = links {

@@ -67,6 +67,8 @@ pub(crate) enum JournalError {
 /// A journal.
 pub(crate) struct Journal {
     path: Option<PathBuf>,
+    /// Was there a file with nothing in it? One that was begun never is so.
+    emptied: bool,
     state: Mutex<JournalState>,
     /// Bytes that are set aside for what is to be written. Beside the state, whose lock is held while the disk is waited for.
     room: AtomicU64,
@@ -144,6 +146,7 @@ impl Journal {
     fn with(path: Option<PathBuf>, state: JournalState, room: u64) -> Self {
         Self {
             path,
+            emptied: false,
             room: AtomicU64::new(room),
             length: AtomicU64::new(state.length),
             long: AtomicU64::new(shorter::LONG),
@@ -156,6 +159,7 @@ impl Journal {
     /// Opens the file, or makes it. One that another process writes is left to it.
     pub(crate) fn open(path: &Path, now: Time) -> Result<Self, JournalError> {
         let failed = |cause| JournalError::Io { path: path.to_owned(), cause };
+        let was_there = path.exists();
         let Some(mut file) = open_alone(path).map_err(failed)? else {
             tracing::warn!(
                 journal = %path.display(),
@@ -184,12 +188,19 @@ impl Journal {
         ahead.retain(|entry| is_kept(entry, then));
         let is_less = ahead.len() < count;
         let state = JournalState { file: Some(file), root, ahead, last, newest, length, ..JournalState::default() };
-        let journal = Self::with(Some(path.to_owned()), state, 0);
+        let mut journal = Self::with(Some(path.to_owned()), state, 0);
+        journal.emptied = was_there && length == 0;
         if is_less {
             // Where that cannot be written, the next start leaves it out again.
             let _ = journal.write_ahead(&mut lock(&journal.state), i64::MAX);
         }
         Ok(journal)
+    }
+
+    /// Where one is about to begin, and whether a file was there that has lost all it had; none of one that is about a log already.
+    pub(crate) fn begins(&self) -> Option<(&Path, bool)> {
+        let path = self.path.as_deref().filter(|_| self.root().is_none())?;
+        Some((path, self.emptied))
     }
 
     /// The first name of the log that it is about; none in a new one.
@@ -483,6 +494,49 @@ mod tests {
     }
 
     #[test]
+    fn one_that_begins_is_told_from_one_that_has_lost_everything() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let new = Journal::open(&path, Time(0)).unwrap();
+        assert_eq!(new.begins(), Some((path.as_path(), false)));
+        new.begin(Uuid::from_u128(1)).unwrap();
+        assert_eq!(new.begins(), None);
+        drop(new);
+        assert_eq!(Journal::open(&path, Time(0)).unwrap().begins(), None);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(Journal::open(&path, Time(0)).unwrap().begins(), Some((path.as_path(), true)));
+        assert_eq!(Journal::in_memory().begins(), None, "that it forgets is told elsewhere");
+    }
+
+    #[test]
+    fn on_a_full_disk_the_longer_one_stays_and_goes_on_and_is_made_shorter_once_there_is_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let journal = begun(&path);
+        // More than is written at once.
+        let distinct = (4..400_i64).map(|position| bound(position, u128::from(position.unsigned_abs())));
+        journal.keep(distinct.collect(), true).unwrap();
+        journal.keep((400..500).map(|position| bound(position, 7)).collect(), true).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        // Where the shorter one would be written there is no room for a byte.
+        std::os::unix::fs::symlink("/dev/full", shorter::beside(&path)).unwrap();
+        journal.shorten(Time(0));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert!(std::fs::symlink_metadata(shorter::beside(&path)).is_err(), "nothing of it is left");
+        let long = journal.long.load(Ordering::Relaxed);
+        assert!(long > journal.bytes(), "it is tried again when it is longer, and not at once");
+        journal.make_room().unwrap();
+        journal.keep(vec![entry(500)], true).unwrap();
+        journal.keep_ahead(vec![entry(600)]).unwrap();
+        journal.shorten(Time(0));
+        assert!(journal.bytes() < before.len() as u64, "{} of {}", journal.bytes(), before.len());
+        drop(journal);
+        let journal = Journal::open(&path, Time(0)).unwrap();
+        assert_eq!((journal.last(), journal.ahead()), (Some(500), vec![entry(600)]));
+        assert_eq!(journal.entries().unwrap().len(), 500);
+    }
+
+    #[test]
     fn what_was_noted_ahead_stays_until_it_stands_among_the_others_or_was_brought_back() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
@@ -548,7 +602,9 @@ mod tests {
     fn an_entry_of_an_older_version_says_less() {
         let read = |text: &str| serde_json::from_str::<After>(text).unwrap();
         let (living, proven, issuers) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        let sessions = After::Sessions { living: living.clone(), proven, links: None, password: None, undoable: None };
+        let unused = BTreeMap::new();
+        let sessions =
+            After::Sessions { living: living.clone(), proven, links: None, password: None, undoable: None, unused };
         assert_eq!(read(r#"{"sessions":{"living":[]}}"#), sessions);
         assert_eq!(read(r#"{"identities":{"living":[]}}"#), After::Identities { living, issuers });
         let token = read(r#"{"token":{"revoked_at":null,"disabled_at":null,"ends":[]}}"#);

@@ -52,6 +52,9 @@ const LOOKS: u32 = 30;
 const UNTOLD: u32 = 4;
 const LEAST_PAUSE: Duration = Duration::from_millis(50);
 
+/// A sign of life that is older than such a part of the bound is that of a node which has stopped, or is cut off.
+const SILENT: Micros = 10;
+
 /// What is wrong with a log that lacks a change which it confirmed.
 const NOT_THERE: &str = "lacks a change that this node has committed";
 
@@ -501,6 +504,7 @@ impl Follower {
         self.compared_at = self.store.places(self.feed.alone().await?).await?.here;
         let compared = match self.terms.kind {
             NodeKind::Server => {
+                self.miss_journal(followed).await?;
                 let compared = compare::bring_back_from(journal, &self.store, &mut self.feed, &self.terms.name).await;
                 compared.map(|compared| {
                     followed.forget_ahead(&compared.ahead);
@@ -514,6 +518,35 @@ impl Follower {
             self.store.is_known_to(i64::MAX);
         }
         compared
+    }
+
+    /// Says it where a journal is about to begin though this node has had one: what stood there brings nothing back any more.
+    async fn miss_journal(&mut self, followed: &Followed) -> Result<()> {
+        let Some((path, emptied)) = followed.journal.begins() else { return Ok(()) };
+        if !emptied && !self.had_a_journal().await? {
+            return Ok(());
+        }
+        tracing::warn!(
+            journal = %path.display(),
+            emptied,
+            "this node has had a journal, which is gone or empty: it begins another one. Of what was taken away until now it knows what the \
+             database says; if that is an older copy, what was revoked since is accepted again. Look at the list of tokens, and keep \
+             the journal on a disk that lasts"
+        );
+        Ok(())
+    }
+
+    /// A server that is alone has noted whatever a server did. Of several one is known by the row that it has left behind: two that live
+    /// may have one name.
+    async fn had_a_journal(&mut self) -> Result<bool> {
+        if self.store.is_alone() {
+            return log::was_served(self.feed.alone().await?).await;
+        }
+        let now = self.store.time_at(self.feed.alone().await?).await?;
+        let all = nodes::all(self.feed.alone().await?).await?;
+        let is_left = |node: &Node| now.0.saturating_sub(node.renewed_at.0) > node.max_staleness / SILENT;
+        let is_own = |node: &Node| node.name == self.terms.name && node.kind == self.terms.kind.as_str();
+        Ok(all.iter().any(|node| Some(node.id) != self.own && is_own(node) && is_left(node)))
     }
 
     /// Notes what was written while this node did not follow.

@@ -175,12 +175,13 @@ async fn after(mut conn: Conn<'_>, keeps: Keeps, organization: Option<Uuid>, tar
             let living = sessions::of_accounts(conn.reborrow(), &[target]).await?;
             let anew = living.iter().filter(|it| it.proven_at > it.created_at);
             let proven = anew.map(|it| (it.id, it.proven_at)).collect();
+            let unused = living.iter().filter(|it| it.idle > 0).map(|it| (it.id, it.idle)).collect();
             let links = accounts::links_of(conn.reborrow(), target).await?;
             let living = living.iter().map(|it| it.id).collect();
             let password = accounts::password_mark(conn.reborrow(), target).await?;
             let undoable = account_links::done_changes(conn.reborrow(), target).await?;
             let undoable = Some(undoable.into_iter().map(|it| it.id).collect());
-            Some(After::Sessions { living, proven, links: Some(links), password, undoable })
+            Some(After::Sessions { living, proven, links: Some(links), password, undoable, unused })
         }
         Keeps::SecondFactor => {
             let authenticator = second_factor::authenticator(conn.reborrow(), target).await?.map(|it| it.id);

@@ -169,6 +169,8 @@ async fn replace(
     let answer = async {
         if query.dry_run == Some(true) {
             let (shown, effect) = apis::preview(&app, &grant, name, format, document, said).await?;
+            // A long document takes its time.
+            app.store.stands(&grant).await?;
             let routes = shown.routes.len();
             let told = move || ApiDetail { changes: Some(changes(effect)), ..detail(shown) };
             return Ok(json::listed(grant.organization(), routes, told).await?);

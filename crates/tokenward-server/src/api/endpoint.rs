@@ -20,7 +20,7 @@ use utoipa::openapi::{RefOr, Schema};
 use super::at_least;
 use super::direct::{Direct, DirectHandler};
 use super::error::{ApiError, with_create_link, with_ways};
-use super::extract::{client, read};
+use super::extract::{CheckedRight, client, read};
 use super::idempotency;
 use super::once::{self, Make};
 use super::paging;
@@ -356,6 +356,7 @@ async fn check(
             request.extensions_mut().insert(caller.clone());
             if let Some(grant) = &grant {
                 request.extensions_mut().insert(grant.clone());
+                request.extensions_mut().insert(CheckedRight { app: Arc::clone(&guard.app), grant: grant.clone() });
             }
             if guard.idempotent && request.headers().contains_key(idempotency::HEADER) {
                 let answer = idempotency::once(Arc::clone(&guard.app), caller.clone(), grant, request, next).await;

@@ -1,6 +1,9 @@
 //! What a request brings: its credential, its client, its body.
 
 use std::fmt::Write as _;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::{Bytes, HttpBody};
@@ -21,11 +24,38 @@ use crate::body::{self, Bounds, Unread};
 use crate::heavy;
 pub(crate) use crate::http::{client, peer};
 use crate::limits::{BODY_BYTES, BODY_TIME, Unit};
-use crate::service::{Effect, IfMatch, Written};
+use crate::service::{App, Effect, IfMatch, Written};
 
 /// The credential of a request: exactly one `Authorization: Token …` or `Bearer …`.
 pub(crate) fn credential(headers: &HeaderMap) -> Result<&str> {
     bearer(headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes))
+}
+
+/// A body that came with its head is there when it is asked for so often.
+const AT_ONCE: usize = 2;
+
+/// The right that was checked by the head of a request, to ask it again once its body is there.
+#[derive(Clone)]
+pub(super) struct CheckedRight {
+    pub app: Arc<App>,
+    pub grant: Grant,
+}
+
+/// The whole body of a request whose right still stands then: it may have been taken back while the body came. What writes is asked again
+/// in its transaction as well; what only answers would be asked nowhere else. A body that came with its head came with the question.
+async fn read_standing(request: Request) -> Result<Bytes> {
+    let right = request.extensions().get::<CheckedRight>().cloned();
+    let mut reading = pin!(read(request.into_body()));
+    let mut asked = 0_usize;
+    let body = poll_fn(|context| {
+        asked = asked.saturating_add(1);
+        reading.as_mut().poll(context)
+    });
+    let body = body.await?;
+    if let Some(CheckedRight { app, grant }) = right.filter(|_| asked > AT_ONCE) {
+        drop(app.read_on(&grant, Some(())).await?);
+    }
+    Ok(body)
 }
 
 /// A JSON body. Its errors name the field.
@@ -36,7 +66,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for Bo
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let lane = lane(request.extensions());
-        let body = read(request.into_body()).await?;
+        let body = read_standing(request).await?;
         if body.len() <= heavy::BODY {
             return Ok(Self(parse(&body)?));
         }
@@ -62,7 +92,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send + 'static> FromRequest<S> for Op
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let lane = lane(request.extensions());
-        let body = read(request.into_body()).await?;
+        let body = read_standing(request).await?;
         // Some clients write `null` where they have nothing to say.
         if body.is_empty() || body.trim_ascii() == b"null" {
             return Ok(Self(None));

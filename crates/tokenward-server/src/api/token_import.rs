@@ -74,8 +74,13 @@ async fn import(
     let rows = read(&app, request).await?;
     let count = rows.len();
     let told = |dry_run| ApiTokenImport { count: u64::try_from(count).unwrap_or(u64::MAX), dry_run };
+    let right = grant.clone();
     Ok(match token_import::import(&app, grant, rows, query.dry_run == Some(true)).await? {
-        None => Json(told(true)).into_response(),
+        None => {
+            // Many lines take their time.
+            app.store.stands(&right).await?;
+            Json(told(true)).into_response()
+        }
         Some(done) => written(StatusCode::OK, done, |_| told(false)),
     })
 }

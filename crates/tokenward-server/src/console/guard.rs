@@ -83,8 +83,8 @@ fn elsewhere(app: &App) -> Response {
 
 /// For pages that take a session: gives the handler the [`SignedIn`] and, of a form, its [`Pairs`].
 pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let found = SignedIn::find(&app, request.headers(), &client(&app, &request));
-    let person = match found {
+    let from = client(&app, &request);
+    let person = match SignedIn::find(&app, request.headers(), &from) {
         Ok(Some(person)) => person,
         Ok(None) => return to_sign_in(&app, &request),
         Err(error) => return error_outside(&app, &error),
@@ -107,6 +107,14 @@ pub(super) async fn session(State(app): State<Arc<App>>, request: Request, next:
                 Ok(()) => form(&mut parts, body, (&person.csrf, person.user.into()), &OF_PERSONS).await,
                 Err(error) => Err(FormRefused::Unreadable(error)),
             };
+            // It may have ended while its form came: what changes something asks again, what only shows something does it nowhere else.
+            let read = read.and_then(|body| match cookie::get(&parts.headers, cookie::SESSION).filter(|_| !reads) {
+                Some(text) => match app.verifier.authenticate_console(text, &from) {
+                    Ok(_) => Ok(body),
+                    Err(error) => Err(FormRefused::Unreadable(error)),
+                },
+                None => Ok(body),
+            });
             let response = match read {
                 Ok(body) => match parts.extensions.get::<Pairs>().map_or(Ok(()), |form| way.of_form(form, prefixes)) {
                     Ok(()) => {

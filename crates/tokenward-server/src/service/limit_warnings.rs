@@ -1,5 +1,5 @@
 //! Limits of tokens that an organization has come near: told once in the log, until it is away from them again, by whichever node is
-//! first; and for as long on the pages that people look at.
+//! first; and for as long on the pages that people look at. What a node keeps for itself alone is told in the log of its process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,20 +13,39 @@ use tokenward_store::limits_told;
 
 use super::App;
 use super::token_creates::{Near, is_near};
-use crate::limits::{Limit, TOKEN_CREATES, TOKENS};
+use crate::limits::{JOURNAL_BYTES, Limit, TOKEN_CREATES, TOKENS};
 
 /// How often to look.
 const EVERY: Duration = Duration::from_secs(15);
+/// Once in so many looks the journal is looked at: an hour.
+const JOURNAL: u64 = 240;
 /// A credential that was not near its limit for so long is away from it: it is counted by the minute.
 const AWAY: Micros = 2 * MINUTE;
 
 /// Looks for as long as the service runs.
 pub async fn run(app: Arc<App>) {
-    loop {
+    for round in 0_u64.. {
+        if round.is_multiple_of(JOURNAL) {
+            tell_of_journal(&app);
+        }
         tokio::time::sleep(EVERY).await;
         if let Err(error) = write_events(&app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot tell of limits that are near; trying again in a while");
         }
+    }
+}
+
+/// Tells the operator of a journal that is long. It is made shorter by itself, and never by what is needed.
+fn tell_of_journal(app: &App) {
+    let (bytes, most) = (app.verifier.journal_bytes(), app.limits.get(&JOURNAL_BYTES));
+    if i64::try_from(bytes).unwrap_or(i64::MAX) >= least(most) {
+        tracing::warn!(
+            bytes,
+            limit = JOURNAL_BYTES.name,
+            most,
+            "the journal is nearly as long as it is to become, or longer: make room on its disk and raise the limit, or let fewer tokens \
+             be made. What it has of the last 90 days is needed where an older copy of the database is put back"
+        );
     }
 }
 

@@ -9,7 +9,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -112,6 +112,29 @@ impl Postgres {
         owner.stdin(Stdio::piped()).stdout(log.try_clone().expect("log file")).stderr(log);
         // A group of its own: an interrupt at the terminal ends the test, and the closing pipe then ends the server.
         (owner.process_group(0).spawn().expect("run `sh`"), port)
+    }
+
+    /// From now on it speaks TLS with this certificate and key, and these lines say who may come in and how, before all others. What was
+    /// connected stays so.
+    pub fn secure(&self, certificate: &Path, key: &Path, who: &str) {
+        let user = Unprivileged::find();
+        let data = self.dir.path().join("data");
+        let put = |name: &str, content: &[u8], mode: u32| {
+            let path = data.join(name);
+            std::fs::write(&path, content).expect("a file of the server");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("its permissions");
+            if let Some(user) = &user {
+                chown(&path, Some(user.uid), Some(user.gid)).expect("give it to the server's user");
+            }
+        };
+        put("server.crt", &std::fs::read(certificate).expect("a certificate"), 0o644);
+        put("server.key", &std::fs::read(key).expect("a key"), 0o600);
+        let before = std::fs::read_to_string(data.join("pg_hba.conf")).expect("who may come in");
+        put("pg_hba.conf", format!("{who}\n{before}").as_bytes(), 0o600);
+        let settings = std::fs::read_to_string(data.join("postgresql.conf")).expect("settings");
+        let tls = "ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n";
+        put("postgresql.conf", format!("{settings}\n{tls}").as_bytes(), 0o600);
+        signal("-HUP", &[self.process()]);
     }
 
     /// Ends all of its processes at once, as `pg_ctl stop -m immediate` does, and starts it again on the same data, at

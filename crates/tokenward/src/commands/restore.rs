@@ -64,14 +64,18 @@ async fn settle(config: &Config, store: &Store, without_journal: bool) -> Result
         return Ok(());
     }
     let path = config.data_dir.join("journal");
-    let known = path.exists();
+    let length = std::fs::metadata(&path).ok().map(|it| it.len());
     let brought = journal::bring_back(store, &path, &config.node_name).await?;
-    match (known, brought.lost) {
-        (false, _) => note(
+    match (length, brought.lost) {
+        (Some(0), _) => note(
+            "The journal is empty: somebody has cut it off, or its disk has lost it. What was revoked after the copy was made is \
+             accepted again. Look at the list of tokens.",
+        ),
+        (None, _) => note(
             "There is no journal here: what was revoked after the copy was made is accepted again. Look at the list of tokens.",
         ),
-        (true, 0) => note("The journal knows of nothing that is not in it."),
-        (true, lost) => {
+        (Some(_), 0) => note("The journal knows of nothing that is not in it."),
+        (Some(_), lost) => {
             let counted = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
             note(format!(
                 "{} came after the copy. What was taken away then stays so ({}); what was made then is gone.",

@@ -11,6 +11,7 @@ use tokenward_server::service::set_up;
 use tokenward_store::accounts;
 
 use crate::console::Person;
+use crate::held_back::form_held;
 use crate::mailbox::Mailbox;
 use crate::oidc;
 use crate::second_factor;
@@ -146,6 +147,35 @@ async fn a_link_is_the_newest_and_good_for_half_an_hour() {
     }
     answered(&server).await;
     assert!(mailbox.count("Subject: A new password") <= 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_form_of_a_mailed_link_that_was_used_or_replaced_while_it_came_sets_no_password() {
+    for replaced in [false, true] {
+        let (server, _acme, mailbox) = with_mail().await;
+        ask(&server, OWNER).await.expect(202);
+        let link = secret(&mailbox, "Subject: A new password", "/sign-in/reset/").await;
+        let path = format!("/sign-in/reset/{link}");
+        let mut late = Person::at(&server);
+        late.get(&path).await.says(200, "Choose a new password");
+        let held = form_held(&server, &late, &path, &[("password", "three loud lamps here")]).await;
+        if replaced {
+            ask(&server, OWNER).await.expect(202);
+            for _ in 0..500 {
+                if mailbox.count("Subject: A new password") == 2 {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        } else {
+            let mut first = Person::at(&server);
+            first.get(&path).await;
+            first.post(&path, &[("password", OTHER_PASSWORD)]).await.leads_to("/sign-in?notice=reset");
+        }
+        let (status, said) = held.finish().await;
+        assert!([404, 409].contains(&status), "{replaced}: {status} {said}");
+        server.sign_in(OWNER, if replaced { PASSWORD } else { OTHER_PASSWORD }).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

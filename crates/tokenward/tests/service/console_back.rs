@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::console::{Page, Person, hidden, world};
+use crate::support::PASSWORD;
 
 /// Where the link of a page leads that begins so.
 #[track_caller]
@@ -209,5 +210,48 @@ async fn nobody_is_led_anywhere_else_and_what_cannot_be_read_changes_nothing() {
     let refused = owner.get(&format!("{page}?days=nonsense&{good}")).await;
     assert_eq!(refused.status.as_u16(), 400, "the rest of the address is read as before");
     server.get(&organization.path(&format!("apiToken/{id}")), &organization.owner).await.expect(200);
+    server.stop().await;
+}
+
+/// The cookies that hold the session, and what came of the last action.
+const SESSION: &str = "__Host-tokenward";
+const DONE: &str = "__Host-tokenward-done";
+
+#[tokio::test]
+async fn a_refused_way_back_proves_nothing_and_one_that_is_good_hides_no_renewed_session() {
+    let (server, organization, base) = world().await;
+    let mut owner = Person::owner(&server).await;
+    let admin = server.role(&organization, "admin").await;
+    let form = |name: &'static str, back: &'static str| {
+        let role = ("role_id", admin.as_str());
+        [("name", name), role, ("expires", "30d"), ("password", PASSWORD), ("back", back)]
+    };
+    owner.get(&format!("{base}/tokens/new")).await.says(200, "Create token");
+    let before = owner.cookies[SESSION].clone();
+    // What cannot be read is refused before the password is looked at.
+    let wrong = form("late", "tokens?colour=red");
+    owner.post(&format!("{base}/tokens"), &wrong).await.says(400, "back");
+    assert_eq!(owner.cookies[SESSION], before);
+    // The session is the same, and goes on.
+    owner.get(&format!("{base}/tokens/new")).await.says(200, "Create token");
+    let good = form("ci", "tokens?sort=-name");
+    let made = owner.post(&format!("{base}/tokens"), &good).await;
+    assert_eq!(made.status.as_u16(), 201, "{}", made.html);
+    let renewed = owner.cookies[SESSION].clone();
+    assert_ne!(renewed, before, "a proof gives the session another text");
+    let page = owner.get(&format!("{base}/tokens")).await.says(200, "ci");
+    assert!(!page.html.contains("late"), "{}", page.html);
+    let mut thief = Person::at(&server);
+    thief.cookies.insert(SESSION.to_owned(), before);
+    let out = thief.get(&format!("{base}/tokens")).await;
+    assert!(out.status.is_redirection() && out.location().starts_with("/sign-in"), "{}", out.html);
+
+    // What came of the last action is told once, also where the page that follows is refused.
+    let id = server.new_token(&organization, json!({ "name": "other", "role_id": null })).await.0;
+    owner.post(&format!("{base}/tokens/{id}/disable"), &[]).await;
+    assert!(owner.cookies.contains_key(DONE), "{:?}", owner.cookies);
+    owner.get(&format!("{base}/tokens/{id}?{}", back("tokens?colour=red"))).await.says(400, "back");
+    assert!(!owner.cookies.contains_key(DONE), "it is told by no later page");
+    assert_eq!(owner.cookies[SESSION], renewed);
     server.stop().await;
 }

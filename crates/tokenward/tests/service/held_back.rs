@@ -320,6 +320,24 @@ async fn a_form_of_a_session_that_ended_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_form_that_only_shows_something_shows_it_to_no_session_that_ended_while_it_came() {
+    let (server, acme) = Server::with_owner().await;
+    let (id, _) = server.new_token(&acme, json!({ "name": "looked at", "role_id": null })).await;
+    let bulk = format!("/console/{}/tokens/bulk", acme.id);
+    let form = [("action", "delete"), ("token", id.as_str())];
+    let mut person = Person::owner(&server).await;
+    person.get(&format!("/console/{}/tokens", acme.id)).await.says(200, "looked at");
+    let (status, said) = form_held(&server, &person, &bulk, &form).await.finish().await;
+    assert!(status == 200 && said.contains("Delete these tokens?"), "{status} {said}");
+    let held = form_held(&server, &person, &bulk, &form).await;
+    let mut same = Person::at(&server);
+    (same.cookies, same.csrf) = (person.cookies.clone(), person.csrf.clone());
+    same.post("/sign-out", &[]).await.leads_to("/sign-in?notice=out");
+    let (status, said) = held.finish().await;
+    assert!(status == 401 && !said.contains("looked at"), "{status} {said}");
+}
+
+#[tokio::test]
 async fn a_form_of_a_member_who_was_demoted_or_removed_changes_nothing() {
     let (server, acme) = Server::with_owner().await;
     let viewer = server.role(&acme, "viewer").await;
@@ -420,6 +438,31 @@ async fn an_invitation_that_was_accepted_taken_back_or_ended_meanwhile_makes_no_
         let signed_in = server.post("/session", "", json!({ "email": email, "password": "four quiet lamps" })).await;
         assert_eq!(signed_in.status.as_u16(), 401, "{end}: no account was made with the late password");
     }
+}
+
+#[tokio::test]
+async fn the_form_of_an_invitation_that_was_taken_back_or_mailed_anew_meanwhile_makes_no_member() {
+    let (server, acme) = Server::with_owner().await;
+    let viewer = server.role(&acme, "viewer").await;
+    for (n, rest) in ["", "/resend"].into_iter().enumerate() {
+        let body = json!({ "email": format!("new{n}@acme.example"), "role_id": viewer });
+        let invitation = server.post(&acme.path("inviteMember"), &acme.owner, body).await.expect(201);
+        let link = invitation["invitation_link"].as_str().unwrap();
+        let path = link[link.find("/invitation/").unwrap()..].to_owned();
+        let mut late = Person::at(&server);
+        late.get(&path).await.says(200, "csrf");
+        let form = [("name", "Late"), ("password", "four quiet lamps")];
+        let held = form_held(&server, &late, &path, &form).await;
+        let end = acme.path(&format!("inviteMember/{}{rest}", invitation["id"].as_str().unwrap()));
+        if rest.is_empty() {
+            server.delete(&end, &acme.owner).await.expect(204);
+        } else {
+            server.post(&end, &acme.owner, json!({})).await.expect(200);
+        }
+        let (status, said) = held.finish().await;
+        assert!([404, 409].contains(&status), "{rest}: {status} {said}");
+    }
+    assert_eq!(server.get(&acme.path("member"), &acme.owner).await.each("results", "email"), [OWNER]);
 }
 
 #[tokio::test]
@@ -559,6 +602,62 @@ async fn a_long_list_ends_where_it_is_when_the_token_that_reads_it_is_deleted() 
     assert_eq!(listed["results"].as_array().unwrap().len(), MANY + 1);
     let part = list(true).await.expect_err("it is broken off, so that nobody takes it for whole");
     assert!(part.len() < whole.len() && serde_json::from_slice::<Value>(&part).is_err());
+}
+
+/// What only asks: its method, its path, the type of its body, and that.
+type Question = (&'static str, String, &'static str, String);
+
+async fn questions(server: &Server, acme: &Organization) -> Vec<Question> {
+    let viewer = server.role(acme, "viewer").await;
+    let (token, _) = server.new_token(acme, json!({ "name": "asked about", "role_id": viewer })).await;
+    let policy = json!({ "name": "asked about", "opa_policy": "allow := true" });
+    let policy = server.post(&acme.path("policyApiToken"), &acme.owner, policy).await.str("id");
+    let edit = json!({ "permissions": ["invoices:read"] });
+    let requests = json!([{ "method": "GET", "path": "/invoices" }]);
+    let routes = json!({ "routes": [{ "method": "GET", "path": "/invoices", "permission": "invoices:read" }] });
+    let line = json!({ "name": "late", "role_id": viewer, "sha256": "ab".repeat(32) }).to_string();
+    let ask = |method, path: &str, body: Value| (method, acme.path(path), JSON, body.to_string());
+    vec![
+        ask("POST", &format!("apiToken/{token}/decide"), json!({ "permission": "invoices:read" })),
+        ask("POST", &format!("apiToken/{token}/effect"), edit.clone()),
+        ask("POST", &format!("policyApiToken/{policy}/effect"), edit),
+        ask("POST", "policyApiToken/evaluate", json!({ "opa_policy": "allow := true", "requests": requests })),
+        ask("POST", "policyApiToken/evaluate", json!({ "role_id": viewer, "requests": [{ "permission": "x:read" }] })),
+        ask("POST", "apiToken/bulk", json!({ "action": "delete", "dry_run": true })),
+        ask("PUT", "signInPolicy?dry_run=true", json!({ "sign_in": "any" })),
+        ask("PUT", "api/billing?dry_run=true", routes),
+        ("POST", acme.path("apiToken/import?dryRun=true"), "Content-Type: application/x-ndjson\r\n", line),
+    ]
+}
+
+#[tokio::test]
+async fn what_only_asks_is_told_to_nobody_whose_right_was_taken_back_while_its_body_came() {
+    let (server, acme) = Server::with_owner().await;
+    let (member, _) = server.member(&acme, "late@acme.example", "admin").await;
+    let [viewer, admin] = [server.role(&acme, "viewer").await, server.role(&acme, "admin").await];
+    let role = async |role: &str| {
+        let body = json!({ "user_id": member, "role_id": role });
+        server.put(&acme.path("member"), &acme.owner, body).await.expect(200);
+    };
+    for (method, path, media, body) in questions(&server, &acme).await {
+        let session = server.sign_in(OWNER, PASSWORD).await;
+        let begin = async |session: &str| Held::begin(&server, method, &path, session, media, &body).await;
+        let (status, said) = begin(&session).await.finish().await;
+        assert_eq!(status, 200, "{method} {path}, of which nothing was taken: {said}");
+        let held = begin(&session).await;
+        server.delete("/session", &session).await.expect(204);
+        let (status, said) = held.finish().await;
+        assert!(status == 401 && !said.contains("asked about"), "{method} {path}: {status} {said}");
+        // Who may still see it hears what can be seen, and no more.
+        if !path.ends_with("/decide") {
+            let session = server.sign_in("late@acme.example", PASSWORD).await;
+            let held = begin(&session).await;
+            role(&viewer).await;
+            let (status, said) = held.finish().await;
+            assert!(status == 403 && !said.contains("asked about"), "{method} {path}: {status} {said}");
+            role(&admin).await;
+        }
+    }
 }
 
 /// A repetition waits for the answer of the first request, which is there only after the token was deleted.

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use tokenward_server::serve;
 
-use crate::nodes::says;
-use crate::other_log::{copy_database, made, revoke};
+use crate::nodes::{PEPPER, database, says};
+use crate::other_log::{copy_database, made, postgres, revoke, run_in_background};
+use crate::process::{Service, bootstrap, bootstrap_with, run, text, tokenward};
 use crate::support::{Organization, Server, config};
 
 /// What a stopped server has left, and copies of its database and its journal from before a revocation.
@@ -115,4 +116,103 @@ async fn with_the_journal_of_another_database_a_server_does_not_start_and_change
     let mut reader = server.running.app.store.read().await.unwrap();
     let line = tokenward_store::lineage::all(reader.conn()).await.unwrap();
     assert_eq!(line.len(), 1, "{line:?}");
+}
+
+/// Whether a server says at its start that it had a journal; it has stopped again.
+fn misses_one(service: Service) -> bool {
+    service.terminate();
+    let (status, out, err) = service.wait();
+    assert!(status.success(), "{err}");
+    format!("{out}{err}").contains("has had a journal")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_has_had_a_journal_says_that_it_is_gone_or_empty_and_the_first_start_does_not() {
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    let (arguments, journal) = (["--data-dir", text(&data)], data.join("journal"));
+    let bootstrapped = bootstrap(&arguments);
+    let service = Service::start(&arguments);
+    let client = service.client(&bootstrapped);
+    let made = client.create("ci", &client.role("viewer").await).await.unwrap();
+    assert!(!misses_one(service), "the first start");
+    // What nobody has taken anything away from is as good as new.
+    std::fs::remove_file(&journal).unwrap();
+    let service = Service::start(&arguments);
+    assert_eq!(service.client(&bootstrapped).delete(&made.id).await.map(|it| it.as_u16()), Some(204));
+    assert!(!misses_one(service), "nothing was taken away before");
+    assert!(!misses_one(Service::start(&arguments)), "it is there");
+    let copy = files.path().join("copy.db");
+    let said = run_in_background(&["backup", text(&copy), "--data-dir", text(&data)]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for round in 0..2 {
+        if round == 0 {
+            std::fs::write(&journal, "").unwrap();
+        } else {
+            std::fs::remove_file(&journal).unwrap();
+        }
+        assert!(misses_one(Service::start(&arguments)), "round {round}");
+        assert!(!misses_one(Service::start(&arguments)), "once");
+    }
+    // Whoever puts a copy back hears of it then.
+    std::fs::write(&journal, "").unwrap();
+    let said = run_in_background(&["restore", text(&copy), "--data-dir", text(&data)]).await;
+    assert!(said.code == Some(0) && said.err.contains("The journal is empty"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_servers_the_one_that_has_left_its_row_behind_says_that_its_journal_is_gone() {
+    let url = database().await;
+    let files = tempfile::tempdir().unwrap();
+    let (one, other) = (files.path().join("one"), files.path().join("other"));
+    let variables = |name: &'static str| {
+        [
+            ("TOKENWARD_DATABASE", url.clone()),
+            ("TOKENWARD_PEPPER", PEPPER.to_owned()),
+            ("TOKENWARD_NODE_NAME", name.to_owned()),
+        ]
+    };
+    let start = |data: &Path, name: &'static str| {
+        let variables = variables(name);
+        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Service::start_with(&["--data-dir", text(data)], &variables)
+    };
+    let variables_of_one = variables("one");
+    let set: Vec<(&str, &str)> = variables_of_one.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let bootstrapped = bootstrap_with(&["--data-dir", text(&one)], &set);
+    let service = start(&one, "one");
+    let client = service.client(&bootstrapped);
+    let made = client.create("ci", &client.role("viewer").await).await.unwrap();
+    assert_eq!(client.delete(&made.id).await.map(|it| it.as_u16()), Some(204));
+    // Others that begin have had none, also by the name of one that lives.
+    for name in ["one", "other"] {
+        assert!(!misses_one(start(&other, name)), "{name}");
+        std::fs::remove_dir_all(&other).unwrap();
+    }
+    service.kill();
+    // A while ago.
+    postgres("psql", &[&url, "-c", "UPDATE node SET renewed_at = renewed_at - 30000000"]);
+    std::fs::remove_file(one.join("journal")).unwrap();
+    assert!(!misses_one(start(&other, "other")), "it has another name");
+    assert!(misses_one(start(&one, "one")));
+}
+
+#[test]
+fn a_journal_that_is_long_is_told_long_before_its_disk_is_full_and_nothing_is_refused_for_it() {
+    let files = tempfile::tempdir().unwrap();
+    let data = files.path().join("data");
+    bootstrap(&["--data-dir", text(&data)]);
+    let settings = files.path().join("tokenward.toml");
+    for (limit, is_told) in [("", false), ("[limits]\njournal_bytes = 8\n", true)] {
+        let lines = format!("data_dir = \"{}\"\nlisten = \"127.0.0.1:0\"\n{limit}", data.display());
+        std::fs::write(&settings, lines).unwrap();
+        let service = Service::spawn(tokenward(&["serve", "--config", text(&settings)]));
+        // What is told is told before anything else is awaited; a whole start and an orderly end are behind it.
+        let health = ["health", "--for", "write", "--url", service.url.as_str()];
+        assert_eq!(run(&health).code, Some(0));
+        service.terminate();
+        let (status, out, err) = service.wait();
+        assert!(status.success(), "{err}");
+        assert_eq!(format!("{out}{err}").contains("the journal is nearly as long"), is_told, "{err}");
+    }
 }

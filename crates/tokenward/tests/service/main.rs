@@ -91,6 +91,7 @@ mod run;
 mod sdk;
 mod sealed_peppers;
 mod second_factor;
+mod secure_database;
 mod security;
 mod session_limits;
 mod session_proof;

@@ -7,10 +7,11 @@ use tokenward_server::service::security::flush;
 use tokenward_server::service::set_up::sign_in_link;
 
 use crate::console::Person;
+use crate::oidc::Issuer;
 use crate::process::{Service, bootstrap, text};
 use crate::support::{OWNER, PASSWORD, Server};
 
-async fn events(server: &Server, path: &str, credential: &str) -> Vec<(String, i64)> {
+pub async fn events(server: &Server, path: &str, credential: &str) -> Vec<(String, i64)> {
     let list = server.get(path, credential).await.expect(200);
     let of = |it: &Value| (it["kind"].as_str().unwrap().to_owned(), it["count"].as_i64().unwrap());
     list["results"].as_array().unwrap().iter().map(of).collect()
@@ -152,4 +153,44 @@ async fn the_log_of_the_process_has_each_kind_once_whoever_tries_how_often() {
         assert!(lines[0].contains("127.0.0.1"), "{kind}: {log}");
     }
     assert!(!log.contains("four quiet lamps") && !log.contains("no-such-link"), "{log}");
+}
+
+/// Anybody can send a browser back from a provider, so that it is noted of no account.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_the_process_has_who_came_back_from_a_provider_and_was_refused() {
+    let issuer = Issuer::start();
+    let data = tempfile::tempdir().unwrap();
+    let bootstrapped = bootstrap(&["--data-dir", text(data.path())]);
+    let variables = [
+        ("TOKENWARD_OIDC_CORP_ISSUER", issuer.url.as_str()),
+        ("TOKENWARD_OIDC_CORP_CLIENT_ID", "tokenward"),
+        ("TOKENWARD_OIDC_CORP_CLIENT_SECRET", "a secret"),
+        ("TOKENWARD_OIDC_CORP_NAME", "Corp Login"),
+        ("TOKENWARD_OIDC_CORP_EMAIL_DOMAINS", "acme.example"),
+    ];
+    let service = Service::start_with(&["--data-dir", text(data.path())], &variables);
+    for _ in 0..3 {
+        // Not begun in this browser.
+        let mut visitor = Person::at_url(&service.url);
+        let back = "/sign-in/with/corp/callback?code=a-code-of-theirs&state=no-such-state";
+        assert_eq!(visitor.get(back).await.status, 401);
+    }
+    // Begun here, and answered by the provider with its own refusal.
+    let mut visitor = Person::at_url(&service.url);
+    let question = visitor.get("/sign-in/with/corp").await;
+    let state = question.location().split("state=").nth(1).unwrap().split('&').next().unwrap().to_owned();
+    let refused = visitor.get(&format!("/sign-in/with/corp/callback?error=access_denied&state={state}")).await;
+    assert_eq!(refused.status, 401, "{}", refused.html);
+    let owner = service.client(&bootstrapped);
+    assert_eq!(owner.verify(&bootstrapped.token).await, "valid");
+    service.terminate();
+    let (_, out, err) = service.wait();
+    let log = format!("{out}{err}");
+    let lines: Vec<&str> =
+        log.lines().filter(|line| line.contains("sign_in.failed") && line.contains("refused")).collect();
+    assert_eq!(lines.len(), 1, "one of a kind and client at once: {log}");
+    assert!(lines[0].contains("127.0.0.1") && !lines[0].contains("account"), "{}", lines[0]);
+    for secret in ["a-code-of-theirs", "no-such-state", state.as_str()] {
+        assert!(!log.contains(secret), "{log}");
+    }
 }

@@ -1,6 +1,9 @@
 //! Sessions that nobody uses end by themselves, as ends that the log tells; and what is known of the use of one.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
 use tokenward_core::Time;
 use tokenward_core::time::{HOUR, MINUTE};
 use tokenward_server::config::Config;
@@ -353,4 +356,83 @@ async fn a_restore_gives_no_longer_sessions_back_on_postgres() {
     let (said, server) = restored(&dump, with()).await;
     assert!(said.err.contains("(1 change)"), "{said:?}");
     assert_eq!(asked(&server, &acme).await, [json!("1h"), json!("20m")]);
+}
+
+/// Puts the copy of a stopped server's database back, as the guide says, and starts it again at the same time. The journal knew of one
+/// change, and no sweep has looked at anything meanwhile.
+async fn put_back(server: Server, copy: &std::path::Path) -> Server {
+    let clock = Arc::clone(&server.clock);
+    let directory = server.stop().await;
+    let said = run_in_background(&["restore", text(copy), "--data-dir", text(directory.path())]).await;
+    assert!(said.code == Some(0) && said.err.contains("(1 change)"), "{said:?}");
+    let with = config(directory.path());
+    Server::start_at(directory, with, clock).await
+}
+
+async fn copy_of(server: &Server) -> std::path::PathBuf {
+    let data = server.directory.path().to_owned();
+    let copy = data.join("copy.db");
+    let said = run_in_background(&["backup", text(&copy), "--data-dir", text(&data)]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    copy
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_lay_unused_is_let_in_by_no_older_copy() {
+    let (server, acme) = Server::with_owner().await;
+    let beta = server.new_organization("Beta").await;
+    server.join(&beta, OWNER, "viewer", &acme.owner).await;
+    limited(&server, &acme, json!({ "session_idle": "30m" })).await.expect(200);
+    let idle = server.sign_in(OWNER, PASSWORD).await;
+    let copy = copy_of(&server).await;
+    server.advance(20 * MINUTE).await;
+    server.get("/account", &acme.owner).await.expect(200);
+    flush(&server).await;
+    server.advance(13 * MINUTE).await;
+    sweep(&server.running.app).await.unwrap();
+    assert_eq!(reads(&server, &acme, &idle).await, required());
+    assert_eq!(reads(&server, &acme, &acme.owner).await, fine());
+    let server = put_back(server, &copy).await;
+    assert_eq!(reads(&server, &acme, &idle).await, required());
+    assert_eq!(reads(&server, &beta, &idle).await, fine(), "elsewhere nobody asks");
+    let proven = prove(&server, &idle).await;
+    assert_eq!(reads(&server, &acme, &proven).await, fine());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_has_ended_by_itself_is_let_in_by_no_older_copy() {
+    let (server, acme) = Server::with_owner().await;
+    let idle = server.sign_in(OWNER, PASSWORD).await;
+    let copy = copy_of(&server).await;
+    server.advance(7 * HOUR).await;
+    server.get("/account", &acme.owner).await.expect(200);
+    flush(&server).await;
+    server.advance(6 * HOUR).await;
+    assert_eq!(sweep(&server.running.app).await.unwrap(), 1);
+    let server = put_back(server, &copy).await;
+    assert_eq!(server.get("/account", &idle).await.outcome(), (401, "unknown".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_lay_unused_is_let_in_by_no_older_copy_on_postgres() {
+    let url = database().await;
+    let kept = tempfile::tempdir().unwrap();
+    let with = || Config { pepper: None, ..node_config(kept.path(), "a", &url) };
+    let (server, acme) = Server::with_owner_and(tempfile::tempdir().unwrap(), with()).await;
+    let idle = server.sign_in(OWNER, PASSWORD).await;
+    // It is older than it is: the time of the database is not for a test to move.
+    let mut by_hand = PgConnection::connect(&url).await.unwrap();
+    let older = "UPDATE session SET created_at = created_at - $1, proven_at = proven_at - $1 \
+                 WHERE id = (SELECT id FROM session ORDER BY created_at DESC LIMIT 1)";
+    sqlx::query(older).bind(40 * MINUTE).execute(&mut by_hand).await.unwrap();
+    by_hand.close().await.unwrap();
+    let dump = Dump::of(&url);
+    limited(&server, &acme, json!({ "session_idle": "30m" })).await.expect(200);
+    sweep(&server.running.app).await.unwrap();
+    assert_eq!(reads(&server, &acme, &idle).await, required());
+    server.stop().await;
+    let (said, server) = restored(&dump, with()).await;
+    assert!(said.err.contains("(2 changes)"), "what the organization asks, and the session: {said:?}");
+    assert_eq!(reads(&server, &acme, &idle).await, required());
+    assert_eq!(reads(&server, &acme, &acme.owner).await, fine());
 }

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_core::event::{Actor, By, Origin};
 use tokenward_core::right::Operator;
-use tokenward_server::limits::{MAILS_PER_INVITER, MAILS_PER_RECIPIENT};
+use tokenward_server::limits::{MAILS_PER_INVITER, MAILS_PER_ORGANIZATION, MAILS_PER_RECIPIENT};
 use tokenward_server::service::accounts::{Taking, take_link};
 use tokenward_server::service::set_up;
 
@@ -24,6 +24,33 @@ async fn with_mail() -> (Server, Organization, Mailbox) {
     config.smtp_url = Some(format!("smtp://{address}"));
     let (server, acme) = Server::with_owner_and(directory, config).await;
     (server, acme, mailbox)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_has_a_budget_of_mails_however_many_invite_and_another_has_its_own() {
+    let (_mailbox, address) = Mailbox::open().await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(directory.path());
+    config.smtp_url = Some(format!("smtp://{address}"));
+    config.limits.set(&MAILS_PER_ORGANIZATION, 5);
+    let (server, acme) = Server::with_owner_and(directory, config).await;
+    server.clock.advance(0);
+    let beta = server.new_organization("Beta").await;
+    let tokens = [server.token(&acme, "one", "admin").await, server.token(&acme, "two", "admin").await];
+    let [of_acme, of_beta] = [server.role(&acme, "viewer").await, server.role(&beta, "viewer").await];
+    let invite = async |path: String, by: &str, role: &str, n: usize| {
+        let body = json!({ "email": format!("{n}@stranger.example"), "role_id": role });
+        server.post(&path, by, body).await
+    };
+    let mut said = Vec::new();
+    for n in 0..6 {
+        said.push(invite(acme.path("inviteMember"), &tokens[n % 2], &of_acme, n).await);
+    }
+    assert_eq!(said.iter().map(|it| it.status.as_u16()).collect::<Vec<_>>(), [201, 201, 201, 201, 201, 429]);
+    let last = &said[5];
+    assert!(last.text.contains("`mails_per_organization` (5 per hour)"), "{}", last.text);
+    assert!(last.header("retry-after").is_some(), "{last:?}");
+    invite(beta.path("inviteMember"), &beta.owner, &of_beta, 9).await.expect(201);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! What somebody tries who has a session that is not theirs, or an older copy of the database.
 
 use crate::other_log::copy_database;
+use crate::security::events;
 use crate::support::OWNER;
 
 use super::*;
@@ -55,6 +56,29 @@ async fn a_stolen_session_adds_no_passkey_and_removes_none() {
     let body = signed(&server, "/session/proof/passkey", &acme.owner, &mut device).await;
     let own = server.post("/session/proof/passkey", &acme.owner, body).await.str("token");
     server.delete(&format!("/account/passkey/{id}"), &own).await.expect(204);
+}
+
+#[tokio::test]
+async fn a_person_sees_which_passkeys_were_refused_and_nobody_elses_page_has_them() {
+    let (server, acme) = named(|_| {}).await;
+    let (_, ada) = server.member(&acme, "ada@acme.example", "viewer").await;
+    let (mut device, mut adas) = (Authenticator::new(1), Authenticator::new(2));
+    let (_, owner) = add_first(&server, &acme.owner, &mut device).await;
+    let (_, ada) = add_first(&server, &ada, &mut adas).await;
+    // A sign-in by a name that was not given to this account, and by a passkey of nobody.
+    let mut other_name = Authenticator { handle: Some(vec![7; 16]), ..device.clone() };
+    for _ in 0..2 {
+        refused(&sign_in(&server, &mut other_name).await);
+    }
+    refused(&sign_in(&server, &mut Authenticator { handle: Some(vec![7; 16]), ..Authenticator::new(66) }).await);
+    // A fresh proof in the session, by somebody else's.
+    let body = signed(&server, "/session/proof/passkey", &owner, &mut adas).await;
+    refused(&server.post("/session/proof/passkey", &owner, body).await);
+    let seen = events(&server, "/account/events", &owner).await;
+    let of = |kind: &str, all: &[(String, i64)]| all.iter().filter(|(it, _)| it == kind).map(|(_, n)| n).sum::<i64>();
+    assert_eq!((of("sign_in.failed", &seen), of("password.refused", &seen)), (2, 1), "{seen:?}");
+    let seen = events(&server, "/account/events", &ada).await;
+    assert_eq!((of("sign_in.failed", &seen), of("password.refused", &seen)), (0, 0), "{seen:?}");
 }
 
 #[tokio::test]
