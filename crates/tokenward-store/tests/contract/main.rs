@@ -30,6 +30,7 @@ mod splitter;
 mod world;
 
 mod at_once;
+mod behind;
 mod cuts;
 mod device_sign_ins;
 mod ended;
