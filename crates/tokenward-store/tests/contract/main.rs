@@ -41,6 +41,7 @@ mod hosts;
 mod identities;
 mod log;
 mod long;
+mod news;
 mod nodes_applied;
 mod notices;
 mod opening;
