@@ -9,11 +9,12 @@ use tokenward_core::caller::Grant;
 use tokenward_core::event::{By, Event};
 use tokenward_core::permission::Management;
 use tokenward_core::right::{Basis, RestsOn};
+use tokenward_core::time::Micros;
 use tokenward_core::token::Revocation;
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::basis::{self, Here};
-use crate::db::{Batch, Came, Conn, Head, OpenTransaction, Pieces, Shape, Store, Uncommitted};
+use crate::db::{Batch, Behind, Came, CameBehind, Conn, Head, OpenTransaction, Pieces, Shape, Store, Uncommitted};
 use crate::idempotency::{self, Claim};
 use crate::log::{self, Appended, NotCommitted, Position, Skeleton};
 use crate::tokens::{self, DescriptionRow, IndexRow, NewToken, Rotated};
@@ -31,6 +32,12 @@ impl KnownEnd {
     #[must_use]
     pub fn now(&self) -> Time {
         self.now
+    }
+
+    /// The same end, at a time that is not before this one.
+    #[must_use]
+    pub fn not_before(self, at: Time) -> Self {
+        Self { now: self.now.max(at), ..self }
     }
 
     /// Its position, and the hash there: where both are the same, nothing was changed.
@@ -69,6 +76,30 @@ pub struct Written {
     pub appended: Appended,
     /// When.
     pub at: Time,
+}
+
+/// What came of a batch that may stand behind what others have written since it was decided on.
+#[derive(Debug)]
+pub enum WrittenBehind {
+    /// It is committed, behind this.
+    Written(Written, Others),
+    /// The log is at a later time than the batch: it is to be decided on anew, as of this time. Nothing was changed.
+    Later(Time),
+    /// Others have written what it does not stand behind. Nothing was changed.
+    Moved,
+}
+
+/// What others have written between the end at which a batch was decided on and the batch: tokens were made, taken back and rotated.
+#[derive(Default, Debug)]
+pub struct Others {
+    /// So many events.
+    pub events: i64,
+    /// Where tokens were made: the organization of each.
+    pub made_in: Vec<Uuid>,
+    /// The tokens that were taken back or rotated.
+    pub touched: Vec<Uuid>,
+    /// How long the batch waited for them, in microseconds.
+    pub waited: Micros,
 }
 
 static PIECES: Pieces = Pieces {
@@ -110,6 +141,17 @@ impl Store {
         Some((Position { incarnation: head.incarnation, number: head.position }, head.hash))
     }
 
+    /// The end of the log at a place that this process has seen, for a batch that may stand behind what others have written since.
+    /// `None` where nothing can be, and where the log has another name by now.
+    #[must_use]
+    pub fn end_behind(&self, at: Position, hash: &[u8]) -> Option<KnownEnd> {
+        let head = self.last_head().filter(|head| head.incarnation == at.incarnation && self.goes_behind())?;
+        self.require_present(head.place.as_deref()).ok()?;
+        let head = Head { position: at.number, hash: hash.to_vec(), ..head };
+        let (head, now, there) = self.as_of_now(head)?;
+        Some(KnownEnd { head, now, there })
+    }
+
     /// Keeps everybody else from writing until it is dropped or written. For PostgreSQL, where others write too: they move the
     /// end of the log all the time.
     pub async fn hold_end(&self) -> Result<HeldEnd> {
@@ -126,6 +168,72 @@ impl Store {
         let (batch, rows) = self.prepare(end, changes)?;
         let came = self.run_at_once(&batch).await;
         self.finish(batch, rows, came).await
+    }
+
+    /// The same behind what others have written since the known end, as far as that has made tokens, or taken back and rotated such as
+    /// are not `apart`. All of it is looked at and done where the rows are: nobody waits for this process while it has the log.
+    pub async fn write_behind(
+        &self,
+        end: &KnownEnd,
+        apart: &[Uuid],
+        changes: &Changes<'_>,
+    ) -> Result<WrittenBehind, NotCommitted> {
+        let (batch, mut rows) = self.prepare(end, changes)?;
+        let behind = Behind {
+            at: end.now,
+            least: self.known_to(),
+            apart: apart.to_vec(),
+            covered: rows.iter().map(Skeleton::covered).collect(),
+        };
+        let came = self.run_behind(&batch, &behind).await;
+        let Batch { mut after, estimate, .. } = batch;
+        match came {
+            Ok(CameBehind::Committed(place)) => {
+                self.heard(place.at);
+                let mut before = place.hash_before;
+                for row in &mut rows {
+                    row.position += place.shift;
+                    row.hash = row.chained(&before).to_vec();
+                    before.clone_from(&row.hash);
+                }
+                (after.position, after.hash) = (after.position + place.shift, before);
+                let position = Position { incarnation: after.incarnation, number: after.position };
+                // Where the database has another hash for it than is true, the log is to be read and found out.
+                let goes_on = after.hash == place.hash;
+                if goes_on {
+                    self.wrote(after);
+                } else {
+                    self.forget_end();
+                }
+                let at = self.clock().shared(place.at);
+                let others = Others {
+                    events: place.shift,
+                    made_in: place.makers_of,
+                    touched: place.touched,
+                    waited: place.waited,
+                };
+                let appended = Appended { position, events: rows, goes_on };
+                Ok(WrittenBehind::Written(Written { appended, at }, others))
+            }
+            Ok(CameBehind::Moved) => Ok(WrittenBehind::Moved),
+            Ok(CameBehind::Later(at)) => Ok(WrittenBehind::Later(at)),
+            Ok(CameBehind::Forbidden) => {
+                self.goes_not_behind();
+                Ok(WrittenBehind::Moved)
+            }
+            Err(Uncommitted::Aborted(error)) => Err(NotCommitted::Nothing(error)),
+            Err(Uncommitted::Unknown) => {
+                self.forget_end();
+                let count = i64::try_from(rows.len()).map_err(Error::internal)?;
+                // Where they stand is not known before they are found.
+                let rows = log::look_up(self, rows.last().map_or_else(Uuid::nil, |row| row.id), count).await?;
+                let number = rows.last().map_or(after.position, |row| row.position);
+                let position = Position { incarnation: after.incarnation, number };
+                let at = self.clock().shared(estimate);
+                let appended = Appended { position, events: rows, goes_on: false };
+                Ok(WrittenBehind::Written(Written { appended, at }, Others::default()))
+            }
+        }
     }
 
     /// The same for whoever holds the end.
@@ -198,7 +306,7 @@ impl Store {
             Err(Uncommitted::Aborted(error)) => Err(NotCommitted::Nothing(error)),
             Err(Uncommitted::Unknown) => {
                 self.forget_end();
-                log::look_up(self, rows.last().map_or_else(Uuid::nil, |row| row.id)).await?;
+                log::look_up(self, rows.last().map_or_else(Uuid::nil, |row| row.id), 1).await?;
                 let at = self.clock().shared(estimate);
                 Ok(Some(Written { appended: Appended { position, events: rows, goes_on: false }, at }))
             }

@@ -99,19 +99,30 @@ impl Skeleton {
     /// The hash that this row must have after one with `before`.
     pub(crate) fn chained(&self, before: &[u8]) -> [u8; 32] {
         let mut hash = Sha256::new();
-        // Every field has a fixed length or its length in front: two different rows never give the same bytes.
         hash.update(before);
         hash.update(self.position.to_be_bytes());
-        hash.update(self.id.as_bytes());
-        hash.update(self.time.0.to_be_bytes());
-        for id in [self.organization_id, Some(self.target_id), self.related_id] {
-            hash.update([u8::from(id.is_some())]);
-            hash.update(id.unwrap_or_default().as_bytes());
-        }
-        hash.update((self.kind.len() as u64).to_be_bytes());
-        hash.update(self.kind.as_bytes());
-        hash.update(&self.payload_digest);
+        self.each_covered(|bytes| hash.update(bytes));
         hash.finalize().into()
+    }
+
+    /// What its hash covers behind the hash and the position before, which others may still move.
+    pub(crate) fn covered(&self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(160);
+        self.each_covered(|bytes| all.extend_from_slice(bytes));
+        all
+    }
+
+    fn each_covered(&self, mut put: impl FnMut(&[u8])) {
+        // Every field has a fixed length or its length in front: two different rows never give the same bytes.
+        put(self.id.as_bytes());
+        put(&self.time.0.to_be_bytes());
+        for id in [self.organization_id, Some(self.target_id), self.related_id] {
+            put(&[u8::from(id.is_some())]);
+            put(id.unwrap_or_default().as_bytes());
+        }
+        put(&(self.kind.len() as u64).to_be_bytes());
+        put(self.kind.as_bytes());
+        put(&self.payload_digest);
     }
 }
 

@@ -37,6 +37,7 @@ pub use many::{
     Maker, end_of_member, hand_over, insert_all, living_of, makers, owners_of, revoke_all, revoke_of_member,
     revoke_policy_token, revoke_policy_tokens, set_ends, switch_all, used, were_used,
 };
+pub use news::{News, news};
 pub use of_member::{count_of_member, of_member};
 pub(crate) use rotate::{END_EARLIER, INSERT_NEXT, ROTATE_ALL, rotated_rows};
 pub use rotate::{Rotated, rotate, rotate_all};
@@ -212,6 +213,7 @@ mod attested;
 pub mod ended;
 mod many;
 mod new;
+mod news;
 mod of_member;
 pub mod overview;
 mod packed;

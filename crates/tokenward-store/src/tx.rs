@@ -6,7 +6,7 @@ use tokenward_core::right::{RestsOn, Right};
 use tokenward_core::{Random, Time, Uuid};
 
 use crate::basis::{self, Here};
-use crate::db::{Conn, Head, OpenTransaction, Store, Uncommitted, gave_way, run};
+use crate::db::{Conn, Head, OpenTransaction, Store, Uncommitted, gave_way};
 use crate::log_time;
 
 /// How often a transaction begins anew that had to let others through.
@@ -115,15 +115,6 @@ impl Store {
     /// from an event or from the time. Which functions take it, and why, stands in `tidy.rs`; another one has to be added there.
     pub async fn begin_unlogged(&self) -> Result<UnloggedTx> {
         Ok(UnloggedTx { inner: self.transaction().await?, store: self.clone() })
-    }
-
-    /// Does this event stand in the log? Asked under the log's lock, where every other writer has either committed or
-    /// never will: for a commit that nobody confirmed.
-    pub(crate) async fn stands_in_log(&self, event: Uuid) -> Result<bool> {
-        let (mut inner, _) = self.transaction_at_head().await?;
-        let found: Option<i64> = run!(inner.conn(), c => sqlx::query_scalar("SELECT position FROM event WHERE id = $1")
-            .bind(event).fetch_optional(&mut *c))?;
-        Ok(found.is_some())
     }
 }
 

@@ -58,6 +58,11 @@ impl Feeding {
         self.through.load(Ordering::Acquire) >= position
     }
 
+    /// The log is read anew: what was told before says nothing of it.
+    pub(crate) fn forget(&self) {
+        self.through.store(0, Ordering::Release);
+    }
+
     pub(crate) fn take(&self) -> Vec<Fed> {
         std::mem::take(&mut *lock(&self.waiting))
     }
@@ -120,6 +125,8 @@ mod tests {
         }
         assert!(feeding.reaches(MOST as i64 + 1) && !feeding.reaches(MOST as i64 + 2));
         assert_eq!(feeding.take().len(), 1);
+        feeding.forget();
+        assert!(!feeding.reaches(1), "that was another log");
         assert!(feeding.take().is_empty());
     }
 }

@@ -138,8 +138,10 @@ impl Ears<'_> {
                         Err(_) => break false,
                     };
                 match heard {
-                    // What this node has written itself it has by then.
-                    Heard::Written(position) if position > self.followed.position() => {
+                    // What this node has written itself it has by then, or is told of.
+                    Heard::Written(position)
+                        if position > self.followed.position() && !self.followed.feeding.reaches(position) =>
+                    {
                         let next = self.nudged + GATHER;
                         if next <= Instant::now() {
                             self.nudge();
@@ -148,7 +150,9 @@ impl Ears<'_> {
                             gathering.get_or_insert(next);
                         }
                     }
-                    Heard::Applied => self.followed.applied.notify_one(),
+                    // What this node has told it has read itself.
+                    Heard::Applied(node) if node.is_some() && node == self.followed.own() => {}
+                    Heard::Applied(_) => self.followed.applied.notify_one(),
                     Heard::Written(_) | Heard::Echo => {}
                 }
                 if enough(heard) {

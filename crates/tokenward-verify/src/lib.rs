@@ -14,6 +14,7 @@ mod guard;
 mod hints;
 mod journal;
 mod node;
+mod node_rows;
 mod noted;
 mod pending;
 mod pepper;

@@ -24,9 +24,13 @@ use tokenward_store::tokens::{IndexRow, ended};
 use tokenward_store::{Feed, Look, Store, lineage, log_time, nodes_applied};
 
 use crate::compare;
+use crate::feeding::Fed;
 use crate::follow::{self, Followed, Turned};
 use crate::journal::aside;
+use crate::node_rows;
 use crate::noted::{self, Subject};
+
+mod glance;
 
 /// Events read at once. A batch is applied as a whole, so it also bounds how long the newest one waits.
 const BATCH: i64 = 1_000;
@@ -368,22 +372,35 @@ impl Follower {
         // What a look has found meanwhile.
         all.retain(|fed| fed.end().0 > self.position);
         for fed in all {
-            if !self.loaded || !fed.follows(self.position, &self.hash) {
+            if !self.loaded {
                 return false;
             }
-            let noted = match self.terms.kind {
-                NodeKind::Server => note(followed, fed.entries(followed)).await,
-                NodeKind::Embedded => Ok(()),
-            };
-            if let Some(last) = fed.events.last() {
-                self.clock.not_before(last.time);
+            if !fed.follows(self.position, &self.hash) {
+                // What others have written before it is read, and nothing besides.
+                let before = fed.events.first().map_or(0, |row| row.position - 1);
+                let learned = before > self.position && matches!(self.glance(followed, before).await, Ok(Some(_)));
+                if !learned || !fed.follows(self.position, &self.hash) {
+                    return false;
+                }
             }
-            let events = fed.put(followed, self.store.now());
-            if self.goes_on(followed, &events, noted).is_err() {
+            if self.take(followed, fed).await.is_err() {
                 return false;
             }
         }
         was_there
+    }
+
+    /// Applies what is known of events that go on from what is applied.
+    async fn take(&mut self, followed: &Followed, fed: Fed) -> Result<()> {
+        let noted = match self.terms.kind {
+            NodeKind::Server => note(followed, fed.entries(followed)).await,
+            NodeKind::Embedded => Ok(()),
+        };
+        if let Some(last) = fed.events.last() {
+            self.clock.not_before(last.time);
+        }
+        let events = fed.put(followed, self.store.now());
+        self.goes_on(followed, &events, noted)
     }
 
     /// Writes the own row, before anything is decided that others could rely on.
@@ -430,6 +447,7 @@ impl Follower {
 
     async fn load(&mut self, followed: &Followed) -> Result<()> {
         followed.stop_deciding();
+        followed.feeding.forget();
         self.feed.begin(Look::Everything).await?;
         let places = self.store.places(self.feed.conn()?).await?;
         if places.here != self.compared_at {
@@ -578,6 +596,12 @@ impl Follower {
 
     /// Learns what was committed. With `renew` it then knows all that was committed before it asked.
     async fn look(&mut self, followed: &Followed, renew: bool) -> Result<()> {
+        // Mostly what is new is about tokens alone, and is learned by one statement.
+        while !renew && let Some(learned) = self.glance(followed, i64::MAX).await? {
+            if learned < glance::MOST {
+                return Ok(());
+            }
+        }
         loop {
             let asked = self.clock.steady();
             // What was committed before it was asked can be seen, wherever the log goes on.
@@ -752,6 +776,12 @@ impl Follower {
             let at = nodes::acknowledge(self.feed.alone().await?, own, followed.incarnation(), *position, hash).await?;
             (self.told, self.told_at, self.awaited) = (*position, now, false);
             self.marks.add(self.told, at);
+            // Whoever waits for this node waits for nobody besides where it is the only one.
+            if followed.registry.is_waited_for()
+                && let Err(error) = node_rows::read(&self.store, &mut self.feed, followed, self.terms.bound()).await
+            {
+                tracing::debug!(%error, cause = ?error.cause, "cannot read how far the other nodes are");
+            }
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! How far the other nodes have come, as far as this one knows, and how to wait until all have come far enough.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokenward_core::time::Micros;
@@ -31,6 +31,8 @@ pub(crate) struct Registry {
     read: watch::Sender<Reading>,
     /// The newest pepper that every node holds; 0 before that is known.
     pepper: AtomicI32,
+    /// The longest bound of any node that was seen.
+    longest: AtomicI64,
     /// So many wait.
     waiting: AtomicUsize,
     /// Tells that somebody has begun to wait.
@@ -42,6 +44,7 @@ impl Default for Registry {
         Self {
             read: watch::Sender::default(),
             pepper: AtomicI32::new(0),
+            longest: AtomicI64::new(0),
             waiting: AtomicUsize::new(0),
             asked: Notify::new(),
         }
@@ -101,12 +104,23 @@ impl Registry {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
-    /// These were the rows at a moment after `asked`, by the steady clock.
+    /// The longest bound of any node that was seen, one of this length among them.
+    pub(crate) fn longest(&self, seen: Micros) -> Micros {
+        self.longest.fetch_max(seen, Ordering::AcqRel).max(seen)
+    }
+
+    /// These were the rows at a moment after `asked`, by the steady clock. Of two who read them at once, that counts who asked last.
     pub(crate) fn was_read(&self, asked: Micros, nodes: Vec<Node>, speaks_for_all: bool) {
         // One of an older version holds nobody knows which.
         let pepper = nodes.iter().map(|node| node.pepper.unwrap_or(0)).min().unwrap_or(0);
-        self.pepper.store(pepper, Ordering::Release);
-        self.read.send_replace(Reading { asked: Some(asked), nodes: nodes.into(), speaks_for_all });
+        self.read.send_if_modified(|read| {
+            let is_newer = read.asked.is_none_or(|before| before <= asked);
+            if is_newer {
+                self.pepper.store(pepper, Ordering::Release);
+                *read = Reading { asked: Some(asked), nodes: nodes.into(), speaks_for_all };
+            }
+            is_newer
+        });
     }
 
     /// Waits at most so long until the change at `position` counts everywhere. It was committed before `since`, by the steady

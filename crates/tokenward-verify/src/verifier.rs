@@ -289,6 +289,12 @@ impl Verifier {
         self.0.followed.position()
     }
 
+    /// Bytes of its journal; none where there is no file.
+    #[must_use]
+    pub fn journal_bytes(&self) -> u64 {
+        self.0.followed.journal.bytes()
+    }
+
     /// Waits at most so long until what stands at `position` counts here. Does it?
     pub async fn look_for(&self, position: Position, patience: Duration) -> bool {
         self.0.followed.look_for(position.number, patience).await

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::follow::Followed;
 use crate::node::NodeTerms;
+use crate::node_rows;
 
 /// How often to look while somebody waits, where nobody hints that a node has come further, and at most where many do.
 const LOOK: Duration = Duration::from_millis(25);
@@ -27,8 +28,6 @@ pub(crate) struct Watch {
     clock: Arc<dyn Clock>,
     feed: Feed,
     bound: Micros,
-    /// The longest bound of any node that was seen.
-    longest: Micros,
     /// The other nodes, and since when their counters stand where they stand.
     others: HashMap<Uuid, Sign>,
     counted: Micros,
@@ -39,7 +38,7 @@ impl Watch {
         let clock = Arc::clone(store.clock());
         let counted = clock.steady();
         let (store, feed, bound) = (store.clone(), store.feed(terms.patience()), terms.bound());
-        Self { store, feed, bound, longest: bound, others: HashMap::new(), counted, clock }
+        Self { store, feed, bound, others: HashMap::new(), counted, clock }
     }
 
     pub(crate) async fn run(mut self, followed: impl AsRef<Followed>) {
@@ -59,8 +58,13 @@ impl Watch {
             if registry.is_waited_for() {
                 let _ = timeout(LOOK, followed.applied.notified()).await;
                 sleep_until(looked + LEAST).await;
-            } else {
-                let _ = timeout(count, registry.asked.notified()).await;
+            } else if timeout(count, registry.asked.notified()).await.is_ok() {
+                // Who begins to wait has mostly written a moment ago: this node tells in another one that it has applied that, and
+                // reads the rows then.
+                sleep(LEAST).await;
+                if !registry.is_waited_for() && !self.is_to_count() {
+                    continue;
+                }
             }
             looked = Instant::now();
             if let Err(error) = self.read(followed).await {
@@ -72,18 +76,19 @@ impl Watch {
 
     async fn read(&mut self, followed: &Followed) -> Result<()> {
         let asked = self.clock.steady();
-        let rows = nodes::all(self.feed.alone().await?).await?;
-        followed.found_at(self.store.places(self.feed.alone().await?).await?, asked);
-        self.longest = rows.iter().map(|row| row.max_staleness).fold(self.longest, Micros::max);
+        let rows = node_rows::read(&self.store, &mut self.feed, followed, self.bound).await?;
         if let Some(own) = followed.own()
-            && asked.saturating_sub(self.counted) >= self.bound / 20
+            && self.is_to_count()
         {
             self.count(own, &rows).await?;
             self.counted = asked;
         }
-        let speaks = followed.speaks_for_all(self.longest, self.clock.steady());
-        followed.registry.was_read(asked, rows, speaks);
         Ok(())
+    }
+
+    /// Is it time to look whether the others still count?
+    fn is_to_count(&self) -> bool {
+        self.clock.steady().saturating_sub(self.counted) >= self.bound / 20
     }
 
     /// Looks whether the others still count, and takes out those that have surely stopped.

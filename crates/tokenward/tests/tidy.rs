@@ -353,7 +353,7 @@ fn nothing_is_written_but_through_the_one_door() {
             sources(path) && !path.starts_with("crates/tokenward-store/") && !doors.iter().any(door)
         };
         let begun = search(files, elsewhere, |code| {
-            ["store.begin(", "store.begin_shared(", ".write_at_once(", ".write_held("]
+            ["store.begin(", "store.begin_shared(", ".write_at_once(", ".write_held(", ".write_behind("]
                 .iter()
                 .any(|it| code.contains(it))
                 .then(|| "write through `App::write`".to_owned())

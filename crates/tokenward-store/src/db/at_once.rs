@@ -6,12 +6,16 @@
 
 use std::sync::{Arc, OnceLock};
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Row as _};
 use tokenward_core::Time;
 use tokenward_core::error::{Error, Result};
 
 use super::error::is_lost;
 use super::{Head, Many, OpenTransaction, Pools, Store, Uncommitted, fail, late, postgres, sqlite};
+
+mod behind;
+
+pub(crate) use behind::{Behind, CameBehind};
 
 /// What is in a batch beside its events.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -147,14 +151,22 @@ impl Batch {
         } else {
             self.text(&POSTGRES_ANYWHERE, |shape, pieces| vec![postgres_text(shape, pieces, "")])
         };
-        match session.whole(self.query(&text)).await {
-            Ok(Some(at)) => Ok(Came::Committed(Some(at))),
-            Ok(None) => Ok(Came::Moved),
-            Err(Some(error)) if matches!(error, sqlx::Error::Database(_)) && !is_lost(&error) => {
-                Err(Uncommitted::Aborted(fail(error)))
-            }
-            Err(_) => Err(Uncommitted::Unknown),
+        let row = session.whole(self.query(&text)).await.map_err(uncommitted)?;
+        match (row.try_get::<i64, _>("taken"), row.try_get::<i64, _>("at")) {
+            (Ok(0), Ok(_)) => Ok(Came::Moved),
+            (Ok(_), Ok(at)) => Ok(Came::Committed(Some(Time(at)))),
+            _ => Err(Uncommitted::Unknown),
         }
+    }
+}
+
+/// What an error of a batch says of it: only the server's own word is that nothing was committed.
+fn uncommitted(error: Option<sqlx::Error>) -> Uncommitted {
+    match error {
+        Some(error) if matches!(error, sqlx::Error::Database(_)) && !is_lost(&error) => {
+            Uncommitted::Aborted(fail(error))
+        }
+        _ => Uncommitted::Unknown,
     }
 }
 
@@ -216,30 +228,47 @@ fn sqlite_text(shape: Shape, pieces: &Pieces) -> Vec<String> {
 /// One statement, which is a transaction by itself. Whatever it changes waits for the end of the log first, whose row nobody
 /// else has until it is committed. What does not fit divides by zero.
 fn postgres_text(shape: Shape, pieces: &Pieces, here: &str) -> String {
-    const TAKEN: &str = "EXISTS (SELECT 1 FROM head)";
-    let of = |piece: &Many, rows: &str| piece.postgres.replace("$1", rows);
-    let mut parts = vec![format!(
-        "WITH head AS (UPDATE log_head SET position = $8, hash = $9 WHERE position = $6 AND hash = $7 \
+    let head = format!(
+        "head AS (UPDATE log_head SET position = $8, hash = $9 WHERE position = $6 AND hash = $7 \
          AND place IS NOT DISTINCT FROM $10 {here} \
          AND abs((extract(epoch FROM clock_timestamp()) * 1000000)::bigint - $11) < 1000000 RETURNING position)"
-    )];
-    let (mut counts, mut checks) = (Vec::new(), Vec::new());
+    );
+    let (parts, whole) = written_at(TAKEN, shape, of, pieces);
+    format!(
+        "WITH {head}, {parts} SELECT (SELECT count(*) FROM head) AS taken, \
+         (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS at, {whole} AS whole, \
+         (SELECT pg_notify('tokenward_written', position::text) FROM head) AS told"
+    )
+}
+
+/// Was the end of the log where it was to be, and is it taken?
+const TAKEN: &str = "EXISTS (SELECT 1 FROM head)";
+
+/// A piece about the rows of a parameter.
+fn of(piece: &Many, rows: &str) -> String {
+    piece.postgres.replace("$1", rows)
+}
+
+/// What is written once the end of the log is `taken`, and what divides by zero where that does not fit. `of` is a piece in the words
+/// of a statement.
+fn written_at(taken: &str, shape: Shape, of: impl Fn(&Many, &str) -> String, pieces: &Pieces) -> (String, String) {
+    let (mut parts, mut counts, mut checks) = (Vec::new(), Vec::new(), Vec::new());
     if shape.creates {
-        parts.push(format!("made AS ({} WHERE {TAKEN} RETURNING organization_id)", of(pieces.tokens, "$1")));
-        parts.push(format!("secrets AS ({} WHERE {TAKEN})", of(pieces.secrets, "$1")));
+        parts.push(format!("made AS ({} WHERE {taken} RETURNING organization_id)", of(pieces.tokens, "$1")));
+        parts.push(format!("secrets AS ({} WHERE {taken})", of(pieces.secrets, "$1")));
         counts.push("SELECT organization_id, 1 AS more FROM made");
         checks.push("(SELECT count(*) FROM made) = json_array_length($1::json)");
     }
     if shape.revokes {
         let revoke = of(pieces.revoke, "$2");
-        parts.push(format!("gone AS ({revoke} AND {TAKEN} RETURNING token.organization_id, token.name_freed_at)"));
+        parts.push(format!("gone AS ({revoke} AND {taken} RETURNING token.organization_id, token.name_freed_at)"));
         counts.push("SELECT organization_id, -1 AS more FROM gone WHERE name_freed_at IS NULL");
         checks.push("(SELECT count(*) FROM gone) = json_array_length($2::json)");
     }
     if shape.rotates {
-        parts.push(format!("rotated AS ({} AND {TAKEN} RETURNING token.id)", of(pieces.rotate, "$3")));
-        parts.push(format!("earlier AS ({} AND {TAKEN})", of(pieces.end_earlier, "$3")));
-        parts.push(format!("newest AS ({} WHERE {TAKEN})", of(pieces.insert_next, "$3")));
+        parts.push(format!("rotated AS ({} AND {taken} RETURNING token.id)", of(pieces.rotate, "$3")));
+        parts.push(format!("earlier AS ({} AND {taken})", of(pieces.end_earlier, "$3")));
+        parts.push(format!("newest AS ({} WHERE {taken})", of(pieces.insert_next, "$3")));
         checks.push("(SELECT count(*) FROM rotated) = json_array_length($3::json)");
     }
     if !counts.is_empty() {
@@ -250,18 +279,13 @@ fn postgres_text(shape: Shape, pieces: &Pieces, here: &str) -> String {
         ));
     }
     if shape.claims {
-        parts.push(format!("spent AS ({} AND {TAKEN} RETURNING 1 AS one)", of(pieces.spend, "$4")));
+        parts.push(format!("spent AS ({} AND {taken} RETURNING 1 AS one)", of(pieces.spend, "$4")));
         checks.push("(SELECT count(*) FROM spent) = json_array_length($4::json)");
     }
-    parts.push(format!("events AS ({} WHERE {TAKEN})", of(pieces.events, "$5")));
-    parts.push(format!("payloads AS ({} WHERE {TAKEN})", of(pieces.payloads, "$5")));
+    parts.push(format!("events AS ({} WHERE {taken})", of(pieces.events, "$5")));
+    parts.push(format!("payloads AS ({} WHERE {taken})", of(pieces.payloads, "$5")));
     // Who waited for the log for long did not write long ago: what ends with time was judged as of then.
     checks.push("abs((extract(epoch FROM clock_timestamp()) * 1000000)::bigint - $11) < 1000000");
     let (parts, checks) = (parts.join(", "), checks.join(" AND "));
-    format!(
-        "{parts} SELECT (SELECT count(*) FROM head) AS taken, \
-         (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS at, \
-         1 / (CASE WHEN NOT {TAKEN} OR ({checks}) THEN 1 ELSE 0 END) AS whole, \
-         (SELECT pg_notify('tokenward_written', position::text) FROM head) AS told"
-    )
+    (parts, format!("1 / (CASE WHEN NOT {taken} OR ({checks}) THEN 1 ELSE 0 END)"))
 }

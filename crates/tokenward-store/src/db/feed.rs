@@ -51,6 +51,15 @@ impl Feed {
         }
     }
 
+    /// Is there a connection by which it was looked before, to a server? What is read by it comes from where that came from.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        match &self.0 {
+            FeedSource::Sqlite(..) => false,
+            FeedSource::Postgres(feed) => feed.goes_on(),
+        }
+    }
+
     /// The connection, between `begin` and `commit`.
     pub fn conn(&mut self) -> Result<Conn<'_>> {
         match &mut self.0 {

@@ -43,7 +43,7 @@ use tokio::time::timeout;
 
 use crate::address::DatabaseAddress;
 
-pub(crate) use at_once::{Batch, Came, Pieces, Shape};
+pub(crate) use at_once::{Batch, Behind, Came, CameBehind, Pieces, Shape};
 pub(crate) use dialect::Dialect;
 pub use error::OpenError;
 use error::cause_of;
@@ -192,7 +192,14 @@ struct End {
     heard: Option<(Time, Micros)>,
     /// The same, as far as it was believed.
     believed: Option<(Time, Micros)>,
+    /// Does the database not let this process write behind what others have written?
+    held_only: bool,
 }
+
+/// What is heard of the time comes later than it was said. Of what was heard within so long, that counts which came soonest; but what
+/// was heard loses so much of what has passed since that a clock of another pace is followed.
+const HEARD_WITHIN: Micros = 50_000;
+const PACE: Micros = 1_000;
 
 /// How long it is told of a database's clock after it was not believed, and how often at most.
 const DOUBTED: Micros = 2 * MINUTE;
@@ -347,7 +354,24 @@ impl Store {
     /// It was this time where the rows are.
     pub(crate) fn heard(&self, at: Time) {
         let steady = self.clock.steady();
-        lock(&self.end).heard = Some((at, steady));
+        let mut end = lock(&self.end);
+        end.heard = Some(heard_best(end.heard, at, steady));
+    }
+
+    /// Does the database let this process write behind what others have written since, as far as it is known?
+    #[must_use]
+    pub fn goes_behind(&self) -> bool {
+        self.is_shared() && !lock(&self.end).held_only
+    }
+
+    /// It does not.
+    pub(crate) fn goes_not_behind(&self) {
+        lock(&self.end).held_only = true;
+    }
+
+    /// Up to where whoever follows the log in this process knows it.
+    pub(crate) fn known_to(&self) -> i64 {
+        self.known.load(Ordering::SeqCst)
     }
 
     /// Where this process has left the log.
@@ -370,7 +394,12 @@ impl Store {
     /// Where this process has left the log, what time it is for those who write there, and where the rows are. `None` where
     /// somebody else has written since, as far as that is known.
     pub(crate) fn known_head(&self) -> Option<(Head, Time, Time)> {
-        let head = self.last_head().filter(|head| head.position >= self.known.load(Ordering::SeqCst))?;
+        self.as_of_now(self.last_head().filter(|head| head.position >= self.known_to())?)
+    }
+
+    /// The same of a head that this process has seen, whatever others have written since: the time is not before that of all that this
+    /// process has written.
+    pub(crate) fn as_of_now(&self, head: Head) -> Option<(Head, Time, Time)> {
         let (now, there) = self.heard_now()?;
         let own = if self.is_shared() { self.clock.own() } else { now };
         // It was written then.
@@ -414,7 +443,7 @@ impl Store {
 
     /// The log that was taken must not be one that has forgotten.
     pub(crate) fn require_known(&self, head: &Head) -> Result<()> {
-        if head.position >= self.known.load(Ordering::SeqCst) {
+        if head.position >= self.known_to() {
             return Ok(());
         }
         Err(Error::unavailable(
@@ -594,6 +623,15 @@ impl Store {
     }
 }
 
+/// What is known best of the time elsewhere, by what was heard before and now: the time, and when it was that by the steady clock.
+fn heard_best(before: Option<(Time, Micros)>, at: Time, steady: Micros) -> (Time, Micros) {
+    let is_better = |(then, since): &(Time, Micros)| {
+        let passed = steady.saturating_sub(*since).max(0);
+        (0..HEARD_WITHIN).contains(&(then.plus(passed - passed / PACE).0.saturating_sub(at.0)))
+    };
+    before.filter(is_better).unwrap_or((at, steady))
+}
+
 /// An owned connection for reading.
 pub enum Reader {
     /// To an SQLite file.
@@ -697,4 +735,20 @@ where
         query.push(" AND (").push(column).push(" IS NULL OR ").push(column).push(" > ").push_bind(least).push(")");
     }
     query
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_is_heard_of_the_time_that_counts_which_came_soonest_for_a_while() {
+        let before = Some((Time(1_000_000), 5));
+        assert_eq!(heard_best(None, Time(7), 5), (Time(7), 5));
+        assert_eq!(heard_best(before, Time(1_020_000), 25_005), (Time(1_000_000), 5), "it took 5 ms longer to come");
+        assert_eq!(heard_best(before, Time(1_030_000), 25_005), (Time(1_030_000), 25_005), "it came sooner");
+        let later = 5 + 10_000_000;
+        assert_eq!(heard_best(before, Time(10_991_000), later), (Time(10_991_000), later), "the clocks go apart");
+        assert_eq!(heard_best(before, Time(900_000), 25_005), (Time(900_000), 25_005), "the other clock was set back");
+    }
 }

@@ -10,8 +10,8 @@ use tokenward_core::event::{ActorKind, By, Event, Origin};
 use tokenward_core::role::Mode;
 use tokenward_core::{Error, Result, Uuid};
 
-use super::{EVENT_MAX, Position, Skeleton};
-use crate::db::{Conn, Head, Many, Store, Uncommitted, hex_bytes, hex_id, many, put_head};
+use super::{EVENT_MAX, Position, Skeleton, after};
+use crate::db::{Conn, Head, Many, Store, Uncommitted, hex_bytes, hex_id, many, put_head, run};
 use crate::lineage;
 use crate::short;
 use crate::tx::Tx;
@@ -232,7 +232,7 @@ impl Tx {
             Err(Uncommitted::Aborted(error)) => return Err(NotCommitted::Nothing(error)),
             Err(Uncommitted::Unknown) => {
                 store.forget_end();
-                look_up(&store, rows.last().map_or_else(Uuid::nil, |row: &Skeleton| row.id)).await?;
+                look_up(&store, rows.last().map_or_else(Uuid::nil, |row: &Skeleton| row.id), 1).await?;
                 goes_on = false;
             }
         }
@@ -304,13 +304,14 @@ pub(crate) fn place(
     Ok(placed)
 }
 
-/// Was the event committed, whose commit was not confirmed? An error when it was not, or when nobody can say.
-pub(crate) async fn look_up(store: &Store, event: Uuid) -> Result<(), NotCommitted> {
+/// Was the event committed, whose commit was not confirmed? Answers the last `count` events up to it, as they stand in the log. An error
+/// when it was not, or when nobody can say.
+pub(crate) async fn look_up(store: &Store, event: Uuid, count: i64) -> Result<Vec<Skeleton>, NotCommitted> {
     let begun = tokio::time::Instant::now();
     loop {
-        match store.stands_in_log(event).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => {
+        match standing(store, event, count).await {
+            Ok(Some(rows)) => return Ok(rows),
+            Ok(None) => {
                 let detail = "The database did not take the change. Nothing was changed; try again.";
                 return Err(NotCommitted::Nothing(Error::unavailable(detail)));
             }
@@ -326,6 +327,18 @@ pub(crate) async fn look_up(store: &Store, event: Uuid) -> Result<(), NotCommitt
             Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
         }
     }
+}
+
+/// The last `count` events up to this one, if it stands in the log. Asked under the log's lock, where every other writer has either
+/// committed or never will.
+async fn standing(store: &Store, event: Uuid, count: i64) -> Result<Option<Vec<Skeleton>>> {
+    let (mut inner, _) = store.transaction_at_head().await?;
+    let found: Option<i64> = run!(inner.conn(), c => sqlx::query_scalar("SELECT position FROM event WHERE id = $1")
+        .bind(event).fetch_optional(&mut *c))?;
+    Ok(match found {
+        Some(position) => Some(after(inner.conn(), position - count, count).await?),
+        None => None,
+    })
 }
 
 fn payload(by: &By, event: &Event) -> Result<String> {

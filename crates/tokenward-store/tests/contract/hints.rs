@@ -57,7 +57,7 @@ async fn a_node_hears_that_another_one_has_come_further_and_what_it_says_to_itse
     assert!(at.is_some(), "by the clock of the database");
     let told = nodes::all(world.reader().await.conn()).await.unwrap();
     assert_eq!((told[0].position, &told[0].hash[..], told[0].applied_at), (7, &b"hash"[..], at));
-    assert!(hears(&mut listener, Heard::Applied).await);
+    assert!(hears(&mut listener, Heard::Applied(Some(other.id))).await);
     world.store.say_to(world.store.new_id()).await.unwrap();
     assert!(!hears(&mut listener, Heard::Echo).await, "that was for somebody else");
     world.store.say_to(id).await.unwrap();

@@ -30,6 +30,7 @@ mod splitter;
 mod world;
 
 mod at_once;
+mod behind;
 mod cuts;
 mod device_sign_ins;
 mod ended;
@@ -40,6 +41,7 @@ mod hosts;
 mod identities;
 mod log;
 mod long;
+mod news;
 mod nodes_applied;
 mod notices;
 mod opening;

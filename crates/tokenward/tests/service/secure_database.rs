@@ -86,7 +86,8 @@ async fn by_a_checked_certificate_and_a_strange_password_it_serves_whatever_the_
     let beside = {
         let (port, authority) = (secured.server.address().port(), secured.files.path().join("ours.pem"));
         let (user, password, database) = ("ada", escaped(PASSWORD), &secured.database);
-        let options = format!("user={user}&password={password}&sslmode=verify-full&sslrootcert={}", authority.display());
+        let options =
+            format!("user={user}&password={password}&sslmode=verify-full&sslrootcert={}", authority.display());
         format!("postgres://localhost:{port}/{database}?{options}")
     };
     let address = secured.address("localhost", "verify-full", Some("ours.pem"));

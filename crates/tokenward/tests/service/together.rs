@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use tokenward_store::tokens;
 use tokenward_verify::server::Fed;
 use tokio::task::JoinSet;
 
-use crate::nodes::{database, node_config};
+use crate::nodes::{PATIENCE, asking, database, node_config, says, two_nodes};
 use crate::support::{Organization, Server};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -441,4 +441,64 @@ async fn ten_thousand_creates_in_flight_on_a_full_disk_have_each_one_definite_en
     disk.execute(sqlx::raw_sql("DROP TRIGGER no_room ON token")).await.unwrap();
     let viewer = server.role(&acme, "viewer").await;
     server.new_token(&acme, json!({ "name": "after", "role_id": viewer })).await;
+}
+
+/// Both nodes make and delete tokens all the time, each behind what the other has written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_that_write_at_once_stand_behind_each_other_and_know_what_the_other_wrote() {
+    let (a, acme, b, _proxy) = two_nodes().await;
+    let viewer = a.role(&acme, "viewer").await;
+    let asking = asking(&a, &acme, &b).await;
+    let mut doomed = Vec::new();
+    for n in 0..20 {
+        doomed.push(a.new_token(&acme, json!({ "name": format!("doomed-{n}"), "role_id": viewer })).await);
+    }
+    let nodes = [Arc::new(a), Arc::new(b)];
+    let acme = Arc::new(acme);
+    let mut running = JoinSet::new();
+    for (n, (id, _)) in doomed.iter().enumerate() {
+        for (of, node) in nodes.iter().enumerate() {
+            for part in 0..4 {
+                let (node, acme) = (Arc::clone(node), Arc::clone(&acme));
+                let new = json!({ "name": format!("made-{of}-{n}-{part}"), "role_id": viewer });
+                running.spawn(async move { node.post(&acme.path("apiToken"), &acme.owner, new).await });
+            }
+        }
+        let (node, acme) = (Arc::clone(&nodes[n % 2]), Arc::clone(&acme));
+        let path = acme.path(&format!("apiToken/{id}"));
+        running.spawn(async move { node.delete(&path, &acme.owner).await });
+    }
+    let mut texts = Vec::new();
+    let mut gone = 0;
+    while let Some(done) = running.join_next().await {
+        let answer = done.unwrap();
+        match answer.status.as_u16() {
+            201 => texts.push(answer.str("token")),
+            204 => gone += 1,
+            other => panic!("{other}: {}", answer.text),
+        }
+    }
+    assert_eq!((texts.len(), gone), (160, 20));
+    let begun = Instant::now();
+    for node in &nodes {
+        let all = texts.iter().map(|text| (text, "valid")).chain(doomed.iter().map(|(_, text)| (text, "revoked")));
+        for (text, expected) in all {
+            while says(node, &asking, text).await.1 != expected {
+                assert!(begun.elapsed() < PATIENCE, "one is never {expected}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        assert!(node.running.app.together.at_once() > 0, "nothing went the short way");
+    }
+    let mut reader = nodes[0].running.app.store.read().await.unwrap();
+    assert!(matches!(log::verify(reader.conn()).await.unwrap(), Chain::Intact { .. }));
+    let rows = log::after(reader.conn(), 0, 2_000).await.unwrap();
+    let of = |kind: Kind| rows.iter().filter(move |row| row.kind == kind.as_str()).count();
+    // Twenty doomed, and one that asks.
+    assert_eq!((of(Kind::TokenCreated), of(Kind::TokenDeleted)), (181, 20));
+    assert!(rows.is_sorted_by_key(|row| row.time), "time ran backwards in the log");
+    let (operator, organization) = (Operator::at_this_machine(), acme.id.parse().unwrap());
+    let grant = Grant::operator(&operator, organization, Management::TokenManage);
+    let living = tokens::list(reader.conn(), &grant).await.unwrap();
+    assert_eq!(tokens::count(reader.conn(), &grant).await.unwrap(), living.len() as u64);
 }

@@ -1,6 +1,10 @@
 //! The short way of a batch: it is judged by what is remembered, or was read without a lock, and written in one piece where the
 //! log has not moved since. Nothing is read twice that only the log can change.
 //!
+//! Where other nodes write too, the log has always moved. Then the database looks at what they wrote, in the statement that writes the
+//! batch: it stands behind that, where that leaves all as it was that the batch was judged by. So nobody holds the end of the log
+//! while something goes there and back. Who has just waited for others gathers more before the next batch, for less time than that.
+//!
 //! It says yes or nothing. Whoever it does not serve goes the careful way, which finds out why.
 
 use std::collections::{HashMap, HashSet};
@@ -16,11 +20,12 @@ use tokenward_core::right::{Basis, RestsOn, Right};
 use tokenward_core::secret;
 use tokenward_core::token::{Token, TokenVersion};
 use tokenward_core::{Error, Result, Uuid};
-use tokenward_store::at_once::{Changes, HeldEnd, KnownEnd, Written};
+use tokenward_store::at_once::{Changes, HeldEnd, KnownEnd, Others, Written, WrittenBehind};
 use tokenward_store::log::Skeleton;
 use tokenward_store::tokens::{self, DescriptionRow, IndexRow};
 use tokenward_store::{Appended, NotCommitted, Position};
 use tokenward_verify::server::{self, Fed, Noted};
+use tokio::time::Instant;
 
 use super::super::receipts::Committed;
 use super::super::tokens::batches::{self, Around, Change, Done, Lookups};
@@ -30,8 +35,13 @@ use crate::limits::SHARE_WAIT;
 
 /// Things that are remembered at most: some hundred bytes each.
 const REMEMBERED: usize = 4_096;
-/// Batches for which the end of the log is held once somebody else has moved it.
+/// Batches for which the end of the log is taken for one that others move, once somebody has.
 const HOLDS: u32 = 16;
+/// How often a batch is judged anew because the log is at a later time than it.
+const AGAIN: u32 = 2;
+/// A batch is gathered for half as long as the one before it waited for others: so long at most, and not at all for less than this.
+const GATHER_MOST: Duration = Duration::from_millis(4);
+const GATHER_LEAST: Duration = Duration::from_millis(1);
 /// Events of others that are looked through at most.
 const FOLLOWED: i64 = 512;
 
@@ -42,8 +52,10 @@ pub(super) struct Memory {
     around: Around,
     /// On what the rights of tokens rest. Those of sessions can become less without the log.
     bases: HashMap<RestsOn, Basis>,
-    /// For so many batches the end of the log is held while they are written, since others move it all the time.
+    /// For so many batches the end of the log is taken for one that others move all the time.
     holds: u32,
+    /// How long the next batch is gathered.
+    gather: Duration,
 }
 
 impl Memory {
@@ -58,6 +70,28 @@ impl Memory {
 
     fn forget(&mut self) {
         self.place = None;
+    }
+
+    /// The end of the log at which all of it was learned, for a batch that stands behind what others have written since.
+    fn end(&self, app: &App) -> Option<KnownEnd> {
+        let (at, hash) = self.place.as_ref()?;
+        app.store.end_behind(*at, hash)
+    }
+
+    /// Does somebody act with this token of whom something is remembered?
+    fn acts(&self, token: Uuid) -> bool {
+        self.around.makes(token) || self.bases.keys().any(|on| on.credential == token)
+    }
+
+    /// Others have written this before the batch. Where that is more than was counted on, all of it is learned anew.
+    fn others_wrote(&mut self, others: &Others, gathered: Duration) {
+        let waited = gathered + Duration::from_micros(others.waited.max(0).unsigned_abs());
+        self.gather = (waited / 2).min(GATHER_MOST);
+        self.holds = if others.events > 0 { HOLDS } else { self.holds.saturating_sub(1) };
+        others.made_in.iter().for_each(|organization| self.around.one_more(*organization));
+        if others.touched.iter().any(|token| self.acts(*token)) {
+            self.forget();
+        }
     }
 
     /// Is everything known that it takes to judge this one?
@@ -90,7 +124,7 @@ impl Memory {
         let mut hash_before: &[u8] = before;
         for row in &rows {
             let about = batch.iter().any(|it| it.change.about() == Some(row.target_id));
-            let acts = self.around.makes(row.target_id) || self.bases.keys().any(|on| on.credential == row.target_id);
+            let acts = self.acts(row.target_id);
             let created = row.kind == Kind::TokenCreated.as_str();
             let other =
                 created || [Kind::TokenDeleted, Kind::TokenRotated].iter().any(|kind| row.kind == kind.as_str());
@@ -137,10 +171,11 @@ pub(super) async fn carry_out(app: &Arc<App>, batch: Vec<Request>) -> Vec<Reques
 }
 
 async fn attempt(app: &Arc<App>, mut batch: Vec<Request>, memory: &mut Memory) -> Vec<Request> {
-    let begun = app.store.clock().steady();
     if batch.is_empty() {
         return batch;
     }
+    let gathered = gather(app, &mut batch, memory).await;
+    let begun = app.store.clock().steady();
     let known = app.store.known_end().filter(|_| memory.holds == 0);
     if known.is_none() && app.store.is_shared() {
         memory.holds = memory.holds.max(1);
@@ -156,33 +191,50 @@ async fn attempt(app: &Arc<App>, mut batch: Vec<Request>, memory: &mut Memory) -
         _ => return batch,
     }
     let Ok(read) = learn(app, &batch, memory).await else { return batch };
-    let mut held = None;
-    let end = match known {
+    let (mut held, mut behind) = (None, false);
+    let mut end = match known {
         Some(end) => end,
-        None => {
-            let Ok(mut it) = app.store.hold_end().await else { return batch };
-            memory.holds -= 1;
-            if !memory.follow(&mut it, &batch).await {
-                memory.forget();
-                return batch;
+        None => match memory.end(app) {
+            Some(end) => {
+                behind = true;
+                end
             }
-            // Others waited meanwhile; the turn is as good for them.
-            let patience: Duration = app.limits.time(&SHARE_WAIT);
-            app.together.join(&mut batch, |more| more.since.elapsed() <= patience && memory.knows(more));
-            held.insert(it).end().clone()
-        }
+            None => {
+                let Ok(mut it) = app.store.hold_end().await else { return batch };
+                memory.holds -= 1;
+                if !memory.follow(&mut it, &batch).await {
+                    memory.forget();
+                    return batch;
+                }
+                // Others waited meanwhile; the turn is as good for them.
+                let patience: Duration = app.limits.time(&SHARE_WAIT);
+                app.together.join(&mut batch, |more| more.since.elapsed() <= patience && memory.knows(more));
+                held.insert(it).end().clone()
+            }
+        },
     };
-    let (judged, mut left) = judge(app, batch, memory, &read, &end);
-    if judged.is_empty() {
-        return left;
-    }
+    let (mut judged, mut left) = judge(app, batch, memory, &read, &end);
     let appends = app.store.clock().steady();
-    let written = {
-        let changes = changes(&judged);
-        match (changes.index_rows(), held) {
-            (Ok(rows), Some(held)) => app.store.write_held(held, &changes).await.map(|written| (written, rows)),
-            (Ok(rows), None) => app.store.write_at_once(&end, &changes).await.map(|written| (written, rows)),
-            (Err(error), _) => Err(error.into()),
+    let mut tries = AGAIN;
+    let (written, others) = loop {
+        if judged.is_empty() {
+            return left;
+        }
+        let written = write(app, &end, &judged, (held.take(), behind)).await;
+        match written {
+            // Others have written meanwhile; the batch may stand behind that all the same.
+            Ok((WrittenBehind::Moved, _)) if !behind && app.store.goes_behind() => behind = true,
+            Ok((WrittenBehind::Later(at), _)) if tries > 0 => {
+                tries -= 1;
+                end = end.not_before(at);
+                let again: Vec<Request> = judged.into_iter().map(|it| it.request).collect();
+                let (anew, more) = judge(app, again, memory, &read, &end);
+                judged = anew;
+                left.extend(more);
+            }
+            Ok((WrittenBehind::Written(written, others), rows)) => break (Ok((Some(written), rows)), others),
+            Ok((_, rows)) => break (Ok((None, rows)), Others::default()),
+            Err(error) => break (Err(error), Others::default()),
         }
     };
     let (Written { appended, at }, (mut rows, mut described)) = match written {
@@ -228,6 +280,9 @@ async fn attempt(app: &Arc<App>, mut batch: Vec<Request>, memory: &mut Memory) -
                     memory.bases.retain(|on, _| on.credential != it.done.token().id);
                 }
             }
+            if behind {
+                memory.others_wrote(&others, gathered);
+            }
             described.extend(read.described);
             app.verifier.feed(Fed { events, rows, described, used });
         }
@@ -243,6 +298,50 @@ async fn attempt(app: &Arc<App>, mut batch: Vec<Request>, memory: &mut Memory) -
         let _ = request.answer.send(Ok(Committing { done, committed, noted }));
     }
     left
+}
+
+/// Waits for more of those who share the next commit, where others write too and it would have to wait for them anyway. Answers how
+/// long it did.
+async fn gather(app: &App, batch: &mut Vec<Request>, memory: &Memory) -> Duration {
+    if memory.holds == 0 || memory.gather < GATHER_LEAST || !app.store.goes_behind() {
+        return Duration::ZERO;
+    }
+    let begun = Instant::now();
+    tokio::time::sleep(memory.gather).await;
+    let patience: Duration = app.limits.time(&SHARE_WAIT);
+    app.together.join(batch, |more| more.since.elapsed() <= patience);
+    begun.elapsed()
+}
+
+/// Rows of new tokens, and what is told of them.
+type NewRows = (Vec<IndexRow>, Vec<DescriptionRow>);
+
+/// Writes a batch: where the end of the log is held, or still where it was, or `behind` what others have written since.
+async fn write(
+    app: &App,
+    end: &KnownEnd,
+    judged: &[JudgedAtOnce],
+    (held, behind): (Option<HeldEnd>, bool),
+) -> Result<(WrittenBehind, NewRows), NotCommitted> {
+    let changes = changes(judged);
+    let rows = changes.index_rows()?;
+    let written = match held {
+        _ if behind => return Ok((app.store.write_behind(end, &apart(judged), &changes).await?, rows)),
+        Some(held) => app.store.write_held(held, &changes).await?,
+        None => app.store.write_at_once(end, &changes).await?,
+    };
+    let written = written.map_or(WrittenBehind::Moved, |it| WrittenBehind::Written(it, Others::default()));
+    Ok((written, rows))
+}
+
+/// The tokens that nobody else may have changed meanwhile: those that act, and those that the changes are about.
+fn apart(judged: &[JudgedAtOnce]) -> Vec<Uuid> {
+    let of_one = |it: &JudgedAtOnce| {
+        let acts = it.grant.rests_on().map(|on| on.credential);
+        [acts, it.grant.token().map(|(id, _)| id), it.request.change.about()]
+    };
+    let all: HashSet<Uuid> = judged.iter().flat_map(of_one).flatten().collect();
+    all.into_iter().collect()
 }
 
 /// What is to be noted of those that take something away, whose events these are.

@@ -40,6 +40,11 @@ impl Feed {
         std::mem::take(&mut self.new)
     }
 
+    /// Is the connection still the one of which that was asked?
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.new && self.session.as_ref().is_some_and(Session::is_clean)
+    }
+
     /// The connection, outside of any transaction.
     pub(crate) async fn ready(&mut self) -> Result<&mut Session> {
         let kept = self.session.take().filter(Session::is_clean);

@@ -16,8 +16,8 @@ pub(crate) const PUT_HEAD: &str = "WITH head AS (UPDATE log_head SET position = 
                                    SELECT pg_notify('tokenward_written', position::text) FROM head";
 /// How far a node is, for whoever waits for it.
 pub(crate) const PUT_APPLIED: &str = "WITH told AS (UPDATE node SET position = $2, hash = $3, log = $4, applied_at = CASE WHEN position = $2 THEN applied_at \
-     ELSE (extract(epoch FROM clock_timestamp()) * 1000000)::bigint END WHERE id = $1 RETURNING position, applied_at) \
-     SELECT applied_at, pg_notify('tokenward_applied', position::text) FROM told";
+     ELSE (extract(epoch FROM clock_timestamp()) * 1000000)::bigint END WHERE id = $1 RETURNING id, position, applied_at) \
+     SELECT applied_at, pg_notify('tokenward_applied', position::text || ' ' || id::text) FROM told";
 const WRITTEN: &str = "tokenward_written";
 const APPLIED: &str = "tokenward_applied";
 /// The server ends the connection of a node that is not there any more: what is said for it would pile up.
@@ -72,7 +72,10 @@ impl Listener {
                         return Ok(Heard::Written(position));
                     }
                 }
-                APPLIED => return Ok(Heard::Applied),
+                APPLIED => {
+                    let node = said.payload().split_once(' ').and_then(|(_, id)| Uuid::try_parse(id).ok());
+                    return Ok(Heard::Applied(node));
+                }
                 channel if channel == self.own => return Ok(Heard::Echo),
                 _ => {}
             }

@@ -218,6 +218,9 @@ macro_rules! place {
     };
 }
 
+/// Where the log is now.
+pub(super) const PLACE: &str = place!();
+
 /// Is it where it was written last?
 pub(super) const AT_PLACE: &str = concat!("AND place = ", place!());
 

@@ -7,9 +7,8 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{Connection, Row};
-use tokenward_core::Time;
 use tokenward_core::error::{Error, Result};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
@@ -140,19 +139,17 @@ impl Session {
         self.outcome(answer).map(|_| ())
     }
 
-    /// Runs a batch, which is a transaction by itself: answers what time it was there, and nothing where the log has moved. An
-    /// error that holds the driver's is the server's word, as in [`Self::commit`].
+    /// Runs a batch, which is a transaction by itself: answers its row. An error that holds the driver's is the server's word, as in
+    /// [`Self::commit`].
     pub(in crate::db) async fn whole(
         &mut self,
         query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
-    ) -> Result<Option<Time>, Option<sqlx::Error>> {
+    ) -> Result<PgRow, Option<sqlx::Error>> {
         let (patience, c) = self.statement();
         // All of it is read: the row comes before the commit, and only the end of the answer after it.
         let answer = timeout(patience, query.fetch_all(c)).await;
         let rows = self.outcome(answer)?;
-        let Some(row) = rows.first() else { return Err(None) };
-        let (taken, at): (i64, i64) = (row.try_get("taken").map_err(Some)?, row.try_get("at").map_err(Some)?);
-        Ok((taken > 0).then_some(Time(at)))
+        rows.into_iter().next().ok_or(None)
     }
 
     /// Begins a transaction with these words. What is not known to have begun is taken for begun.
