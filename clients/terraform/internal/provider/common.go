@@ -116,7 +116,7 @@ func (m *managed) lost(ctx context.Context, diagnostics *diag.Diagnostics, done,
 	if api.NotFound(err) {
 		diagnostics.AddError("The "+what+" was deleted, or is not visible to this token",
 			"Nothing was taken out of the state. This token does not read everything of its kind (`"+permission+"`), and so nobody knows "+
-				"which of both it is. Use a token that does; or, if you know that it was deleted, run `terraform state rm`.")
+				"which of both it is. Use a token that does; or, if you know that it was deleted, take it out of the state (`terraform state rm`, `pulumi state delete`).")
 		return false
 	}
 	tell(diagnostics, "The "+what+" cannot be "+done, err)

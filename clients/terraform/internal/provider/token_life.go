@@ -51,7 +51,7 @@ func (m tokenLife) checkLife(diagnostics *diag.Diagnostics) {
 		diagnostics.AddAttributeError(path.Root(name), summary, detail)
 	}
 	if m.Name.IsNull() == m.NamePrefix.IsNull() && !m.Name.IsUnknown() && !m.NamePrefix.IsUnknown() {
-		wrong("name", "A token has a `name` or a `name_prefix`", "Say exactly one of them.")
+		wrong("name", "A token has a `name` or a `name_prefix`", "Say exactly one of them; in Pulumi, which makes a name by itself, leave both out or say `name`.")
 	}
 	if !m.ExpiresAt.IsNull() && !m.ExpiresIn.IsNull() {
 		wrong("expires_in", "A token has one end", "Say `expires_at` or `expires_in`, not both.")

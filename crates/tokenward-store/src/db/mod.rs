@@ -366,7 +366,13 @@ impl Store {
 
     /// It does not.
     pub(crate) fn goes_not_behind(&self) {
-        lock(&self.end).held_only = true;
+        let was = std::mem::replace(&mut lock(&self.end).held_only, true);
+        if !was {
+            tracing::warn!(
+                "the user of the database may not call the function `take_log_end`, or it is not there: until it is started anew this \
+                 node holds the log while its batches go there and back; GRANT EXECUTE on it, and start again"
+            );
+        }
     }
 
     /// Up to where whoever follows the log in this process knows it.

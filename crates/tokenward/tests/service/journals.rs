@@ -177,6 +177,8 @@ async fn of_several_servers_the_one_that_has_left_its_row_behind_says_that_its_j
         let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
         Service::start_with(&["--data-dir", text(data)], &variables)
     };
+    // With the pepper from elsewhere a server makes none, and one without it has no journal.
+    std::fs::create_dir(&one).unwrap();
     let variables_of_one = variables("one");
     let set: Vec<(&str, &str)> = variables_of_one.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let bootstrapped = bootstrap_with(&["--data-dir", text(&one)], &set);
@@ -186,9 +188,11 @@ async fn of_several_servers_the_one_that_has_left_its_row_behind_says_that_its_j
     assert_eq!(client.delete(&made.id).await.map(|it| it.as_u16()), Some(204));
     // Others that begin have had none, also by the name of one that lives.
     for name in ["one", "other"] {
+        std::fs::create_dir(&other).unwrap();
         assert!(!misses_one(start(&other, name)), "{name}");
         std::fs::remove_dir_all(&other).unwrap();
     }
+    std::fs::create_dir(&other).unwrap();
     service.kill();
     // A while ago.
     postgres("psql", &[&url, "-c", "UPDATE node SET renewed_at = renewed_at - 30000000"]);

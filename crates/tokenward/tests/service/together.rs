@@ -13,6 +13,7 @@ use tokenward_core::permission::Management;
 use tokenward_core::right::{Operator, Right as _};
 use tokenward_core::token::{Revocation, RevokeReason};
 use tokenward_core::{Code, Uuid};
+use tokenward_server::limits::TOKENS;
 use tokenward_server::service::tokens::{NewToken, create};
 use tokenward_store::log::{self, Chain};
 use tokenward_store::tokens;
@@ -444,6 +445,35 @@ async fn ten_thousand_creates_in_flight_on_a_full_disk_have_each_one_definite_en
 }
 
 /// Both nodes make and delete tokens all the time, each behind what the other has written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_organization_is_full_also_where_another_node_has_filled_it() {
+    let url = database().await;
+    let limited = |name: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = node_config(directory.path(), name, &url);
+        config.limits.set(&TOKENS, 6);
+        (directory, config)
+    };
+    let (directory, config) = limited("a");
+    let (a, acme) = Server::with_owner_and(directory, config).await;
+    let (directory, config) = limited("b");
+    let b = Server::start_with(directory, config).await;
+    let viewer = a.role(&acme, "viewer").await;
+    // The first of the six.
+    asking(&a, &acme, &b).await;
+    let mut made = 0;
+    for n in 0..12 {
+        let node = if n % 2 == 0 { &a } else { &b };
+        let body = json!({ "name": format!("made-{n}"), "role_id": viewer });
+        let answer = node.post(&acme.path("apiToken"), &acme.owner, body).await;
+        match answer.status.as_u16() {
+            201 => made += 1,
+            _ => assert!(answer.str("detail").contains("`max_tokens` (6 count)"), "{}", answer.text),
+        }
+    }
+    assert_eq!(made, 5);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_that_write_at_once_stand_behind_each_other_and_know_what_the_other_wrote() {
     let (a, acme, b, _proxy) = two_nodes().await;

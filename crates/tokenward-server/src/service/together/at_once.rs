@@ -423,6 +423,8 @@ fn judge(
 ) -> (Vec<JudgedAtOnce>, Vec<Request>) {
     let (mut judged, mut left): (Vec<JudgedAtOnce>, Vec<Request>) = (Vec::with_capacity(batch.len()), Vec::new());
     let (mut names, mut with_these): (HashSet<(Uuid, String)>, HashMap<Uuid, u64>) = Default::default();
+    // So many may have been made by others meanwhile: whoever comes so near to the limit is counted while the log is held.
+    let others = if app.store.goes_behind() { FOLLOWED.unsigned_abs() } else { 0 };
     for request in batch {
         let made = renewed(memory, read, &request.grant, end).and_then(|grant| {
             let organization = grant.organization();
@@ -433,7 +435,8 @@ fn judge(
                     if !secret.is_ours() || names.contains(&(organization, new.name.clone())) {
                         return None;
                     }
-                    let made = memory.around.create(app, &grant, (*id, &**new, secret), *more, end.now()).ok()?;
+                    let so_many = *more + others;
+                    let made = memory.around.create(app, &grant, (*id, &**new, secret), so_many, end.now()).ok()?;
                     *more += 1;
                     names.insert((organization, new.name.clone()));
                     made
