@@ -292,7 +292,7 @@ pub fn form_inputs() -> impl Iterator<Item = FormInput> {
         fields.iter().map(move |field| {
             let name = field.trim_end_matches("[]");
             let entries = ENTRIES.iter().find(|(several, _)| several == field).map(|(_, limit)| *limit);
-            FormInput { path: *path, name, text: bound(path, name).0, entries }
+            FormInput { path, name, text: bound(path, name).0, entries }
         })
     })
 }

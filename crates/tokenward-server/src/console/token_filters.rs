@@ -103,7 +103,7 @@ impl NarrowedTo {
     }
 
     /// The same as parts of an address.
-    pub(super) fn pairs<'a>(&'a self) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.typed.iter().map(|(key, text)| (*key, text.as_str()))
     }
 

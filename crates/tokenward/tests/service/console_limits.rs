@@ -252,7 +252,7 @@ async fn one_entry_more_than_a_list_holds_is_refused_by_its_limit_and_changes_no
             "role_id" => world.viewer.clone(),
             _ => "corp".to_owned(),
         };
-        let many = (0..count).flat_map(|n| together.iter().map(move |name| (*name, value(*name, n))));
+        let many = (0..count).flat_map(|n| together.iter().map(move |name| (*name, value(name, n))));
         let others = world.rest(input.path).into_iter().filter(|(name, _)| !together.contains(name));
         let all: Vec<(&str, String)> = many.chain(others).collect();
         let form: Vec<(&str, &str)> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
