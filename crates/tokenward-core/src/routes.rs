@@ -92,15 +92,21 @@ pub struct Routes {
     id: Uuid,
     rules: Rules,
     exact: Table,
-    /// The same in lower case: many servers take `/Admin` for `/admin`. Absent where two routes differ in nothing but case
-    /// and in what they need, since what serves those tells them apart, and where that is promised.
-    folded: Option<Table>,
-    /// Is there a capital in any route?
-    capitals: bool,
+    folded: Folded,
     /// What routes need; many need the same.
     needs: Vec<Needs>,
     /// How many permissions are named there.
     named: usize,
+}
+
+/// The routes in lower case: many servers take `/Admin` for `/admin`.
+enum Folded {
+    /// Nobody asks: it is promised that capitals count, or two routes differ in nothing but case and in what they need, and
+    /// what serves those tells them apart.
+    Never,
+    /// There is no capital in any route: they are as they stand.
+    Exact,
+    Own(Table),
 }
 
 /// By method, the routers of its paths: one, and more only where paths in lower case cannot be in one.
@@ -126,10 +132,9 @@ impl fmt::Debug for Routes {
 impl Routes {
     /// Compiles routes. The first that cannot be used is the fault.
     pub fn compile(id: Uuid, rules: impl Into<Rules>, routes: &[Route]) -> Result<Self, RouteFault> {
-        let (rules, exact, needs) = (rules.into(), Table::new(), Vec::new());
-        let folded = (!rules.readings.has(Reading::Capitals)).then(Table::new);
-        let mut compiled = Self { id, rules, exact, folded, capitals: false, needs, named: 0 };
-        let mut folded: HashMap<(&str, String), u32> = HashMap::new();
+        let mut compiled =
+            Self { id, rules: rules.into(), exact: Table::new(), folded: Folded::Never, needs: Vec::new(), named: 0 };
+        let mut patterns: Vec<(&str, String, RouteHit)> = Vec::with_capacity(routes.len().min(ROUTES_MAX));
         let mut numbers: HashMap<&Needs, u32> = HashMap::new();
         let mut shapes: HashMap<String, u32> = HashMap::new();
         for (index, route) in routes.iter().enumerate() {
@@ -141,7 +146,7 @@ impl Routes {
             if route.path.matches('{').count() > PARAMETERS_MAX {
                 return Err(fault(format!("has more parameters than the limit `route_parameters` ({PARAMETERS_MAX})")));
             }
-            let pattern = pattern(&route.path, rules.readings).map_err(fault)?;
+            let pattern = pattern(&route.path, compiled.rules.readings).map_err(fault)?;
             let number = *numbers.entry(&route.needs).or_insert_with(|| {
                 compiled.needs.push(route.needs.clone());
                 compiled.needs.len() as u32 - 1
@@ -151,8 +156,7 @@ impl Routes {
             let parameters = route.path.matches('{').count() as u32;
             let breadth = if route.path.contains("{*") { u32::MAX } else { parameters };
             let hit = RouteHit { needs: number, shape, breadth };
-            let method = || route.method.as_str().into();
-            let routers = compiled.exact.entry(method()).or_insert_with(|| vec![Router::new()]);
+            let routers = compiled.exact.entry(route.method.as_str().into()).or_insert_with(|| vec![Router::new()]);
             routers[0].insert(pattern.as_str(), hit).map_err(|error| {
                 fault(match error {
                     matchit::InsertError::Conflict { .. } => {
@@ -161,22 +165,11 @@ impl Routes {
                     other => format!("has a path that cannot be used: {other}"),
                 })
             })?;
-            let lower = pattern.to_lowercase();
-            compiled.capitals |= lower != pattern;
-            match folded.get(&(route.method.as_str(), lower.clone())) {
-                Some(other) if *other == number => continue,
-                Some(_) => compiled.folded = None,
-                None => {}
-            }
-            if let Some(table) = &mut compiled.folded {
-                let routers = table.entry(method()).or_default();
-                if !routers.iter_mut().any(|router| router.insert(lower.as_str(), hit).is_ok()) {
-                    let mut router = Router::new();
-                    let inserted = router.insert(lower.as_str(), hit);
-                    routers.extend(inserted.is_ok().then_some(router));
-                }
-            }
-            folded.insert((&route.method, lower), number);
+            patterns.push((&route.method, pattern, hit));
+        }
+        shrink(&mut compiled.exact);
+        if !compiled.rules.readings.has(Reading::Capitals) {
+            compiled.folded = fold(&patterns);
         }
         compiled.named = compiled.permissions().count();
         Ok(compiled)
@@ -226,10 +219,15 @@ impl Routes {
         }
         // Some do not tell capitals from small letters (Express, ASP.NET): `/users/Export` is `/users/{name}` here and
         // `/users/export` there. What is denied anyway stays what it is.
-        match &self.folded {
+        let folded = match &self.folded {
+            Folded::Never => None,
+            Folded::Exact if decoded.chars().any(char::is_uppercase) => Some(&self.exact),
+            Folded::Exact => None,
+            Folded::Own(table) => Some(table),
+        };
+        match folded {
             Some(folded)
-                if (self.capitals || decoded.chars().any(char::is_uppercase))
-                    && asked != Ask::Never(Reason::RouteUnknown)
+                if asked != Ask::Never(Reason::RouteUnknown)
                     && self.ask_path(folded, method, &decoded.to_lowercase()) != asked =>
             {
                 Ask::Never(Reason::PathAmbiguous)
@@ -276,6 +274,39 @@ impl Routes {
             Some(needs) => Ask::Route(needs),
             None => Ask::Never(Reason::RouteUnknown),
         }
+    }
+}
+
+/// The same routes in lower case.
+fn fold(patterns: &[(&str, String, RouteHit)]) -> Folded {
+    let lowers: Vec<String> = patterns.iter().map(|(_, pattern, _)| pattern.to_lowercase()).collect();
+    if lowers.iter().zip(patterns).all(|(lower, (_, pattern, _))| lower == pattern) {
+        return Folded::Exact;
+    }
+    let mut table = Table::new();
+    let mut needed: HashMap<(&str, &str), u32> = HashMap::new();
+    for (lower, (method, _, hit)) in lowers.iter().zip(patterns) {
+        match needed.insert((method, lower), hit.needs) {
+            Some(other) if other == hit.needs => continue,
+            Some(_) => return Folded::Never,
+            None => {}
+        }
+        let routers = table.entry((*method).into()).or_default();
+        if !routers.iter_mut().any(|router| router.insert(lower.as_str(), *hit).is_ok()) {
+            let mut router = Router::new();
+            let inserted = router.insert(lower.as_str(), *hit);
+            routers.extend(inserted.is_ok().then_some(router));
+        }
+    }
+    shrink(&mut table);
+    Folded::Own(table)
+}
+
+/// Gives back what routers have set aside for routes that will not come: five sixths of them. A copy has room for what is
+/// there, and nothing else shrinks one.
+fn shrink(table: &mut Table) {
+    for router in table.values_mut().flatten() {
+        *router = router.clone();
     }
 }
 
