@@ -61,7 +61,7 @@ pub(crate) use many::{Many, hex_bytes, hex_id, many};
 pub(crate) use open::{OpenTransaction, Uncommitted};
 pub(crate) use packed::{LIVING_SECRETS, SECRETS_OF, TOKENS_NOT_TAKEN_BACK, TOKENS_TAKEN_BACK};
 pub use postgres::{Lease, Session};
-pub(crate) use row::{Column, Joined, column, row};
+pub(crate) use row::{Column, Joined, Perhaps, column, row};
 pub use sqlite::SQLITE_AT_LEAST;
 pub use table_size::TableSize;
 
