@@ -304,6 +304,9 @@ async fn write(app: &Arc<App>, batch: &[Request]) -> Result<Vec<WriteOutcome>, N
         }
     };
     let ends = app.store.clock().steady();
+    if last.is_some() && batch.iter().any(|request| request.change.about().is_some()) {
+        app.verifier.will_be_asked(ends);
+    }
     let mut left = i64::try_from(told.len()).map_err(Error::internal)?;
     let alone = batch.len() == 1;
     let outcomes = made.into_iter().map(|made| match made {

@@ -262,6 +262,9 @@ async fn attempt(app: &Arc<App>, mut batch: Vec<Request>, memory: &mut Memory) -
         }
     };
     let ends = app.store.clock().steady();
+    if judged.iter().any(|it| it.request.change.about().is_some()) {
+        app.verifier.will_be_asked(ends);
+    }
     let Appended { position, events, goes_on } = appended;
     rows.extend(changed(read.rows, &judged));
     let used: Vec<(Uuid, String)> =
