@@ -397,15 +397,28 @@ impl Follower {
 
     /// Applies what is known of events that go on from what is applied; `here` says that this process has written them.
     async fn take(&mut self, followed: &Followed, fed: Fed, here: bool) -> Result<()> {
-        let noted = match self.terms.kind {
-            NodeKind::Server => note(followed, fed.entries(followed)).await,
-            NodeKind::Embedded => Ok(()),
+        let mut entries = match self.terms.kind {
+            NodeKind::Server => fed.entries(followed),
+            NodeKind::Embedded => Vec::new(),
+        };
+        let noted = if entries.is_empty() {
+            Some(Ok(()))
+        } else if entries.iter().any(Entry::lasts) {
+            Some(note(followed, std::mem::take(&mut entries)).await)
+        } else {
+            // What gives is noted before others may rely on this node, and whoever asked for it does not wait for that.
+            None
         };
         if let Some(last) = fed.events.last() {
             self.clock.not_before(last.time);
         }
         let events = fed.put(followed, self.store.now());
-        self.goes_on(followed, &events, noted, here)
+        self.goes_on(followed, &events, noted, here)?;
+        if !entries.is_empty() {
+            let noted = note(followed, entries).await;
+            self.is_noted(followed, noted);
+        }
+        Ok(())
     }
 
     /// Writes the own row, before anything is decided that others could rely on.
@@ -735,12 +748,18 @@ impl Follower {
         self.cut |= new.iter().any(|row| Event::parse(&row.kind) == Some(Event::TokensRevoked));
         follow::apply(followed, &mut self.feed, new, tokens, self.store.now()).await?;
         let count = i64::try_from(new.len()).unwrap_or(BATCH);
-        self.goes_on(followed, new, noted, false)?;
+        self.goes_on(followed, new, Some(noted), false)?;
         Ok(count)
     }
 
-    /// All of these events is applied, and noted, unless that failed.
-    fn goes_on(&mut self, followed: &Followed, events: &[Skeleton], noted: Result<()>, here: bool) -> Result<()> {
+    /// All of these events is applied, and noted, unless that failed or comes afterwards.
+    fn goes_on(
+        &mut self,
+        followed: &Followed,
+        events: &[Skeleton],
+        noted: Option<Result<()>>,
+        here: bool,
+    ) -> Result<()> {
         let Some(last) = events.last() else { return Ok(()) };
         (self.position, self.hash) = (last.position, last.hash.clone());
         let takes_away = |row: &Skeleton| Event::parse(&row.kind).is_some_and(Event::takes_away);
@@ -748,8 +767,10 @@ impl Follower {
             *if here { &mut self.awaited_here } else { &mut self.awaited_elsewhere } = true;
         }
         self.store.is_known_to(self.position);
-        // Before it counts here: whoever waits for that asks for this next.
-        self.is_noted(followed, noted);
+        if let Some(noted) = noted {
+            // Before it counts here: whoever waits for that asks for this next.
+            self.is_noted(followed, noted);
+        }
         if followed.moves_to(self.position, events) { Ok(()) } else { Err(self.lost(followed, NOT_THERE)) }
     }
 

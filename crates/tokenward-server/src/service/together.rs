@@ -293,6 +293,7 @@ async fn write(app: &Arc<App>, batch: &[Request]) -> Result<Vec<WriteOutcome>, N
         // Nothing to commit: what they were refused for was committed before.
         0 => None,
         _ => {
+            let _coming = after.is_some().then(|| app.verifier.expects_commit());
             let Appended { position, events, goes_on } = tx.commit_shared(&told).await?;
             entries = server::entries(noted, position.incarnation, &events);
             if let Some((rows, described, used)) = after

@@ -15,6 +15,12 @@ use crate::feeding::Fed;
 const FED: Duration = Duration::from_millis(20);
 
 impl Verifier {
+    /// A commit of this process is on its way, and will be fed, as long as the answer is kept: hints at it are no reason to read it.
+    #[must_use]
+    pub fn expects_commit(&self) -> impl Sized + Send {
+        self.0.followed.feeding.expect()
+    }
+
     /// Has the follower apply what this process has committed, where it has applied all before it; otherwise it reads it.
     pub fn feed(&self, fed: Fed) {
         self.0.followed.feeding.put(fed);

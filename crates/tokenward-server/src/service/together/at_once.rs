@@ -215,6 +215,7 @@ async fn attempt(app: &Arc<App>, mut batch: Vec<Request>, memory: &mut Memory) -
     };
     let (mut judged, mut left) = judge(app, batch, memory, &read, &end);
     let appends = app.store.clock().steady();
+    let _coming = app.verifier.expects_commit();
     let mut tries = AGAIN;
     let (written, others) = loop {
         if judged.is_empty() {
