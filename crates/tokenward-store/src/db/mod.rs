@@ -549,7 +549,10 @@ impl Store {
     async fn begin_open(&self, takes_head: bool) -> Result<OpenTransaction> {
         self.long.give_way().await;
         Ok(match &self.pools {
-            Pools::Sqlite(file) => OpenTransaction::Sqlite(sqlite::Writer::begin(&file.write).await?),
+            Pools::Sqlite(file) => {
+                file.writes();
+                OpenTransaction::Sqlite(sqlite::Writer::begin(&file.write).await?)
+            }
             Pools::Postgres(pool) => OpenTransaction::Postgres(postgres::begin(pool, takes_head).await?),
         })
     }
