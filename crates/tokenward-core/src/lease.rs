@@ -85,6 +85,25 @@ pub fn effective(applied: impl IntoIterator<Item = i64>, position: i64) -> bool 
     applied.into_iter().all(|at| at >= position)
 }
 
+/// The same as one of the nodes says it, which knows of itself that it has applied and noted all up to `kept`. Where its row is the only
+/// one, that counts, whatever the row tells by now: there was nobody else, and whoever begins after the rows were read loads the
+/// change. Where there are others its row counts as theirs do: what is said here is what they say when they are asked.
+#[must_use]
+pub fn effective_for<N: PartialEq>(
+    applied: impl IntoIterator<Item = (N, i64)>,
+    own: Option<N>,
+    kept: i64,
+    position: i64,
+) -> bool {
+    let mut rows = applied.into_iter();
+    let Some((first, at)) = rows.next() else { return true };
+    let Some((_, second)) = rows.next() else {
+        let at = if own == Some(first) { at.max(kept) } else { at };
+        return at >= position;
+    };
+    effective([at, second], position) && effective(rows.map(|(_, at)| at), position)
+}
+
 /// Where a log is written, as far as the database tells: which server, which of its timelines, which table. A server that takes
 /// over begins another timeline, with a higher number; a table that is put back is another one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -208,6 +227,24 @@ mod tests {
     fn effective_is_what_every_row_has_passed() {
         assert!(effective([7, 9], 7) && effective([], 7));
         assert!(!effective([7, 6, 9], 7));
+    }
+
+    #[test]
+    fn what_a_node_knows_of_itself_counts_where_it_is_the_only_one() {
+        assert!(effective_for([('a', 3)], Some('a'), 7, 7));
+        assert!(!effective_for([('a', 3)], Some('a'), 6, 7), "it has not noted it");
+        assert!(effective_for([('a', 7)], Some('a'), i64::MIN, 7), "it has told it");
+        for (own, rows) in [
+            (Some('a'), &[('b', 3)][..]),
+            (None, &[('b', 3)]),
+            (Some('a'), &[('a', 3), ('b', 7)]),
+            (Some('a'), &[('b', 7), ('a', 3)]),
+            (Some('a'), &[('a', 7), ('b', 7), ('c', 3)]),
+        ] {
+            assert!(!effective_for(rows.iter().copied(), own, 9, 7), "{own:?} {rows:?}");
+        }
+        assert!(effective_for([('a', 7), ('b', 7), ('c', 9)], Some('a'), 9, 7));
+        assert!(effective_for([], None::<char>, 0, 7), "whoever has no row has stopped");
     }
 
     #[test]

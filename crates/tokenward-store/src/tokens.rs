@@ -25,6 +25,7 @@ use crate::db::{
 use crate::restrictions;
 use crate::tx::Tx;
 
+pub use about::{About, about};
 pub use attested::{ask, asked_before, attest, forget, to_be_asked};
 pub use swept::{
     Overlap, ended_overlaps, kept, mark_reused, set_brownout, silent_overlaps, switch_off, tell_overlap_ended,
@@ -192,16 +193,27 @@ impl From<TokenRow> for Token {
     }
 }
 
-macro_rules! select_all {
-    ($rest:expr) => {
+/// What a token is, of its row, its newest secret, its role and its owner.
+macro_rules! token_columns {
+    () => {
         concat!(
-            "SELECT t.id, t.organization_id, t.kind, t.role_id, ",
+            "t.id, t.organization_id, t.kind, t.role_id, ",
             "coalesce(r.name, 'a role that was deleted') AS role_name, t.name, t.description, t.creator_name, ",
             "t.creator_kind, t.creator_id, t.owner_id, a.email AS owner_name, t.successor_id, t.created_at, t.updated_at, t.not_before, t.expires_at, t.networks, ",
             "t.labels, t.metadata, t.permissions, t.allowance, t.disabled_at, coalesce(t.revoked_at, CASE WHEN t.id <= o.tokens_cut THEN o.tokens_cut_at END) AS revoked_at, ",
             "t.reused_at, t.disabled_because, t.brownout, t.attested_at, t.attest_since, t.attest_overdue, ",
             "t.revoked_reason, t.revoked_note, t.revoked_by_name, t.revoked_by_kind, t.revoked_by_id, ",
-            "s.last_four, s.version FROM token t JOIN organization o ON o.id = t.organization_id ",
+            "s.last_four, s.version"
+        )
+    };
+}
+
+macro_rules! select_all {
+    ($rest:expr) => {
+        concat!(
+            "SELECT ",
+            token_columns!(),
+            " FROM token t JOIN organization o ON o.id = t.organization_id ",
             "LEFT JOIN role r ON r.id = t.role_id LEFT JOIN account a ON a.id = t.owner_id ",
             "JOIN token_secret s ON s.token_id = t.id AND s.version = t.version WHERE ",
             $rest
@@ -209,6 +221,7 @@ macro_rules! select_all {
     };
 }
 
+mod about;
 mod attested;
 pub mod ended;
 mod many;

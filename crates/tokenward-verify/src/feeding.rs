@@ -4,7 +4,7 @@
 //! says nothing of what others have committed, so that it keeps no node fresh. A commit that nobody confirmed is not told.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use tokenward_core::Uuid;
 use tokenward_core::sync::lock;
@@ -34,11 +34,33 @@ pub(crate) struct Feeding {
     waiting: Mutex<Vec<Fed>>,
     /// Up to which position something was told.
     through: AtomicI64,
+    /// So many commits are on their way, of which it will be told.
+    coming: AtomicUsize,
     /// Tells the follower that there is one.
     pub(crate) told: Notify,
 }
 
+/// A commit is on its way, and will be told where it is confirmed.
+pub(crate) struct Coming<'f>(&'f Feeding);
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        self.0.coming.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl Feeding {
+    /// From now on a commit is on its way, as long as the answer is kept.
+    pub(crate) fn expect(&self) -> Coming<'_> {
+        self.coming.fetch_add(1, Ordering::AcqRel);
+        Coming(self)
+    }
+
+    /// Is one?
+    pub(crate) fn is_coming(&self) -> bool {
+        self.coming.load(Ordering::Acquire) > 0
+    }
+
     /// Has the follower apply it.
     pub(crate) fn put(&self, fed: Fed) {
         let Some(last) = fed.events.last().map(|row| row.position) else { return };
@@ -115,6 +137,17 @@ mod tests {
         assert!(!fed(3).follows(2, &[0; 32]), "its hash is none of this chain");
         assert!(!fed(3).follows(1, &[0; 32]), "one is missing before it");
         assert_eq!(fed(3).end(), (3, vec![1; 32]));
+    }
+
+    #[test]
+    fn a_commit_is_on_its_way_until_it_is_told() {
+        let feeding = Feeding::default();
+        assert!(!feeding.is_coming());
+        let (first, second) = (feeding.expect(), feeding.expect());
+        drop(first);
+        assert!(feeding.is_coming());
+        drop(second);
+        assert!(!feeding.is_coming());
     }
 
     #[test]

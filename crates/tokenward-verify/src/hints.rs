@@ -21,6 +21,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(60);
 /// So long hints are gathered: where much is written, one look learns of all of it.
 const GATHER: Duration = Duration::from_millis(10);
+/// So long a hint waits while a commit of this process is on its way: mostly it is about that, comes before the database's answer, and to
+/// read what was committed would only keep the follower from being told.
+const OWN: Duration = Duration::from_millis(2);
 
 /// How listening ended.
 enum HintsEnd {
@@ -122,47 +125,61 @@ impl Ears<'_> {
     }
 
     async fn attend_until(&mut self, deadline: Instant, enough: impl Fn(Heard) -> bool) -> Result<bool> {
-        let mut gathering = None;
-        let came =
-            loop {
-                let heard =
-                    match timeout_at(gathering.map_or(deadline, |at: Instant| at.min(deadline)), self.listener.next())
-                        .await
-                    {
-                        Ok(heard) => heard?,
-                        Err(_) if gathering.is_some() => {
-                            self.nudge();
-                            gathering = None;
-                            continue;
-                        }
-                        Err(_) => break false,
-                    };
-                match heard {
-                    // What this node has written itself it has by then, or is told of.
-                    Heard::Written(position)
-                        if position > self.followed.position() && !self.followed.feeding.reaches(position) =>
-                    {
-                        let next = self.nudged + GATHER;
-                        if next <= Instant::now() {
-                            self.nudge();
-                        } else {
-                            // What is heard meanwhile is heard: somebody may wait for it.
-                            gathering.get_or_insert(next);
-                        }
+        // When to look, and for which position.
+        let mut gathering: Option<(Instant, i64)> = None;
+        let came = loop {
+            let until = gathering.map_or(deadline, |(at, _)| at.min(deadline));
+            let heard = match timeout_at(until, self.listener.next()).await {
+                Ok(heard) => heard?,
+                Err(_) => match gathering.take() {
+                    Some((_, position)) => {
+                        self.nudge_for(position);
+                        continue;
                     }
-                    // What this node has told it has read itself.
-                    Heard::Applied(node) if node.is_some() && node == self.followed.own() => {}
-                    Heard::Applied(_) => self.followed.applied.notify_one(),
-                    Heard::Written(_) | Heard::Echo => {}
-                }
-                if enough(heard) {
-                    break true;
-                }
+                    None => break false,
+                },
             };
-        if gathering.is_some() {
-            self.nudge();
+            match heard {
+                Heard::Written(position) if self.is_new(position) => {
+                    let (at, highest) = gathering.unwrap_or_else(|| (self.next_nudge(), position));
+                    // What is heard meanwhile is heard: somebody may wait for it.
+                    gathering = Some((at, highest.max(position)));
+                    if at <= Instant::now() {
+                        gathering = None;
+                        self.nudge();
+                    }
+                }
+                // What this node has told it has read itself.
+                Heard::Applied(node) if node.is_some() && node == self.followed.own() => {}
+                Heard::Applied(_) => self.followed.applied.notify_one(),
+                Heard::Written(_) | Heard::Echo => {}
+            }
+            if enough(heard) {
+                break true;
+            }
+        };
+        if let Some((_, position)) = gathering {
+            self.nudge_for(position);
         }
         Ok(came)
+    }
+
+    /// What this node has written itself it has by then, or is told of.
+    fn is_new(&self, position: i64) -> bool {
+        position > self.followed.position() && !self.followed.feeding.reaches(position)
+    }
+
+    /// When the follower is told next at the earliest.
+    fn next_nudge(&self) -> Instant {
+        let next = self.nudged + GATHER;
+        if self.followed.feeding.is_coming() { next.max(Instant::now() + OWN) } else { next }
+    }
+
+    /// Tells the follower, where it has not learned meanwhile what was heard of.
+    fn nudge_for(&mut self, position: i64) {
+        if self.is_new(position) {
+            self.nudge();
+        }
     }
 
     fn nudge(&mut self) {

@@ -173,8 +173,10 @@ pub(crate) struct Follower {
     /// The position that others were told.
     told: i64,
     told_at: Micros,
-    /// Is there something among what is not told yet that takes away? Then somebody waits for it.
-    awaited: bool,
+    /// Is there something among what is not told yet that takes away? Then somebody waits for it, who has written it here, or perhaps
+    /// elsewhere.
+    awaited_here: bool,
+    awaited_elsewhere: bool,
     /// When this node came where in the log, as far as that is to be written.
     marks: Marks,
     /// When it last looked and wrote that it did, by the steady clock.
@@ -208,7 +210,8 @@ impl Follower {
             kept: (0, Vec::new()),
             told: 0,
             told_at: 0,
-            awaited: false,
+            awaited_here: false,
+            awaited_elsewhere: false,
             marks: Marks::default(),
             renewed: lease::NEVER,
             settled: None,
@@ -328,15 +331,17 @@ impl Follower {
             // Nobody else writes, so that no bound has to be kept.
             self.terms.poll
         } else if waiting {
-            Duration::from_micros(self.tells_every().unsigned_abs())
+            Duration::from_micros(self.tells_every(followed).unsigned_abs())
         } else {
             self.terms.pause(followed.is_told())
         }
     }
 
-    fn tells_every(&self) -> Micros {
+    fn tells_every(&self, followed: &Followed) -> Micros {
+        // Whoever has written here needs nobody to be told where there is nobody else.
+        let is_awaited = self.awaited_elsewhere || (self.awaited_here && !followed.registry.is_alone(self.own));
         // What could not be noted cannot be told: nothing is hurried for it.
-        if self.awaited && self.told < self.kept.0 { TELL_AWAITED } else { TELL }
+        if is_awaited && self.told < self.kept.0 { TELL_AWAITED } else { TELL }
     }
 
     async fn turn(&mut self, followed: &Followed) -> Result<()> {
@@ -383,24 +388,37 @@ impl Follower {
                     return false;
                 }
             }
-            if self.take(followed, fed).await.is_err() {
+            if self.take(followed, fed, true).await.is_err() {
                 return false;
             }
         }
         was_there
     }
 
-    /// Applies what is known of events that go on from what is applied.
-    async fn take(&mut self, followed: &Followed, fed: Fed) -> Result<()> {
-        let noted = match self.terms.kind {
-            NodeKind::Server => note(followed, fed.entries(followed)).await,
-            NodeKind::Embedded => Ok(()),
+    /// Applies what is known of events that go on from what is applied; `here` says that this process has written them.
+    async fn take(&mut self, followed: &Followed, fed: Fed, here: bool) -> Result<()> {
+        let mut entries = match self.terms.kind {
+            NodeKind::Server => fed.entries(followed),
+            NodeKind::Embedded => Vec::new(),
+        };
+        let noted = if entries.is_empty() {
+            Some(Ok(()))
+        } else if entries.iter().any(Entry::lasts) {
+            Some(note(followed, std::mem::take(&mut entries)).await)
+        } else {
+            // What gives is noted before others may rely on this node, and whoever asked for it does not wait for that.
+            None
         };
         if let Some(last) = fed.events.last() {
             self.clock.not_before(last.time);
         }
         let events = fed.put(followed, self.store.now());
-        self.goes_on(followed, &events, noted)
+        self.goes_on(followed, &events, noted, here)?;
+        if !entries.is_empty() {
+            let noted = note(followed, entries).await;
+            self.is_noted(followed, noted);
+        }
+        Ok(())
     }
 
     /// Writes the own row, before anything is decided that others could rely on.
@@ -483,7 +501,7 @@ impl Follower {
             aside(move || journal.settle(position, &brought)).await?;
         }
         self.store.is_known_to(self.position);
-        self.kept = (self.position, self.hash.clone());
+        self.is_noted(followed, Ok(()));
         // What an older copy says of ends is read as well.
         self.unread = Some((Uuid::nil(), 0));
         if let Some(own) = self.own {
@@ -730,22 +748,41 @@ impl Follower {
         self.cut |= new.iter().any(|row| Event::parse(&row.kind) == Some(Event::TokensRevoked));
         follow::apply(followed, &mut self.feed, new, tokens, self.store.now()).await?;
         let count = i64::try_from(new.len()).unwrap_or(BATCH);
-        self.goes_on(followed, new, noted)?;
+        self.goes_on(followed, new, Some(noted), false)?;
         Ok(count)
     }
 
-    /// All of these events is applied, and noted, unless that failed.
-    fn goes_on(&mut self, followed: &Followed, events: &[Skeleton], noted: Result<()>) -> Result<()> {
+    /// All of these events is applied, and noted, unless that failed or comes afterwards.
+    fn goes_on(
+        &mut self,
+        followed: &Followed,
+        events: &[Skeleton],
+        noted: Option<Result<()>>,
+        here: bool,
+    ) -> Result<()> {
         let Some(last) = events.last() else { return Ok(()) };
         (self.position, self.hash) = (last.position, last.hash.clone());
-        self.awaited |=
-            self.own.is_some() && events.iter().any(|row| Event::parse(&row.kind).is_some_and(Event::takes_away));
+        let takes_away = |row: &Skeleton| Event::parse(&row.kind).is_some_and(Event::takes_away);
+        if self.own.is_some() && events.iter().any(takes_away) {
+            *if here { &mut self.awaited_here } else { &mut self.awaited_elsewhere } = true;
+        }
         self.store.is_known_to(self.position);
-        match noted {
-            Ok(()) => self.kept = (self.position, self.hash.clone()),
-            Err(error) => tracing::error!(%error, "what was taken away is refused here, and not noted yet"),
+        if let Some(noted) = noted {
+            // Before it counts here: whoever waits for that asks for this next.
+            self.is_noted(followed, noted);
         }
         if followed.moves_to(self.position, events) { Ok(()) } else { Err(self.lost(followed, NOT_THERE)) }
+    }
+
+    /// What is applied is noted, unless that failed.
+    fn is_noted(&mut self, followed: &Followed, noted: Result<()>) {
+        match noted {
+            Ok(()) => {
+                self.kept = (self.position, self.hash.clone());
+                followed.registry.keeps(self.position);
+            }
+            Err(error) => tracing::error!(%error, "what was taken away is refused here, and not noted yet"),
+        }
     }
 
     /// What is to be noted of these events, as the rows say it now; those of `tokens` are known.
@@ -764,6 +801,7 @@ impl Follower {
     /// have ended stays so.
     fn lost(&mut self, followed: &Followed, how: &str) -> Error {
         followed.stop_deciding();
+        followed.registry.keeps(i64::MIN);
         self.loaded = false;
         Error::internal(format!("the log {how}, at position {}; everything is read anew", self.position))
     }
@@ -771,13 +809,15 @@ impl Follower {
     /// Tells others how far this node has come, when it has come further.
     async fn tell(&mut self, followed: &Followed) -> Result<()> {
         let (Some(own), now) = (self.own, self.clock.steady()) else { return Ok(()) };
-        if self.told < self.kept.0 && now.saturating_sub(self.told_at) >= self.tells_every() {
+        if self.told < self.kept.0 && now.saturating_sub(self.told_at) >= self.tells_every(followed) {
             let (position, hash) = &self.kept;
             let at = nodes::acknowledge(self.feed.alone().await?, own, followed.incarnation(), *position, hash).await?;
-            (self.told, self.told_at, self.awaited) = (*position, now, false);
+            (self.told, self.told_at) = (*position, now);
+            (self.awaited_here, self.awaited_elsewhere) = (false, false);
             self.marks.add(self.told, at);
-            // Whoever waits for this node waits for nobody besides where it is the only one.
+            // Whoever waits may have waited for this node alone; where there is no other, nobody did.
             if followed.registry.is_waited_for()
+                && !followed.registry.is_alone(self.own)
                 && let Err(error) = node_rows::read(&self.store, &mut self.feed, followed, self.terms.bound()).await
             {
                 tracing::debug!(%error, cause = ?error.cause, "cannot read how far the other nodes are");

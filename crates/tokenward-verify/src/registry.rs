@@ -35,7 +35,11 @@ pub(crate) struct Registry {
     longest: AtomicI64,
     /// So many wait.
     waiting: AtomicUsize,
-    /// Tells that somebody has begun to wait.
+    /// Somebody wants the rows as they are after this moment, by the steady clock.
+    wanted: AtomicI64,
+    /// Up to where this node has applied the log and noted what was taken away.
+    kept: AtomicI64,
+    /// Tells that somebody has begun to wait, or will in a moment.
     pub(crate) asked: Notify,
 }
 
@@ -46,6 +50,8 @@ impl Default for Registry {
             pepper: AtomicI32::new(0),
             longest: AtomicI64::new(0),
             waiting: AtomicUsize::new(0),
+            wanted: AtomicI64::new(lease::NEVER),
+            kept: AtomicI64::new(i64::MIN),
             asked: Notify::new(),
         }
     }
@@ -80,9 +86,9 @@ pub(crate) struct This {
 struct Waiting<'a>(&'a Registry);
 
 impl<'a> Waiting<'a> {
-    fn begin(registry: &'a Registry) -> Self {
+    fn begin(registry: &'a Registry, since: Micros) -> Self {
         registry.waiting.fetch_add(1, Ordering::AcqRel);
-        registry.asked.notify_one();
+        registry.wants(since);
         Self(registry)
     }
 }
@@ -102,6 +108,43 @@ impl Registry {
     /// Does anybody wait?
     pub(crate) fn is_waited_for(&self) -> bool {
         self.waiting.load(Ordering::Acquire) > 0
+    }
+
+    fn wants(&self, since: Micros) {
+        self.wanted.fetch_max(since, Ordering::AcqRel);
+        self.asked.notify_one();
+    }
+
+    /// Somebody will wait for a change that was committed before `since`. Where this is the only node as far as is known, the rows are read
+    /// at once: whether it still is so is all that is to be learned. Others have told nothing yet.
+    pub(crate) fn will_be_asked(&self, own: Option<Uuid>, since: Micros) {
+        if self.is_alone(own) {
+            self.wants(since);
+        }
+    }
+
+    /// Does somebody want the rows later than they were read?
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.read.borrow().asked.unwrap_or(lease::NEVER) < self.wanted.load(Ordering::Acquire)
+    }
+
+    /// Was this node's row the only one when they were last read?
+    pub(crate) fn is_alone(&self, own: Option<Uuid>) -> bool {
+        matches!(&*self.read.borrow().nodes, [only] if Some(only.id) == own)
+    }
+
+    /// This node has applied the log and noted what was taken away up to here.
+    pub(crate) fn keeps(&self, position: i64) {
+        self.kept.store(position, Ordering::Release);
+        if self.is_waited_for() {
+            // Where this is the only node, that may be all that was waited for.
+            self.read.send_if_modified(|read| read.nodes.len() == 1);
+        }
+    }
+
+    /// Up to where it has.
+    pub(crate) fn kept(&self) -> i64 {
+        self.kept.load(Ordering::Acquire)
     }
 
     /// The longest bound of any node that was seen, one of this length among them.
@@ -126,15 +169,15 @@ impl Registry {
     /// Waits at most so long until the change at `position` counts everywhere. It was committed before `since`, by the steady
     /// clock, and this node has applied it.
     pub(crate) async fn everywhere(&self, this: This, position: i64, since: Micros, patience: Duration) -> Reached {
-        let _waiting = Waiting::begin(self);
+        let _waiting = Waiting::begin(self, since);
         let mut read = self.read.subscribe();
         let begun = Instant::now();
         let deadline = begun + patience;
         loop {
             let Reading { asked, nodes, speaks_for_all } = read.borrow_and_update().clone();
-            // This node's own row too: what is said here is what any other node says when it is asked.
             let is_after = asked.is_some_and(|asked| asked >= since);
-            if is_after && speaks_for_all && lease::effective(nodes.iter().map(|it| it.position), position) {
+            let rows = nodes.iter().map(|it| (it.id, it.position));
+            if is_after && speaks_for_all && lease::effective_for(rows, this.id, self.kept(), position) {
                 // One whose row others have just taken out still counts as itself.
                 return Reached::Everywhere { nodes: nodes.len().max(1) };
             }
@@ -154,5 +197,87 @@ impl Registry {
                 };
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::{Pin, pin};
+    use std::task::Poll;
+
+    use tokenward_core::Time;
+
+    use super::*;
+
+    const OWN: Uuid = Uuid::from_u128(1);
+    const OTHER: Uuid = Uuid::from_u128(2);
+    const THIS: This = This { id: Some(OWN), bound: 60_000_000 };
+    /// Longer than any of these takes.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn row(id: Uuid, position: i64) -> Node {
+        Node {
+            id,
+            name: id.to_string(),
+            kind: "server".to_owned(),
+            version: String::new(),
+            max_staleness: 60_000_000,
+            counter: 0,
+            position,
+            hash: Vec::new(),
+            log: None,
+            pepper: None,
+            started_at: Time(0),
+            renewed_at: Time(0),
+            applied_at: None,
+        }
+    }
+
+    async fn waits(mut answer: Pin<&mut impl Future>) -> bool {
+        std::future::poll_fn(|context| Poll::Ready(answer.as_mut().poll(context).is_pending())).await
+    }
+
+    #[tokio::test]
+    async fn the_only_node_waits_for_a_reading_after_the_change_and_for_itself_and_not_for_its_row() {
+        let registry = Registry::default();
+        assert!(!registry.is_wanted() && !registry.is_alone(Some(OWN)), "nothing was read");
+        registry.will_be_asked(Some(OWN), 10);
+        assert!(!registry.is_wanted(), "who is not known to be alone waits for what others tell");
+        registry.was_read(5, vec![row(OWN, 3)], true);
+        assert!(registry.is_alone(Some(OWN)) && !registry.is_alone(Some(OTHER)) && !registry.is_alone(None));
+        registry.will_be_asked(Some(OWN), 10);
+        assert!(registry.is_wanted());
+
+        registry.keeps(7);
+        let mut answer = pin!(registry.everywhere(THIS, 7, 10, LONG));
+        assert!(waits(answer.as_mut()).await, "somebody may have begun before the change");
+        registry.was_read(10, vec![row(OWN, 3)], true);
+        assert!(!registry.is_wanted());
+        assert_eq!(answer.await, Reached::Everywhere { nodes: 1 });
+
+        let mut answer = pin!(registry.everywhere(THIS, 8, 10, LONG));
+        assert!(waits(answer.as_mut()).await, "it has not noted it");
+        registry.keeps(8);
+        assert_eq!(answer.await, Reached::Everywhere { nodes: 1 });
+    }
+
+    #[tokio::test]
+    async fn beside_others_the_own_row_counts_too() {
+        let registry = Registry::default();
+        registry.keeps(9);
+        registry.was_read(10, vec![row(OWN, 3), row(OTHER, 7)], true);
+        let mut answer = pin!(registry.everywhere(THIS, 7, 10, LONG));
+        assert!(waits(answer.as_mut()).await);
+        registry.was_read(11, vec![row(OWN, 7), row(OTHER, 7)], true);
+        assert_eq!(answer.await, Reached::Everywhere { nodes: 2 });
+        // And one that has come meanwhile.
+        registry.was_read(12, vec![row(OWN, 7)], true);
+        registry.will_be_asked(Some(OWN), 20);
+        registry.was_read(20, vec![row(OWN, 7), row(OTHER, 7)], true);
+        let now = Duration::ZERO;
+        let Reached::Missing { nodes, .. } = registry.everywhere(THIS, 8, 20, now).await else {
+            panic!("it is not there")
+        };
+        assert_eq!(nodes, [OTHER.to_string()]);
     }
 }

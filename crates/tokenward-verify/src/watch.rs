@@ -55,14 +55,35 @@ impl Watch {
         let count = Duration::from_micros((self.bound / 20).unsigned_abs());
         let mut looked = Instant::now();
         loop {
+            // Where there is nobody else, it is only to be seen whether that is still so; one reading at a time is no load.
+            let is_alone = || registry.is_alone(followed.own());
             if registry.is_waited_for() {
-                let _ = timeout(LOOK, followed.applied.notified()).await;
-                sleep_until(looked + LEAST).await;
+                tokio::select! {
+                    () = followed.applied.notified() => {}
+                    () = registry.asked.notified() => {
+                        if !is_alone() {
+                            // This node tells in another moment that it has applied the change, and reads the rows then.
+                            sleep(LEAST).await;
+                        }
+                        if !registry.is_wanted() {
+                            continue;
+                        }
+                    }
+                    () = sleep_until(looked + LOOK) => {}
+                }
+                if !is_alone() {
+                    sleep_until(looked + LEAST).await;
+                }
             } else if timeout(count, registry.asked.notified()).await.is_ok() {
-                // Who begins to wait has mostly written a moment ago: this node tells in another one that it has applied that, and
-                // reads the rows then.
-                sleep(LEAST).await;
-                if !registry.is_waited_for() && !self.is_to_count() {
+                let wanted = if is_alone() {
+                    registry.is_wanted()
+                } else {
+                    // Who begins to wait has mostly written a moment ago: this node tells in another one that it has applied that,
+                    // and reads the rows then.
+                    sleep(LEAST).await;
+                    registry.is_waited_for()
+                };
+                if !wanted && !self.is_to_count() {
                     continue;
                 }
             }
@@ -76,7 +97,12 @@ impl Watch {
 
     async fn read(&mut self, followed: &Followed) -> Result<()> {
         let asked = self.clock.steady();
+        let was_alone = followed.registry.is_alone(followed.own());
         let rows = node_rows::read(&self.store, &mut self.feed, followed, self.bound).await?;
+        if was_alone && !followed.registry.is_alone(followed.own()) {
+            // Others wait for this node from now on, and it did not hurry to tell how far it is.
+            followed.nudge.notify_one();
+        }
         if let Some(own) = followed.own()
             && self.is_to_count()
         {

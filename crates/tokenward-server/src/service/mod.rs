@@ -342,6 +342,9 @@ impl App {
                     let Appended { position, events: rows, .. } = tx.commit_shared(&told).await?;
                     let noted = entries(noted, position.incarnation, &rows);
                     let ends = app.store.clock().steady();
+                    if events.iter().any(|event| event.kind.takes_away()) {
+                        app.verifier.will_be_asked(ends);
+                    }
                     app.metrics.wrote(&events, elapsed(begun, ends), elapsed(appends, ends));
                     let committed = Committed::within(position, begun, at, ends);
                     Ok::<_, Error>((value, events, noted, committed))

@@ -36,7 +36,8 @@ pub async fn list(app: &App, grant: &Grant) -> Result<Nodes> {
     self::read(app, read.conn()).await
 }
 
-/// Reads how far each node has told that it is: what was once said to count everywhere is said so by every node.
+/// Reads how far each node has told that it is: what was once said to count everywhere is said so by every node. The only one there is
+/// says it a moment before its row does.
 pub(super) async fn read(app: &App, mut conn: Conn<'_>) -> Result<Nodes> {
     let mut nodes = nodes::all(conn.reborrow()).await?;
     let end = log::head(conn.reborrow()).await?;

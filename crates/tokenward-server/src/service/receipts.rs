@@ -107,7 +107,15 @@ pub async fn find(app: &Arc<App>, caller: &Caller, position: Position) -> Result
         return Err(Error::not_found("position in the log"));
     }
     // Read after the change, which is there: who has no row now has stopped, or will load it.
-    let nodes = nodes::read(app, reader.conn()).await?;
+    let mut nodes = nodes::read(app, reader.conn()).await?;
+    if let [only] = &mut nodes.nodes[..]
+        && Some(only.id) == nodes.this
+        && only.position < position.number
+        && app.verifier.noted() >= position.number
+    {
+        // Where there is no other node, it has said where the change counts before its row told it.
+        (only.position, only.applied_at) = (position.number, None);
+    }
     let everywhere = nodes.all && lease::effective(nodes.nodes.iter().map(|node| node.position), position.number);
     let missing = nodes.nodes.iter().filter(|node| node.position < position.number);
     let longest = missing.map(|node| node.max_staleness).max().unwrap_or(app.verifier.terms().bound());

@@ -293,6 +293,7 @@ async fn write(app: &Arc<App>, batch: &[Request]) -> Result<Vec<WriteOutcome>, N
         // Nothing to commit: what they were refused for was committed before.
         0 => None,
         _ => {
+            let _coming = after.is_some().then(|| app.verifier.expects_commit());
             let Appended { position, events, goes_on } = tx.commit_shared(&told).await?;
             entries = server::entries(noted, position.incarnation, &events);
             if let Some((rows, described, used)) = after
@@ -304,6 +305,9 @@ async fn write(app: &Arc<App>, batch: &[Request]) -> Result<Vec<WriteOutcome>, N
         }
     };
     let ends = app.store.clock().steady();
+    if last.is_some() && batch.iter().any(|request| request.change.about().is_some()) {
+        app.verifier.will_be_asked(ends);
+    }
     let mut left = i64::try_from(told.len()).map_err(Error::internal)?;
     let alone = batch.len() == 1;
     let outcomes = made.into_iter().map(|made| match made {

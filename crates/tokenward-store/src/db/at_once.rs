@@ -127,7 +127,10 @@ impl Store {
                     return Ok(Came::Moved);
                 }
                 match writer.whole(batch.query(&text), text.1).await {
-                    Ok(()) => Ok(Came::Committed(None)),
+                    Ok(()) => {
+                        file.writes();
+                        Ok(Came::Committed(None))
+                    }
                     Err(Some(sqlx::Error::Database(error))) if error.code().as_deref() == Some(NOT_NULL) => {
                         Ok(Came::Moved)
                     }

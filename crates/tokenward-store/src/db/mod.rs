@@ -61,7 +61,7 @@ pub(crate) use many::{Many, hex_bytes, hex_id, many};
 pub(crate) use open::{OpenTransaction, Uncommitted};
 pub(crate) use packed::{LIVING_SECRETS, SECRETS_OF, TOKENS_NOT_TAKEN_BACK, TOKENS_TAKEN_BACK};
 pub use postgres::{Lease, Session};
-pub(crate) use row::{Column, Joined, column, row};
+pub(crate) use row::{Column, Joined, Perhaps, column, row};
 pub use sqlite::SQLITE_AT_LEAST;
 pub use table_size::TableSize;
 
@@ -549,7 +549,10 @@ impl Store {
     async fn begin_open(&self, takes_head: bool) -> Result<OpenTransaction> {
         self.long.give_way().await;
         Ok(match &self.pools {
-            Pools::Sqlite(file) => OpenTransaction::Sqlite(sqlite::Writer::begin(&file.write).await?),
+            Pools::Sqlite(file) => {
+                file.writes();
+                OpenTransaction::Sqlite(sqlite::Writer::begin(&file.write).await?)
+            }
             Pools::Postgres(pool) => OpenTransaction::Postgres(postgres::begin(pool, takes_head).await?),
         })
     }

@@ -156,6 +156,20 @@ impl<'r, R: Row, A: FromRow<'r, R>, B: FromRow<'r, R>> FromRow<'r, R> for Joined
     }
 }
 
+/// A struct that is read from a row where that has something in the column `id`; nothing, where it has not.
+pub(crate) struct Perhaps<T>(pub Option<T>);
+
+impl<'r, R: Row, T: FromRow<'r, R>> FromRow<'r, R> for Perhaps<T>
+where
+    &'static str: ColumnIndex<R>,
+    Option<Uuid>: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        let id: Option<Uuid> = row.try_get("id")?;
+        id.map(|_| T::from_row(row)).transpose().map(Self)
+    }
+}
+
 /// A struct that is read from a row which has its fields as columns.
 macro_rules! row {
     ($(#[$meta:meta])* $visible:vis struct $name:ident { $($(#[$about:meta])* $shown:vis $field:ident: $type:ty,)* }) => {

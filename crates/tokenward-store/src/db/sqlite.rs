@@ -3,6 +3,8 @@
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -35,6 +37,13 @@ const ROWS_AT_ONCE: usize = 512;
 const TURN_TRIES: usize = 1_500;
 const TURN_PAUSE: Duration = Duration::from_millis(20);
 
+/// So many transactions are written before what they have left in the write-ahead log is brought into the file: that of single
+/// writes is then about as much as SQLite waits for by itself (1,000 pages).
+const BROUGHT_IN_EVERY: u32 = 64;
+/// Pages of that log from which on the writer brings them in by itself, while it waits for that: 16 MiB. Only then it begins at the
+/// front again, so that it is also what bounds it where much is written without a pause.
+const PAGES_LEFT: &str = "4000";
+
 /// How long the end of the store waits for the connection of the follower.
 const FOLLOWER_ENDS: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -52,6 +61,16 @@ pub(super) struct Pools {
     pub(super) read: SqlitePool,
     /// One, for following the log.
     pub(super) follow: SqlitePool,
+    bringing_in: Arc<BringingIn>,
+}
+
+/// When what is in the write-ahead log was brought into the file last.
+#[derive(Default)]
+struct BringingIn {
+    /// Transactions since.
+    transactions: AtomicU32,
+    /// Does somebody do it now?
+    runs: AtomicBool,
 }
 
 impl Pools {
@@ -62,6 +81,26 @@ impl Pools {
         let idle: usize = both.iter().map(|pool| pool.num_idle()).sum();
         let most: usize = both.iter().map(|pool| pool.options().get_max_connections() as usize).sum();
         Connections { used: open.saturating_sub(idle), idle, most }
+    }
+
+    /// A transaction is written. Now and then one of the readers brings what is in the write-ahead log into the file, beside those who
+    /// write: nobody waits for that, nor for the disk that it waits for.
+    pub(super) fn writes(&self) {
+        let own = &self.bringing_in;
+        if own.transactions.fetch_add(1, Ordering::Relaxed) + 1 < BROUGHT_IN_EVERY
+            || own.runs.swap(true, Ordering::AcqRel)
+        {
+            return;
+        }
+        own.transactions.store(0, Ordering::Relaxed);
+        let (own, read) = (Arc::clone(own), self.read.clone());
+        tokio::spawn(async move {
+            // What cannot be brought in stays where it is, and counts.
+            if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&read).await {
+                tracing::debug!(%error, "the write-ahead log was not brought into the file");
+            }
+            own.runs.store(false, Ordering::Release);
+        });
     }
 
     /// Makes this the only process that serves from the file, until the lock is given back.
@@ -177,7 +216,8 @@ pub(super) async fn open_to_read(path: &Path) -> Result<Pools, OpenError> {
     };
     let read = read.map_err(failed)?;
     let closed = SqlitePoolOptions::new().connect_lazy_with(options);
-    let pools = Pools { path: path.to_owned(), write: closed.clone(), read, follow: closed };
+    let pools =
+        Pools { path: path.to_owned(), write: closed.clone(), read, follow: closed, bringing_in: Arc::default() };
     let steps = sqlx::query_as(STEPS).fetch_all(&pools.read).await.map_err(failed)?;
     readable_steps(&steps, &MIGRATIONS)?;
     Ok(pools)
@@ -222,6 +262,7 @@ async fn connect(path: &Path) -> Result<Pools, OpenError> {
         .pragma("secure_delete", "ON")
         // 8 MiB of pages a connection, where 2 are usual: lists of many tokens read the same index again.
         .pragma("cache_size", "-8192")
+        .pragma("wal_autocheckpoint", PAGES_LEFT)
         // Rows come from a thread of SQLite's: with few at a time each wakes who waits for it.
         .row_buffer_size(ROWS_AT_ONCE)
         // Never `PRAGMA optimize`: statistics of a young database make SQLite read whole tables row by row of another
@@ -254,7 +295,7 @@ async fn connect(path: &Path) -> Result<Pools, OpenError> {
         .await
         .map_err(failed)?;
     let follow = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE).connect_lazy_with(options);
-    Ok(Pools { path: path.to_owned(), write, read, follow })
+    Ok(Pools { path: path.to_owned(), write, read, follow, bringing_in: Arc::default() })
 }
 
 /// What to do about most faults of a file.

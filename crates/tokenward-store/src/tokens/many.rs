@@ -479,14 +479,17 @@ async fn count(tx: &mut Tx, of: impl Iterator<Item = Uuid>, each: i64) -> Result
 pub async fn living_of(conn: Conn<'_>, wanted: &[(&Grant, Uuid)]) -> Result<HashMap<Uuid, Token>> {
     let ids: Vec<Uuid> = wanted.iter().map(|(_, id)| *id).collect();
     let rows: Vec<TokenRow> = by_ids(conn, select_all!("t.revoked_at IS NULL AND t.id IN"), &ids).await?;
-    let grants: HashMap<Uuid, &Grant> = wanted.iter().map(|(grant, id)| (*id, *grant)).collect();
-    let asked_for = |it: &Token| {
-        grants.get(&it.id).is_some_and(|grant| {
-            grant.organization() == it.organization_id && (it.kind == Kind::Token || grant.is_of_bearer(it.id))
-        })
-    };
-    let own = rows.into_iter().map(Token::from).filter(asked_for);
+    let own = rows.into_iter().map(Token::from).filter(|token| is_asked_for(wanted, token));
     Ok(own.map(|token| (token.id, token)).collect())
+}
+
+/// Is it an API token that is asked for with a right in its organization, or of whichever kind by whoever holds its text?
+pub(super) fn is_asked_for(wanted: &[(&Grant, Uuid)], token: &Token) -> bool {
+    wanted.iter().any(|(grant, id)| {
+        *id == token.id
+            && grant.organization() == token.organization_id
+            && (token.kind == Kind::Token || grant.is_of_bearer(*id))
+    })
 }
 
 /// What a token hands on to those that it makes, and what it keeps them within.

@@ -26,7 +26,7 @@ pub struct News {
 
 row! {
     /// A token and one of its secrets, beside an event; nothing where the event is about something else.
-    struct NamedSecret {
+    pub(super) struct NamedSecret {
         named_id: Option<Uuid>,
         named_organization: Option<Uuid>,
         named_kind: Option<Kind>,
@@ -38,7 +38,7 @@ row! {
         named_permissions: Option<String>,
         named_allowance: Option<String>,
         named_brownout: Option<String>,
-        named_revoked: Option<Time>,
+        pub(super) named_revoked: Option<Time>,
         named_disabled: Option<Time>,
         named_labels: Option<String>,
         named_metadata: Option<String>,
@@ -47,13 +47,13 @@ row! {
         secret_digest: Option<Vec<u8>>,
         secret_last_four: Option<String>,
         secret_registered: Option<i32>,
-        secret_used: Option<Vec<u8>>,
+        pub(super) secret_used: Option<Vec<u8>>,
     }
 }
 
 impl NamedSecret {
     /// As the index keeps it; `None` where there is no such token any more.
-    fn index_row(&self) -> Option<IndexRow> {
+    pub(super) fn index_row(&self) -> Option<IndexRow> {
         Some(IndexRow {
             token_id: self.named_id?,
             organization_id: self.named_organization?,

@@ -29,6 +29,7 @@ mod splitter;
 #[path = "../support/world.rs"]
 mod world;
 
+mod about;
 mod at_once;
 mod behind;
 mod cuts;

@@ -35,7 +35,7 @@ impl Follower {
         if !fed.follows(self.position, &self.hash) || !followed.is_among(&fed.events) {
             return Ok(None);
         }
-        self.take(followed, fed).await?;
+        self.take(followed, fed, false).await?;
         Ok(Some(count))
     }
 }

@@ -22,7 +22,7 @@ use tokenward_core::token::{Token, TokenVersion};
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::at_once::{Changes, HeldEnd, KnownEnd, Others, Written, WrittenBehind};
 use tokenward_store::log::Skeleton;
-use tokenward_store::tokens::{self, DescriptionRow, IndexRow};
+use tokenward_store::tokens::{self, About, DescriptionRow, IndexRow};
 use tokenward_store::{Appended, NotCommitted, Position};
 use tokenward_verify::server::{self, Fed, Noted};
 use tokio::time::Instant;
@@ -215,6 +215,7 @@ async fn attempt(app: &Arc<App>, mut batch: Vec<Request>, memory: &mut Memory) -
     };
     let (mut judged, mut left) = judge(app, batch, memory, &read, &end);
     let appends = app.store.clock().steady();
+    let _coming = app.verifier.expects_commit();
     let mut tries = AGAIN;
     let (written, others) = loop {
         if judged.is_empty() {
@@ -262,6 +263,9 @@ async fn attempt(app: &Arc<App>, mut batch: Vec<Request>, memory: &mut Memory) -
         }
     };
     let ends = app.store.clock().steady();
+    if judged.iter().any(|it| it.request.change.about().is_some()) {
+        app.verifier.will_be_asked(ends);
+    }
     let Appended { position, events, goes_on } = appended;
     rows.extend(changed(read.rows, &judged));
     let used: Vec<(Uuid, String)> =
@@ -380,9 +384,8 @@ async fn learn(app: &Arc<App>, batch: &[Request], memory: &mut Memory) -> Result
     }
     let mut reader = app.store.read().await?;
     if !about.is_empty() {
-        let ids: Vec<Uuid> = about.iter().map(|(_, id)| *id).collect();
-        read.living = tokens::living_of(reader.conn(), &about).await?;
-        read.rows = tokens::index_rows(reader.conn(), &ids).await?;
+        let About { living, rows, used } = tokens::about(reader.conn(), &about).await?;
+        (read.living, read.rows, read.used) = (living, rows, used);
         let mut rotated = Vec::new();
         for Request { grant, change, .. } in batch {
             match change {
@@ -395,7 +398,6 @@ async fn learn(app: &Arc<App>, batch: &[Request], memory: &mut Memory) -> Result
                 }
             }
         }
-        read.used = tokens::ended::used_of_all(reader.conn(), &ids).await?;
         read.accepted = tokens::versions(reader.conn(), &rotated, app.now()).await?;
         read.described = tokens::descriptions(reader.conn(), Some(&rotated)).await?;
     }
