@@ -302,6 +302,12 @@ impl Meter {
         (Remaining { requests: quota.requests.saturating_sub(used), full_in }, taken.is_err() && takes)
     }
 
+    /// The window of its quota in which a moment lies; `None` without one.
+    #[must_use]
+    pub fn window_at(&self, now: Time) -> Option<u32> {
+        self.allowance.quota.map(|quota| window(quota.refill, now).0)
+    }
+
     /// What is to be told to others: the window, and how much was used in it since this was last asked.
     pub fn take_untold(&self) -> Option<(u32, u32)> {
         let packed = self.untold.fetch_and(!0 << 32, Ordering::Relaxed);
@@ -393,6 +399,18 @@ mod tests {
         let begin = at("2026-11-24T12:00:00Z");
         assert_eq!(meter.take(begin).refused, None);
         assert!(meter.take(begin.plus(-DAY)).refused.is_some());
+    }
+
+    #[test]
+    fn a_moment_lies_in_the_window_in_which_a_use_then_counts() {
+        for (refill, now) in [(Refill::Day, "2026-11-24T23:59:59Z"), (Refill::Month, "2027-01-31T23:59:59Z")] {
+            let meter = Meter::new(Allowance { rate: None, quota: Some(Quota { requests: 2, refill }) });
+            meter.take(at(now));
+            let window = meter.window_at(at(now)).unwrap();
+            assert_eq!(meter.take_untold(), Some((window, 1)), "{refill}");
+            assert_eq!(meter.window_at(at(now).plus(SECOND)), Some(window + 1), "{refill}");
+        }
+        assert_eq!(rate(1, Period::Hour, 1).window_at(at("2026-11-24T12:00:00Z")), None);
     }
 
     #[test]

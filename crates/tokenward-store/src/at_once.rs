@@ -120,8 +120,7 @@ impl Store {
     /// What these rights rest on, as the rows are now.
     pub async fn bases(&self, conn: Conn<'_>, on: &[RestsOn]) -> Result<Vec<Basis>> {
         let on: Vec<Option<RestsOn>> = on.iter().copied().map(Some).collect();
-        let now = self.heard_now().map_or_else(|| self.now(), |(now, _)| now);
-        basis::read_all(conn, &on, Here { now, passkey_host: self.passkey_host() }).await
+        basis::read_all(conn, &on, Here { now: self.present(), passkey_host: self.passkey_host() }).await
     }
 
     /// Where the log ends, if this process was the last that wrote it, as far as it knows. What is read from now on and until the

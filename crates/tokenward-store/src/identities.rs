@@ -1,5 +1,6 @@
 //! Identities: who somebody is to a provider (issuer and subject), and whose account that opens here.
 
+use tokenward_core::time::{Micros, SECOND};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use crate::db::{Conn, execute, name_conflict, row, run};
@@ -117,21 +118,26 @@ pub async fn spend_with(tx: &mut Tx, digest: &[u8; 32], ends_at: Time) -> Result
     spend(tx.conn(), digest, ends_at, now).await
 }
 
+/// By so much what two nodes have heard of the time may be apart.
+const APART: Micros = SECOND;
+
 /// What somebody carries for us, sealed, and brings back once.
 #[derive(Clone, Copy, Debug)]
 pub struct Carried {
     /// By which it is known that it was brought back.
     pub digest: [u8; 32],
-    /// When it began.
+    /// When it began, by the time of those who write to the database.
     pub begun: Time,
     /// Until when it is good.
     pub ends_at: Time,
 }
 
-/// Spends it with what it is for. `false` also where the log has gone on under another name since it began: what was spent in a part
-/// that is lost nobody knows any more.
+/// Spends it with what it is for. `false` also where its time is over or has not come, and where the log has gone on under another name
+/// since it began: what was spent in a part that is lost nobody knows any more, and of what is to begin later nobody can say it.
 pub async fn spend_carried(tx: &mut Tx, carried: &Carried) -> Result<bool> {
-    if lineage::has_turned_since(tx.conn(), carried.begun).await? {
+    let now = tx.now();
+    let is_its_time = carried.begun <= now.plus(APART) && now < carried.ends_at;
+    if !is_its_time || lineage::has_turned_since(tx.conn(), carried.begun).await? {
         return Ok(false);
     }
     spend_with(tx, &carried.digest, carried.ends_at).await

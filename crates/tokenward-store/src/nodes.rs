@@ -1,9 +1,14 @@
 //! The registry: the nodes that follow the log and decide by it. A row is a node's word about itself, renewed with each of
 //! its looks at the log; it is no change of state, and stands beside the log.
 
+use tokenward_core::time::{DAY, Micros};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use crate::db::{self, Conn, execute, row, run};
+
+/// How long it is known that a server has left which kept a journal, as long as one keeps anything; and of how many, the last ones.
+const LEFT: Micros = 90 * DAY;
+const MOST_LEFT: i64 = 1_000;
 
 row! {
     /// A node, as it last told of itself.
@@ -113,4 +118,39 @@ pub async fn delete(conn: Conn<'_>, id: Uuid, counter: i64) -> Result<bool> {
 /// A node takes itself out: it has stopped.
 pub async fn leave(conn: Conn<'_>, id: Uuid) -> Result<()> {
     execute!(conn, sqlx::query("DELETE FROM node WHERE id = $1").bind(id)).map(|_| ())
+}
+
+/// A server that keeps a journal has stopped in order: its row is gone, and whoever comes by its name finds that journal, or has lost it.
+pub async fn left_a_journal(mut conn: Conn<'_>, id: Uuid, name: &str, now: Time) -> Result<()> {
+    execute!(
+        conn.reborrow(),
+        sqlx::query(concat!(
+            "DELETE FROM journal_left WHERE left_at <= $1 ",
+            "OR node_id NOT IN (SELECT node_id FROM journal_left ORDER BY left_at DESC, node_id LIMIT $2)"
+        ))
+        .bind(now.plus(-LEFT).0)
+        .bind(MOST_LEFT - 1)
+    )?;
+    execute!(
+        conn,
+        sqlx::query("INSERT INTO journal_left (node_id, name, left_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+            .bind(id)
+            .bind(name)
+            .bind(now.0)
+    )
+    .map(|_| ())
+}
+
+/// Has a server of this name stopped in order that kept a journal, and has nobody come by that name since? Of two of one name each is
+/// told once.
+pub async fn take_left_journal(conn: Conn<'_>, name: &str) -> Result<bool> {
+    let taken = execute!(
+        conn,
+        sqlx::query(concat!(
+            "DELETE FROM journal_left WHERE node_id = ",
+            "(SELECT node_id FROM journal_left WHERE name = $1 ORDER BY left_at DESC, node_id LIMIT 1)"
+        ))
+        .bind(name)
+    )?;
+    Ok(taken > 0)
 }

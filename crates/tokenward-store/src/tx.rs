@@ -105,7 +105,7 @@ impl Store {
     /// The same by a connection that is there.
     pub async fn stands_in<R: Right>(&self, conn: Conn<'_>, right: &R) -> Result<()> {
         let Some(rests_on) = right.rests_on() else { return Ok(()) };
-        let now = self.now();
+        let now = self.present();
         let here = Here { now, passkey_host: self.passkey_host() };
         let basis = basis::read(conn, &rests_on, here).await?;
         right.renewed(basis, now).map(|_| ())

@@ -203,6 +203,11 @@ impl Journal {
         Some((path, self.emptied))
     }
 
+    /// Is it a file, which the next start finds?
+    pub(crate) fn is_kept(&self) -> bool {
+        self.path.is_some()
+    }
+
     /// The first name of the log that it is about; none in a new one.
     pub(crate) fn root(&self) -> Option<Uuid> {
         lock(&self.state).root

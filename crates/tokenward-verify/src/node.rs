@@ -187,6 +187,8 @@ pub(crate) struct Follower {
     brought: Vec<Entry>,
     /// Where the log was when it was compared.
     compared_at: Option<String>,
+    /// Was it asked whether a server of this name has left a journal behind?
+    sought: bool,
     pruned: Micros,
     swept: Micros,
     /// Were tokens taken back all at once since that was looked for last?
@@ -217,6 +219,7 @@ impl Follower {
             settled: None,
             brought: Vec::new(),
             compared_at: None,
+            sought: false,
             pruned: clock.steady(),
             swept: clock.steady(),
             cut: false,
@@ -249,12 +252,12 @@ impl Follower {
             };
             if followed.is_outgrown() {
                 // Nobody waits for one that does not decide. It answers why until it is stopped.
-                self.take_leave().await;
+                self.take_leave(followed).await;
                 followed.stopping().await;
                 return;
             }
             if followed.has_stopped() {
-                self.take_leave().await;
+                self.take_leave(followed).await;
                 return;
             }
             let fed = self.take_fed(followed).await;
@@ -410,7 +413,7 @@ impl Follower {
             None
         };
         if let Some(last) = fed.events.last() {
-            self.clock.not_before(last.time);
+            self.was_written_at(last.time);
         }
         let events = fed.put(followed, self.store.now());
         self.goes_on(followed, &events, noted, here)?;
@@ -474,7 +477,7 @@ impl Follower {
         followed.found_at(places, self.clock.steady());
         if let Some(time) = log_time::newest(self.feed.conn()?).await? {
             // By a clock that was set back since, nothing lives again that had ended.
-            self.clock.not_before(time);
+            self.was_written_at(time);
         }
         (self.position, self.hash) = follow::load(followed, &mut self.feed, self.store.now()).await?;
         if self.terms.kind == NodeKind::Server {
@@ -558,8 +561,9 @@ impl Follower {
 
     /// Says it where a journal is about to begin though this node has had one: what stood there brings nothing back any more.
     async fn miss_journal(&mut self, followed: &Followed) -> Result<()> {
+        let left = self.take_left(followed).await?;
         let Some((path, emptied)) = followed.journal.begins() else { return Ok(()) };
-        if !emptied && !self.had_a_journal().await? {
+        if !emptied && !self.had_a_journal(left).await? {
             return Ok(());
         }
         tracing::warn!(
@@ -572,10 +576,24 @@ impl Follower {
         Ok(())
     }
 
-    /// A server that is alone has noted whatever a server did. Of several one is known by the row that it has left behind: two that live
-    /// may have one name.
-    async fn had_a_journal(&mut self) -> Result<bool> {
-        if self.store.is_alone() {
+    /// Has a server of this name stopped in order that kept a journal? It is asked once, by whoever has that again or begins another one.
+    async fn take_left(&mut self, followed: &Followed) -> Result<bool> {
+        if self.sought || !self.store.is_shared() || !followed.journal.is_kept() {
+            return Ok(false);
+        }
+        let left = match nodes::take_left_journal(self.feed.alone().await?, &self.terms.name).await {
+            // Then only a row that was left behind tells it.
+            Err(error) if nodes::may_not_register(&error) => false,
+            left => left?,
+        };
+        self.sought = true;
+        Ok(left)
+    }
+
+    /// A server that is alone has noted whatever a server did. Of several one is known by what it has left behind, a row of its own or the
+    /// word that it stopped in order: two that live may have one name.
+    async fn had_a_journal(&mut self, left: bool) -> Result<bool> {
+        if self.store.is_alone() || left {
             return log::was_served(self.feed.alone().await?).await;
         }
         let now = self.store.time_at(self.feed.alone().await?).await?;
@@ -744,12 +762,18 @@ impl Follower {
             NodeKind::Embedded => Ok(()),
         };
         // Before it is asked what has ended by then.
-        self.clock.not_before(time);
+        self.was_written_at(time);
         self.cut |= new.iter().any(|row| Event::parse(&row.kind) == Some(Event::TokensRevoked));
         follow::apply(followed, &mut self.feed, new, tokens, self.store.now()).await?;
         let count = i64::try_from(new.len()).unwrap_or(BATCH);
         self.goes_on(followed, new, Some(noted), false)?;
         Ok(count)
+    }
+
+    /// An event was written at this time: it is no earlier, by whatever clock.
+    fn was_written_at(&self, time: Time) {
+        self.clock.not_before(time);
+        self.store.was_written_at(time);
     }
 
     /// All of these events is applied, and noted, unless that failed or comes afterwards.
@@ -827,11 +851,20 @@ impl Follower {
     }
 
     /// Takes the own row away: nothing is decided here any more.
-    async fn take_leave(&mut self) {
+    async fn take_leave(&mut self, followed: &Followed) {
         let Some(own) = self.own.take() else { return };
         let left = async { nodes::leave(self.feed.alone().await?, own).await };
         if let Err(error) = left.await {
+            // Which also tells whoever comes by its name that it kept a journal.
             tracing::warn!(%error, cause = ?error.cause, "the row of this node stays until others see that it has stopped");
+            return;
+        }
+        if self.terms.kind == NodeKind::Server && followed.journal.is_kept() {
+            let (name, now) = (self.terms.name.clone(), self.store.present());
+            let told = async { nodes::left_a_journal(self.feed.alone().await?, own, &name, now).await };
+            if let Err(error) = told.await {
+                tracing::debug!(%error, cause = ?error.cause, "if its journal gets lost, the next start does not tell it");
+            }
         }
     }
 }

@@ -153,14 +153,14 @@ impl Registry {
     }
 
     /// These were the rows at a moment after `asked`, by the steady clock. Of two who read them at once, that counts who asked last.
-    pub(crate) fn was_read(&self, asked: Micros, nodes: Vec<Node>, speaks_for_all: bool) {
+    pub(crate) fn was_read(&self, asked: Micros, nodes: Arc<[Node]>, speaks_for_all: bool) {
         // One of an older version holds nobody knows which.
         let pepper = nodes.iter().map(|node| node.pepper.unwrap_or(0)).min().unwrap_or(0);
         self.read.send_if_modified(|read| {
             let is_newer = read.asked.is_none_or(|before| before <= asked);
             if is_newer {
                 self.pepper.store(pepper, Ordering::Release);
-                *read = Reading { asked: Some(asked), nodes: nodes.into(), speaks_for_all };
+                *read = Reading { asked: Some(asked), nodes, speaks_for_all };
             }
             is_newer
         });

@@ -579,8 +579,11 @@ impl Verifier {
         for some in told.chunks_mut(QUOTAS_AT_ONCE) {
             let mut tx = store.begin_unlogged().await?;
             let mut heard = Vec::with_capacity(some.len());
+            let now = tx.now().await?;
             for it in some.iter() {
-                heard.push(quotas::add(&mut tx, it.token, it.window, it.used).await?);
+                // Where this node's clock is ahead it counts in the window that there is, and not in one that others come to later.
+                let present = it.meter.window_at(now).unwrap_or(it.window);
+                heard.push(quotas::add(&mut tx, it.token, it.window.min(present), present, it.used).await?);
             }
             tx.commit().await?;
             for (it, all) in some.iter_mut().zip(heard) {

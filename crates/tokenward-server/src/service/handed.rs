@@ -45,7 +45,7 @@ impl Handed {
         let now = tx.now();
         let (session, organization, life, by_device) = match *self {
             Self::Code { carried, session, organization, life } => {
-                if now >= carried.ends_at || !identities::spend_carried(tx, &carried).await? {
+                if !identities::spend_carried(tx, &carried).await? {
                     return Err(over());
                 }
                 (session, organization, life, false)

@@ -259,10 +259,11 @@ impl WriteTerms {
 }
 
 impl App {
-    /// The present time.
+    /// What time it is for all who serve from the database: that of the database, where several do. Ends of links, codes and rights,
+    /// what is sealed now and opened by another node, and budgets go by it; this node's own clock moves none of them.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.store.now()
+        self.store.present()
     }
 
     /// A connection to read what belongs to an organization, in its turn among the others of that organization. What is read is for

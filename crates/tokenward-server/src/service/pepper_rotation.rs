@@ -41,14 +41,15 @@ pub struct Standing {
 pub async fn status(store: &Store) -> Result<Vec<Standing>> {
     let mut reader = store.read().await?;
     let known = peppers::list(reader.conn()).await?;
+    let now = store.time_at(reader.conn()).await?;
     let mut all = Vec::with_capacity(known.len());
     for KnownPepper { version, created_at, retired_at, .. } in known.into_iter().rev() {
         all.push(Standing {
             version,
             since: created_at,
             retired_at,
-            tokens: peppers::count_left(reader.conn(), version, store.now()).await?,
-            sessions: peppers::count_sessions(reader.conn(), version, store.now()).await?,
+            tokens: peppers::count_left(reader.conn(), version, now).await?,
+            sessions: peppers::count_sessions(reader.conn(), version, now).await?,
             second_factors: second_factor::count_sealed(reader.conn(), version).await?,
         });
     }
@@ -57,7 +58,9 @@ pub async fn status(store: &Store) -> Result<Vec<Standing>> {
 
 /// The tokens that a version is still needed for, the longest unused first; at most a thousand.
 pub async fn left(store: &Store, version: i32) -> Result<Vec<Left>> {
-    peppers::left(store.read().await?.conn(), version, store.now(), LISTED).await
+    let mut reader = store.read().await?;
+    let now = store.time_at(reader.conn()).await?;
+    peppers::left(reader.conn(), version, now, LISTED).await
 }
 
 /// What became of a version that was to retire.
@@ -100,9 +103,10 @@ pub async fn retire(
             node.name
         )));
     }
+    let now = store.time_at(reader.conn()).await?;
     let mut retired =
-        Retired { sessions: peppers::count_sessions(reader.conn(), version, store.now()).await?, ..Retired::default() };
-    let count = peppers::count_left(reader.conn(), version, store.now()).await?;
+        Retired { sessions: peppers::count_sessions(reader.conn(), version, now).await?, ..Retired::default() };
+    let count = peppers::count_left(reader.conn(), version, now).await?;
     drop(reader);
     if count > 0 && !revoke_remaining {
         return Err(Error::conflict(format!(

@@ -45,7 +45,7 @@ impl SetUp {
             return Ok(None);
         }
         let secret = random_text(128, store.random());
-        *lock(&self.0) = Some((secret.clone(), store.now().plus(HOUR)));
+        *lock(&self.0) = Some((secret.clone(), store.present().plus(HOUR)));
         Ok(Some(secret))
     }
 

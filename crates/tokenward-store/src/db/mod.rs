@@ -192,6 +192,8 @@ struct End {
     heard: Option<(Time, Micros)>,
     /// The same, as far as it was believed.
     believed: Option<(Time, Micros)>,
+    /// When the newest event was written that is known here.
+    newest: Option<Time>,
     /// Does the database not let this process write behind what others have written?
     held_only: bool,
 }
@@ -458,17 +460,41 @@ impl Store {
         ))
     }
 
-    /// The present time.
+    /// The present time, by this node's own clock.
     #[must_use]
     pub fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// What time it is for those who write to the database, and nobody is asked for it: by what was heard from there last, and has
+    /// passed since by a clock that nobody can set. So one node's wrong clock decides nothing that another one is held to. Where
+    /// nothing was heard yet it is this node's own.
+    #[must_use]
+    pub fn present(&self) -> Time {
+        let Some((there, _)) = self.heard_now().filter(|_| self.is_shared()) else { return self.now() };
+        let (newest, own) = (lock(&self.end).newest, self.clock.own());
+        match newest {
+            Some(newest) => self.time_of_log(there, Some(newest), own).now,
+            // Before the log was read nobody knows which of two clocks is wrong, and nobody is told of it.
+            None => time_of_log(there, Time(i64::MIN), own, None).now,
+        }
+    }
+
+    /// An event was written at this time, which whoever follows the log in this process knows.
+    pub fn was_written_at(&self, at: Time) {
+        let mut end = lock(&self.end);
+        end.newest = Some(end.newest.map_or(at, |newest| newest.max(at)));
     }
 
     /// What time it is where the rows are kept: the same for all who use the database.
     pub async fn time_at(&self, conn: Conn<'_>) -> Result<Time> {
         match conn {
             Conn::Sqlite(_) => Ok(self.now()),
-            Conn::Postgres(session) => Ok(self.clock.shared(postgres::now(session).await?)),
+            Conn::Postgres(session) => {
+                let there = postgres::now(session).await?;
+                self.heard(there);
+                Ok(self.clock.shared(there))
+            }
         }
     }
 

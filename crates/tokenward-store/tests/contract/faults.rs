@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokenward_core::event::{Event, Kind};
-use tokenward_core::{Code, Error};
+use tokenward_core::time::{DAY, MINUTE};
+use tokenward_core::{Code, Error, Time};
 use tokenward_store::log::{self, Chain};
-use tokenward_store::{Conn, Look, Position, Store, accounts};
+use tokenward_store::{Conn, Look, Position, Store, accounts, log_time};
 
 use crate::proxy::{Flow, Proxy};
 use crate::world::{World, begin, end, open};
@@ -257,7 +258,7 @@ async fn what_a_server_is_set_to_for_others_changes_nothing_on_postgres() {
     let ours: String = sqlx::query_scalar(ours).fetch_one(session.raw()).await.unwrap();
     assert_eq!(ours, "8s 6s 4s read committed on");
     // It is as late there as anywhere.
-    let (here, zero) = (Arc::new(tokenward_clock::Wrong), Arc::new(tokenward_clock::Zero));
+    let (here, zero) = (Arc::new(tokenward_clock::Wrong(tokenward_clock::WRONG)), Arc::new(tokenward_clock::Zero));
     let attached = Store::attach(&url, here, zero).await.unwrap();
     let mut reader = attached.read().await.unwrap();
     let said = attached.time_at(reader.conn()).await.unwrap();
@@ -305,7 +306,7 @@ async fn writers_go_by_the_time_of_the_database_on_postgres() {
     let world = World::postgres().await;
     // What was written before shows whose clock is wrong.
     world.organization("Acme").await;
-    let here = Arc::new(tokenward_clock::Wrong);
+    let here = Arc::new(tokenward_clock::Wrong(tokenward_clock::WRONG));
     let store = Store::open(&world.url, here, Arc::new(tokenward_clock::Zero)).await.unwrap();
     let tx = begin(&store).await.unwrap();
     let at = tx.now();
@@ -313,7 +314,26 @@ async fn writers_go_by_the_time_of_the_database_on_postgres() {
     let position = tx.commit(&[change]).await.unwrap();
     let row = log::at(world.reader().await.conn(), position.number).await.unwrap().unwrap();
     assert_eq!(row.time, at);
-    assert!(row.time > tokenward_core::Time(tokenward_clock::WRONG), "the clock of this node was years behind");
+    assert!(row.time > Time(tokenward_clock::WRONG), "the clock of this node was years behind");
+}
+
+#[tokio::test]
+async fn what_a_node_seals_and_asks_by_the_time_goes_by_that_of_the_database_on_postgres() {
+    let world = World::postgres().await;
+    world.organization("Acme").await;
+    let newest = log_time::newest(world.reader().await.conn()).await.unwrap().unwrap();
+    for wrong in [tokenward_clock::WRONG, 4 * tokenward_clock::WRONG] {
+        let here = Arc::new(tokenward_clock::Wrong(wrong));
+        let store = Store::open(&world.url, here, Arc::new(tokenward_clock::Zero)).await.unwrap();
+        assert_eq!(store.present(), Time(wrong), "nothing was heard yet");
+        // As whoever follows the log says it, and a look at the log hears it.
+        store.was_written_at(newest);
+        store.time_at(store.read().await.unwrap().conn()).await.unwrap();
+        let heard = store.present();
+        let written = begin(&store).await.unwrap().now();
+        assert!(heard.0.abs_diff(written.0) < MINUTE.unsigned_abs(), "{heard} {written}");
+        assert!(store.now() == Time(wrong) && heard.0.abs_diff(wrong) > DAY.unsigned_abs(), "{heard}");
+    }
 }
 
 /// A node whose clock is wrong.
@@ -321,12 +341,12 @@ mod tokenward_clock {
     use tokenward_core::{Clock, Random, Time};
 
     pub const WRONG: i64 = 1_000_000_000_000_000;
-    pub struct Wrong;
+    pub struct Wrong(pub i64);
     pub struct Zero;
 
     impl Clock for Wrong {
         fn now(&self) -> Time {
-            Time(WRONG)
+            Time(self.0)
         }
 
         fn shared(&self, place: Time) -> Time {

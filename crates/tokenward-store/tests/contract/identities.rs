@@ -1,8 +1,10 @@
 //! Identities of providers, and the sign-ins that bring them.
 
-use tokenward_core::time::MINUTE;
-use tokenward_core::{Code, Uuid};
-use tokenward_store::identities::{self, Identity};
+use tokenward_core::right::Keeper;
+use tokenward_core::time::{MINUTE, SECOND};
+use tokenward_core::{Code, Time, Uuid};
+use tokenward_store::identities::{self, Carried, Identity};
+use tokenward_store::rewind;
 
 use crate::world::{World, unique};
 
@@ -11,6 +13,7 @@ on_both_engines![
     the_same_subject_at_two_issuers_is_two_people,
     an_identity_is_unlinked_by_its_account_alone_and_once,
     a_sign_in_is_spent_once_and_forgotten_when_it_is_over,
+    what_is_carried_counts_once_in_its_time_and_in_the_log_in_which_it_began,
 ];
 
 fn identity(world: &World, account: Uuid, issuer: &str, subject: &str) -> Identity {
@@ -88,4 +91,30 @@ async fn a_sign_in_is_spent_once_and_forgotten_when_it_is_over(world: World) {
     assert!(!spend(one, 10).await);
     assert!(spend(other, 10).await, "one that is over is forgotten");
     assert_eq!(world.number("SELECT count(*) FROM sign_in_attempt").await, 2);
+}
+
+async fn what_is_carried_counts_once_in_its_time_and_in_the_log_in_which_it_began(world: World) {
+    let spend = async |digest: [u8; 32], begun: Time| {
+        let mut tx = world.begin().await;
+        let carried = Carried { digest, begun, ends_at: begun.plus(5 * MINUTE) };
+        let spent = identities::spend_carried(&mut tx, &carried).await.unwrap();
+        crate::world::end(tx).await.unwrap();
+        spent
+    };
+    let (one, begun) = (unique(), world.now());
+    assert!(spend(one, begun).await && !spend(one, begun).await);
+    // By the time of those who write, whatever a node took it to be.
+    world.clock.pass(6 * MINUTE);
+    let now = world.now();
+    assert!(!spend(unique(), begun).await, "it is over, and would be forgotten with being spent");
+    assert!(!spend(one, begun).await, "and so is the one that was spent");
+    assert!(!spend(unique(), now.plus(MINUTE)).await, "nobody knows what comes before it begins");
+    assert!(spend(unique(), now.plus(SECOND / 2)).await, "what two nodes hear comes at different times");
+    // What was spent in a part of the log that was lost nobody knows any more.
+    let before = world.now();
+    world.clock.pass(SECOND);
+    rewind::accept(&world.store, &Keeper::new("a")).await.unwrap();
+    world.clock.pass(SECOND);
+    assert!(!spend(unique(), before).await);
+    assert!(spend(unique(), world.now()).await);
 }

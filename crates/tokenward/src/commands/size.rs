@@ -43,6 +43,7 @@ pub const OWNERS: &[(&str, &str)] = &[
     ("idempotency", "an hour; limits `idempotency_keys` and `idempotency_bytes`"),
     ("identity", "people; some a person"),
     ("invitation", "limit `invitations`"),
+    ("journal_left", "one a server that stopped in order, 90 days; 1000 at most"),
     ("log_head", "one row"),
     ("log_line", "one a move or restore"),
     ("log_line_read", "one a node and move"),

@@ -160,45 +160,77 @@ async fn a_server_that_has_had_a_journal_says_that_it_is_gone_or_empty_and_the_f
     assert!(said.code == Some(0) && said.err.contains("The journal is empty"), "{said:?}");
 }
 
+/// What a server of this name gets from its environment.
+fn set<'a>(url: &'a str, name: &'a str) -> [(&'a str, &'a str); 3] {
+    [("TOKENWARD_DATABASE", url), ("TOKENWARD_PEPPER", PEPPER), ("TOKENWARD_NODE_NAME", name)]
+}
+
+/// A server of this name on PostgreSQL.
+fn start(url: &str, data: &Path, name: &str) -> Service {
+    Service::start_with(&["--data-dir", text(data)], &set(url, name))
+}
+
+/// The first server, named `one`, through which a token was made and deleted.
+async fn first(url: &str, data: &Path) -> Service {
+    // With the pepper from elsewhere a server makes none, and one without it has no journal.
+    std::fs::create_dir(data).unwrap();
+    let bootstrapped = bootstrap_with(&["--data-dir", text(data)], &set(url, "one"));
+    let service = start(url, data, "one");
+    let client = service.client(&bootstrapped);
+    let made = client.create("ci", &client.role("viewer").await).await.unwrap();
+    assert_eq!(client.delete(&made.id).await.map(|it| it.as_u16()), Some(204));
+    service
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_several_servers_the_one_that_has_left_its_row_behind_says_that_its_journal_is_gone() {
     let url = database().await;
     let files = tempfile::tempdir().unwrap();
     let (one, other) = (files.path().join("one"), files.path().join("other"));
-    let variables = |name: &'static str| {
-        [
-            ("TOKENWARD_DATABASE", url.clone()),
-            ("TOKENWARD_PEPPER", PEPPER.to_owned()),
-            ("TOKENWARD_NODE_NAME", name.to_owned()),
-        ]
-    };
-    let start = |data: &Path, name: &'static str| {
-        let variables = variables(name);
-        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        Service::start_with(&["--data-dir", text(data)], &variables)
-    };
-    // With the pepper from elsewhere a server makes none, and one without it has no journal.
-    std::fs::create_dir(&one).unwrap();
-    let variables_of_one = variables("one");
-    let set: Vec<(&str, &str)> = variables_of_one.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let bootstrapped = bootstrap_with(&["--data-dir", text(&one)], &set);
-    let service = start(&one, "one");
-    let client = service.client(&bootstrapped);
-    let made = client.create("ci", &client.role("viewer").await).await.unwrap();
-    assert_eq!(client.delete(&made.id).await.map(|it| it.as_u16()), Some(204));
+    let service = first(&url, &one).await;
     // Others that begin have had none, also by the name of one that lives.
     for name in ["one", "other"] {
         std::fs::create_dir(&other).unwrap();
-        assert!(!misses_one(start(&other, name)), "{name}");
+        assert!(!misses_one(start(&url, &other, name)), "{name}");
         std::fs::remove_dir_all(&other).unwrap();
     }
     std::fs::create_dir(&other).unwrap();
+    // What they leave behind that stop in order is for themselves.
+    postgres("psql", &[&url, "-c", "DELETE FROM journal_left"]);
     service.kill();
     // A while ago.
     postgres("psql", &[&url, "-c", "UPDATE node SET renewed_at = renewed_at - 30000000"]);
     std::fs::remove_file(one.join("journal")).unwrap();
-    assert!(!misses_one(start(&other, "other")), "it has another name");
-    assert!(misses_one(start(&one, "one")));
+    assert!(!misses_one(start(&url, &other, "other")), "it has another name");
+    assert!(misses_one(start(&url, &one, "one")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_servers_one_that_stopped_in_order_says_that_its_journal_is_gone_or_empty_on_postgres() {
+    let url = database().await;
+    let files = tempfile::tempdir().unwrap();
+    let (one, other) = (files.path().join("one"), files.path().join("other"));
+    // It leaves no row of a node.
+    assert!(!misses_one(first(&url, &one).await), "the first start");
+    assert!(!misses_one(start(&url, &one, "one")), "it is there");
+    std::fs::create_dir(&other).unwrap();
+    assert!(!misses_one(start(&url, &other, "other")), "another one has had none");
+    for how in ["gone", "empty", "gone"] {
+        match how {
+            "gone" => std::fs::remove_file(one.join("journal")).unwrap(),
+            _ => std::fs::write(one.join("journal"), "").unwrap(),
+        }
+        assert!(misses_one(start(&url, &one, "one")), "{how}");
+        assert!(!misses_one(start(&url, &one, "one")), "{how}: once");
+    }
+    // Whoever is there again takes the word back that it left one: what comes by its name beside it has had none.
+    let service = start(&url, &one, "one");
+    std::fs::remove_dir_all(&other).unwrap();
+    std::fs::create_dir(&other).unwrap();
+    assert!(!misses_one(start(&url, &other, "one")), "one of its name lives");
+    service.terminate();
+    let (status, _, err) = service.wait();
+    assert!(status.success(), "{err}");
 }
 
 #[test]

@@ -52,7 +52,7 @@ async fn what_is_taken_away_is_answered_when_every_node_refuses_it() {
         let told = receipt(&b, &asking, position).await;
         assert_eq!((&told["position"], &told["effective"]), (&json!(position), &json!("everywhere")));
         let told_at = Time::parse(told["committed_at"].as_str().unwrap()).unwrap();
-        assert!(told_at <= b.running.app.now());
+        assert!(told_at <= b.running.app.store.now());
         let nodes = told["nodes"].as_array().unwrap();
         let names: Vec<_> = nodes.iter().map(|node| (node["name"].as_str().unwrap(), &node["applied"])).collect();
         assert_eq!(names, [("a", &json!(true)), ("b", &json!(true)), ("c", &json!(true))]);
@@ -130,7 +130,7 @@ async fn a_node_that_is_cut_off_is_named_until_it_has_surely_stopped() {
     let mut last_yes = None;
     while receipt(&a, &acme.owner, position).await["effective"] != "everywhere" {
         if says(&b, &asking, &text).await.1 == "valid" {
-            last_yes = Some(a.running.app.now());
+            last_yes = Some(a.running.app.store.now());
         }
         assert!(begun.elapsed() < PATIENCE, "{told}");
     }

@@ -3,13 +3,14 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_core::right::Operator;
 use tokenward_core::time::{MINUTE, SECOND};
 use tokenward_server::service::set_up;
 
 use crate::console::Person;
-use crate::nodes::{database, node, node_config};
+use crate::nodes::{database, node, node_config, two_that_seldom_look};
 use crate::other_log::copy_database;
 pub use crate::support::authenticator::Authenticator;
 use crate::support::authenticator::STEP;
@@ -316,6 +317,67 @@ async fn guesses_at_three_nodes_at_once_are_as_few_as_at_one_on_postgres() {
             assert!(answer.status == 429 && answer.text.contains("code_attempts"), "{}", answer.text);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_behind_goes_by_the_factors_that_there_are_on_postgres() {
+    let url = database().await;
+    let (a, acme, b) = two_that_seldom_look(&url, &url, |config| config.hints = false).await;
+    a.member(&acme, "bob@acme.example", "admin").await;
+    let bob = a.sign_in("bob@acme.example", PASSWORD).await;
+    let stolen = a.sign_in(OWNER, PASSWORD).await;
+    let reads = async |session: &str| {
+        let verifier = &a.running.app.verifier;
+        let known = format!("{}/{}", verifier.incarnation(), verifier.position());
+        let known = [("tokenward-at-least", known.as_str())];
+        b.call_with(Method::GET, &acme.path("member"), session, None, &known).await.status.as_u16()
+    };
+    assert_eq!((reads(&bob).await, reads(&stolen).await), (200, 200));
+    let is_behind = || b.running.app.verifier.position() < a.running.app.verifier.position();
+    let new = |name: &str| json!({ "name": name, "role_id": null });
+
+    // One is added on the other node. This one has not heard of it, and asks for it; what a password alone had opened makes nothing.
+    let (_, codes, owner) = set_up(&a, &acme.owner).await;
+    assert!(is_behind());
+    assert_eq!(sign_in(&b, json!({})).await.outcome(), missing());
+    let made = b.post(&acme.path("apiToken"), &stolen, new("stolen")).await;
+    assert!(made.status.is_client_error(), "{}", made.text);
+    let strong = sign_in(&b, json!({ "recovery_code": codes[0] })).await.str("token");
+
+    // Two factors are asked: who has added one on the other node is refused for nothing here.
+    let policy = acme.path("signInPolicy");
+    let asked = json!({ "sign_in": "any", "two_factors": true, "grace_days": 0 });
+    a.put(&policy, &owner, asked).await.expect(200);
+    assert_eq!((reads(&strong).await, reads(&owner).await, reads(&bob).await), (200, 200, 401));
+    let (_, _, bob) = set_up(&a, &bob).await;
+    assert!(is_behind());
+    assert_eq!(reads(&bob).await, 200);
+    a.put(&policy, &owner, json!({ "sign_in": "any" })).await.expect(200);
+    assert_eq!(reads(&strong).await, 200);
+
+    // It is removed on the other node: here the session is still known as one that has shown two, and does nothing by that.
+    assert_eq!(a.delete(AUTHENTICATOR, &owner).await.status, 204);
+    assert!(is_behind());
+    for (path, body) in [(acme.path("apiToken"), new("strong")), (AUTHENTICATOR.to_owned(), json!({}))] {
+        let begun = b.post(&path, &strong, body).await;
+        // To begin to set one up changes nothing; to turn it on does.
+        let seed = begun.json()["seed"].as_str().map(Authenticator::of);
+        let done = match seed {
+            Some(seed) => {
+                let body = json!({ "set_up": begun.str("set_up"), "otp": seed.at(seconds()) });
+                b.put(AUTHENTICATOR, &strong, body).await
+            }
+            None => begun,
+        };
+        assert!(done.status.is_client_error(), "{path}: {}", done.text);
+    }
+    let proven = b.post("/session/proof", &strong, json!({ "password": PASSWORD })).await;
+    assert!(proven.status.is_client_error(), "{}", proven.text);
+    assert_eq!(sign_in(&b, json!({ "recovery_code": codes[1] })).await.status, 400, "a code is of no use any more");
+    assert_eq!(sign_in(&b, json!({})).await.status, 201, "and none is asked");
+    assert_eq!(reads(&strong).await, 401);
+    let names = a.get(&acme.path("apiToken"), &owner).await.each("results", "name");
+    assert!(names.is_empty(), "{names:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
