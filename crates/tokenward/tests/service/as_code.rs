@@ -2,28 +2,56 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 
-use crate::process::{Service, run_with, text};
+use tempfile::TempDir;
+
+use crate::process::{Bootstrapped, Said, Service, run_with, text};
 use crate::start::bootstrapped;
 
-/// Applies a file: what is done is told with these words, and the second time there is nothing to do.
-#[track_caller]
-fn applied(file: &Path, variables: &[(&str, &str)], words: &str) {
-    let with_file = |line: &[&str]| run_with(&[line, &["--file", text(file)]].concat(), variables);
-    let done = with_file(&["apply", "--yes"]);
-    assert!(done.code == Some(0) && done.out.contains(words), "{words}: {done:?}");
-    let planned = with_file(&["plan"]);
-    assert_eq!((planned.code, planned.out.as_str()), (Some(0), ""), "{planned:?}");
+/// A server with an organization, and the file that says how that is to be.
+struct Described {
+    service: Service,
+    owner: Bootstrapped,
+    files: TempDir,
+    file: PathBuf,
+}
+
+impl Described {
+    fn start() -> Self {
+        let (files, data, owner) = bootstrapped();
+        let service = Service::start(&["--data-dir", text(&data)]);
+        let file = files.path().join("org.yaml");
+        Self { service, owner, files, file }
+    }
+
+    fn variables(&self) -> [(&str, &str); 2] {
+        [("TOKENWARD_URL", self.service.url.as_str()), ("TOKENWARD_TOKEN", self.owner.token.as_str())]
+    }
+
+    fn run(&self, line: &[&str]) -> Said {
+        run_with(line, &self.variables())
+    }
+
+    fn with_file(&self, line: &[&str]) -> Said {
+        self.run(&[line, &["--file", text(&self.file)]].concat())
+    }
+
+    /// Applies the file: what is done is told with these words, and the second time there is nothing to do.
+    #[track_caller]
+    fn applied(&self, words: &str) {
+        let done = self.with_file(&["apply", "--yes"]);
+        assert!(done.code == Some(0) && done.out.contains(words), "{words}: {done:?}");
+        let planned = self.with_file(&["plan"]);
+        assert_eq!((planned.code, planned.out.as_str()), (Some(0), ""), "{planned:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_organization_becomes_what_a_file_says_and_stays_so() {
-    let (files, data, owner) = bootstrapped();
-    let service = Service::start(&["--data-dir", text(&data)]);
-    let file = files.path().join("org.yaml");
+    let here = Described::start();
     let describe = |description: &str, extra: &str| {
-        let routes = files.path().join("shop.toml");
+        let routes = here.files.path().join("shop.toml");
         fs::write(&routes, "[[route]]\nmethod = \"GET\"\npath = \"/invoices\"\npermission = \"invoices:read\"\n")
             .unwrap();
         let yaml = format!(
@@ -32,16 +60,12 @@ async fn an_organization_becomes_what_a_file_says_and_stays_so() {
              apis:\n  - {{ name: shop, file: shop.toml }}\ntokens:\n  - name: nightly\n    role: invoicer\n    \
              labels: {{ team: shop }}\n    expires: 90d\n    owner: none\n    secret_file: nightly.token\n{extra}"
         );
-        fs::write(&file, yaml).unwrap();
-    };
-    let tokenward = |arguments: &[&str]| {
-        let variables = [("TOKENWARD_URL", service.url.as_str()), ("TOKENWARD_TOKEN", owner.token.as_str())];
-        run_with(&[arguments, &["--file", text(&file)]].concat(), &variables)
+        fs::write(&here.file, yaml).unwrap();
     };
     describe("All of it", "");
-    let planned = tokenward(&["plan"]);
+    let planned = here.with_file(&["plan"]);
     assert_eq!(planned.code, Some(2), "{planned:?}");
-    insta::assert_snapshot!(planned.out.replace(text(files.path()), "FOLDER"), @r"
+    insta::assert_snapshot!(planned.out.replace(text(here.files.path()), "FOLDER"), @r"
     ~ organization: description: none → All of it
     + role `invoicer`: invoices:read
     + project `shop`
@@ -49,30 +73,30 @@ async fn an_organization_becomes_what_a_file_says_and_stays_so() {
     + invitation of ada@bücher.example as viewer
     + token `nightly`: role invoicer, secret in FOLDER/nightly.token
     ");
-    let applied = tokenward(&["apply", "--yes"]);
+    let applied = here.with_file(&["apply", "--yes"]);
     assert_eq!(applied.code, Some(0), "{applied:?}");
     assert!(applied.out.contains("/invitation/"), "the link of an invitation: {}", applied.out);
-    let secret = files.path().join("nightly.token");
+    let secret = here.files.path().join("nightly.token");
     assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
-    let client = service.client(&owner);
+    let client = here.service.client(&here.owner);
     assert_eq!(client.verify(&fs::read_to_string(&secret).unwrap()).await, "valid");
-    let again = tokenward(&["plan"]);
+    let again = here.with_file(&["plan"]);
     assert_eq!((again.code, again.out.as_str()), (Some(0), ""), "{again:?}");
-    assert_eq!(tokenward(&["apply"]).code, Some(0), "nothing to do asks nobody");
+    assert_eq!(here.with_file(&["apply"]).code, Some(0), "nothing to do asks nobody");
 
     // What is changed is told before and after; what is not in the file is left alone without --prune.
     describe("Other words", "    networks: [10.0.0.0/8]\n");
-    let changed = tokenward(&["plan"]);
+    let changed = here.with_file(&["plan"]);
     assert!(
         changed.out.contains("All of it → Other words") && changed.out.contains("networks: none → 10.0.0.0/8"),
         "{changed:?}"
     );
     assert!(!changed.out.contains("\n- "), "{changed:?}");
     client.create("old", &client.role("viewer").await).await.unwrap();
-    let pruned = tokenward(&["apply", "--prune", "--yes"]);
+    let pruned = here.with_file(&["apply", "--prune", "--yes"]);
     assert!(pruned.code == Some(0) && pruned.out.contains("- token `old` (viewer, never used)"), "{pruned:?}");
     assert_eq!(client.names().await, ["bootstrap", "nightly"], "not the one that is asked with");
-    assert_eq!(tokenward(&["plan", "--prune"]).code, Some(0));
+    assert_eq!(here.with_file(&["plan", "--prune"]).code, Some(0));
 }
 
 const NARROW: &str = r#"
@@ -84,32 +108,27 @@ tokens:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_narrowed_as_a_file_says_and_what_it_does_not_say_stays() {
-    let (files, data, owner) = bootstrapped();
-    let service = Service::start(&["--data-dir", text(&data)]);
-    let file = files.path().join("org.yaml");
-    let variables = [("TOKENWARD_URL", service.url.as_str()), ("TOKENWARD_TOKEN", owner.token.as_str())];
-    let tokenward = |line: &[&str]| run_with(&[line, &["--file", text(&file)]].concat(), &variables);
-    let applied = |words: &str| applied(&file, &variables, words);
+    let here = Described::start();
     // The project is made by a step before.
-    fs::write(&file, NARROW).unwrap();
-    applied("+ token `nightly`: role devops, only token:read, project:read, in shop, secret in ");
-    let shown = || run_with(&["token", "show", "nightly"], &variables).out;
+    fs::write(&here.file, NARROW).unwrap();
+    here.applied("+ token `nightly`: role devops, only token:read, project:read, in shop, secret in ");
+    let shown = || here.run(&["token", "show", "nightly"]).out;
     assert!(shown().contains("token:read") && shown().contains("shop"), "{}", shown());
-    let run = |line: &[&str]| assert_eq!(run_with(line, &variables).code, Some(0), "{line:?}");
+    let run = |line: &[&str]| assert_eq!(here.run(line).code, Some(0), "{line:?}");
     run(&["cluster", "create", "eu", "--region", "eu-west-3", "--cloud-provider", "AWS"]);
     run(&["environment", "create", "staging", "--project", "shop", "--cluster", "eu", "--mode", "staging"]);
-    fs::write(&file, NARROW.replace("projects: [shop]", "projects: [], environments: [shop/staging]")).unwrap();
-    applied("~ token `nightly`: projects: shop → none; environments: none → shop/staging");
+    fs::write(&here.file, NARROW.replace("projects: [shop]", "projects: [], environments: [shop/staging]")).unwrap();
+    here.applied("~ token `nightly`: projects: shop → none; environments: none → shop/staging");
     assert!(shown().contains("shop/staging"), "{}", shown());
     // Other words for the same are no change, and what is not said stays.
     let said = NARROW
         .replace("projects: [shop], ", "")
         .replace("token:read\", \"project:read", "project:read\", \"token:read");
-    fs::write(&file, &said).unwrap();
-    assert_eq!(tokenward(&["plan"]).code, Some(0));
+    fs::write(&here.file, &said).unwrap();
+    assert_eq!(here.with_file(&["plan"]).code, Some(0));
     assert!(shown().contains("shop/staging"));
-    fs::write(&file, NARROW.replace("[\"token:read\", \"project:read\"]", "[], environments: []")).unwrap();
-    applied(" → all; projects: none → shop; environments: shop/staging → none");
+    fs::write(&here.file, NARROW.replace("[\"token:read\", \"project:read\"]", "[], environments: []")).unwrap();
+    here.applied(" → all; projects: none → shop; environments: shop/staging → none");
     assert!(!shown().contains("staging") && !shown().contains("token:read"), "{}", shown());
     for (from, to, told) in [
         ("projects: [shop]", "projects: [bank]", "no project `bank`"),
@@ -117,8 +136,8 @@ async fn a_token_is_narrowed_as_a_file_says_and_what_it_does_not_say_stays() {
         ("projects: [shop]", "environments: [staging]", "write its project too"),
         ("projects: [shop]", "project: shop", "unknown field `project`"),
     ] {
-        fs::write(&file, NARROW.replace(from, to)).unwrap();
-        let refused = tokenward(&["plan"]);
+        fs::write(&here.file, NARROW.replace(from, to)).unwrap();
+        let refused = here.with_file(&["plan"]);
         assert!(refused.code != Some(0) && refused.err.contains(told), "{to}: {refused:?}");
     }
 }
@@ -146,13 +165,8 @@ SECTION:
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_binds_a_token_is_made_and_changed_as_a_file_says() {
     for (section, what, command) in [("tokens", "token", "token"), ("policy_tokens", "policy token", "policy-token")] {
-        let (files, data, owner) = bootstrapped();
-        let service = Service::start(&["--data-dir", text(&data)]);
-        let file = files.path().join("org.yaml");
-        let variables = [("TOKENWARD_URL", service.url.as_str()), ("TOKENWARD_TOKEN", owner.token.as_str())];
-        let tokenward = |line: &[&str]| run_with(&[line, &["--file", text(&file)]].concat(), &variables);
-        let applied = |words: &str| applied(&file, &variables, words);
-        let shown = || run_with(&[command, "show", "reader"], &variables).out;
+        let here = Described::start();
+        let shown = || here.run(&[command, "show", "reader"]).out;
         let mut whole = BOUND.replace("SECTION", section);
         if section == "policy_tokens" {
             whole.push_str("    policy: 'allow if input.request.method == \"GET\"'\n");
@@ -164,16 +178,16 @@ async fn all_that_binds_a_token_is_made_and_changed_as_a_file_says() {
             ("networks:", "networx:", "unknown field `networx`"),
             ("projects: [shop]", "projects: [bank]", "no project `bank`"),
         ] {
-            fs::write(&file, whole.replace(from, to)).unwrap();
-            let refused = tokenward(&["plan"]);
+            fs::write(&here.file, whole.replace(from, to)).unwrap();
+            let refused = here.with_file(&["plan"]);
             assert!(refused.code == Some(1) && refused.err.contains(told), "{to}: {refused:?}");
             assert!(
                 told.starts_with("unknown") || refused.err.contains(&format!("The {what} `reader`")),
                 "{refused:?}"
             );
         }
-        fs::write(&file, &whole).unwrap();
-        applied(&format!("+ {what} `reader`: role devops, only token:read, project:read, in shop, secret in "));
+        fs::write(&here.file, &whole).unwrap();
+        here.applied(&format!("+ {what} `reader`: role devops, only token:read, project:read, in shop, secret in "));
         for words in
             ["100/minute, 20 at once", "10000/day", "team=shop", "gold", "10.0.0.0/8", "token:read", "2099-01-01"]
         {
@@ -200,23 +214,21 @@ async fn all_that_binds_a_token_is_made_and_changed_as_a_file_says() {
         ] {
             assert!(whole.contains(from), "{from}: {whole}");
             whole = whole.replace(from, to);
-            fs::write(&file, &whole).unwrap();
-            applied(told);
+            fs::write(&here.file, &whole).unwrap();
+            here.applied(told);
         }
         // What is not said stays; what cannot be read is told of one that is there, too.
-        fs::write(&file, whole.replace("    quota: 500/month\n", "")).unwrap();
-        assert_eq!(tokenward(&["plan"]).code, Some(0));
+        fs::write(&here.file, whole.replace("    quota: 500/month\n", "")).unwrap();
+        assert_eq!(here.with_file(&["plan"]).code, Some(0));
         assert!(shown().contains("500/month") && !shown().contains("100/minute"), "{}", shown());
-        fs::write(&file, whole.replace("2099-03-01", "someday")).unwrap();
-        assert!(tokenward(&["plan"]).err.contains(&format!("The {what} `reader`: write a length")));
+        fs::write(&here.file, whole.replace("2099-03-01", "someday")).unwrap();
+        assert!(here.with_file(&["plan"]).err.contains(&format!("The {what} `reader`: write a length")));
     }
 }
 
 #[test]
 fn what_is_wrong_in_a_file_is_told_before_anything_is_done() {
-    let (files, data, owner) = bootstrapped();
-    let service = Service::start(&["--data-dir", text(&data)]);
-    let file = files.path().join("org.yaml");
+    let here = Described::start();
     for (yaml, said) in [
         ("token: []", "unknown field `token`"),
         ("tokens:\n  - name: a\n    role: viewer\n", "secret_file"),
@@ -224,9 +236,8 @@ fn what_is_wrong_in_a_file_is_told_before_anything_is_done() {
         ("roles: &x []", "anchors"),
         ("tokens:\n  - { name: a, role: viewer, secret_file: org.yaml }\n", "is there already"),
     ] {
-        fs::write(&file, yaml).unwrap();
-        let variables = [("TOKENWARD_URL", service.url.as_str()), ("TOKENWARD_TOKEN", owner.token.as_str())];
-        let refused = run_with(&["apply", "--yes", "--file", text(&file)], &variables);
+        fs::write(&here.file, yaml).unwrap();
+        let refused = here.with_file(&["apply", "--yes"]);
         assert!(refused.code == Some(1) && refused.err.contains(said), "{yaml}: {refused:?}");
     }
     let schema = run_with(&["apply", "--schema"], &[]);

@@ -1,15 +1,12 @@
 //! What an older copy of the database gives nobody back: roles, projects, environments and clusters that were deleted, and the mode that
 //! an environment had.
 
-use std::time::{Duration, Instant};
-
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_server::config::Config;
 
-use crate::nodes::{PATIENCE, database, node_config};
-use crate::other_log::{copy_database, postgres, run_in_background};
-use crate::process::text;
+use crate::nodes::{database, node_config};
+use crate::other_log::{Dump, keep_copy, put_copy_back, restored};
 use crate::support::{Organization, Server, config};
 
 /// Ids of what there is before the copy.
@@ -145,16 +142,9 @@ async fn in_the_older_copy(server: &Server, acme: &Organization, world: &World) 
 async fn nothing_that_was_deleted_comes_back() {
     let (server, acme) = Server::with_owner().await;
     let world = before_the_copy(&server, &acme).await;
-    let directory = server.stop().await;
-    let copy = tempfile::tempdir().unwrap();
-    copy_database(directory.path(), copy.path());
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let (copy, server) = keep_copy(server, config).await;
     after_the_copy(&server, &acme, &world).await;
-    let directory = server.stop().await;
-    copy_database(copy.path(), directory.path());
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let server = put_copy_back(server, &copy, config).await;
     in_the_older_copy(&server, &acme, &world).await;
     // Once: another start finds nothing to do, and what somebody chose since stays.
     let body = json!({ "name": "live", "mode": "STAGING" });
@@ -173,22 +163,9 @@ async fn nothing_that_was_deleted_comes_back_on_postgres() {
     let with = || Config { pepper: None, ..node_config(kept.path(), "a", &url) };
     let (server, acme) = Server::with_owner_and(tempfile::tempdir().unwrap(), with()).await;
     let world = before_the_copy(&server, &acme).await;
-    let dumps = tempfile::tempdir().unwrap();
-    let dump = dumps.path().join("dump");
-    postgres("pg_dump", &["--format=custom", "--file", text(&dump), &url]);
+    let dump = Dump::of(&url);
     after_the_copy(&server, &acme, &world).await;
     server.stop().await;
-    let restore = ["--single-transaction", "--clean", "--if-exists", "--dbname", &url, text(&dump)];
-    postgres("pg_restore", &restore);
-    let said = run_in_background(&["restore", "--database", &url, "--data-dir", text(kept.path())]).await;
-    assert_eq!(said.code, Some(0), "{said:?}");
-
-    let server = Server::start_with(tempfile::tempdir().unwrap(), with()).await;
-    // Whoever may not have heard of what was put back has stopped first.
-    let begun = Instant::now();
-    while server.get("/readyz", "").await.status != 200 {
-        assert!(begun.elapsed() < PATIENCE, "it does not load");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let (_, server) = restored(&dump, with()).await;
     in_the_older_copy(&server, &acme, &world).await;
 }

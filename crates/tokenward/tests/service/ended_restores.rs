@@ -1,7 +1,6 @@
 //! What has ended and a database that goes back, or a server that is killed while it tidies: nothing lives again, and no digest is
 //! ever taken twice.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,7 @@ use tokenward_server::service::ended_tokens;
 
 use crate::console::Person;
 use crate::nodes::{database, node, node_config, says};
-use crate::other_log::{Dump, copy_database};
+use crate::other_log::{Dump, copy_database, private_directory};
 use crate::process::{Client, Service, bootstrap, text};
 use crate::support::{Answer, NOW, Organization, Server, TestClock};
 
@@ -71,8 +70,7 @@ async fn a_copy_from_before_the_rows_were_removed_revives_nothing() {
 
     // Also by a clock that went back with the copy.
     for clock in [TestClock::giving_way(Time::parse(NOW).unwrap()), TestClock::giving_way(later)] {
-        let one = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(one.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let one = private_directory();
         copy_database(directory.path(), one.path());
         for name in ["pepper", "journal"] {
             std::fs::copy(directory.path().join(name), one.path().join(name)).unwrap();
@@ -133,8 +131,7 @@ async fn a_dump_from_before_the_rows_were_removed_revives_nothing() {
     // Also by a clock that went back with the dump.
     for now in [Time::parse(NOW).unwrap(), later] {
         dump.put_into(&url);
-        let one = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(one.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        let one = private_directory();
         for name in ["pepper", "journal"] {
             std::fs::copy(directory.path().join(name), one.path().join(name)).unwrap();
         }

@@ -16,7 +16,7 @@ use tokenward_store::identities::{self, Identity};
 use crate::console::Person;
 use crate::mailbox::Mailbox;
 use crate::nodes::{database, node_config};
-use crate::other_log::copy_database;
+use crate::other_log::{keep_copy, put_copy_back};
 use crate::process::run;
 use crate::second_factor::{Authenticator, set_up, sign_in};
 use crate::support::{OWNER, Organization, PASSWORD, Server, config};
@@ -282,18 +282,11 @@ async fn a_removed_identity_opens_nothing_in_an_older_copy() {
         assert!(app.verifier.reached(position).await);
         ids.push(identity.id.to_string());
     }
-    let directory = server.stop().await;
-    let copy = tempfile::tempdir().unwrap();
-    copy_database(directory.path(), copy.path());
-    let again = config(directory.path());
-    let server = Server::start_with(directory, again).await;
+    let (copy, server) = keep_copy(server, config).await;
     let fresh = server.post("/session/proof", &acme.owner, json!({ "password": PASSWORD })).await.str("token");
     let removed = server.call(Method::DELETE, &format!("/account/identity/{}", ids[0]), &fresh, None).await;
     assert_eq!(removed.status, 204, "{}", removed.text);
-    let directory = server.stop().await;
-    copy_database(copy.path(), directory.path());
-    let again = config(directory.path());
-    let server = Server::start_with(directory, again).await;
+    let server = put_copy_back(server, &copy, config).await;
     let session = server.sign_in(OWNER, PASSWORD).await;
     assert_eq!(server.get("/account/identity", &session).await.each("results", "id"), [ids[1].clone()]);
     let found =

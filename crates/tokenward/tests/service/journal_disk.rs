@@ -1,15 +1,12 @@
 //! The disk of the journal is full: what takes away is refused before it is done, what gives is not, and nothing of the
 //! journal is damaged. Or it cannot be written at all, which is told at the start.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
 use crate::nodes::{PATIENCE, PEPPER, database};
+use crate::other_log::private_directory;
 use crate::process::{Service, bootstrap_with, run_with, text, tokenward};
 
 /// `serve` with a data directory on a disk of its own, which these words of a shell make at `$0`. The database is elsewhere.
@@ -27,14 +24,6 @@ fn on_a_disk(made: &str, data: &Path, variables: &[(&str, &str)]) -> Command {
     command
 }
 
-/// A data directory that nobody else can read, and what holds it.
-fn private_directory() -> (TempDir, PathBuf) {
-    let files = tempfile::tempdir().unwrap();
-    let data = files.path().join("data");
-    DirBuilder::new().mode(0o700).create(&data).unwrap();
-    (files, data)
-}
-
 /// A disk that has some kilobytes left.
 const SMALL: &str = "mount -t tmpfs -o size=4096k,mode=700 none \"$0\" && head -c 4084k /dev/zero >\"$0/filler\"";
 /// One that cannot be written.
@@ -44,9 +33,10 @@ const READ_ONLY: &str = "mount -t tmpfs -o ro,size=512k,mode=700 none \"$0\"";
 async fn with_a_full_disk_nothing_is_taken_away_and_nothing_else_is_held_up() {
     let database = database().await;
     let variables = [("TOKENWARD_DATABASE", database.as_str()), ("TOKENWARD_PEPPER", PEPPER)];
-    let (_files, data) = private_directory();
-    let bootstrapped = bootstrap_with(&["--data-dir", text(&data)], &variables);
-    let service = Service::spawn(on_a_disk(SMALL, &data, &variables));
+    let files = private_directory();
+    let data = files.path();
+    let bootstrapped = bootstrap_with(&["--data-dir", text(data)], &variables);
+    let service = Service::spawn(on_a_disk(SMALL, data, &variables));
     let disk = PathBuf::from(format!("/proc/{}/root{}", service.id(), data.display()));
     let client = service.client(&bootstrapped);
     let role = client.role("viewer").await;
@@ -78,7 +68,7 @@ async fn with_a_full_disk_nothing_is_taken_away_and_nothing_else_is_held_up() {
     for token in [&made[0], &made[99]] {
         assert!(noted.contains(&token.id), "{} is not in it", token.id);
     }
-    let service = Service::start_with(&["--data-dir", text(&data)], &variables);
+    let service = Service::start_with(&["--data-dir", text(data)], &variables);
     let client = service.client(&bootstrapped);
     assert_eq!(client.verify(&made[0].text).await, "revoked");
     assert_eq!(client.verify(&made[99].text).await, "valid");
@@ -87,12 +77,11 @@ async fn with_a_full_disk_nothing_is_taken_away_and_nothing_else_is_held_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_journal_that_is_no_file_is_refused_at_the_start() {
     let database = database().await;
-    let (_files, data) = private_directory();
+    let files = private_directory();
+    let data = files.path();
     std::fs::create_dir(data.join("journal")).unwrap();
-    let said = run_with(
-        &["serve", "--listen", "127.0.0.1:0", "--data-dir", text(&data)],
-        &[("TOKENWARD_DATABASE", &database)],
-    );
+    let said =
+        run_with(&["serve", "--listen", "127.0.0.1:0", "--data-dir", text(data)], &[("TOKENWARD_DATABASE", &database)]);
     assert_ne!(said.code, Some(0));
     assert!(
         said.err.contains("cannot use the journal") && said.err.contains("must be a file that this user can write"),
@@ -104,8 +93,9 @@ async fn a_journal_that_is_no_file_is_refused_at_the_start() {
 async fn a_journal_on_a_disk_that_is_read_only_is_refused_at_the_start() {
     let database = database().await;
     let variables = [("TOKENWARD_DATABASE", database.as_str()), ("TOKENWARD_PEPPER", PEPPER)];
-    let (_files, data) = private_directory();
-    let mut command = on_a_disk(READ_ONLY, &data, &variables);
+    let files = private_directory();
+    let data = files.path();
+    let mut command = on_a_disk(READ_ONLY, data, &variables);
     let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let said = String::from_utf8(done.stderr).unwrap();
     assert!(!done.status.success(), "{said}");
@@ -114,7 +104,7 @@ async fn a_journal_on_a_disk_that_is_read_only_is_refused_at_the_start() {
         "{said}"
     );
     // Nobody waits for a node that has not begun.
-    let service = Service::start_with(&["--data-dir", text(&data)], &variables);
+    let service = Service::start_with(&["--data-dir", text(data)], &variables);
     let store = crate::process::store(&database).await;
     let nodes = tokenward_store::nodes::all(store.read().await.unwrap().conn()).await.unwrap();
     assert_eq!(nodes.len(), 1, "{nodes:?}");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokenward_server::config::Config;
 
 use crate::nodes::{database, node_config};
-use crate::other_log::{Dump, copy_database, restored};
+use crate::other_log::{Dump, keep_copy, put_copy_back, restored};
 use crate::support::{Organization, Server, config};
 
 /// What there is before the copy: ids, and the texts that are asked about.
@@ -138,17 +138,10 @@ async fn in_the_older_copy(server: &Server, acme: &Organization, world: &World, 
 async fn no_right_comes_back_that_was_taken_from_a_role_a_token_or_an_api() {
     let (server, acme) = Server::with_owner().await;
     let world = before_the_copy(&server, &acme).await;
-    let directory = server.stop().await;
-    let copy = tempfile::tempdir().unwrap();
-    copy_database(directory.path(), copy.path());
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let (copy, server) = keep_copy(server, config).await;
     after_the_copy(&server, &acme, &world).await;
     let before = all_told(&server, &acme, &world).await;
-    let directory = server.stop().await;
-    copy_database(copy.path(), directory.path());
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let server = put_copy_back(server, &copy, config).await;
     in_the_older_copy(&server, &acme, &world, &before).await;
     // Once: what somebody gives from then on stays given.
     let role = acme.path(&format!("customRole/{}", world.ops));

@@ -16,7 +16,7 @@ use crate::console::Person;
 use crate::nodes::{database, node_config};
 use crate::oidc;
 use crate::oidc::rules::ruled;
-use crate::other_log::{Dump, copy_database, restored};
+use crate::other_log::{Dump, keep_copy, put_copy_back, restored};
 use crate::support::{Organization, PASSWORD, Server};
 
 /// Whose password was changed since, once and again.
@@ -137,16 +137,9 @@ async fn no_link_of_an_invitation_comes_back_and_no_session_by_a_code() {
     let with = config(directory.path());
     let (server, acme) = Server::with_owner_and(directory, with).await;
     let links = before_the_copy(&server, &acme).await;
-    let directory = server.stop().await;
-    let copy = tempfile::tempdir().unwrap();
-    copy_database(directory.path(), copy.path());
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let (copy, server) = keep_copy(server, config).await;
     after_the_copy(&server, &acme, &links).await;
-    let directory = server.stop().await;
-    copy_database(copy.path(), directory.path());
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let server = put_copy_back(server, &copy, config).await;
     in_the_older_copy(&server, &acme, &links).await;
 }
 

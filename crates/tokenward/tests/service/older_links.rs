@@ -1,13 +1,13 @@
 //! What an older copy of the database gives nobody back of what is mailed, and of what is carried for minutes and works once.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
 use tokenward_core::event::By;
 use tokenward_core::right::Operator;
+use tokenward_server::config::Config;
 use tokenward_server::limits::DEVICE_POLL;
 use tokenward_server::service::accounts::{Taking, take_link};
 use tokenward_server::service::set_up;
@@ -15,9 +15,8 @@ use tokenward_server::service::set_up;
 use crate::command_line::{VERIFIER, code_of, poll, redeem, refusal};
 use crate::console::Person;
 use crate::mailbox::Mailbox;
-use crate::nodes::{PATIENCE, database, node_config};
-use crate::other_log::{copy_database, postgres, run_in_background};
-use crate::process::text;
+use crate::nodes::{database, node_config};
+use crate::other_log::{Dump, copy_database, restored, until_loaded};
 use crate::second_factor;
 use crate::support::{OWNER, PASSWORD, Server, config};
 
@@ -26,26 +25,27 @@ const ADA: &str = "ada@acme.example";
 const MOVED: &str = "thief@elsewhere.example";
 const OTHER_PASSWORD: &str = "four quiet lamps";
 
-/// Where the data of a server is, and an older copy of it.
+/// Where the data of a server is.
 struct Place {
     data: TempDir,
-    copy: TempDir,
     /// On PostgreSQL.
     url: Option<String>,
     smtp: SocketAddr,
 }
 
+/// An older copy of it.
+enum OlderCopy {
+    OfFile(TempDir),
+    OfPostgres(Dump),
+}
+
 impl Place {
     async fn new(on_postgres: bool, smtp: SocketAddr) -> Self {
         let url = if on_postgres { Some(database().await) } else { None };
-        Self { data: tempfile::tempdir().unwrap(), copy: tempfile::tempdir().unwrap(), url, smtp }
+        Self { data: tempfile::tempdir().unwrap(), url, smtp }
     }
 
-    fn dump(&self) -> PathBuf {
-        self.copy.path().join("dump")
-    }
-
-    async fn start(&self) -> Server {
+    fn config(&self) -> Config {
         let mut config = match &self.url {
             Some(url) => node_config(self.data.path(), "a", url),
             None => config(self.data.path()),
@@ -53,41 +53,39 @@ impl Place {
         config.pepper = None;
         config.smtp_url = Some(format!("smtp://{}", self.smtp));
         config.limits.set(&DEVICE_POLL, 10);
-        let server = Server::start_with(tempfile::tempdir().unwrap(), config).await;
-        // Whoever may not have heard of what was put back has stopped first.
-        let begun = Instant::now();
-        while server.get("/readyz", "").await.status != 200 {
-            assert!(begun.elapsed() < PATIENCE, "it does not load");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        config
+    }
+
+    async fn start(&self) -> Server {
+        let server = Server::start_with(tempfile::tempdir().unwrap(), self.config()).await;
+        until_loaded(&server).await;
         server
     }
 
     /// Keeps a copy of what there is now.
-    async fn keep(&self, server: Server) -> Server {
+    async fn keep(&self, server: Server) -> (OlderCopy, Server) {
         server.stop().await;
-        match &self.url {
-            Some(url) => postgres("pg_dump", &["--format=custom", "--file", text(&self.dump()), url]),
-            None => copy_database(self.data.path(), self.copy.path()),
-        }
-        self.start().await
+        let copy = match &self.url {
+            Some(url) => OlderCopy::OfPostgres(Dump::of(url)),
+            None => {
+                let copy = tempfile::tempdir().unwrap();
+                copy_database(self.data.path(), copy.path());
+                OlderCopy::OfFile(copy)
+            }
+        };
+        (copy, self.start().await)
     }
 
     /// Puts it back.
-    async fn put_back(&self, server: Server) -> Server {
+    async fn put_back(&self, server: Server, copy: &OlderCopy) -> Server {
         server.stop().await;
-        match &self.url {
-            Some(url) => {
-                let dump = self.dump();
-                let restore = ["--single-transaction", "--clean", "--if-exists", "--dbname", url, text(&dump)];
-                postgres("pg_restore", &restore);
-                let said =
-                    run_in_background(&["restore", "--database", url, "--data-dir", text(self.data.path())]).await;
-                assert_eq!(said.code, Some(0), "{said:?}");
+        match copy {
+            OlderCopy::OfPostgres(dump) => restored(dump, self.config()).await.1,
+            OlderCopy::OfFile(copy) => {
+                copy_database(copy.path(), self.data.path());
+                self.start().await
             }
-            None => copy_database(self.copy.path(), self.data.path()),
         }
-        self.start().await
     }
 }
 
@@ -130,13 +128,13 @@ async fn no_mailed_link_comes_back_on(postgres: bool) {
     server.post("/account/password/reset", "", json!({ "email": ADA })).await.expect(202);
     let replaced = secret(&mailbox, RESET, "/sign-in/reset/", 1).await;
 
-    let server = place.keep(server).await;
+    let (copy, server) = place.keep(server).await;
     // Nothing else happens at Ada's account.
     server.post("/account/password/reset", "", json!({ "email": ADA })).await.expect(202);
     let newest = secret(&mailbox, RESET, "/sign-in/reset/", 2).await;
     server.post("/account/email/undo", "", json!({ "secret": undo })).await.expect(204);
 
-    let server = place.put_back(server).await;
+    let server = place.put_back(server, &copy).await;
     let set = async |secret: &str| {
         let body = json!({ "secret": secret, "password": OTHER_PASSWORD });
         server.put("/account/password/reset", "", body).await.status.as_u16()
@@ -200,7 +198,7 @@ async fn nothing_that_was_spent_counts_again_on(postgres: bool) {
     person.post("/console/device", &[("code", &typed), ("do", "approve")]).await.says(200, "That machine is signed in");
     let brought = code_of(&mut person).await;
 
-    let server = place.keep(server).await;
+    let (copy, server) = place.keep(server).await;
     // Each is used, once.
     let mut own = goes_on(&server, &waiting).await;
     own.post("/sign-in/code", &[("otp", &codes[1])]).await.leads_to("/");
@@ -210,7 +208,7 @@ async fn nothing_that_was_spent_counts_again_on(postgres: bool) {
     let otp = authenticator.code(&server, 1);
     second_factor::sign_in(&server, json!({ "otp": otp })).await.expect(201);
 
-    let server = place.put_back(server).await;
+    let server = place.put_back(server, &copy).await;
     let again = second_factor::sign_in(&server, json!({ "otp": otp })).await;
     assert_eq!(again.outcome(), (401, "sign_in_failed".to_owned()), "a code that was taken");
     let mut thief = goes_on(&server, &waiting).await;

@@ -1,5 +1,7 @@
 //! A database that has forgotten: put back from a copy, restored under running nodes, or another one altogether.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -34,6 +36,28 @@ pub fn copy_database(from: &Path, to: &Path) {
             std::fs::copy(from.join(name), to.join(name)).unwrap();
         }
     }
+}
+
+/// Keeps a copy of the database of a server that has it in a file, which is started again.
+pub async fn keep_copy(server: Server, config: impl Fn(&Path) -> Config) -> (TempDir, Server) {
+    let directory = server.stop().await;
+    let copy = tempfile::tempdir().unwrap();
+    copy_database(directory.path(), copy.path());
+    let with = config(directory.path());
+    (copy, Server::start_with(directory, with).await)
+}
+
+/// Puts such a copy in the place of the database, and starts the server again.
+pub async fn put_copy_back(server: Server, copy: &TempDir, config: impl Fn(&Path) -> Config) -> Server {
+    let directory = server.stop().await;
+    copy_database(copy.path(), directory.path());
+    let with = config(directory.path());
+    Server::start_with(directory, with).await
+}
+
+/// A directory that nobody else can read, as that of data must be.
+pub fn private_directory() -> TempDir {
+    tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap()
 }
 
 /// What a program of PostgreSQL says of a database; it must succeed.
@@ -81,13 +105,17 @@ pub async fn restored(dump: &Dump, with: Config) -> (Said, Server) {
     assert_eq!(said.code, Some(0), "{said:?}");
 
     let server = Server::start_with(tempfile::tempdir().unwrap(), with).await;
-    // Whoever may not have heard of what was put back has stopped first.
+    until_loaded(&server).await;
+    (said, server)
+}
+
+/// Waits until the server decides: whoever may not have heard of what was put back has stopped first.
+pub async fn until_loaded(server: &Server) {
     let begun = Instant::now();
     while server.get("/readyz", "").await.status != 200 {
         assert!(begun.elapsed() < PATIENCE, "it does not load");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    (said, server)
 }
 
 /// Waits until the server says this of a token.
@@ -112,12 +140,7 @@ async fn what_was_revoked_stays_so_when_an_older_copy_of_the_file_is_put_in_plac
     let (off, off_text) = made(&server, &acme, "off").await;
     let (_, member_session) = server.member(&acme, "viewer@acme.example", "viewer").await;
     let (member, _) = server.member(&acme, "gone@acme.example", "admin").await;
-    let directory = server.stop().await;
-    let copy = tempfile::tempdir().unwrap();
-    copy_database(directory.path(), copy.path());
-
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let (copy, server) = keep_copy(server, config).await;
     let before = revoke(&server, &acme, &revoked).await;
     assert_eq!(before.status, 204);
     let before = before.header("tokenward-position").unwrap().to_owned();
@@ -137,11 +160,7 @@ async fn what_was_revoked_stays_so_when_an_older_copy_of_the_file_is_put_in_plac
     let said = [says(&server, &asking, &undone_text).await.1, says(&server, &asking, &off_text).await.1];
     let member_was = server.get("/account", &member_session).await.status;
     let members = server.get(&acme.path("member"), &acme.owner).await.each("results", "email");
-    let directory = server.stop().await;
-    copy_database(copy.path(), directory.path());
-
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let server = put_copy_back(server, &copy, config).await;
     assert_eq!(says(&server, &asking, &revoked_text).await, (200, "revoked".to_owned()));
     let again = [says(&server, &asking, &undone_text).await.1, says(&server, &asking, &off_text).await.1];
     assert_eq!(again, said, "what was undone is not taken away, what was switched off is off");
@@ -187,20 +206,13 @@ async fn what_was_revoked_stays_so_when_an_older_copy_of_the_file_is_put_in_plac
 async fn a_session_that_was_proven_anew_is_not_open_by_its_older_text_in_an_older_copy() {
     let (server, acme) = Server::with_owner().await;
     let other = server.sign_in(OWNER, PASSWORD).await;
-    let directory = server.stop().await;
-    let copy = tempfile::tempdir().unwrap();
-    copy_database(directory.path(), copy.path());
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let (copy, server) = keep_copy(server, config).await;
     server.post("/session/proof", &acme.owner, json!({ "password": PASSWORD })).await.expect(200);
     assert_eq!(server.get("/account", &acme.owner).await.status, 401);
     // What happens to another session afterwards does not make it forget.
     let third = server.sign_in(OWNER, PASSWORD).await;
     server.delete("/session", &third).await.expect(204);
-    let directory = server.stop().await;
-    copy_database(copy.path(), directory.path());
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let server = put_copy_back(server, &copy, config).await;
     assert_eq!(server.get("/account", &acme.owner).await.outcome(), (401, "unknown".to_owned()));
     assert_eq!(server.get("/account", &other).await.status, 200, "one that was not proven anew goes on");
 }
@@ -399,12 +411,7 @@ async fn demotions_ended_secrets_and_deleted_organizations_hold_when_an_older_co
     let (rotated, first) = made(&server, &acme, "rotated").await;
     let path = acme.path(&format!("apiToken/{rotated}"));
     let second = server.post(&format!("{path}/rotate"), &acme.owner, json!({ "keep": "24h" })).await.str("token");
-    let directory = server.stop().await;
-    let copy = tempfile::tempdir().unwrap();
-    copy_database(directory.path(), copy.path());
-
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let (copy, server) = keep_copy(server, config).await;
     for (member, role) in [(&demoted, "viewer"), (&promoted, "admin")] {
         let body = json!({ "user_id": member, "role_id": server.role(&acme, role).await });
         server.put(&acme.path("member"), &acme.owner, body).await.expect(200);
@@ -412,11 +419,7 @@ async fn demotions_ended_secrets_and_deleted_organizations_hold_when_an_older_co
     assert!(server.delete(&format!("{path}/version/1"), &acme.owner).await.status.is_success());
     let ended = says(&server, &asking, &first).await;
     server.delete(&format!("/organization/{}", globex.id), &globex.owner).await.expect(204);
-    let directory = server.stop().await;
-    copy_database(copy.path(), directory.path());
-
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let server = put_copy_back(server, &copy, config).await;
     assert_ne!(ended.1, "valid");
     assert_eq!(says(&server, &asking, &first).await, ended, "the earlier secret was ended");
     assert_eq!(says(&server, &asking, &second).await.1, "valid");

@@ -11,7 +11,7 @@ use tokenward_server::service::set_up;
 
 use crate::console::Person;
 use crate::nodes::{database, node, node_config, two_that_seldom_look};
-use crate::other_log::copy_database;
+use crate::other_log::{keep_copy, put_copy_back};
 pub use crate::support::authenticator::Authenticator;
 use crate::support::authenticator::STEP;
 use crate::support::{Answer, OWNER, Organization, PASSWORD, Server, config};
@@ -384,30 +384,16 @@ async fn a_node_that_is_behind_goes_by_the_factors_that_there_are_on_postgres() 
 async fn a_restore_brings_back_no_spent_code_and_no_removed_seed() {
     let (server, acme) = Server::with_owner().await;
     let (authenticator, codes, owner) = set_up(&server, &acme.owner).await;
-    let directory = server.stop().await;
-    let copy = tempfile::tempdir().unwrap();
-    copy_database(directory.path(), copy.path());
-
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let (copy, server) = keep_copy(server, config).await;
     assert_eq!(sign_in(&server, json!({ "recovery_code": codes[0] })).await.status, 201);
-    let directory = server.stop().await;
-    copy_database(copy.path(), directory.path());
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let server = put_copy_back(server, &copy, config).await;
     assert_eq!(sign_in(&server, json!({ "recovery_code": codes[0] })).await.outcome(), refused(), "it was spent");
     assert_eq!(sign_in(&server, json!({ "recovery_code": codes[1] })).await.status, 201, "this one was not");
 
-    let directory = server.stop().await;
-    copy_database(directory.path(), copy.path());
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let (copy, server) = keep_copy(server, config).await;
     // It was proved when it was set up.
     assert_eq!(server.delete(AUTHENTICATOR, &owner).await.status, 204);
-    let directory = server.stop().await;
-    copy_database(copy.path(), directory.path());
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let server = put_copy_back(server, &copy, config).await;
     let code = json!({ "otp": authenticator.at(seconds()) });
     assert_eq!(sign_in(&server, code).await.status, 400, "the seed was removed");
     assert_eq!(sign_in(&server, json!({})).await.status, 201);

@@ -10,7 +10,7 @@ use tokenward_server::service::set_up;
 
 use crate::console::Person;
 use crate::oidc::{claims, served};
-use crate::other_log::copy_database;
+use crate::other_log::{keep_copy, put_copy_back};
 use crate::passkeys::authenticator::Authenticator as Passkey;
 use crate::passkeys::{add, named, signed};
 use crate::process::run_with;
@@ -230,16 +230,9 @@ async fn an_older_copy_of_the_database_does_not_take_it_back() {
     let authenticator = Authenticator::of(begun["seed"].as_str().unwrap());
     let body = json!({ "set_up": begun["set_up"], "otp": authenticator.at(seconds()) });
     let owner = server.put(AUTHENTICATOR, &acme.owner, body).await.str("token");
-    let copy = tempfile::tempdir().unwrap();
-    let directory = server.stop().await;
-    copy_database(directory.path(), copy.path());
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let (copy, server) = keep_copy(server, config).await;
     ask(&server, &acme, &owner, two(0)).await.expect(200);
-    let directory = server.stop().await;
-    copy_database(copy.path(), directory.path());
-    let with = config(directory.path());
-    let server = Server::start_with(directory, with).await;
+    let server = put_copy_back(server, &copy, config).await;
     let bob = server.sign_in("bob@acme.example", PASSWORD).await;
     assert_eq!(reads(&server, &acme, &bob).await, required());
     let policy = server.get(&acme.path("signInPolicy"), &owner).await.expect(200);

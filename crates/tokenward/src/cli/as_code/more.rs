@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::super::answer::{ApiAnswer, List};
 use super::super::find::find;
-use super::super::output::{Failure, Result};
+use super::super::output::{Exit, Failure, Result};
 use super::super::prompt;
 use super::file::{self, Life, Rules};
 use super::{Action, Step, Survey, change, once};
@@ -278,9 +278,11 @@ impl Survey<'_> {
         self.all("/project").await
     }
 
-    /// The token that is asked with.
-    pub(super) async fn own_token(&self) -> Option<Uuid> {
-        let own = self.context.client.get::<SelfAnswer>("/token/self").await.ok()?;
-        Some(own.id)
+    /// The token that is asked with. `None` where its policy does not let it ask that.
+    pub(super) async fn own_token(&self) -> Result<Option<Uuid>> {
+        match self.context.client.get::<SelfAnswer>("/token/self").await {
+            Err(failure) if failure.exit == Exit::Refused => Ok(None),
+            answered => Ok(Some(answered?.id)),
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! Tokens and policy tokens as a file says them: what is made, and what is changed in place.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -43,13 +44,8 @@ impl Survey<'_> {
             };
             self.kept(read).await?;
         }
-        let own = self.own_token().await;
-        // The one that is asked with would take the others with it half-way.
-        for old in now.iter().filter(|old| wanted.iter().all(|it| it.name != old.name) && Some(old.id) != own) {
-            let action = Action::Delete(format!("{}/apiToken/{}", self.base, old.id));
-            gone.push(Step { words: gone_words("token", old), action });
-        }
-        Ok(())
+        let unnamed = now.iter().filter(|old| wanted.iter().all(|it| it.name != old.name));
+        self.gone_tokens(("token", "apiToken"), unnamed.map(|old| &**old).collect(), gone).await
     }
 
     pub(super) async fn policy_tokens(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
@@ -61,10 +57,21 @@ impl Survey<'_> {
             let old = now.iter().find(|old| old.name == it.token.name).map(|old| &**old);
             self.kept(self.policy_token(it, old, steps).await).await?;
         }
-        let own = self.own_token().await;
-        for old in now.iter().filter(|old| wanted.iter().all(|it| it.token.name != old.name) && Some(old.id) != own) {
-            let action = Action::Delete(format!("{}/policyApiToken/{}", self.base, old.id));
-            gone.push(Step { words: gone_words("policy token", old), action });
+        let unnamed = now.iter().filter(|old| wanted.iter().all(|it| it.token.name != old.name));
+        self.gone_tokens(("policy token", "policyApiToken"), unnamed.map(|old| &old.token).collect(), gone).await
+    }
+
+    /// What the file does not name goes, but for the token that is asked with: it would take the others with it half-way.
+    async fn gone_tokens(&self, (what, path): (&str, &str), unnamed: Vec<&ApiToken>, gone: &mut Vec<Step>) -> Result {
+        if unnamed.is_empty() {
+            return Ok(());
+        }
+        let own = self.own_token().await?;
+        for old in unnamed.into_iter().filter(|old| Some(old.id) != own) {
+            let last = old.last_used_at;
+            let used = last.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", output::moment(at)));
+            let words = format!("- {what} `{}` ({}, {used})", old.name, old.role_name);
+            gone.push(Step { words, action: Action::Delete(format!("{}/{path}/{}", self.base, old.id)) });
         }
         Ok(())
     }
@@ -222,10 +229,9 @@ impl Survey<'_> {
             return self.context.client.post::<ApiTokenCreate>(&path, &body).await.map(drop);
         };
         let secret = PlainText::generate(Kind::Token, &Prefixes::default(), &OsRandom);
-        let failed = |cause: std::io::Error| Failure::error(format!("{} cannot be written: {cause}", place.display()));
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&place).map_err(failed)?;
-        file.write_all(secret.expose().as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        let mut file = new_file(&place)?;
+        let written = file.write_all(secret.expose().as_bytes()).and_then(|()| file.sync_all());
+        written.map_err(|cause| not_written(&place, &cause))?;
         body.sha256 = Some(hex::encode(secret.inner_digest().to_bytes()));
         body.last_four = Some(secret.last_four().to_owned());
         let made = self.context.client.post::<ApiTokenCreate>(&path, &body).await;
@@ -243,16 +249,14 @@ impl Survey<'_> {
         let Some(place) = place else {
             return self.context.client.post::<IgnoredAny>(&path, body).await.map(drop);
         };
-        let failed = |cause: std::io::Error| Failure::error(format!("{} cannot be written: {cause}", place.display()));
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&place).map_err(failed)?;
+        let mut file = new_file(&place)?;
         match self.context.client.post::<PolicyApiTokenCreate>(&path, body).await {
             Ok(made) => file
                 .write_all(made.token.as_deref().unwrap_or_default().as_bytes())
                 .and_then(|()| file.sync_all())
                 .map_err(|cause| {
                     let lost = format!("The policy token `{}` was made, and its secret is lost: delete it.", made.name);
-                    failed(cause).hint(lost)
+                    not_written(&place, &cause).hint(lost)
                 }),
             Err(failure) => {
                 // Nothing was written into it.
@@ -263,11 +267,14 @@ impl Survey<'_> {
     }
 }
 
-/// What is told of a token that is to be deleted.
-fn gone_words(what: &str, old: &ApiToken) -> String {
-    let last = old.last_used_at;
-    let used = last.map_or_else(|| "never used".to_owned(), |at| format!("last used {}", output::moment(at)));
-    format!("- {what} `{}` ({}, {used})", old.name, old.role_name)
+/// The file of a secret, which must not be there yet.
+fn new_file(place: &Path) -> Result<File> {
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(place);
+    opened.map_err(|cause| not_written(place, &cause))
+}
+
+fn not_written(place: &Path, cause: &io::Error) -> Failure {
+    Failure::error(format!("{} cannot be written: {cause}", place.display()))
 }
 
 /// What is different about the times in which it is accepted. A length counts only when a token is made; what has begun has begun.
