@@ -394,14 +394,6 @@ pub async fn living(conn: Conn<'_>, grant: &Grant, ids: &[Uuid]) -> Result<Vec<U
     Ok(rows.into_iter().filter(|(_, organization)| *organization == grant.organization()).map(|(id, _)| id).collect())
 }
 
-/// The living tokens of all kinds that a user or token has made, in the order of their creation.
-pub async fn made_by(conn: Conn<'_>, grant: &Grant, creator: Uuid) -> Result<Vec<Token>> {
-    let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select_all!(concat!(
-        "t.organization_id = $1 AND t.revoked_at IS NULL AND t.name_freed_at IS NULL AND t.creator_id = $2 ORDER BY t.id"
-    ))).bind(grant.organization()).bind(creator).fetch_all(&mut *c))?;
-    Ok(rows.into_iter().map(Token::from).collect())
-}
-
 /// The living tokens of all kinds that a member is accountable for, in the order of their creation.
 pub async fn owned_by(conn: Conn<'_>, grant: &Grant, owner: Uuid) -> Result<Vec<Token>> {
     let rows: Vec<TokenRow> = run!(conn, c => sqlx::query_as(select_all!(concat!(

@@ -7,7 +7,7 @@ use tokenward_core::event::{Event, IdentitySnapshot, Kind};
 use tokenward_core::method::Method;
 use tokenward_core::name::fold_email;
 use tokenward_core::sign_in::Shortfall;
-use tokenward_core::{Code, Error, Result, Uuid};
+use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::identities::{self, Identity};
 use tokenward_store::{Tx, accounts, sessions, sign_in_rules};
 
@@ -128,10 +128,4 @@ async fn ended(tx: &mut Tx, person: &Person, key: Option<&str>) -> Result<Vec<Ev
     let Some(key) = key else { return Ok(Vec::new()) };
     let method = Method::Oidc(key.into());
     super::sessions::end_other(tx, person, |session| session.methods.has(&method)).await
-}
-
-/// Why a form for it was refused, when it was for want of a proof.
-#[must_use]
-pub fn wants_proof(error: &Error) -> bool {
-    error.code == Code::ProofRequired
 }

@@ -162,7 +162,6 @@ async fn tokens_are_told_by_what_they_have_in_common(world: World) {
     assert_eq!(tokens::count_by_role(reader.conn(), &acme.grant).await.unwrap(), [(acme.role(BuiltIn::Admin), 1)]);
     // The operator, who made them, is nobody with an id.
     assert!(tokens::count_by_creator(reader.conn(), &acme.grant).await.unwrap().is_empty());
-    assert!(tokens::made_by(reader.conn(), &acme.grant, acme.owner).await.unwrap().is_empty());
     assert_eq!(members::count_by_role(reader.conn(), &acme.grant).await.unwrap(), [(acme.role(BuiltIn::Owner), 1)]);
     assert_eq!(members::owner(reader.conn(), &acme.grant).await.unwrap().account_id, acme.owner);
     assert_eq!(members::count_owned(reader.conn(), acme.owner).await.unwrap(), 1);

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use reqwest::header::HeaderValue;
+use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::json;
 use tokenward_api::apis::{ApiDetail, ApiItem};
@@ -32,7 +33,7 @@ use tokio::sync::{Mutex, OnceCell};
 use uuid::Uuid;
 
 use super::answer::{ApiAnswer, List};
-use super::client::segment;
+use super::client::{Versioned, segment};
 use super::find::find;
 use super::output::{self, Exit, Failure, Result, clean, print};
 use super::{Context, api, prompt};
@@ -79,9 +80,10 @@ struct Step {
 
 /// How it is done. Roles are named: they may be made by a step before.
 enum Action {
-    Settings(Box<OrganizationEdit>),
+    /// With the version that was read, as below: what somebody else changes meanwhile is not overwritten.
+    Settings(Box<OrganizationEdit>, Option<HeaderValue>),
     NewRole(CustomRoleRequest),
-    Role(Uuid, Box<CustomRoleEdit>),
+    Role(Uuid, Box<CustomRoleEdit>, Option<HeaderValue>),
     NewProject(ProjectRequest),
     Project(Uuid, ProjectRequest),
     Api {
@@ -217,11 +219,12 @@ struct Survey<'a> {
     faults: Mutex<Vec<Failure>>,
 }
 
-/// The roles, until one is made, and the members.
+/// The roles, until one is made, the members, and the version of the organization that the last step has left.
 #[derive(Default)]
 struct FetchedOnce {
     roles: Mutex<Option<Arc<Vec<ApiAnswer<AvailableRole>>>>>,
     members: OnceCell<Vec<ApiAnswer<Member>>>,
+    version: Mutex<Option<HeaderValue>>,
 }
 
 impl<'a> Survey<'a> {
@@ -323,7 +326,7 @@ impl<'a> Survey<'a> {
 
     async fn settings(&self, steps: &mut Vec<Step>) -> Result {
         let Some(wanted) = &self.file.organization else { return Ok(()) };
-        let now: ApiAnswer<Organization> = self.context.client.get(&self.base).await?;
+        let Versioned { answer: now, etag, .. } = self.context.client.get_versioned::<Organization>(&self.base).await?;
         let mut edit = OrganizationEdit {
             name: now.name.clone(),
             description: None,
@@ -348,7 +351,7 @@ impl<'a> Survey<'a> {
         }
         if !said.is_empty() {
             let words = format!("~ organization: {}", said.join("; "));
-            steps.push(Step { words, action: Action::Settings(Box::new(edit)) });
+            steps.push(Step { words, action: Action::Settings(Box::new(edit), etag) });
         }
         Ok(())
     }
@@ -383,11 +386,14 @@ impl<'a> Survey<'a> {
                 said.push(change("description", &old.description, &it.description));
             }
             if !said.is_empty() {
-                let mut body = CustomRoleEdit::from((**old).clone());
+                // All of it is written: as it is, with its version, which a list does not tell.
+                let path = format!("{}/customRole/{}", self.base, old.id);
+                let Versioned { answer, etag, .. } = self.context.client.get_versioned::<CustomRole>(&path).await?;
+                let mut body = CustomRoleEdit::from(answer.into_read());
                 body.description = Some(Some(it.description.clone()).filter(|text| !text.is_empty()));
                 body.permissions = Some(it.permissions.clone());
                 let words = format!("~ role `{}`: {}", it.name, said.join("; "));
-                steps.push(Step { words, action: Action::Role(old.id, Box::new(body)) });
+                steps.push(Step { words, action: Action::Role(old.id, Box::new(body), etag) });
             }
         }
         for old in now.iter().filter(|old| wanted.iter().all(|it| it.name != old.name)) {
@@ -517,16 +523,25 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
+    /// Writes what the organization has itself, over the version that was `read`. All of that has one version: after a step of this file
+    /// it is the one that this has left.
+    async fn put_of_organization(&self, path: &str, body: &impl Serialize, read: Option<HeaderValue>) -> Result {
+        let mut version = self.known.version.lock().await;
+        let etag = version.take().or(read);
+        *version = self.context.client.put_versioned::<IgnoredAny>(path, body, etag).await?.etag;
+        Ok(())
+    }
+
     async fn carry_out(&self, step: Step) -> Result {
         let (client, base) = (&self.context.client, &self.base);
         match step.action {
-            Action::Settings(body) => client.put::<IgnoredAny>(base, &body, None).await.map(drop)?,
+            Action::Settings(body, etag) => self.put_of_organization(base, &body, etag).await?,
             Action::NewRole(body) => {
                 client.post::<IgnoredAny>(&format!("{base}/customRole"), &body).await?;
                 *self.known.roles.lock().await = None;
             }
-            Action::Role(id, body) => {
-                client.put::<IgnoredAny>(&format!("{base}/customRole/{id}"), &body, None).await.map(drop)?;
+            Action::Role(id, body, etag) => {
+                client.put::<IgnoredAny>(&format!("{base}/customRole/{id}"), &body, etag).await.map(drop)?;
             }
             Action::NewProject(body) => client.post::<IgnoredAny>(&format!("{base}/project"), &body).await.map(drop)?,
             Action::Project(id, body) => {

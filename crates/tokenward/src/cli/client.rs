@@ -252,11 +252,21 @@ impl Client {
         body: &impl Serialize,
         etag: Option<HeaderValue>,
     ) -> Result<ApiAnswer<T>> {
+        Ok(self.put_versioned(path, body, etag).await?.answer)
+    }
+
+    /// Like [`put`](Self::put), with the version that it has by then.
+    pub async fn put_versioned<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        etag: Option<HeaderValue>,
+    ) -> Result<Versioned<T>> {
         let mut request = self.request(Method::PUT, path).json(body);
         if let Some(etag) = etag {
             request = request.header(IF_MATCH, etag);
         }
-        Ok(self.send(request).await?.answer)
+        self.send(request).await
     }
 
     /// PUT of a document as it is.

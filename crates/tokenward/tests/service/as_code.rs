@@ -227,6 +227,21 @@ async fn all_that_binds_a_token_is_made_and_changed_as_a_file_says() {
 }
 
 #[test]
+fn what_an_organization_has_itself_is_changed_by_several_steps_of_one_file() {
+    let here = Described::start();
+    let yaml = "organization:\n  description: Of us\ntoken_policy:\n  max_lifetime: 90d\nroles:\n  - name: invoicer\n    \
+                permissions: [invoices:read]\n";
+    fs::write(&here.file, yaml).unwrap();
+    here.applied("~ token policy: max_lifetime: none → 90d");
+    fs::write(
+        &here.file,
+        yaml.replace("Of us", "Of all").replace("90d", "30d").replace("[invoices", "[orders:read, invoices"),
+    )
+    .unwrap();
+    here.applied("~ token policy: max_lifetime: 90d → 30d");
+}
+
+#[test]
 fn what_is_wrong_in_a_file_is_told_before_anything_is_done() {
     let here = Described::start();
     for (yaml, said) in [

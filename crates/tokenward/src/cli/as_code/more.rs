@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use reqwest::header::HeaderValue;
-use serde::de::IgnoredAny;
 use tokenward_api::projects::Project;
 use tokenward_api::token_policy::{RoleTokenPolicy, TokenPolicyBody};
 use tokenward_api::variables::{Variable, VariableEdit, VariableRequest};
@@ -156,7 +155,7 @@ impl Survey<'_> {
             roles,
         };
         let path = format!("{}/tokenPolicy", self.base);
-        self.context.client.put::<IgnoredAny>(&path, &body, etag).await.map(drop)
+        self.put_of_organization(&path, &body, etag).await
     }
 
     pub(super) async fn variables(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {

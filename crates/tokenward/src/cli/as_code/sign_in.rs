@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use reqwest::header::HeaderValue;
-use serde::de::IgnoredAny;
 use tokenward_api::sign_in_policy::{SignInPolicy, SignInPolicyBody};
 use tokenward_api::sign_in_rules::{SignInRuleBody, SignInRules, SignInRulesBody};
 use tokenward_core::time::length;
@@ -74,7 +73,7 @@ impl Survey<'_> {
             rules.push(SignInRuleBody { provider, value, role_id: self.role(&role).await? });
         }
         let path = format!("{}/signInRules", self.base);
-        self.context.client.put::<IgnoredAny>(&path, &SignInRulesBody { rules }, etag).await.map(drop)
+        self.put_of_organization(&path, &SignInRulesBody { rules }, etag).await
     }
 
     /// The plan tells whom it keeps out; only a person may ask that, and do it.
@@ -125,6 +124,6 @@ impl Survey<'_> {
 
     pub(super) async fn put_sign_in(&self, body: &SignInPolicyBody, etag: Option<HeaderValue>) -> Result {
         let path = format!("{}/signInPolicy", self.base);
-        self.context.client.put::<IgnoredAny>(&path, body, etag).await.map(drop)
+        self.put_of_organization(&path, body, etag).await
     }
 }
