@@ -243,7 +243,7 @@ mod tests {
         assert!(!registry.is_wanted() && !registry.is_alone(Some(OWN)), "nothing was read");
         registry.will_be_asked(Some(OWN), 10);
         assert!(!registry.is_wanted(), "who is not known to be alone waits for what others tell");
-        registry.was_read(5, vec![row(OWN, 3)], true);
+        registry.was_read(5, Arc::from([row(OWN, 3)]), true);
         assert!(registry.is_alone(Some(OWN)) && !registry.is_alone(Some(OTHER)) && !registry.is_alone(None));
         registry.will_be_asked(Some(OWN), 10);
         assert!(registry.is_wanted());
@@ -251,7 +251,7 @@ mod tests {
         registry.keeps(7);
         let mut answer = pin!(registry.everywhere(THIS, 7, 10, LONG));
         assert!(waits(answer.as_mut()).await, "somebody may have begun before the change");
-        registry.was_read(10, vec![row(OWN, 3)], true);
+        registry.was_read(10, Arc::from([row(OWN, 3)]), true);
         assert!(!registry.is_wanted());
         assert_eq!(answer.await, Reached::Everywhere { nodes: 1 });
 
@@ -265,15 +265,15 @@ mod tests {
     async fn beside_others_the_own_row_counts_too() {
         let registry = Registry::default();
         registry.keeps(9);
-        registry.was_read(10, vec![row(OWN, 3), row(OTHER, 7)], true);
+        registry.was_read(10, Arc::from([row(OWN, 3), row(OTHER, 7)]), true);
         let mut answer = pin!(registry.everywhere(THIS, 7, 10, LONG));
         assert!(waits(answer.as_mut()).await);
-        registry.was_read(11, vec![row(OWN, 7), row(OTHER, 7)], true);
+        registry.was_read(11, Arc::from([row(OWN, 7), row(OTHER, 7)]), true);
         assert_eq!(answer.await, Reached::Everywhere { nodes: 2 });
         // And one that has come meanwhile.
-        registry.was_read(12, vec![row(OWN, 7)], true);
+        registry.was_read(12, Arc::from([row(OWN, 7)]), true);
         registry.will_be_asked(Some(OWN), 20);
-        registry.was_read(20, vec![row(OWN, 7), row(OTHER, 7)], true);
+        registry.was_read(20, Arc::from([row(OWN, 7), row(OTHER, 7)]), true);
         let now = Duration::ZERO;
         let Reached::Missing { nodes, .. } = registry.everywhere(THIS, 8, 20, now).await else {
             panic!("it is not there")
