@@ -555,7 +555,7 @@ impl Limit {
 
     /// The value in words: "the limit `name` is 5".
     #[must_use]
-    pub fn told(&self, value: u64) -> String {
+    pub fn in_words(&self, value: u64) -> String {
         format!("the limit `{}` is {value}", self.name)
     }
 
@@ -568,9 +568,9 @@ impl Limit {
         match self.unit {
             Unit::Characters => match text.chars().count() {
                 count if count <= self.size() => Ok(()),
-                count => Err(format!("has {count} characters; {}", self.told(self.default))),
+                count => Err(format!("has {count} characters; {}", self.in_words(self.default))),
             },
-            _ => Err(format!("has {} bytes; {}", text.len(), self.told(self.default))),
+            _ => Err(format!("has {} bytes; {}", text.len(), self.in_words(self.default))),
         }
     }
 
@@ -587,7 +587,7 @@ impl Limit {
 
     /// Do so many keep within `value`, which is in force? The error completes the sentence that begins with its field.
     pub fn check_count(&self, count: u64, value: u64) -> Result<(), String> {
-        if count <= value { Ok(()) } else { Err(format!("holds {count}; {}", self.told(value))) }
+        if count <= value { Ok(()) } else { Err(format!("holds {count}; {}", self.in_words(value))) }
     }
 
     /// An error for what went beyond it. `what` begins the sentence, `advice` says what to do, in a sentence.

@@ -42,7 +42,7 @@ pub struct LinkDigests {
 
 /// An invitation whose link somebody holds.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct OpenedInvitation {
     /// The invitation.
     pub invitation: Invitation,
     /// Is it the link that was mailed? Then its holder reads what is sent to the address.
@@ -110,14 +110,14 @@ pub async fn get(conn: Conn<'_>, grant: &Grant, id: Uuid) -> Result<Invitation> 
 }
 
 /// The invitation that a link proves, while it is valid. Spends nothing.
-pub async fn by_link(mut conn: Conn<'_>, id: Uuid, digest: &[u8; 32], now: Time) -> Result<Option<Held>> {
+pub async fn by_link(mut conn: Conn<'_>, id: Uuid, digest: &[u8; 32], now: Time) -> Result<Option<OpenedInvitation>> {
     let held = select!("AND i.id = $1 AND (i.digest = $2 OR i.mailed_digest = $2) AND i.expires_at > $3");
     let found: Option<Invitation> = run!(conn.reborrow(), c => sqlx::query_as(held)
         .bind(id).bind(&digest[..]).bind(now.0).fetch_optional(&mut *c))?;
     let Some(invitation) = found else { return Ok(None) };
     let mailed: i64 = run!(conn, c => sqlx::query_scalar("SELECT count(*) FROM invitation WHERE id = $1 AND mailed_digest = $2")
         .bind(id).bind(&digest[..]).fetch_one(&mut *c))?;
-    Ok(Some(Held { invitation, mailed: mailed > 0 }))
+    Ok(Some(OpenedInvitation { invitation, mailed: mailed > 0 }))
 }
 
 /// The pending invitations for an address, in whichever organization.

@@ -62,7 +62,7 @@ pub mod usage_days;
 pub mod variables;
 
 pub use db::{
-    Conn, Connections, Feed, Heard, Listener, LongWrite, Look, OpenError, Places, Reader, SQLITE_AT_LEAST, Store,
+    Conn, Connections, Feed, FeedMode, Hint, Listener, LongWrite, OpenError, Places, Reader, SQLITE_AT_LEAST, Store,
 };
 pub use db::{as_present, gave_way, in_background};
 pub use log::{Appended, NotCommitted, Position};

@@ -36,7 +36,7 @@ pub async fn all(conn: Conn<'_>) -> Result<Vec<LogPart>> {
 row! {
     /// That the log went on under another name, and who has read it.
     #[derive(Clone, PartialEq, Eq, Debug)]
-    pub struct Turn {
+    pub struct LineageChange {
         /// The name before.
         pub before: Uuid,
         /// The last position that counts under both.
@@ -55,7 +55,7 @@ row! {
 }
 
 /// The turns that the log took since there is the organization, the newest first.
-pub async fn turns(conn: Conn<'_>, organization: Uuid) -> Result<Vec<Turn>> {
+pub async fn turns(conn: Conn<'_>, organization: Uuid) -> Result<Vec<LineageChange>> {
     run!(conn, c => sqlx::query_as(concat!(
         "SELECT b.incarnation AS before, l.after_position, l.incarnation, l.why, l.begun_at, r.read_at, r.read_by ",
         "FROM log_line l JOIN log_line b ON b.number = l.number - 1 ",

@@ -155,7 +155,7 @@ pub async fn set_role(tx: &mut Tx, grant: &Grant, account: Uuid, role: Uuid, now
 
 /// A member, and the role that it is to have.
 #[derive(Clone, Copy, Debug)]
-pub struct Seat {
+pub struct RoleAssignment {
     /// The account.
     pub account: Uuid,
     /// The role.
@@ -163,7 +163,7 @@ pub struct Seat {
 }
 
 /// Hands the organization from its owner to another member.
-pub async fn transfer(tx: &mut Tx, grant: &Grant, from: Seat, to: Seat, now: Time) -> Result<()> {
+pub async fn transfer(tx: &mut Tx, grant: &Grant, from: RoleAssignment, to: RoleAssignment, now: Time) -> Result<()> {
     grant.permits(Management::OrganizationTransfer)?;
     // In this order: the database never allows two owners.
     for (seat, owner) in [(from, false), (to, true)] {

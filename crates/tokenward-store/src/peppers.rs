@@ -113,7 +113,7 @@ pub async fn rekey(tx: &mut UnloggedTx, token: Uuid, of: u16, digest: &Digest, v
 row! {
     /// A living token of which a secret that is still accepted was digested with an older pepper.
     #[derive(Clone, PartialEq, Eq, Debug)]
-    pub struct Left {
+    pub struct OldPepperToken {
         /// The token.
         pub id: Uuid,
         /// Its organization.
@@ -130,7 +130,7 @@ row! {
 }
 
 /// The living tokens that are left under a version, the one that was used last at the end; at most `limit`.
-pub async fn left(conn: Conn<'_>, version: i32, now: Time, limit: i64) -> Result<Vec<Left>> {
+pub async fn left(conn: Conn<'_>, version: i32, now: Time, limit: i64) -> Result<Vec<OldPepperToken>> {
     run!(conn, c => sqlx::query_as(concat!(
         "SELECT t.id, t.organization_id, o.name AS organization, t.name, t.created_at, max(u.last_used_at) AS last_used_at ",
         "FROM token t JOIN organization o ON o.id = t.organization_id LEFT JOIN token_usage u ON u.token_id = t.id ",

@@ -33,7 +33,7 @@ impl Followed {
             let is_past = entries.first().is_some_and(|first| first.position <= at);
             let turned_before = self.holds_until(position.incarnation).is_none_or(|until| until < position.number);
             if turned_before && (is_past || at >= position.number) {
-                return Err(gone());
+                return Err(change_lost());
             }
             // Of one that is passed in part it cannot be seen here whether it stands.
             if is_past || ahead.len() + entries.len() > MOST {
@@ -116,7 +116,7 @@ fn stands(entry: &Entry, rows: &[Skeleton]) -> bool {
     rows.iter().find(|row| row.position == entry.position).is_none_or(|row| row.hash == entry.hash)
 }
 
-fn gone() -> Error {
+fn change_lost() -> Error {
     let detail = "Another database server has taken over, or the database was put back, without this change. It is not done; \
                   do it again.";
     Error { retry_after: Some(1), ..Error::unavailable(detail) }

@@ -48,7 +48,7 @@ const SOUGHT: Duration = Duration::from_millis(20);
 
 /// That the log was found at another place, or goes on under another name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Turned {
+pub(crate) struct LogSwitch {
     /// When, by the steady clock.
     pub at: Micros,
     /// The name under which it was written before.
@@ -94,7 +94,7 @@ pub(crate) struct Followed {
     here: Mutex<Option<String>>,
     /// Was it there that it was last written?
     named_here: AtomicBool,
-    turned: Mutex<Option<Turned>>,
+    turned: Mutex<Option<LogSwitch>>,
     /// Nothing is decided any more.
     stopped: watch::Sender<bool>,
 }
@@ -242,11 +242,11 @@ impl Followed {
 
     /// The log goes on under another name, or at another place, since now.
     pub(crate) fn turns(&self, before: Uuid, now: Micros) {
-        *lock(&self.turned) = Some(Turned { at: now, before });
+        *lock(&self.turned) = Some(LogSwitch { at: now, before });
     }
 
     /// When that was last seen.
-    pub(crate) fn turned(&self) -> Option<Turned> {
+    pub(crate) fn turned(&self) -> Option<LogSwitch> {
         *lock(&self.turned)
     }
 

@@ -1,6 +1,6 @@
 //! What a gateway asks about a request that it holds: may it go on?
 //!
-//! Forward-auth and Envoy translate into a [`Held`] request and out of its answer; what is decided is the same.
+//! Forward-auth and Envoy translate into a [`GatewayRequest`] and out of its answer; what is decided is the same.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use crate::credential::{Credential, CredentialHeader, holds_token};
 use crate::policy::RequestBody;
 use crate::question::{Asking, Presenter, Question, Request, TraceId};
 use crate::trace::ID_LENGTH;
-use crate::verifier::{Answer, Verifier};
+use crate::verifier::{CheckOutcome, Verifier};
 
 /// A header of ours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -183,7 +183,7 @@ pub struct Target<'a> {
 }
 
 /// All that is known of a held request.
-pub struct Held<'a> {
+pub struct GatewayRequest<'a> {
     /// On whose behalf, and for what.
     pub scope: Scope<'a>,
     /// What the client presented.
@@ -203,7 +203,7 @@ pub struct Held<'a> {
 /// Decides about a held request. Passes each header that goes with an allowed one to `add`: its name in lowercase, and a
 /// value that is valid in a header. Answers when the token is refused next for some minutes, where that is so. Every error is a
 /// refusal.
-pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(Header, &str)) -> Result<Option<Time>> {
+pub fn check(verifier: &Verifier, held: &GatewayRequest<'_>, add: impl FnMut(Header, &str)) -> Result<Option<Time>> {
     let credential = held.credential.as_ref().map_err(|error| Error::new(error.code, error.detail.clone()))?;
     let organization = match held.scope.organization {
         Some(organization) => organization,
@@ -243,7 +243,7 @@ pub fn check(verifier: &Verifier, held: &Held<'_>, add: impl FnMut(Header, &str)
 /// Whose token came with a held request, where it has a policy that may take long: then it is to be decided on a thread that may
 /// take its time.
 #[must_use]
-pub fn takes_long(verifier: &Verifier, held: &Held<'_>) -> Option<Uuid> {
+pub fn takes_long(verifier: &Verifier, held: &GatewayRequest<'_>) -> Option<Uuid> {
     let credential = held.credential.as_ref().ok()?;
     held.target.path.and_then(|_| verifier.takes_long(credential.text(), held.client))
 }
@@ -304,7 +304,7 @@ fn only_organization(verifier: &Verifier) -> Result<Uuid> {
     }
 }
 
-fn refused(answer: &Answer<'_>) -> Result<()> {
+fn refused(answer: &CheckOutcome<'_>) -> Result<()> {
     let refused = match answer.metered.and_then(|it| Error::of_limits(&it)) {
         Some(limited) => Err(limited),
         None => answer.decision.require(),
@@ -312,7 +312,7 @@ fn refused(answer: &Answer<'_>) -> Result<()> {
     refused.map_err(|error| Error { decision_id: Some(answer.id.to_string().into()), ..error })
 }
 
-fn allowed(answer: &Answer<'_>, path: Option<&str>, mut add: impl FnMut(Header, &str)) -> Result<Option<Time>> {
+fn allowed(answer: &CheckOutcome<'_>, path: Option<&str>, mut add: impl FnMut(Header, &str)) -> Result<Option<Time>> {
     refused(answer)?;
     // An allowed token is known; were it not, nothing may be said of it.
     let Some((found, organization, role)) = &answer.found else { return Err(Error::denied(Reason::Unknown)) };

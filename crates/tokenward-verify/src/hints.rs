@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use tokenward_core::{Result, Uuid};
-use tokenward_store::{Heard, Listener, Store};
+use tokenward_store::{Hint, Listener, Store};
 use tokio::time::{Instant, timeout_at};
 
 use crate::follow::Followed;
@@ -116,7 +116,7 @@ impl Ears<'_> {
     async fn hears_itself(&mut self) -> Result<bool> {
         self.store.say_to(self.own).await?;
         let deadline = Instant::now() + LISTEN;
-        self.attend_until(deadline, |heard| heard == Heard::Echo).await
+        self.attend_until(deadline, |heard| heard == Hint::Echo).await
     }
 
     /// Does what hints are for until then.
@@ -124,7 +124,7 @@ impl Ears<'_> {
         self.attend_until(deadline, |_| false).await.map(|_| ())
     }
 
-    async fn attend_until(&mut self, deadline: Instant, enough: impl Fn(Heard) -> bool) -> Result<bool> {
+    async fn attend_until(&mut self, deadline: Instant, enough: impl Fn(Hint) -> bool) -> Result<bool> {
         // When to look, and for which position.
         let mut gathering: Option<(Instant, i64)> = None;
         let came = loop {
@@ -140,7 +140,7 @@ impl Ears<'_> {
                 },
             };
             match heard {
-                Heard::Written(position) if self.is_new(position) => {
+                Hint::Written(position) if self.is_new(position) => {
                     let (at, highest) = gathering.unwrap_or_else(|| (self.next_nudge(), position));
                     // What is heard meanwhile is heard: somebody may wait for it.
                     gathering = Some((at, highest.max(position)));
@@ -150,9 +150,9 @@ impl Ears<'_> {
                     }
                 }
                 // What this node has told it has read itself.
-                Heard::Applied(node) if node.is_some() && node == self.followed.own() => {}
-                Heard::Applied(_) => self.followed.applied.notify_one(),
-                Heard::Written(_) | Heard::Echo => {}
+                Hint::Applied(node) if node.is_some() && node == self.followed.own() => {}
+                Hint::Applied(_) => self.followed.applied.notify_one(),
+                Hint::Written(_) | Hint::Echo => {}
             }
             if enough(heard) {
                 break true;

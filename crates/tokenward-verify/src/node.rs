@@ -21,11 +21,11 @@ use tokenward_core::{Clock, Code, Error, Result, Time, Uuid};
 use tokenward_store::log::{self, Skeleton};
 use tokenward_store::nodes::{self, Node};
 use tokenward_store::tokens::{IndexRow, ended};
-use tokenward_store::{Feed, Look, Store, lineage, log_time, nodes_applied};
+use tokenward_store::{Feed, FeedMode, Store, lineage, log_time, nodes_applied};
 
 use crate::compare;
 use crate::feeding::Fed;
-use crate::follow::{self, Followed, Turned};
+use crate::follow::{self, Followed, LogSwitch};
 use crate::journal::aside;
 use crate::node_rows;
 use crate::noted::{self, Subject};
@@ -182,7 +182,7 @@ pub(crate) struct Follower {
     /// When it last looked and wrote that it did, by the steady clock.
     renewed: Micros,
     /// After this turn of the log everybody has told what the log lacks, or was waited for.
-    settled: Option<Turned>,
+    settled: Option<LogSwitch>,
     /// What was brought back to a log that is not noted yet.
     brought: Vec<Entry>,
     /// Where the log was when it was compared.
@@ -261,8 +261,11 @@ impl Follower {
                 return;
             }
             let fed = self.take_fed(followed).await;
-            let turned =
-                if looks || !fed || self.is_due() { self.turn(followed).await } else { self.tell(followed).await };
+            let turned = if looks || !fed || self.is_due() {
+                self.turn(followed).await
+            } else {
+                self.acknowledge(followed).await
+            };
             if let Err(error) = turned {
                 tracing::error!(%error, cause = ?error.cause, "cannot follow the log; trying again");
                 tokio::time::sleep(AGAIN).await;
@@ -363,7 +366,7 @@ impl Follower {
             self.load(followed).await?;
         }
         self.look(followed, self.is_due()).await?;
-        self.tell(followed).await?;
+        self.acknowledge(followed).await?;
         Ok(())
     }
 
@@ -469,7 +472,7 @@ impl Follower {
     async fn load(&mut self, followed: &Followed) -> Result<()> {
         followed.stop_deciding();
         followed.feeding.forget();
-        self.feed.begin(Look::Everything).await?;
+        self.feed.begin(FeedMode::Everything).await?;
         let places = self.store.places(self.feed.conn()?).await?;
         if places.here != self.compared_at {
             return Err(self.lost(followed, "is at another place than the one that was compared"));
@@ -642,7 +645,7 @@ impl Follower {
             let asked = self.clock.steady();
             // What was committed before it was asked can be seen, wherever the log goes on.
             let ahead = if renew { followed.ahead_until(i64::MAX) } else { Vec::new() };
-            self.feed.begin(if renew { Look::Renew } else { Look::Only }).await?;
+            self.feed.begin(if renew { FeedMode::Renew } else { FeedMode::Only }).await?;
             let is_new = self.feed.is_new();
             if renew || is_new {
                 // First: of a server that others have gone on from nothing is learned, and nothing is written there.
@@ -831,7 +834,7 @@ impl Follower {
     }
 
     /// Tells others how far this node has come, when it has come further.
-    async fn tell(&mut self, followed: &Followed) -> Result<()> {
+    async fn acknowledge(&mut self, followed: &Followed) -> Result<()> {
         let (Some(own), now) = (self.own, self.clock.steady()) else { return Ok(()) };
         if self.told < self.kept.0 && now.saturating_sub(self.told_at) >= self.tells_every(followed) {
             let (position, hash) = &self.kept;

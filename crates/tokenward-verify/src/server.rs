@@ -14,7 +14,7 @@ pub use crate::reuse::Reused;
 pub use crate::trace::{DecisionId, ID_LENGTH, OF_A_TOKEN, OF_AN_ORGANIZATION, Stamp};
 #[cfg(feature = "policies")]
 pub use crate::verifier::TriedBy;
-pub use crate::verifier::{Answer, Client, Placed, Verifier};
+pub use crate::verifier::{CheckOutcome, Client, Placed, Verifier};
 
 /// The system's clock.
 pub mod clock {

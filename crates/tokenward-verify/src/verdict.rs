@@ -5,7 +5,7 @@ use tokenward_core::meter::Metered;
 use tokenward_core::reason::Reason;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use crate::verifier::Answer;
+use crate::verifier::CheckOutcome;
 
 /// The answer. A value of one's own: it borrows nothing and holds no secret.
 #[must_use = "a verdict that nobody looks at protects nothing"]
@@ -46,7 +46,7 @@ pub struct Holder {
 }
 
 impl Verdict {
-    pub(crate) fn of(answer: &Answer<'_>) -> Self {
+    pub(crate) fn of(answer: &CheckOutcome<'_>) -> Self {
         let (denied, missing) = match answer.decision {
             Decision::Allow => (None, None),
             Decision::Deny { reason, missing } => (Some(reason), missing),

@@ -122,7 +122,7 @@ struct Shared {
 /// The answer, with what is known of the token. `found` is absent for `malformed`, `unknown`, and what has ended: of that no
 /// more is in memory than why.
 #[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
+pub struct CheckOutcome<'a> {
     /// The decision.
     pub decision: Decision<'a>,
     /// The token, its organization and its role.
@@ -369,11 +369,11 @@ impl Verifier {
     /// again: it runs under a lock that the follower waits for.
     ///
     /// Not ready is an error, so that nobody can take it for a decision; so is a miss beyond the budget of its client.
-    pub fn check<R>(&self, text: &str, question: &Question<'_>, read: impl FnOnce(Answer<'_>) -> R) -> Result<R> {
+    pub fn check<R>(&self, text: &str, question: &Question<'_>, read: impl FnOnce(CheckOutcome<'_>) -> R) -> Result<R> {
         self.require_ready()?;
         let span = tracing::trace_span!(target: SPANS, "decision", code = tracing::field::Empty);
         let _entered = span.enter();
-        let read = |answer: Answer<'_>| {
+        let read = |answer: CheckOutcome<'_>| {
             span.record("code", answer.decision.code());
             read(answer)
         };
@@ -421,7 +421,7 @@ impl Verifier {
             let has_ended =
                 matches!(decision, Decision::Deny { reason: Reason::Revoked | Reason::Expired | Reason::Replaced, .. });
             let found = Some((found, organization, role)).filter(|_| !has_ended);
-            Ok(read(Answer { decision, found, metered, brownout, id }))
+            Ok(read(CheckOutcome { decision, found, metered, brownout, id }))
         })
     }
 
@@ -489,7 +489,7 @@ impl Verifier {
     }
 
     /// The answer to what is no token, or none of those that the organization may know of.
-    fn refuse<'a>(&'a self, reason: Reason, directory: &Directory, question: &Question<'_>) -> Answer<'a> {
+    fn refuse<'a>(&'a self, reason: Reason, directory: &Directory, question: &Question<'_>) -> CheckOutcome<'a> {
         let decision = Decision::Deny { reason, missing: None };
         // Anybody can ask for an organization that does not exist, and would take the place of one that does.
         let asking = question.asking.organization().filter(|id| directory.organization(*id).is_some());
@@ -502,7 +502,7 @@ impl Verifier {
             question,
             of_ours: false,
         });
-        Answer { decision, found: None, metered: None, brownout: None, id: self.0.uses.of_nobody(fact.as_ref()) }
+        CheckOutcome { decision, found: None, metered: None, brownout: None, id: self.0.uses.of_nobody(fact.as_ref()) }
     }
 
     /// The question as it may be remembered, where a token stands in its path: that is not for those who read decisions. One of

@@ -25,7 +25,7 @@ use super::understood::QueryKind;
 use crate::body::{Bounds, Unread};
 use crate::coming::{Budget, Coming};
 use crate::limits::{DISCARDED_BYTES, DOCUMENT_BYTES, DOCUMENT_TIME, WHOLE_DOCUMENT_BYTES};
-use crate::service::apis::{self, Api, ApiWithRoutes, Effect, Format, KeptRoute, Piece, Said, Text};
+use crate::service::apis::{self, Api, ApiWithRoutes, DocumentOptions, Effect, Format, KeptRoute, Piece, Text};
 use crate::service::{App, Written};
 
 fn item(api: Api) -> ApiItem {
@@ -160,7 +160,7 @@ async fn replace(
         .map(|text| Unknown::parse(&text).map_err(|unknown| Error::invalid("unknown_route", unknown.to_string())));
     let readings = query.allow_paths.as_deref().map(Readings::parse).transpose();
     let readings = readings.map_err(|unknown| Error::invalid("allow_paths", format!("has a word that {unknown}")))?;
-    let said = Said { unknown: unknown.transpose()?, readings };
+    let said = DocumentOptions { unknown: unknown.transpose()?, readings };
     let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let format = Format::of_media_type(media_type).ok_or_else(|| {
         Error::invalid("Content-Type", "must be application/json, application/yaml or application/toml")

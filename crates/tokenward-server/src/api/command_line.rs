@@ -54,12 +54,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 /// A form, and who sends it.
-struct Sent {
+struct SentForm {
     bytes: axum::body::Bytes,
     client: Client,
 }
 
-impl Sent {
+impl SentForm {
     async fn of(app: &App, request: Request) -> Result<Self> {
         let client = client(request.headers(), request.extensions(), &app.live().trusted_proxies);
         if !is_form(request.headers()) {
@@ -97,7 +97,7 @@ fn waits(word: &'static str, detail: impl Into<String>) -> Response {
 }
 
 async fn ask(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let sent = Sent::of(&app, request).await?;
+    let sent = SentForm::of(&app, request).await?;
     // How long it may be, whoever reads it says.
     let host = one(&sent.bytes, "host")?.unwrap_or_default();
     let asked = device::ask(&app, &host, &sent.client).await?;
@@ -119,7 +119,7 @@ async fn token(State(app): State<Arc<App>>, request: Request) -> Result<Response
 }
 
 async fn exchange(app: &Arc<App>, request: Request) -> Result<Response> {
-    let sent = Sent::of(app, request).await?;
+    let sent = SentForm::of(app, request).await?;
     let grant = sent.need("grant_type", &WORD)?;
     let [given, verifier, device_code] =
         ["code", "code_verifier", "device_code"].map(|name| sent.get(name, &PRESENTED_BYTES));
@@ -163,7 +163,7 @@ fn session(app: &App, begun: Written<Begun>) -> Response {
 }
 
 async fn log_out(State(app): State<Arc<App>>, Path(key): Path<String>, request: Request) -> Result<Response, ApiError> {
-    let sent = Sent::of(&app, request).await?;
+    let sent = SentForm::of(&app, request).await?;
     let token = sent.need("logout_token", &LOGOUT_TOKEN)?;
     match oidc::logout::take(&app, &key, &token, &sent.client).await {
         Ok(Some(ended)) => Ok(written_empty(StatusCode::OK, &ended)),

@@ -147,7 +147,7 @@ async fn list(
 ) -> Result<Response, ApiError> {
     let limit = query.limit.unwrap_or(100);
     if !(1..=DECISION_PAGE.size()).contains(&limit) {
-        let problem = format!("must be at least 1; {}", DECISION_PAGE.told(DECISION_PAGE.default));
+        let problem = format!("must be at least 1; {}", DECISION_PAGE.in_words(DECISION_PAGE.default));
         return Err(Error::invalid("limit", problem).into());
     }
     let mut faults = Faults::default();

@@ -360,11 +360,14 @@ async fn check(
             }
             if guard.idempotent && request.headers().contains_key(idempotency::HEADER) {
                 let answer = idempotency::once(Arc::clone(&guard.app), caller.clone(), grant, request, next).await;
-                return told(with_create_link(&guard.app, with_ways(&guard.app, &caller, answer).await), beside);
+                return with_limit_headers(
+                    with_create_link(&guard.app, with_ways(&guard.app, &caller, answer).await),
+                    beside,
+                );
             }
             let reading = traces::reading(request.method());
             let answer = prefer::run(request, next).instrument(reading).await;
-            told(with_create_link(&guard.app, with_ways(&guard.app, &caller, answer).await), beside)
+            with_limit_headers(with_create_link(&guard.app, with_ways(&guard.app, &caller, answer).await), beside)
         }
         Err(error) if error.code == Code::ProofRequired => {
             let answer = ApiError(error).into_response();
@@ -378,7 +381,7 @@ async fn check(
 }
 
 /// The answer with what is left of the limits of the token that asked, where it has some, and when it is refused next.
-fn told(mut answer: Response, (metered, brownout): (Option<Metered>, Option<Time>)) -> Response {
+fn with_limit_headers(mut answer: Response, (metered, brownout): (Option<Metered>, Option<Time>)) -> Response {
     if let Some(metered) = metered {
         crate::http::rate_limit(answer.headers_mut(), &metered);
     }

@@ -15,7 +15,7 @@ use crate::http::{address, agent};
 use crate::metrics::Way;
 use tokenward_verify::RequestBody;
 use tokenward_verify::credential::credential;
-use tokenward_verify::server::gateway::{Held, Scope, Target};
+use tokenward_verify::server::gateway::{GatewayRequest, Scope, Target};
 
 /// The written choice of identity alone, in the place of an API.
 const IDENTITY: &str = "-";
@@ -41,7 +41,7 @@ fn ext_authz(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
     Ok(answer(asked.app, Way::ExtAuthz, true, |said| check(asked.app, &held?, said)))
 }
 
-fn held<'a>(asked: &DirectRequest<'a>) -> Result<Held<'a>> {
+fn held<'a>(asked: &DirectRequest<'a>) -> Result<GatewayRequest<'a>> {
     let DirectRequest { app, request, peer, trace, .. } = *asked;
     let live = app.live();
     let settings = &live.gateways;
@@ -57,7 +57,7 @@ fn held<'a>(asked: &DirectRequest<'a>) -> Result<Held<'a>> {
     let (scope, path) = read(target)?;
     let headers = &request.headers;
     let sent = headers.iter().filter_map(|(name, value)| Some((settings.place(name.as_str())?, value.as_bytes())));
-    Ok(Held {
+    Ok(GatewayRequest {
         scope,
         credential: credential(sent),
         target: Target { method: Some(request.method.as_str().as_bytes()), path: Some(path.as_bytes()) },

@@ -8,13 +8,13 @@ use tokenward_core::{Code, Error, Result};
 
 use super::direct::{DirectRequest, Unanswered};
 use super::endpoint::{Endpoint, direct_any};
-use super::gateway_answer::{Said, answer};
+use super::gateway_answer::{AnswerHeaders, answer};
 use crate::http::{address, agent};
 use crate::metrics::Way;
 use crate::service::App;
 use tokenward_verify::RequestBody;
 use tokenward_verify::credential::credential;
-use tokenward_verify::server::gateway::{self, Held, Scope, Target};
+use tokenward_verify::server::gateway::{self, GatewayRequest, Scope, Target};
 
 /// Where gateways write the method of the request that they hold.
 const METHOD: [&str; 2] = ["x-forwarded-method", "x-original-method"];
@@ -50,18 +50,18 @@ fn forward_auth(asked: &DirectRequest<'_>) -> Result<Response, Unanswered> {
 }
 
 /// Is it about a policy that may take long? Then it is asked on a thread that may take its time.
-pub(super) fn check_time(asked: &DirectRequest<'_>, held: &Result<Held<'_>>) -> Result<(), Unanswered> {
+pub(super) fn check_time(asked: &DirectRequest<'_>, held: &Result<GatewayRequest<'_>>) -> Result<(), Unanswered> {
     let whose = held.as_ref().ok().filter(|_| !asked.aside).and_then(|it| gateway::takes_long(&asked.app.verifier, it));
     whose.map_or(Ok(()), |whose| Err(Unanswered::TakesLong(whose)))
 }
 
 /// Decides about a held request, and notes what goes with it.
-pub(super) fn check(app: &App, held: &Held<'_>, said_of_it: &mut Said) -> Result<()> {
+pub(super) fn check(app: &App, held: &GatewayRequest<'_>, said_of_it: &mut AnswerHeaders) -> Result<()> {
     said_of_it.brownout = gateway::check(&app.verifier, held, |header, value| said_of_it.add(header, value))?;
     Ok(())
 }
 
-fn held<'a>(asked: &DirectRequest<'a>) -> Result<Held<'a>> {
+fn held<'a>(asked: &DirectRequest<'a>) -> Result<GatewayRequest<'a>> {
     let DirectRequest { app, request, peer, trace, .. } = *asked;
     let live = app.live();
     let settings = &live.gateways;
@@ -78,7 +78,7 @@ fn held<'a>(asked: &DirectRequest<'a>) -> Result<Held<'a>> {
         }
         Target::default()
     };
-    Ok(Held {
+    Ok(GatewayRequest {
         scope: scope(request.uri.query().unwrap_or_default())?,
         credential,
         target,

@@ -29,14 +29,14 @@ pub(super) const EXT_AUTHZ: &str = "/ext-authz/";
 const REASON: HeaderName = HeaderName::from_static("x-tokenward-reason");
 
 /// What is said to an API of an allowed request: all values in one piece of memory.
-pub(super) struct Said {
+pub(super) struct AnswerHeaders {
     values: Vec<u8>,
     /// When the token is refused next for some minutes.
     pub(super) brownout: Option<Time>,
     each: Vec<(Header, usize)>,
 }
 
-impl Said {
+impl AnswerHeaders {
     pub(super) fn add(&mut self, header: Header, value: &str) {
         self.values.extend_from_slice(value.as_bytes());
         self.each.push((header, value.len()));
@@ -53,10 +53,10 @@ pub(super) fn answer(
     app: &App,
     way: Way,
     passes_any_status: bool,
-    check: impl FnOnce(&mut Said) -> Result<()>,
+    check: impl FnOnce(&mut AnswerHeaders) -> Result<()>,
 ) -> Response {
     let each = Vec::with_capacity(Header::ALL.len());
-    let mut said = Said { values: Vec::with_capacity(512), brownout: None, each };
+    let mut said = AnswerHeaders { values: Vec::with_capacity(512), brownout: None, each };
     let checked = check(&mut said);
     app.metrics.answered(way, checked.as_ref().map_err(|error| error.code).copied());
     match checked {

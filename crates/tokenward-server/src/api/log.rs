@@ -16,7 +16,7 @@ use tokenward_core::permission::Management;
 use tokenward_core::time::length_text;
 use tokenward_core::{Error, Time, Uuid};
 use tokenward_store::Position;
-use tokenward_store::lineage::Turn;
+use tokenward_store::lineage::LineageChange;
 use tokenward_store::proofs::Material;
 
 use super::endpoint::{Endpoint, get, post, put};
@@ -107,7 +107,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn show(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Json<LogStatus>, ApiError> {
     let status = log::status(&app, &grant).await?;
-    let turn = |turn: &Turn| LogTurn {
+    let turn = |turn: &LineageChange| LogTurn {
         after: Position { incarnation: turn.before, number: turn.after_position }.to_string(),
         incarnation: turn.incarnation,
         why: turn.why.clone(),

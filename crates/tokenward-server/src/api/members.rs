@@ -25,7 +25,7 @@ use super::paging::{Paging, cut};
 use super::right::On;
 use crate::limits::{MEMBER_TOKENS, WORD};
 use crate::service::App;
-use crate::service::members::{self, Sent};
+use crate::service::members::{self, InvitationFate};
 use crate::service::token_hand_over::{Fate, Owned};
 
 /// The word of the old vocabulary for a role: connectors still read it.
@@ -215,7 +215,7 @@ async fn set_role(
     Precondition(if_match): Precondition,
     Body(change): Body<MemberRoleUpdate>,
 ) -> Result<Response, ApiError> {
-    let sent = Sent::keep(change.keep_invitations);
+    let sent = InvitationFate::keep(change.keep_invitations);
     let owned = owned(change.hand_over_to.as_deref(), &change.tokens, change.rest.as_ref())?;
     let member = user(&change.user_id)?;
     let changed = members::set_role(&app, grant, member, change.role_id, (sent, owned), if_match).await?;
@@ -228,7 +228,7 @@ async fn remove(
     Body(member): Body<MemberRemoval>,
 ) -> Result<Response, ApiError> {
     let owned = owned(member.hand_over_to.as_deref(), &member.tokens, member.rest.as_ref())?;
-    let done_with = (Sent::keep(member.keep_invitations), owned);
+    let done_with = (InvitationFate::keep(member.keep_invitations), owned);
     Ok(written_empty(StatusCode::NO_CONTENT, &members::remove(&app, grant, user(&member.user_id)?, done_with).await?))
 }
 

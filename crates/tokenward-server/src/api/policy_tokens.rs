@@ -36,7 +36,7 @@ use crate::service::policy_tokens::{
 };
 use crate::service::role_trial::{self, RoleTrial};
 use crate::service::token_list::{self, Filter};
-use crate::service::token_order::{Order, Place};
+use crate::service::token_order::{Order, TokenCursor};
 use crate::service::token_refused::{self, RefusedToken};
 use crate::service::tokens::{self, Created};
 use crate::service::usage::{self, TokenUsage};
@@ -210,7 +210,7 @@ struct ListSource {
 }
 
 impl ListSource {
-    async fn piece(&self, after: Option<Place>) -> Result<Piece<PolicyApiToken, Place>, Error> {
+    async fn piece(&self, after: Option<TokenCursor>) -> Result<Piece<PolicyApiToken, TokenCursor>, Error> {
         let Self { app, grant, filter, order } = self;
         let (all, last) = token_list::part_in(app, grant, filter, *order, after.as_ref(), PIECE).await?;
         Ok(Piece { entries: self.entries(all).await?, last })

@@ -11,7 +11,7 @@ use tokenward_api::second_factor::{
 };
 use tokenward_core::caller::Caller;
 use tokenward_core::error::Faults;
-use tokenward_core::second_factor::{OneTimeCode, RecoveryCode, SecondFactor as Given};
+use tokenward_core::second_factor::{OneTimeCode, RecoveryCode, SecondFactor as PresentedFactor};
 use tokenward_core::{Error, Result as Checked};
 
 use super::endpoint::{Endpoint, delete, get, post, put};
@@ -58,15 +58,17 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 /// What a body gives in the place of a second factor: one of the two, or none.
-pub(super) fn given(otp: Option<&str>, recovery_code: Option<&str>, faults: &mut Faults) -> Option<Given> {
-    let mut read = |field: &'static str, text: &str, parse: &dyn Fn(&str) -> Checked<Given, String>| {
+pub(super) fn given(otp: Option<&str>, recovery_code: Option<&str>, faults: &mut Faults) -> Option<PresentedFactor> {
+    let mut read = |field: &'static str, text: &str, parse: &dyn Fn(&str) -> Checked<PresentedFactor, String>| {
         let checked = CODE_CHARACTERS.check_text(text).and_then(|()| parse(text));
         faults.read(field, checked)
     };
     match (otp, recovery_code) {
         (None, None) => None,
-        (Some(otp), None) => read("otp", otp, &|text| OneTimeCode::parse(text).map(Given::Otp)),
-        (None, Some(code)) => read("recovery_code", code, &|text| RecoveryCode::parse(text).map(Given::Recovery)),
+        (Some(otp), None) => read("otp", otp, &|text| OneTimeCode::parse(text).map(PresentedFactor::Otp)),
+        (None, Some(code)) => {
+            read("recovery_code", code, &|text| RecoveryCode::parse(text).map(PresentedFactor::Recovery))
+        }
         (Some(_), Some(_)) => {
             faults.push("recovery_code", "stands in the place of `otp`; send one of them");
             None

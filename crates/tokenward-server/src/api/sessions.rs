@@ -98,7 +98,7 @@ async fn prove(
     }
     let second = given(body.otp.as_deref(), body.recovery_code.as_deref(), &mut faults);
     faults.finish()?;
-    let given = proof::Given { password: body.password.map(Zeroizing::new), second };
+    let given = proof::ProofInput { password: body.password.map(Zeroizing::new), second };
     let proven = proof::prove(&app, &caller, given).await?;
     Ok(written(StatusCode::OK, proven, |renewed| Proven {
         proven_until: renewed.proven_until,

@@ -60,7 +60,7 @@ async fn effect(
     let mut faults = Faults::default();
     let change = token_change(edit, &mut faults);
     faults.finish()?;
-    Ok(Json(told(token_effect::of_change(&app, &grant, &token, &change, None, true).await?)))
+    Ok(Json(effect_body(token_effect::of_change(&app, &grant, &token, &change, None, true).await?)))
 }
 
 async fn policy_token_effect(
@@ -82,10 +82,10 @@ async fn policy_token_effect(
         Some(policy) => Some(Tried::compile(policy).await?),
         None => None,
     };
-    Ok(Json(told(token_effect::of_change(&app, &grant, &token, &change, other, true).await?)))
+    Ok(Json(effect_body(token_effect::of_change(&app, &grant, &token, &change, other, true).await?)))
 }
 
-fn told(effect: TokenEffect) -> ApiTokenEffect {
+fn effect_body(effect: TokenEffect) -> ApiTokenEffect {
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     ApiTokenEffect {
         allowed_count: effect.allowed,

@@ -19,7 +19,7 @@ use super::extract::{Body, Precondition, tagged, written};
 use super::right::On;
 use crate::limits::TOKEN_POLICY_ROLES;
 use crate::service::App;
-use crate::service::token_policy::{self, Dated, Sent, SentBeside};
+use crate::service::token_policy::{self, Dated, RulesInput, SentBeside};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -81,7 +81,7 @@ async fn set(
     Body(sent): Body<TokenPolicyBody>,
 ) -> Result<Response, ApiError> {
     TOKEN_POLICY_ROLES.check_list(&sent.roles).map_err(|problem| tokenward_core::Error::invalid("roles", problem))?;
-    let all = Sent {
+    let all = RulesInput {
         max_lifetime: sent.max_lifetime,
         default_lifetime: sent.default_lifetime,
         end_required: sent.end_required,
@@ -89,7 +89,7 @@ async fn set(
     };
     let of_role = |it: RoleTokenPolicy| {
         let RoleTokenPolicy { role_id, max_lifetime, default_lifetime, end_required, max_overlap } = it;
-        (role_id, Sent { max_lifetime, default_lifetime, end_required, max_overlap })
+        (role_id, RulesInput { max_lifetime, default_lifetime, end_required, max_overlap })
     };
     let of_roles: Vec<_> = sent.roles.into_iter().map(of_role).collect();
     let beside = SentBeside { on_reuse: sent.on_reuse, attest_every: sent.attest_every };

@@ -37,7 +37,7 @@ use super::understood::{NO_MOMENT, QueryKind};
 use crate::limits::TOKEN_PAGE;
 use crate::service::token_allowance::{QUOTA, RATE};
 use crate::service::token_list::{self, Filter, PIECE};
-use crate::service::token_order::{Order, Place};
+use crate::service::token_order::{Order, TokenCursor};
 use crate::service::token_places::{self, ENVIRONMENTS, PROJECTS, PlacesChange, PlacesWanted};
 use crate::service::token_refused::{self, Refused, RefusedToken};
 use crate::service::token_scope::{self, FIELD};
@@ -198,7 +198,7 @@ pub(super) struct ListQuery {
 /// A page of the list, where one was asked for.
 pub(super) struct PageWanted {
     pub size: usize,
-    pub after: Option<Place>,
+    pub after: Option<TokenCursor>,
 }
 
 /// How the tokens that are wanted are listed.
@@ -477,7 +477,7 @@ struct ListSource {
 }
 
 impl ListSource {
-    async fn piece(&self, after: Option<Place>) -> tokenward_core::Result<Piece<ApiToken, Place>> {
+    async fn piece(&self, after: Option<TokenCursor>) -> tokenward_core::Result<Piece<ApiToken, TokenCursor>> {
         let Self { app, grant, filter, order } = self;
         let (all, last) = token_list::part_in(app, grant, filter, *order, after.as_ref(), PIECE).await?;
         Ok(Piece { entries: entries(app, grant, all).await?, last })

@@ -194,7 +194,7 @@ async fn permissions(
 ) -> Result<Json<PermissionUse>, ApiError> {
     let days = query.days.unwrap_or(30);
     if !(1..=USAGE_DAYS.default).contains(&days) {
-        let problem = format!("must be at least 1; {}", USAGE_DAYS.told(USAGE_DAYS.default));
+        let problem = format!("must be at least 1; {}", USAGE_DAYS.in_words(USAGE_DAYS.default));
         return Err(Error::invalid("days", problem).into());
     }
     let days = i64::try_from(days).unwrap_or(i64::MAX);

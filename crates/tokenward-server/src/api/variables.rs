@@ -317,11 +317,11 @@ async fn list_of(
     secret: bool,
     page: Option<Page>,
 ) -> Result<Response, ApiError> {
-    told(app, grant, page, variables::list(app, grant, owner, secret).await?).await
+    list_answer(app, grant, page, variables::list(app, grant, owner, secret).await?).await
 }
 
 /// These, or the page of them; the values of all may be megabytes.
-async fn told(
+async fn list_answer(
     app: &App,
     grant: &Grant,
     page: Option<Page>,
@@ -406,7 +406,7 @@ async fn by_parent(
         || right_at(&app, &caller, ("scope", scope), query.parent_id, Management::VariableRead)?.ok_or_else(absent);
     let (grant, owner) = or_caught_up(&app, right).await?;
     let page = Paging::new(query.limit, query.cursor).of("variable", query.parent_id)?;
-    told(&app, &grant, page, variables::counting(&app, &grant, owner, query.is_secret).await?).await
+    list_answer(&app, &grant, page, variables::counting(&app, &grant, owner, query.is_secret).await?).await
 }
 
 async fn put_one(

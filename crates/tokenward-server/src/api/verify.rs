@@ -28,7 +28,7 @@ use super::right::On;
 use crate::limits::{API_NAME, Limit, PERMISSION, PRESENTED_BYTES, REQUEST_BODY, VERIFY_INCLUDE};
 use crate::metrics::Way;
 use crate::service::{App, policy_denials};
-use tokenward_verify::server::{Answer, Description, ID_LENGTH};
+use tokenward_verify::server::{CheckOutcome, Description, ID_LENGTH};
 use tokenward_verify::{Asking, Presenter, Question, Request, RequestBody};
 
 /// Bytes for an answer, which few need more than.
@@ -115,7 +115,7 @@ impl Include {
     }
 
     /// What is known of the token, where something of it is to be told.
-    fn of(self, app: &App, answer: &Answer<'_>) -> Option<Arc<Description>> {
+    fn of(self, app: &App, answer: &CheckOutcome<'_>) -> Option<Arc<Description>> {
         let (found, ..) = answer.found.filter(|_| self.labels || self.metadata)?;
         app.verifier.description(found.token)
     }
@@ -123,7 +123,7 @@ impl Include {
 
 /// What is said of a decision, whose id is written as `id`.
 fn verification<'a>(
-    answer: &Answer<'a>,
+    answer: &CheckOutcome<'a>,
     id: &'a str,
     (include, described): (Include, Option<&'a Description>),
 ) -> Verification<'a> {

@@ -27,7 +27,9 @@ use super::way_back::ROUTE_KEYS;
 use super::words::{METHODS, grouped, quoted};
 use crate::limits::{ALLOW_PATHS, PASTED_DOCUMENT_BYTES, QUERY, ROUTE_PATH_BYTES};
 use crate::service::IfMatch;
-use crate::service::apis::{self, Api, ApiWithRoutes, Effect, Format, KeptRoute, Reached, RouteChange, Said, Text};
+use crate::service::apis::{
+    self, Api, ApiWithRoutes, DocumentOptions, Effect, Format, KeptRoute, Reached, RouteChange, Text,
+};
 
 /// What a form with a larger document is told.
 pub(super) const DOCUMENT_TOO_LARGE: &str = "A document of routes has at most 5 MB. Nothing was changed. Leave out of it what says nothing of routes, such as \
@@ -153,8 +155,8 @@ fn promised(typed: &Pairs) -> Result<Readings> {
 
 /// The document of a form, in what it is written, and what the person chose beside it, which counts more than what the
 /// document says.
-fn document(typed: &Pairs) -> Result<(Format, Text, Said)> {
-    let said = Said { unknown: Some(chosen(typed)?), readings: Some(promised(typed)?) };
+fn document(typed: &Pairs) -> Result<(Format, Text, DocumentOptions)> {
+    let said = DocumentOptions { unknown: Some(chosen(typed)?), readings: Some(promised(typed)?) };
     let document = typed.get("document");
     if document.len() > PASTED_DOCUMENT_BYTES.size() {
         return Err(Error::new(Code::TooLarge, DOCUMENT_TOO_LARGE));

@@ -34,12 +34,12 @@ macro_rules! done {
 
 /// What came of an action, and where its change stands in the log, when it is to be told how far that has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Done {
+pub(super) struct FlashCookie {
     pub what: Flashed,
     pub position: Option<i64>,
 }
 
-impl Done {
+impl FlashCookie {
     /// What the cookie holds.
     pub(super) fn cookie(self) -> String {
         match self.position {
@@ -155,11 +155,14 @@ mod tests {
 
     #[test]
     fn what_was_taken_away_is_said_with_the_nodes_that_know_it() {
-        let done = Done { what: Flashed::TokenDeleted, position: Some(4_711) };
-        assert_eq!((done.cookie().as_str(), Done::parse("token-deleted.4711")), ("token-deleted.4711", Some(done)));
-        assert_eq!(Done::parse("token-deleted"), Some(Done { position: None, ..done }));
+        let done = FlashCookie { what: Flashed::TokenDeleted, position: Some(4_711) };
+        assert_eq!(
+            (done.cookie().as_str(), FlashCookie::parse("token-deleted.4711")),
+            ("token-deleted.4711", Some(done))
+        );
+        assert_eq!(FlashCookie::parse("token-deleted"), Some(FlashCookie { position: None, ..done }));
         for forged in ["token-deleted.", "token-deleted.x", "other.1", ".1"] {
-            assert_eq!(Done::parse(forged), None, "{forged}");
+            assert_eq!(FlashCookie::parse(forged), None, "{forged}");
         }
         let said = |nodes, missing: &[&str]| {
             let missing = missing.iter().map(|name| (*name).to_owned()).collect();

@@ -18,9 +18,9 @@ use super::view::{InvitationCreatedPage, InvitationPage, InvitationStep, InviteP
 use super::words::role_tag;
 use crate::issuer::Provider;
 use crate::service::App;
-use crate::service::acceptance::{self, Accepting, Opened, Standing};
+use crate::service::acceptance::{self, Accepting, InvitedAccount, Opened};
 use crate::service::half_way;
-use crate::service::invitations::{self, Sent};
+use crate::service::invitations::{self, InvitationWithLinks};
 use crate::service::sessions::Proof;
 
 /// `GET …/members/invite`.
@@ -56,7 +56,10 @@ pub(super) async fn create(
     }
 }
 
-async fn created_page(person: &SignedIn, Sent { invitation, link, .. }: Sent) -> PageResult {
+async fn created_page(
+    person: &SignedIn,
+    InvitationWithLinks { invitation, link, .. }: InvitationWithLinks,
+) -> PageResult {
     let organization = invitation.organization_id;
     let role = {
         let directory = person.app.verifier.directory();
@@ -100,7 +103,7 @@ pub(super) async fn open(Extension(visitor): Extension<SignedOut>, At((id, secre
 
 /// What the link opens, or that it is dead.
 async fn find(visitor: &SignedOut, id: Uuid, secret: &str) -> Result<Opened, Error> {
-    acceptance::open(&visitor.app, id, secret).await?.ok_or_else(|| visitor.dead_link(acceptance::dead()))
+    acceptance::open(&visitor.app, id, secret).await?.ok_or_else(|| visitor.dead_link(acceptance::invalid_invitation()))
 }
 
 async fn open_page(visitor: &SignedOut, id: Uuid, secret: String, typed: &Pairs, mut problems: Problems) -> PageResult {
@@ -110,8 +113,8 @@ async fn open_page(visitor: &SignedOut, id: Uuid, secret: String, typed: &Pairs,
         (Some(email), _) if fold_email(&email) == fold_email(&invitation.email) => {
             InvitationStep::Accept { signed_in_as: email }
         }
-        (None, account) if account != Some(Standing::Proven) => InvitationStep::Password {
-            takes_over: account == Some(Standing::NotProven),
+        (None, account) if account != Some(InvitedAccount::Proven) => InvitationStep::Password {
+            takes_over: account == Some(InvitedAccount::NotProven),
             name: problems.field("name", typed.line("name")),
             password: password_field(&mut problems, "password"),
             password_rule: password::rule(),

@@ -24,7 +24,7 @@ use super::view::{
 };
 use super::way_back::INVITED_KEYS;
 use super::words::role_tag;
-use crate::service::members::{self, Sent};
+use crate::service::members::{self, InvitationFate};
 use crate::service::{IfMatch, invitations, tokens};
 
 /// The box that keeps the invitations of somebody who loses rights.
@@ -220,7 +220,7 @@ pub(super) async fn save_role(
     };
     let saved = match member_tokens::typed(&form) {
         Ok(owned) => {
-            let done_with = (Sent::keep(form.on(KEEP)), owned);
+            let done_with = (InvitationFate::keep(form.on(KEEP)), owned);
             members::set_role(&person.app, grant.clone(), user, role, done_with, IfMatch::default()).await
         }
         Err(error) => Err(error),
@@ -289,7 +289,9 @@ pub(super) async fn remove(
 ) -> PageResult {
     let (grant, member) = managed(&person, organization, user).await?;
     let removed = match member_tokens::typed(&form) {
-        Ok(owned) => members::remove(&person.app, grant.clone(), user, (Sent::keep(form.on(KEEP)), owned)).await,
+        Ok(owned) => {
+            members::remove(&person.app, grant.clone(), user, (InvitationFate::keep(form.on(KEEP)), owned)).await
+        }
         Err(error) => Err(error),
     };
     match removed {

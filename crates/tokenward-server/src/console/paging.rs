@@ -104,7 +104,7 @@ impl List {
         let column = self.columns.iter().position(|column| column.word == name).unwrap_or(0);
         // The end of an id is random, the beginning is a time.
         let whose = whose.simple().to_string().split_off(20);
-        let mut order = ListOrder { list: self, whose, column, descending, turn: Turn::First };
+        let mut order = ListOrder { list: self, whose, column, descending, turn: PageSelector::First };
         let place = |key: &'static str| match query.get(key).trim() {
             "" => Ok(None),
             text => order.place(text).map(Some).map_err(|problem| Error::invalid(key, problem)),
@@ -116,9 +116,9 @@ impl List {
                     format!("goes not together with `{after}`: a page has one of them"),
                 ));
             }
-            (Some(place), None) => Turn::Behind(place),
-            (None, Some(place)) => Turn::Before(place),
-            (None, None) => Turn::First,
+            (Some(place), None) => PageSelector::Behind(place),
+            (None, Some(place)) => PageSelector::Before(place),
+            (None, None) => PageSelector::First,
         };
         Ok(order)
     }
@@ -162,7 +162,7 @@ pub(super) struct ListPlace {
 
 /// Which page of a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Turn {
+pub(super) enum PageSelector {
     /// The first.
     First,
     /// The one that begins behind a place.
@@ -178,7 +178,7 @@ pub(super) struct ListOrder {
     whose: String,
     column: usize,
     descending: bool,
-    turn: Turn,
+    turn: PageSelector,
 }
 
 /// A page of a list.
@@ -204,14 +204,14 @@ impl ListOrder {
     }
 
     /// Which page is asked for.
-    pub(super) fn turn(&self) -> &Turn {
+    pub(super) fn turn(&self) -> &PageSelector {
         &self.turn
     }
 
     /// What a key is refused with that this list can have given, but not in this order.
     pub(super) fn no_place(&self) -> Error {
         let [_, after, before] = self.list.keys;
-        Error::invalid(if matches!(self.turn, Turn::Before(_)) { before } else { after }, NO_KEY)
+        Error::invalid(if matches!(self.turn, PageSelector::Before(_)) { before } else { after }, NO_KEY)
     }
 
     /// The order as the query says it; the usual one needs no word.
@@ -286,13 +286,15 @@ impl ListOrder {
         let mut all: Vec<(ListPlace, T)> = all.into_iter().map(|entry| (place(&entry), entry)).collect();
         all.sort_unstable_by(|(a, _), (b, _)| self.compare(a, b));
         let start = match &self.turn {
-            Turn::First => 0,
-            Turn::Behind(place) => match all.partition_point(|(it, _)| self.compare(it, place).is_le()) {
+            PageSelector::First => 0,
+            PageSelector::Behind(place) => match all.partition_point(|(it, _)| self.compare(it, place).is_le()) {
                 // All that was behind it is gone: this is the last page then.
                 start if start == all.len() => start.saturating_sub(PAGE),
                 start => start,
             },
-            Turn::Before(place) => all.partition_point(|(it, _)| self.compare(it, place).is_lt()).saturating_sub(PAGE),
+            PageSelector::Before(place) => {
+                all.partition_point(|(it, _)| self.compare(it, place).is_lt()).saturating_sub(PAGE)
+            }
         };
         let end = (start + PAGE).min(all.len());
         let at = |at: usize| all.get(at).map(|(place, _)| place.clone());
@@ -462,8 +464,8 @@ mod tests {
         let order = at(&NUMBERS, "").unwrap();
         let wide = ListPlace { key: SortKey::text(&"日本".repeat(64)), id: Uuid::from_u128(7) };
         let key = order.key(&wide);
-        assert_eq!(at(&NUMBERS, &format!("after={key}")).unwrap().turn, Turn::Behind(wide.clone()));
-        assert_eq!(at(&NUMBERS, &format!("before={key}")).unwrap().turn, Turn::Before(wide));
+        assert_eq!(at(&NUMBERS, &format!("after={key}")).unwrap().turn, PageSelector::Behind(wide.clone()));
+        assert_eq!(at(&NUMBERS, &format!("before={key}")).unwrap().turn, PageSelector::Before(wide));
         assert_eq!(
             said(&OTHERS, &format!("after={key}")),
             "after is of the list `numbers`, and this one is `others`; begin again without it"

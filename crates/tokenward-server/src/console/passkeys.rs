@@ -25,7 +25,7 @@ const ACCOUNT: &str = "/console/account";
 const CREDENTIAL: &str = "credential";
 
 /// What a script is told. `csrf` is for the forms on its page, when the session has another text.
-fn told(asked: Result<Challenge>, csrf: String) -> PageResult {
+fn challenge_answer(asked: Result<Challenge>, csrf: String) -> PageResult {
     let Challenge { options, state } = match asked {
         Ok(asked) => asked,
         Err(error) => return Ok(refused(error, csrf)),
@@ -65,7 +65,7 @@ fn answered<'h>(headers: &'h HeaderMap, form: &Pairs) -> Result<(&'h str, Value)
 
 /// `POST /sign-in/passkey/begin`.
 pub(super) async fn begin_sign_in(Extension(visitor): Extension<SignedOut>) -> PageResult {
-    told(passkeys::begin_sign_in(&visitor.app), visitor.csrf.clone())
+    challenge_answer(passkeys::begin_sign_in(&visitor.app), visitor.csrf.clone())
 }
 
 /// `POST /sign-in/passkey`.
@@ -96,7 +96,7 @@ pub(super) async fn can_prove(Extension(person): Extension<SignedIn>) -> PageRes
 
 /// `POST /console/account/passkeys/prove/begin`.
 pub(super) async fn begin_proof(Extension(person): Extension<SignedIn>) -> PageResult {
-    told(passkeys::begin_proof(&person.app, &person.caller).await, person.form_token())
+    challenge_answer(passkeys::begin_proof(&person.app, &person.caller).await, person.form_token())
 }
 
 /// `POST /console/account/passkeys/prove`: the page stays, with what was typed there; its forms go with the session's new text.
@@ -164,7 +164,7 @@ pub(super) async fn begin_to_add(
         Ok(()) => passkeys::begin_to_add(&person.app, &person.caller).await,
         Err(error) => Err(error),
     };
-    told(asked, person.form_token())
+    challenge_answer(asked, person.form_token())
 }
 
 /// `POST /console/account/passkeys`.

@@ -16,7 +16,7 @@ use tokenward_store::Position;
 use zeroize::Zeroizing;
 
 use super::cookie;
-use super::done::{Done, Flashed};
+use super::done::{FlashCookie, Flashed};
 use super::page::{PageResult, see_other};
 use super::view::{Flash, FlashKind, Moment, Nav, NavigationEntry, OrganizationLink, Shell};
 use super::words::role_name;
@@ -55,7 +55,7 @@ pub(super) struct SignedIn {
     /// Goes with every form, until the session has another text.
     pub csrf: String,
     /// What came of the last action.
-    pub done: Option<Done>,
+    pub done: Option<FlashCookie>,
     /// The text that the session has since this request, where it has another: the answer sets it.
     renewed: Arc<Mutex<Option<Renewal>>>,
 }
@@ -80,7 +80,7 @@ impl SignedIn {
             user: caller.require_user()?,
             caller,
             csrf: form_token(app, cookie::SESSION, cookie),
-            done: cookie::get(headers, cookie::DONE).and_then(Done::parse),
+            done: cookie::get(headers, cookie::DONE).and_then(FlashCookie::parse),
             app: Arc::clone(app),
             renewed: Arc::default(),
         }))
@@ -134,15 +134,15 @@ impl SignedIn {
 
     /// Goes on to a page that says what was done.
     pub(super) fn done(&self, path: &str, done: Flashed) -> PageResult {
-        self.go_on(path, Done { what: done, position: None })
+        self.go_on(path, FlashCookie { what: done, position: None })
     }
 
     /// The same; with several nodes the page also says on which of them the change counts.
     pub(super) fn done_at(&self, path: &str, done: Flashed, position: Position) -> PageResult {
-        self.go_on(path, Done { what: done, position: Some(position.number) })
+        self.go_on(path, FlashCookie { what: done, position: Some(position.number) })
     }
 
-    fn go_on(&self, path: &str, done: Done) -> PageResult {
+    fn go_on(&self, path: &str, done: FlashCookie) -> PageResult {
         let mut response = see_other(path)?;
         set_flash(&mut response, done)?;
         Ok(response)
@@ -340,13 +340,13 @@ impl SignedOut {
         cookie::set(response.headers_mut(), cookie::DEVICE, &device, Some(app.devices.seconds()))?;
         cookie::clear(response.headers_mut(), cookie::FORM);
         if let Some(what) = done {
-            set_flash(&mut response, Done { what, position: None })?;
+            set_flash(&mut response, FlashCookie { what, position: None })?;
         }
         Ok(response)
     }
 }
 
 /// Lets the next page say it. A minute is long enough to get there.
-fn set_flash(response: &mut Response, done: Done) -> Result<(), Error> {
+fn set_flash(response: &mut Response, done: FlashCookie) -> Result<(), Error> {
     cookie::set(response.headers_mut(), cookie::DONE, &done.cookie(), Some(60))
 }

@@ -41,7 +41,7 @@ pub(super) async fn code_given(person: &SignedIn, form: &Pairs, password: &str) 
 async fn prove(person: &SignedIn, password: &str, second: Option<SecondFactor>) -> Result<()> {
     if !password.is_empty() || second.is_some() {
         let password = Some(password).filter(|it| !it.is_empty()).map(|it| Zeroizing::new(it.to_owned()));
-        let proven = proof::prove(&person.app, &person.caller, proof::Given { password, second }).await?;
+        let proven = proof::prove(&person.app, &person.caller, proof::ProofInput { password, second }).await?;
         person.renew(&proven.value);
     }
     Ok(())

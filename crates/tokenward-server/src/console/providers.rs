@@ -79,7 +79,7 @@ pub(super) async fn go_with_invitation(
     }
     // A dead link leads nowhere, and is counted.
     if acceptance::open(&visitor.app, id, &secret).await?.is_none() {
-        return Err(visitor.dead_link(acceptance::dead()).into());
+        return Err(visitor.dead_link(acceptance::invalid_invitation()).into());
     }
     sent(&visitor.app, &key, Purpose::Invitation(id, secret), &headers).await
 }

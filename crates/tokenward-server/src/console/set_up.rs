@@ -20,7 +20,7 @@ pub(super) async fn form(Extension(visitor): Extension<SignedOut>, At(secret): A
 
 fn form_page(visitor: &SignedOut, secret: String, typed: &Pairs, mut problems: Problems) -> PageResult {
     if !visitor.app.set_up.accepts(&secret, visitor.app.now()) {
-        return Err(visitor.dead_link(dead()).into());
+        return Err(visitor.dead_link(invalid_link()).into());
     }
     let form = SetUpPage {
         secret,
@@ -35,7 +35,7 @@ fn form_page(visitor: &SignedOut, secret: String, typed: &Pairs, mut problems: P
     problems.page(&form)
 }
 
-fn dead() -> Error {
+fn invalid_link() -> Error {
     Error::new(
         Code::NotFound,
         "This set-up link is not valid: it lives for an hour, until the server restarts, or until the first organization \

@@ -14,7 +14,7 @@ use tokenward_core::{Error, Result, Time, Uuid};
 use super::form::{Pairs, Query};
 use super::overview;
 use super::page::{At, PageResult, page, see_other};
-use super::paging::{Column, Cut, Holds, List, ListOrder, ListPlace, PAGE, SortKey, Turn};
+use super::paging::{Column, Cut, Holds, List, ListOrder, ListPlace, PAGE, PageSelector, SortKey};
 use super::person::SignedIn;
 use super::token_changes::{Listed, TOKENS};
 use super::token_filters::NarrowedTo;
@@ -223,7 +223,7 @@ async fn show(
     };
     let mut chips: Vec<Chip> = FILTERS.into_iter().enumerate().map(chip).collect();
     let brownout = (BROWNOUT, survey.brownout.map(|count| count.to_string()));
-    let ended = ENDED.map(|filter| (filter, Some(survey.ended.told(filter.0))));
+    let ended = ENDED.map(|filter| (filter, Some(survey.ended.in_words(filter.0))));
     chips.extend([brownout].into_iter().chain(ended).map(|((name, label), count)| Chip {
         label: label.into(),
         href: asked.address(&base, name, &sort),
@@ -289,11 +289,11 @@ impl Sorted {
     async fn page(self, person: &SignedIn, grant: &Grant, facts: &Facts, order: &ListOrder) -> Result<Cut<Uuid>> {
         let at = (order, facts);
         let (places, before, behind) = match order.turn() {
-            Turn::First => {
+            PageSelector::First => {
                 let (places, more) = self.read(person, grant, at, false, None).await?;
                 (places, false, more)
             }
-            Turn::Behind(place) => match self.read(person, grant, at, false, Some(place)).await? {
+            PageSelector::Behind(place) => match self.read(person, grant, at, false, Some(place)).await? {
                 // All that was behind it is gone: this is the last page then.
                 (places, _) if places.is_empty() => {
                     let (mut places, more) = self.read(person, grant, at, true, None).await?;
@@ -302,7 +302,7 @@ impl Sorted {
                 }
                 (places, more) => (places, true, more),
             },
-            Turn::Before(place) => match self.read(person, grant, at, true, Some(place)).await? {
+            PageSelector::Before(place) => match self.read(person, grant, at, true, Some(place)).await? {
                 // It is not whole: this is the first page then.
                 (places, _) if places.len() < PAGE => {
                     let (places, more) = self.read(person, grant, at, false, None).await?;
@@ -391,7 +391,7 @@ struct EndedCounts {
 
 impl EndedCounts {
     /// How many fit a filter, as people read it.
-    fn told(self, filter: &str) -> String {
+    fn in_words(self, filter: &str) -> String {
         let count = match filter {
             "expired" => self.expired,
             "revoked" => self.revoked,
@@ -694,7 +694,7 @@ mod tests {
     fn what_has_ended_is_counted_within_bounds() {
         let counts = |expired, revoked, more| {
             let all = EndedCounts { expired, revoked, more };
-            ENDED.map(|(name, _)| all.told(name))
+            ENDED.map(|(name, _)| all.in_words(name))
         };
         assert_eq!(counts(2, 3, false), ["2", "3", "5"]);
         assert_eq!(counts(ENDED_COUNTED, 1, false), ["1000", "1", "1,000+"]);

@@ -16,7 +16,7 @@ use super::tokens::row;
 use super::view::{Choice, Nav, RolePolicyRow, TokenPolicyPage};
 use super::words::{length_words, role_name};
 use crate::service::IfMatch;
-use crate::service::token_policy::{self, Dated, Sent, SentBeside};
+use crate::service::token_policy::{self, Dated, RulesInput, SentBeside};
 
 /// Tokens beyond the policy that the page names.
 const SHOWN: usize = 50;
@@ -107,7 +107,7 @@ pub(super) async fn save(
 ) -> PageResult {
     let grant = person.may(organization, Management::OrganizationEdit)?;
     let full = |key: &str| Some(typed.line(key)).filter(|text| !text.is_empty());
-    let sent = Sent {
+    let sent = RulesInput {
         max_lifetime: full("max_lifetime"),
         default_lifetime: full("default_lifetime"),
         end_required: typed.on("end_required"),

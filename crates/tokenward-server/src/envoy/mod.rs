@@ -38,7 +38,7 @@ use messages::{
 };
 use tokenward_verify::RequestBody;
 use tokenward_verify::credential::{challenge, credential};
-use tokenward_verify::server::gateway::{self, Header, Held, Scope, Target};
+use tokenward_verify::server::gateway::{self, GatewayRequest, Header, Scope, Target};
 
 /// Every header of ours begins with it; a client's own never count.
 const OURS: &str = "x-tokenward-";
@@ -158,11 +158,11 @@ fn held<'a>(
     peer: Option<IpAddr>,
     attributes: &'a AttributeContext,
     http: &'a HttpRequest,
-) -> tokenward_core::Result<Held<'a>> {
+) -> tokenward_core::Result<GatewayRequest<'a>> {
     let trusted = settings.trusts(peer);
     let target = Target { method: text(&http.method), path: text(&http.path) };
     let sent = settings.places().flat_map(|(name, place)| header(http, name).map(move |value| (place, value)));
-    Ok(Held {
+    Ok(GatewayRequest {
         scope: Scope::read(attributes.context_extensions.iter())?,
         credential: credential(sent),
         target: if trusted { target } else { Target::default() },

@@ -16,7 +16,7 @@ use tokenward_core::right::Visitor;
 use tokenward_core::{Code, Error, Result, Time, Uuid, password};
 use tokenward_store::accounts::{self, Account};
 use tokenward_store::identities;
-use tokenward_store::invitations::{self, Held, Invitation};
+use tokenward_store::invitations::{self, Invitation, OpenedInvitation};
 use tokenward_store::members::{self, Membership};
 use tokenward_store::{Conn, Tx, factors};
 use tokenward_verify::server::Client;
@@ -61,12 +61,12 @@ pub struct Opened {
     /// The invitation.
     pub invitation: Invitation,
     /// Whether the address has an account; known to a page only by a link that was mailed.
-    pub account: Option<Standing>,
+    pub account: Option<InvitedAccount>,
 }
 
 /// What is known of the account that an invited address has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum InvitedAccount {
     /// It is the person's.
     Proven,
     /// It can be anybody's: nobody has proved to read what is sent to the address.
@@ -77,15 +77,15 @@ pub enum Standing {
 pub async fn open(app: &Arc<App>, id: Uuid, secret: &str) -> Result<Option<Opened>> {
     let link = Link { organization: None, id, right: Right::Secret(link_digest(secret)) };
     let mut reader = app.store.read().await?;
-    let Held { invitation, mailed } = match opened(reader.conn(), link, app.now()).await {
+    let OpenedInvitation { invitation, mailed } = match opened(reader.conn(), link, app.now()).await {
         Ok(held) => held,
         Err(error) if error.code == Code::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let account = if mailed { accounts::by_email(reader.conn(), &invitation.email).await? } else { None };
     let standing = |account: Account| match account.email_proven_at {
-        Some(_) => Standing::Proven,
-        None => Standing::NotProven,
+        Some(_) => InvitedAccount::Proven,
+        None => InvitedAccount::NotProven,
     };
     Ok(Some(Opened { invitation, account: account.map(standing) }))
 }
@@ -147,14 +147,14 @@ async fn join_by(tx: &mut Tx, link: Link, identity: ByProvider, limits: Limits) 
     let held = match link.right {
         Right::Secret(_) => opened(tx.conn(), link, now).await?,
         Right::Address => {
-            let email = identity.email.as_deref().filter(|_| identity.email_proven).ok_or_else(dead)?;
+            let email = identity.email.as_deref().filter(|_| identity.email_proven).ok_or_else(invalid_invitation)?;
             let mut all = invitations::of_address(tx.conn(), email, now).await?;
             all.retain(|invitation| invitation.id == link.id);
             // As if it had been mailed: the provider says that the person reads that mail.
-            Held { invitation: all.pop().ok_or_else(dead)?, mailed: true }
+            OpenedInvitation { invitation: all.pop().ok_or_else(invalid_invitation)?, mailed: true }
         }
     };
-    let Held { invitation, mailed } = held;
+    let OpenedInvitation { invitation, mailed } = held;
     if let Some(known) = identities::find(tx.conn(), &identity.issuer, &identity.subject).await? {
         let account = accounts::get(tx.conn(), known.account_id).await?.ok_or_else(|| Error::not_found("account"))?;
         require_same_address(&account, &invitation)?;
@@ -212,7 +212,7 @@ async fn with_password(
     // Before anything is hashed, which is costly: what is wrong is known already. The order is the same for an address
     // with an account and for one without.
     let mut reader = app.store.read().await?;
-    let Held { invitation, mailed } = opened(reader.conn(), link, app.now()).await?;
+    let OpenedInvitation { invitation, mailed } = opened(reader.conn(), link, app.now()).await?;
     let mut faults = Faults::default();
     if !name.is_empty() {
         faults.check("name", check_actor_name(&name));
@@ -287,7 +287,7 @@ async fn join_as(
     limits: Limits,
 ) -> Result<Accepted> {
     let now = tx.now();
-    let Held { invitation, mailed } = opened(tx.conn(), link, now).await?;
+    let OpenedInvitation { invitation, mailed } = opened(tx.conn(), link, now).await?;
     let mut account = accounts::get(tx.conn(), account).await?.ok_or_else(|| Error::not_found("account"))?;
     require_same_address(&account, &invitation)?;
     if let Some(hash) = hash {
@@ -326,7 +326,7 @@ fn require_same_address(account: &Account, invitation: &Invitation) -> Result<()
 /// Accepts with a new account, whose address is proven by a link that was mailed.
 async fn join_anew(tx: &mut Tx, link: Link, name: String, hash: String, limits: Limits) -> Result<Accepted> {
     let now = tx.now();
-    let Held { invitation, mailed } = opened(tx.conn(), link, now).await?;
+    let OpenedInvitation { invitation, mailed } = opened(tx.conn(), link, now).await?;
     if accounts::by_email(tx.conn(), &invitation.email).await?.is_some() {
         return Err(Error::conflict("Somebody accepts an invitation to this address at this moment. Try again."));
     }
@@ -358,7 +358,7 @@ async fn take_over(
     limits: Limits,
 ) -> Result<Accepted> {
     let now = tx.now();
-    let Held { invitation, mailed } = opened(tx.conn(), link, now).await?;
+    let OpenedInvitation { invitation, mailed } = opened(tx.conn(), link, now).await?;
     let mut account = accounts::get(tx.conn(), account).await?.ok_or_else(|| Error::not_found("account"))?;
     if !mailed || account.email_proven_at.is_some() {
         return Err(not_theirs());
@@ -387,7 +387,7 @@ async fn join(
     let count = members::count(tx.conn(), invitation.organization_id).await?;
     limits.room(&MEMBERS, count, "The organization has as many members as")?;
     if !invitations::end(tx, invitation.organization_id, invitation.id).await? {
-        return Err(dead());
+        return Err(invalid_invitation());
     }
     let membership =
         Membership { organization_id: invitation.organization_id, account_id: account.id, role_id: invitation.role_id };
@@ -401,10 +401,12 @@ async fn join(
 }
 
 /// The invitation of a link.
-async fn opened(conn: Conn<'_>, link: Link, now: Time) -> Result<Held> {
+async fn opened(conn: Conn<'_>, link: Link, now: Time) -> Result<OpenedInvitation> {
     let held = invitations::by_link(conn, link.id, &link.digest(), now).await?;
-    let meant = |it: &Held| link.organization.is_none_or(|organization| organization == it.invitation.organization_id);
-    held.filter(meant).ok_or_else(dead)
+    let meant = |it: &OpenedInvitation| {
+        link.organization.is_none_or(|organization| organization == it.invitation.organization_id)
+    };
+    held.filter(meant).ok_or_else(invalid_invitation)
 }
 
 fn not_theirs() -> Error {
@@ -415,7 +417,7 @@ fn not_theirs() -> Error {
 }
 
 /// What whoever comes with a dead link is told.
-pub(crate) fn dead() -> Error {
+pub(crate) fn invalid_invitation() -> Error {
     Error::new(
         Code::NotFound,
         "This invitation is not valid: it was used, taken back or has expired, or the link is incomplete. Ask for a new one.",

@@ -13,7 +13,7 @@ use tokenward_store::accounts::{self, Account};
 use tokenward_store::{Tx, second_factor, sessions};
 use zeroize::Zeroizing;
 
-use super::codes::{take_away, tell};
+use super::codes::{factor_mail, take_away};
 use super::known::Known;
 use super::links::{link_digest, link_secret};
 use super::mail_link;
@@ -99,7 +99,7 @@ pub struct Taking {
 pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> Result<Written<Account>> {
     // Before anything is hashed: a link that is dead costs nothing.
     let Some(account) = link_owner(app, secret).await? else {
-        return Err(app.dead_link(by.address, dead()));
+        return Err(app.dead_link(by.address, invalid_link()));
     };
     let (digest, was_not_me) = (link_digest(secret), taking.was_not_me);
     let hash = if app.sign_in.takes_passwords() {
@@ -112,8 +112,8 @@ pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> 
         Box::pin(async move {
             let now = tx.now();
             let resets = second_factor::link_resets(tx.conn(), &digest).await?;
-            let id = accounts::take_link(tx, &digest, now).await?.ok_or_else(dead)?;
-            let mut account = accounts::get(tx.conn(), id).await?.ok_or_else(dead)?;
+            let id = accounts::take_link(tx, &digest, now).await?.ok_or_else(invalid_link)?;
+            let mut account = accounts::get(tx.conn(), id).await?.ok_or_else(invalid_link)?;
             let before = snapshot(&account, false);
             let proven = account.email_proven_at.is_some();
             if let Some(hash) = &hash {
@@ -143,7 +143,7 @@ pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> 
     });
     let Written { value: (account, reset), position, effect } = taken.await?;
     if reset {
-        tell::removed(app, account.id).await;
+        factor_mail::removed(app, account.id).await;
     }
     if let Err(error) = mail_link::notify(app, account.id, &account.email).await {
         tracing::warn!(%error, "a mail about a sign-in link was not sent");
@@ -151,7 +151,7 @@ pub async fn take_link(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> 
     Ok(Written { value: account, position, effect })
 }
 
-fn dead() -> Error {
+fn invalid_link() -> Error {
     Error::conflict("This link was used already or has expired. Ask the operator for a new one.")
 }
 

@@ -101,7 +101,7 @@ pub async fn find(app: &Arc<App>, secret: &str) -> Result<Option<Linked>> {
 pub async fn confirm(app: &Arc<App>, secret: &str, by: By) -> Result<Written<Account>> {
     let mailer = mailer(app)?;
     let Some(Linked::Confirms(change)) = find(app, secret).await? else {
-        return Err(app.dead_link(by.address, dead()));
+        return Err(app.dead_link(by.address, invalid_link()));
     };
     // Who is not told of it could not undo it.
     mailer.pay_for_notice(&change.old_email, app.now())?;
@@ -110,10 +110,10 @@ pub async fn confirm(app: &Arc<App>, secret: &str, by: By) -> Result<Written<Acc
         Box::pin(async move {
             let now = tx.now();
             let change = account_links::find_change(tx.conn(), &digest, now).await?;
-            let change = change.filter(|it| it.done_at.is_none()).ok_or_else(dead)?;
-            let before = accounts::get(tx.conn(), change.account_id).await?.ok_or_else(dead)?;
+            let change = change.filter(|it| it.done_at.is_none()).ok_or_else(invalid_link)?;
+            let before = accounts::get(tx.conn(), change.account_id).await?.ok_or_else(invalid_link)?;
             if before.email != change.old_email {
-                return Err(dead());
+                return Err(invalid_link());
             }
             let account = set(tx, &before, &change.new_email, now).await?;
             let undo = link_secret(tx.random());
@@ -146,7 +146,7 @@ pub struct Undone {
 /// would be a way back in, or a part of one.
 pub async fn undo(app: &Arc<App>, secret: &str, by: By) -> Result<Written<Undone>> {
     let Some(Linked::Undoes(_)) = find(app, secret).await? else {
-        return Err(app.dead_link(by.address, dead()));
+        return Err(app.dead_link(by.address, invalid_link()));
     };
     let (digest, lifetime) = (link_digest(secret), app.limits.micros(&PASSWORD_RESET_TIME));
     let passwords = app.sign_in.takes_passwords();
@@ -158,8 +158,8 @@ pub async fn undo(app: &Arc<App>, secret: &str, by: By) -> Result<Written<Undone
             let now = tx.now();
             let change = account_links::find_change(tx.conn(), &digest, now).await?;
             let change = change.and_then(|it| Some((it.done_at?, it)));
-            let (done_at, change) = change.ok_or_else(dead)?;
-            let before = accounts::get(tx.conn(), change.account_id).await?.ok_or_else(dead)?;
+            let (done_at, change) = change.ok_or_else(invalid_link)?;
+            let before = accounts::get(tx.conn(), change.account_id).await?.ok_or_else(invalid_link)?;
             let account = set(tx, &before, &change.old_email, now).await?;
             account_links::forget_changes_from(tx, account.id, done_at).await?;
             account_links::end_all(tx, account.id).await?;
@@ -224,6 +224,6 @@ fn not_proven() -> Error {
     Error::conflict(detail)
 }
 
-fn dead() -> Error {
+fn invalid_link() -> Error {
     Error::conflict("This link was used already or has expired.")
 }

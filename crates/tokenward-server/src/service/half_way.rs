@@ -83,9 +83,9 @@ pub async fn go_on(
     given: SecondFactor,
     client: Client,
 ) -> Result<(Written<Begun>, String)> {
-    let HalfWay { id, account, proof, next, begun } = open(app, carried).ok_or_else(sessions::over)?;
+    let HalfWay { id, account, proof, next, begun } = open(app, carried).ok_or_else(sessions::sign_in_over)?;
     let mut reader = app.store.read().await?;
-    let account = accounts::get(reader.conn(), account).await?.ok_or_else(sessions::over)?;
+    let account = accounts::get(reader.conn(), account).await?.ok_or_else(sessions::sign_in_over)?;
     drop(reader);
     let digest = link_digest(&format!("half-way {id}"));
     let spent_as = Carried { digest, begun: Time(begun), ends_at: Time(begun).plus(lifetime()) };

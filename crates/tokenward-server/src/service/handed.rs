@@ -46,19 +46,19 @@ impl Handed {
         let (session, organization, life, by_device) = match *self {
             Self::Code { carried, session, organization, life } => {
                 if !identities::spend_carried(tx, &carried).await? {
-                    return Err(over());
+                    return Err(unknown_code());
                 }
                 (session, organization, life, false)
             }
             Self::Device(id) => {
                 let taken = device_sign_ins::take(tx, id).await?.filter(|it| it.account_id == Some(account));
-                let taken = taken.ok_or_else(over)?;
-                let (session, life) = taken.session_id.zip(taken.life).ok_or_else(over)?;
+                let taken = taken.ok_or_else(unknown_code)?;
+                let (session, life) = taken.session_id.zip(taken.life).ok_or_else(unknown_code)?;
                 (session, taken.organization_id, life, true)
             }
         };
         // Whoever signs out meanwhile hands nothing over any more.
-        let from = sessions::inherited(tx.conn(), account, session, now).await?.ok_or_else(over)?;
+        let from = sessions::inherited(tx.conn(), account, session, now).await?.ok_or_else(unknown_code)?;
         Ok(Terms {
             methods: if by_device { from.methods.and(Method::Device) } else { from.methods },
             proven_at: from.proven_at,
@@ -73,7 +73,7 @@ impl Handed {
 }
 
 /// What is said of a code that makes no session: always the same.
-pub(super) fn over() -> Error {
+pub(super) fn unknown_code() -> Error {
     let detail = "This code is not known: it was used, has expired, or was never given. Run `tokenward login` again.";
     Error::new(Code::SignInFailed, detail)
 }

@@ -11,7 +11,7 @@ use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::identities::{self, Identity};
 use tokenward_store::{Tx, accounts, sessions, sign_in_rules};
 
-use super::ways::{self, Doors};
+use super::ways::{self, SignInOffer};
 use super::{App, Written, accounts as people, person_mail, proof};
 
 /// An identity that a provider has proved just now.
@@ -95,7 +95,7 @@ pub async fn link(app: &Arc<App>, caller: &Caller, by: ByProvider, key: &str) ->
 pub async fn remove(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<Written<()>> {
     let within = proof::lifetime(app);
     let keys: Vec<(String, String)> = app.providers.iter().map(|it| (it.issuer().to_owned(), it.key.clone())).collect();
-    let doors = Doors::of(app);
+    let doors = SignInOffer::of(app);
     let unlinked = app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
             proof::require(tx, person, within).await?;

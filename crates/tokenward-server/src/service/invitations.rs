@@ -26,7 +26,7 @@ const LIFETIME: i64 = 7 * DAY;
 
 /// An invitation with its links, whose secrets are known only now.
 #[derive(Debug)]
-pub struct Sent {
+pub struct InvitationWithLinks {
     /// The invitation.
     pub invitation: Invitation,
     /// The link that the inviter may pass on. It proves nothing of the address.
@@ -54,7 +54,7 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<Invitation> 
 }
 
 /// Invites somebody with a role, which may not hold more than the caller.
-pub async fn create(app: &Arc<App>, grant: Grant, email: String, role: Uuid) -> Result<Written<Sent>> {
+pub async fn create(app: &Arc<App>, grant: Grant, email: String, role: Uuid) -> Result<Written<InvitationWithLinks>> {
     let email = email::ascii(&email).into_owned();
     let stamp = stamp(app, &grant, &email)?;
     let own = Arc::clone(app);
@@ -97,7 +97,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, email: String, role: Uuid) -> 
 }
 
 /// Makes new links for an invitation; the old ones are dead. What it gives may not be more than the caller holds.
-pub async fn resend(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<Sent>> {
+pub async fn resend(app: &Arc<App>, grant: Grant, id: Uuid) -> Result<Written<InvitationWithLinks>> {
     let stamp = match &app.live().mailer {
         Some(_) => stamp(app, &grant, &get(app, &grant, id).await?.email)?,
         None => None,
@@ -181,10 +181,14 @@ impl Secrets {
         }
     }
 
-    fn sent(self, app: &App, invitation: Invitation) -> Sent {
+    fn sent(self, app: &App, invitation: Invitation) -> InvitationWithLinks {
         let plain = plain_link(app, invitation.id);
         let link = |secret: &str| Zeroizing::new(format!("{plain}/{secret}"));
-        Sent { link: link(&self.passed_on), mailed: self.mailed.as_ref().map(|secret| link(secret)), invitation }
+        InvitationWithLinks {
+            link: link(&self.passed_on),
+            mailed: self.mailed.as_ref().map(|secret| link(secret)),
+            invitation,
+        }
     }
 }
 
@@ -193,7 +197,7 @@ fn stamp(app: &App, grant: &Grant, email: &str) -> Result<Option<Stamp>> {
     app.live().mailer.as_ref().map(|mailer| mailer.stamp(grant, email, app.now())).transpose()
 }
 
-fn mail(stamp: Option<Stamp>, sent: &Sent) {
+fn mail(stamp: Option<Stamp>, sent: &InvitationWithLinks) {
     if let (Some(stamp), Some(link)) = (stamp, &sent.mailed) {
         stamp.invite(&sent.invitation, link);
     }

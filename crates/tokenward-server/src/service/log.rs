@@ -6,7 +6,7 @@ use tokenward_core::caller::Grant;
 use tokenward_core::event::{Event, Kind};
 use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Uuid};
-use tokenward_store::lineage::{self, Lost, Turn};
+use tokenward_store::lineage::{self, LineageChange, Lost};
 use tokenward_store::{Position, log, organizations};
 
 use super::{App, Written};
@@ -19,7 +19,7 @@ pub struct Status {
     /// The hash there.
     pub hash: Vec<u8>,
     /// Where it went on under another name since there is the organization, the newest first.
-    pub turns: Vec<Turn>,
+    pub turns: Vec<LineageChange>,
     /// What of the organization's was lost, with the name of the log in which it stood.
     pub lost: Vec<Lost>,
 }

@@ -8,7 +8,7 @@ use tokenward_core::event::{Event, Kind, MemberSnapshot};
 use tokenward_core::role::{BuiltIn, Role};
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::invitations::{self, Invitation};
-use tokenward_store::members::{self, Member, Seat};
+use tokenward_store::members::{self, Member, RoleAssignment};
 use tokenward_store::{Tx, roles, sign_in_rules};
 
 use super::invitations::end_sent_by;
@@ -43,7 +43,7 @@ pub async fn get(app: &Arc<App>, grant: &Grant, user: Uuid) -> Result<Member> {
 
 /// What becomes of the invitations that a member has sent, when the member leaves or gets a smaller role.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Sent {
+pub enum InvitationFate {
     /// They end: what somebody gave who may not any more.
     #[default]
     End,
@@ -51,7 +51,7 @@ pub enum Sent {
     Stay,
 }
 
-impl Sent {
+impl InvitationFate {
     /// As requests say it; what they leave out is not kept.
     #[must_use]
     pub fn keep(keep: bool) -> Self {
@@ -77,7 +77,7 @@ pub async fn set_role(
     grant: Grant,
     user: Uuid,
     role: Uuid,
-    (sent, owned): (Sent, Owned),
+    (sent, owned): (InvitationFate, Owned),
     if_match: IfMatch,
 ) -> Result<Written<Time>> {
     let limits = app.limits.clone();
@@ -93,7 +93,7 @@ pub async fn set_role(
             members::set_role(tx, grant, user, role.id, version).await?;
             let after = MemberSnapshot { role_id: role.id, role_name: role.name.to_string(), ..snapshot(&member) };
             let mut events = vec![event(Kind::MemberUpdated, grant, &member).before(snapshot(&member)).after(after)];
-            if sent == Sent::End && before.beyond(&role).is_some() {
+            if sent == InvitationFate::End && before.beyond(&role).is_some() {
                 events.extend(end_sent_by(tx, grant, user).await?);
             }
             events.extend(owned.settle(tx, grant, &limits, &member, false).await?);
@@ -106,7 +106,12 @@ pub async fn set_role(
 /// Removes a member, and ends the invitations that the member has sent. Tokens that the member made or owns stay with the
 /// organization: those that are owned go to somebody else where that is said, and single ones end or are taken back. And the person's
 /// sessions go on: nothing of the organization opens for them any more.
-pub async fn remove(app: &Arc<App>, grant: Grant, user: Uuid, (sent, owned): (Sent, Owned)) -> Result<Written<()>> {
+pub async fn remove(
+    app: &Arc<App>,
+    grant: Grant,
+    user: Uuid,
+    (sent, owned): (InvitationFate, Owned),
+) -> Result<Written<()>> {
     let limits = app.limits.clone();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
@@ -117,7 +122,7 @@ pub async fn remove(app: &Arc<App>, grant: Grant, user: Uuid, (sent, owned): (Se
             let settled = owned.settle(tx, grant, &limits, &member, true).await?;
             members::delete(tx, grant, user).await?;
             let mut events = vec![event(Kind::MemberRemoved, grant, &member).before(snapshot(&member))];
-            if sent == Sent::End {
+            if sent == InvitationFate::End {
                 events.extend(end_sent_by(tx, grant, user).await?);
             }
             events.extend(settled);
@@ -143,8 +148,10 @@ pub async fn transfer(app: &Arc<App>, grant: Grant, user: Uuid) -> Result<Writte
                 return Err(Error::conflict("This member owns the organization already."));
             }
             let last = members::owner(tx.conn(), grant).await?;
-            let (from, to) =
-                (Seat { account: last.account_id, role: admin.id }, Seat { account: user, role: owner.id });
+            let (from, to) = (
+                RoleAssignment { account: last.account_id, role: admin.id },
+                RoleAssignment { account: user, role: owner.id },
+            );
             let version = tx.next_version(last.updated_at.max(next.updated_at));
             members::transfer(tx, grant, from, to, version).await?;
             let after = MemberSnapshot { role_id: owner.id, role_name: owner.name.to_string(), ..snapshot(&next) };

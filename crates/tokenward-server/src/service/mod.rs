@@ -127,7 +127,7 @@ use crate::limits::{Limits, RECEIPT_WAIT};
 use crate::metrics::Metrics;
 use receipts::Committed;
 pub use receipts::Effect;
-pub use shares::{Read, Shares, Turn};
+pub use shares::{Read, SharePermit, Shares};
 pub use together::Together;
 
 /// What is wrong while [`Live::clients_hidden`], and what to do.
@@ -292,7 +292,7 @@ impl App {
     }
 
     /// A turn to write what the log does not tell, among the other writes of the same organization or user.
-    pub(crate) async fn turn_to_write(&self, holder: Uuid) -> Result<Turn> {
+    pub(crate) async fn turn_to_write(&self, holder: Uuid) -> Result<SharePermit> {
         self.shares.write(holder, &self.limits).await
     }
 
@@ -365,7 +365,7 @@ impl App {
                     let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
                     told.record("events", kinds.join(" "));
                 }
-                app.security.told(&events, right.by());
+                app.security.note_events(&events, right.by());
                 let takes_away = events.iter().any(|event| event.kind.takes_away());
                 let wait = terms.wait.or(takes_away.then(|| app.limits.time(&RECEIPT_WAIT)));
                 let effect = receipts::effect(&app, committed, noted, wait).await?;

@@ -50,7 +50,7 @@ pub async fn flush(app: &Arc<App>) {
 pub async fn tell_reused(app: &Arc<App>, all: Vec<Reused>) {
     for reused in all {
         let token = reused.token;
-        match tell(app, reused.clone()).await {
+        match note_reuse(app, reused.clone()).await {
             Ok(()) => {}
             // It was taken back or has ended meanwhile, and nobody need look after it.
             Err(error) if error.code == Code::NotFound => {}
@@ -62,7 +62,7 @@ pub async fn tell_reused(app: &Arc<App>, all: Vec<Reused>) {
     }
 }
 
-async fn tell(app: &Arc<App>, reused: Reused) -> Result<()> {
+async fn note_reuse(app: &Arc<App>, reused: Reused) -> Result<()> {
     let known = tokens::kept(app.store.read().await?.conn(), &[reused.token]).await?.pop();
     let name = known.ok_or_else(|| Error::not_found("token"))?.name;
     let by = By {
@@ -129,7 +129,7 @@ pub async fn end_overlaps(app: &Arc<App>) -> Result<usize> {
                 for overlap in &due {
                     // Of one that was taken back there is nothing to tell.
                     if let Some(token) = all.get(&overlap.token_id) {
-                        events.extend(told(token, overlap, now));
+                        events.extend(overlap_end_events(token, overlap, now));
                     }
                     tokens::tell_overlap_ended(tx, overlap).await?;
                 }
@@ -145,7 +145,7 @@ pub async fn end_overlaps(app: &Arc<App>) -> Result<usize> {
 }
 
 /// What the log says of an overlap that is over, or ends now because of a silence.
-fn told(token: &Token, overlap: &Overlap, now: tokenward_core::Time) -> Vec<Event> {
+fn overlap_end_events(token: &Token, overlap: &Overlap, now: tokenward_core::Time) -> Vec<Event> {
     let ended_at = overlap.expires_at.min(now);
     let mut events = Vec::new();
     if overlap.expires_at > now {

@@ -13,7 +13,7 @@ use super::accounts::{self as people, changed, check_password, own_account};
 use super::compare::{self, Tried};
 use super::known::{Guesser, Known};
 use super::turns::Lane;
-use super::ways::{self, Doors};
+use super::ways::{self, SignInOffer};
 use super::{App, Written, person_mail, proof};
 
 /// Changes the caller's own password and ends all other sessions. The present one must be given; and
@@ -86,7 +86,7 @@ pub async fn set_first_password(app: &Arc<App>, caller: &Caller, new: Zeroizing<
 
 /// Takes the password of the caller's account away, by a fresh proof; and ends all other sessions. The last way to sign in stays.
 pub async fn remove_password(app: &Arc<App>, caller: &Caller) -> Result<Written<()>> {
-    let (within, doors) = (proof::lifetime(app), Doors::of(app));
+    let (within, doors) = (proof::lifetime(app), SignInOffer::of(app));
     let removed = app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
             proof::require(tx, person, within).await?;

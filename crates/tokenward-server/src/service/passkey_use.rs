@@ -35,7 +35,7 @@ pub(super) async fn take(tx: &mut Tx, account: Uuid, by: &Asserted) -> Result<Op
 
 /// Each question is answered once, on whichever node.
 pub(super) async fn spend(tx: &mut Tx, spent_as: &Carried) -> Result<()> {
-    if identities::spend_carried(tx, spent_as).await? { Ok(()) } else { Err(over()) }
+    if identities::spend_carried(tx, spent_as).await? { Ok(()) } else { Err(unknown_attempt()) }
 }
 
 /// Removes all of an account that gets to be another person's, and what authenticators called it.
@@ -65,7 +65,7 @@ pub(super) fn snapshot(passkey: &Passkey, counter: Option<i64>) -> PasskeySnapsh
 }
 
 /// The question is none that waits here.
-pub(super) fn over() -> Error {
+pub(super) fn unknown_attempt() -> Error {
     let detail =
         "This was not begun in this browser, or more than five minutes ago, or it is done already. Begin it again.";
     Error::new(Code::SignInFailed, detail)
@@ -77,7 +77,7 @@ pub(super) fn unknown() -> Error {
 }
 
 /// The refusal of a passkey whose counter fell.
-pub(super) fn fell() -> Error {
+pub(super) fn counter_fell() -> Error {
     let detail = "This passkey has counted less than before, so that there may be a copy of it. It was refused. Sign in in another \
                   way, and remove it on your account page.";
     Error::new(Code::SignInFailed, detail)

@@ -25,7 +25,7 @@ use super::known::Known;
 use super::links::{link_digest, link_secret};
 use super::takeover::end_what_it_made;
 use super::turns::Lane;
-use super::ways::{self, Doors};
+use super::ways::{self, SignInOffer};
 use super::{App, Written, person_mail};
 use crate::limits::{EMAIL, PASSWORD_RESET_TIME, PASSWORD_RESETS_WAITING};
 
@@ -120,7 +120,7 @@ async fn mail(app: &Arc<App>, asked: &ResetRequest) -> Result<()> {
     let Some(mailer) = app.live().mailer.clone() else { return Ok(()) };
     let mut reader = app.store.read().await?;
     let Some(account) = accounts::by_email(reader.conn(), &asked.email).await? else { return Ok(()) };
-    let ways = ways::of(reader.conn(), &Doors::of(app), account.id).await?;
+    let ways = ways::of(reader.conn(), &SignInOffer::of(app), account.id).await?;
     let second_factor = factors::of(reader.conn(), account.id, None).await?.has_second();
     drop(reader);
     mailer.pay_for_reset(&account.email, app.now())?;
@@ -188,7 +188,7 @@ pub async fn take(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> Resul
     app.sign_in.require_passwords()?;
     // Before anything is hashed: a link that is dead costs nothing.
     let Some(account) = owner(app, secret).await? else {
-        return Err(app.dead_link(by.address, dead()));
+        return Err(app.dead_link(by.address, invalid_link()));
     };
     let (digest, was_not_me) = (link_digest(secret), taking.was_not_me);
     check_password(app, &account, &taking.password)?;
@@ -196,8 +196,8 @@ pub async fn take(app: &Arc<App>, secret: &str, taking: Taking, by: By) -> Resul
     let written = app.write(Visitor::new(by), move |tx, _| {
         Box::pin(async move {
             let now = tx.now();
-            let id = account_links::take_reset(tx, &digest, now).await?.ok_or_else(dead)?;
-            let mut account = accounts::get(tx.conn(), id).await?.ok_or_else(dead)?;
+            let id = account_links::take_reset(tx, &digest, now).await?.ok_or_else(invalid_link)?;
+            let mut account = accounts::get(tx.conn(), id).await?.ok_or_else(invalid_link)?;
             let before = snapshot(&account, false);
             let proven = account.email_proven_at.is_some();
             accounts::set_password(tx, id, &hash, now).await?;
@@ -226,6 +226,6 @@ pub(super) async fn insert(tx: &mut Tx, account: &Account, lifetime: Micros) -> 
     Ok((secret, event))
 }
 
-fn dead() -> Error {
+fn invalid_link() -> Error {
     Error::conflict("This link was used already or has expired. Ask for a new one.")
 }

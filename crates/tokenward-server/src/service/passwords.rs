@@ -9,7 +9,7 @@ use tokenward_core::{Error, Result};
 use tokenward_store::accounts;
 use zeroize::Zeroizing;
 
-use super::turns::{Lane, Turn, Turns};
+use super::turns::{Lane, LanePermit, Turns};
 use crate::heavy;
 use crate::limits::Limits;
 
@@ -36,7 +36,7 @@ impl Passwords {
 
 /// A turn to hash.
 pub struct Hashing {
-    turn: Turn,
+    turn: LanePermit,
 }
 
 impl Hashing {

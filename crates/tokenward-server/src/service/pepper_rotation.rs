@@ -7,7 +7,7 @@ use tokenward_core::right::Operator;
 use tokenward_core::secret::Pepper;
 use tokenward_core::token::{Revocation, RevokeReason};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
-use tokenward_store::peppers::{self, KnownPepper, Left};
+use tokenward_store::peppers::{self, KnownPepper, OldPepperToken};
 use tokenward_store::{Store, nodes, second_factor, tokens};
 
 use super::codes::kept;
@@ -22,7 +22,7 @@ const SEALED_AT_ONCE: i64 = 500;
 
 /// A version of the pepper, and what it is still needed for.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct PepperStatus {
     /// The version.
     pub version: i32,
     /// When it was first used.
@@ -38,13 +38,13 @@ pub struct Standing {
 }
 
 /// Each version that the database knows, the newest first.
-pub async fn status(store: &Store) -> Result<Vec<Standing>> {
+pub async fn status(store: &Store) -> Result<Vec<PepperStatus>> {
     let mut reader = store.read().await?;
     let known = peppers::list(reader.conn()).await?;
     let now = store.time_at(reader.conn()).await?;
     let mut all = Vec::with_capacity(known.len());
     for KnownPepper { version, created_at, retired_at, .. } in known.into_iter().rev() {
-        all.push(Standing {
+        all.push(PepperStatus {
             version,
             since: created_at,
             retired_at,
@@ -57,7 +57,7 @@ pub async fn status(store: &Store) -> Result<Vec<Standing>> {
 }
 
 /// The tokens that a version is still needed for, the longest unused first; at most a thousand.
-pub async fn left(store: &Store, version: i32) -> Result<Vec<Left>> {
+pub async fn left(store: &Store, version: i32) -> Result<Vec<OldPepperToken>> {
     let mut reader = store.read().await?;
     let now = store.time_at(reader.conn()).await?;
     peppers::left(reader.conn(), version, now, LISTED).await
@@ -148,7 +148,7 @@ pub async fn retire(
 }
 
 /// Takes a token back that the version was needed for. Was it still there?
-async fn revoke(store: &Store, operator: &Operator, left: &Left, version: i32) -> Result<bool> {
+async fn revoke(store: &Store, operator: &Operator, left: &OldPepperToken, version: i32) -> Result<bool> {
     let grant = Grant::operator(operator, left.organization_id, Management::TokenManage);
     let (mut tx, grant) = store.begin(&grant).await?;
     // Of any kind.

@@ -29,14 +29,14 @@ pub async fn flush(app: &Arc<App>) {
 async fn tell_all(app: &Arc<App>, all: Vec<PolicyDenied>) {
     for denied in all {
         let token = denied.token;
-        if let Err(error) = tell(app, denied.clone()).await {
+        if let Err(error) = note_denials(app, denied.clone()).await {
             tracing::warn!(%token, %error, cause = ?error.cause, "cannot tell the log what a policy has denied");
             app.verifier.keep_policy_denied(denied);
         }
     }
 }
 
-async fn tell(app: &Arc<App>, denied: PolicyDenied) -> Result<()> {
+async fn note_denials(app: &Arc<App>, denied: PolicyDenied) -> Result<()> {
     let PolicyDenied { organization, token, name, method, path, address, count } = denied;
     let by = By {
         actor: Actor::Token { id: token, name: shown(token, &name) },

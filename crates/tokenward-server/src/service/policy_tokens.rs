@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::decisions::KeptDecision;
 use super::holders::{self, WantedName};
-use super::tokens::batches::{Around, Done, Lookups};
+use super::tokens::batches::{Around, Lookups, TokenWritten};
 use super::tokens::{
     Created, NewToken, Secret, TokenChange, Why, accepted, all_deleted, changed, check, event, not_ended_of, snapshot,
 };
@@ -60,7 +60,7 @@ pub async fn compile(source: String) -> Result<Policy> {
     let turn = timeout(patience, TURNS.acquire()).await.map_err(|_| busy())?.map_err(Error::internal)?;
     let compiled = timeout(patience, heavy::aside_in(turn, move || Policy::compile_new(&source))).await;
     let slow = || {
-        let limit = POLICY_COMPILE_TIME.told(POLICY_COMPILE_TIME.default);
+        let limit = POLICY_COMPILE_TIME.in_words(POLICY_COMPILE_TIME.default);
         Error::invalid("opa_policy", format!("takes too long to be read; {limit}"))
     };
     let compiled = compiled.map_err(|_| slow())???;
@@ -165,7 +165,7 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result
                 secret.refuse_used(tx).await?;
                 let (id, now) = (tx.new_id(), tx.now());
                 let made = around.create_of(&own, grant, secret::Kind::PolicyToken, (id, &new, &secret), (0, now));
-                let (Done::Created { created, .. }, _) = made.map_err(Error::from)? else {
+                let (TokenWritten::Created { created, .. }, _) = made.map_err(Error::from)? else {
                     return Err(Error::internal("a policy token was to be made"));
                 };
                 let row = kept::NewToken { policy: Some(&policy), ..kept::NewToken::of(&created.token, secret.row()) };

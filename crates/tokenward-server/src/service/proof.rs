@@ -20,13 +20,13 @@ use tokenward_store::{Tx, accounts, factors, sessions};
 use zeroize::Zeroizing;
 
 use super::codes::check;
-use super::codes::tell;
+use super::codes::factor_mail;
 use super::compare::{self, Tried};
 use super::known::{Guesser, Known};
 use super::new_text::NewText;
 use super::session_limits::BY_PROVIDER;
 use super::turns::Lane;
-use super::ways::{self, Doors, Ways};
+use super::ways::{self, SignInMethods, SignInOffer};
 use super::{App, Written, accounts as people};
 use crate::limits::PROOF_TIME;
 
@@ -107,7 +107,7 @@ pub(super) async fn renew(
 
 /// What a person gives to prove it anew. What is asked depends on what the account has.
 #[derive(Default)]
-pub struct Given {
+pub struct ProofInput {
     /// The password.
     pub password: Option<Zeroizing<String>>,
     /// A code of the authenticator, or a recovery code.
@@ -117,14 +117,14 @@ pub struct Given {
 /// Proves who sits at the session, as strongly as the account can be proved: by the password, and by a code where there is a
 /// second factor; by the code alone where the account has no password, since the session has shown what came first. Beside a passkey
 /// no password is enough.
-pub async fn prove(app: &Arc<App>, caller: &Caller, given: Given) -> Result<Written<Renewed>> {
+pub async fn prove(app: &Arc<App>, caller: &Caller, given: ProofInput) -> Result<Written<Renewed>> {
     let account = people::get(app, caller).await?;
     let mut reader = app.store.read().await?;
     let hash = accounts::password_hash(reader.conn(), account.id).await?;
     let own_factors = factors::of(reader.conn(), account.id, app.store.passkey_host()).await?;
     let has_second = own_factors.has_second();
     drop(reader);
-    let Given { password, second } = given;
+    let ProofInput { password, second } = given;
     let (address, door) = (caller.by().address, Known::Account(account.id).door());
     if own_factors.passkey && !has_second {
         return Err(passkey_instead());
@@ -193,7 +193,7 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, given: Given) -> Result<Writ
     })?;
     let Written { value: (renewed, left), position, effect } = proven;
     if let Some(left) = left {
-        tell::used(app, id, left).await;
+        factor_mail::used(app, id, left).await;
     }
     Ok(Written { value: renewed, position, effect })
 }
@@ -224,10 +224,10 @@ pub async fn is_fresh(app: &Arc<App>, caller: &Caller) -> Result<bool> {
 /// In which ways the caller can prove anew who sits at the session: the words of methods, with `+` between those that go together.
 pub async fn ways(app: &App, caller: &Caller) -> Result<Vec<String>> {
     let mut reader = app.store.read().await?;
-    Ok(words(&ways::of(reader.conn(), &Doors::of(app), caller.require_user()?).await?))
+    Ok(words(&ways::of(reader.conn(), &SignInOffer::of(app), caller.require_user()?).await?))
 }
 
-fn words(ways: &Ways) -> Vec<String> {
+fn words(ways: &SignInMethods) -> Vec<String> {
     let mut all = Vec::new();
     match (ways.password, ways.authenticator) {
         (true, true) => all.push(format!("{}+{}", Method::Password, Method::Otp)),
@@ -265,7 +265,7 @@ mod tests {
     fn the_ways_to_prove_it_anew_are_as_strong_as_the_account() {
         let by = |password, authenticator, passkey, vouched| {
             let providers = ["corp".to_owned()].into();
-            words(&Ways { password, providers, passkey, authenticator, vouched }).join(" ")
+            words(&SignInMethods { password, providers, passkey, authenticator, vouched }).join(" ")
         };
         assert_eq!(by(true, false, false, false), "password oidc:corp");
         assert_eq!(by(false, false, false, false), "oidc:corp");
@@ -273,6 +273,6 @@ mod tests {
         assert_eq!(by(false, true, false, false), "otp");
         assert_eq!(by(true, false, true, false), "passkey");
         assert_eq!(by(true, true, true, true), "password+otp passkey oidc:corp");
-        assert_eq!(words(&Ways::default()), [""; 0]);
+        assert_eq!(words(&SignInMethods::default()), [""; 0]);
     }
 }

@@ -23,11 +23,11 @@ use zeroize::Zeroizing;
 
 pub use super::codes::Qr;
 use super::codes::kept::{SEED, Seed};
-use super::codes::{check, kept, take_away, tell, totp};
+use super::codes::{check, factor_mail, kept, take_away, totp};
 use super::new_text::NewText;
 use super::proof::{self, ProvenAt, Renewed};
 use super::sessions::end_other;
-use super::ways::{self, Doors};
+use super::ways::{self, SignInOffer};
 use super::{App, Written, seal};
 use crate::limits::{RECOVERY_CODES, SECOND_FACTOR_SET_UP};
 
@@ -131,7 +131,7 @@ fn open(app: &App, sealed: &str, account: Uuid) -> Option<SetUpBegun> {
 pub type Codes = Vec<Zeroizing<String>>;
 
 /// What is shown once after an authenticator was set up.
-pub struct On {
+pub struct EnrolledAuthenticator {
     /// The recovery codes.
     pub codes: Codes,
     /// The session, which proves two factors from now on.
@@ -140,7 +140,12 @@ pub struct On {
 
 /// Turns the authenticator on that was begun, by its first right code and a fresh proof of the person. Its recovery codes are
 /// shown now, and the session proves two factors from now on.
-pub async fn turn_on(app: &Arc<App>, caller: &Caller, sealed: &str, code: OneTimeCode) -> Result<Written<On>> {
+pub async fn turn_on(
+    app: &Arc<App>,
+    caller: &Caller,
+    sealed: &str,
+    code: OneTimeCode,
+) -> Result<Written<EnrolledAuthenticator>> {
     let person = caller.person()?;
     let begun = open(app, sealed, person.account());
     let begun = begun
@@ -177,11 +182,11 @@ pub async fn turn_on(app: &Arc<App>, caller: &Caller, sealed: &str, code: OneTim
             let (renewed, proven) =
                 proof::renew(tx, person, &new, (&[Method::Otp], ProvenAt::default()), within).await?;
             events.extend(proven);
-            Ok((On { codes, renewed }, events))
+            Ok((EnrolledAuthenticator { codes, renewed }, events))
         })
     });
     let written = written.await?;
-    tell::added(app, caller.require_user()?).await;
+    factor_mail::added(app, caller.require_user()?).await;
     Ok(written)
 }
 
@@ -219,14 +224,14 @@ pub async fn new_codes(app: &Arc<App>, caller: &Caller) -> Result<Written<Codes>
         })
     });
     let written = written.await?;
-    tell::replaced(app, caller.require_user()?).await;
+    factor_mail::replaced(app, caller.require_user()?).await;
     Ok(written)
 }
 
 /// Takes the authenticator and the recovery codes of the caller away, by a fresh proof, which takes a code. All other sessions
 /// end. The last factor stays where an organization of theirs asks two.
 pub async fn remove(app: &Arc<App>, caller: &Caller) -> Result<Written<()>> {
-    let (within, doors) = (proof::lifetime(app), Doors::of(app));
+    let (within, doors) = (proof::lifetime(app), SignInOffer::of(app));
     let removed = app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
             proof::require(tx, person, within).await?;
@@ -247,6 +252,6 @@ pub async fn remove(app: &Arc<App>, caller: &Caller) -> Result<Written<()>> {
         })
     });
     let removed = removed.await?;
-    tell::removed(app, caller.require_user()?).await;
+    factor_mail::removed(app, caller.require_user()?).await;
     Ok(removed)
 }

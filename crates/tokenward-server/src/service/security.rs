@@ -70,7 +70,7 @@ impl Security {
     }
 
     /// Something happened to an account, and is in the event log.
-    pub(super) fn told(&self, events: &[Event], by: &By) {
+    pub(super) fn note_events(&self, events: &[Event], by: &By) {
         let client = by.address.map(of_client);
         for event in events.iter().filter(|event| event.organization.is_none()) {
             if lock(&self.0).is_first(event.kind.as_str(), client) {

@@ -24,7 +24,7 @@ use tokenward_store::{Tx, factors};
 use zeroize::Zeroizing;
 
 use super::codes::check::{self, Taken};
-use super::codes::tell;
+use super::codes::factor_mail;
 use super::compare::{self, Tried};
 use super::handed::{Handed, Terms};
 use super::known::Guesser;
@@ -113,7 +113,7 @@ impl ByProvider {
 
 /// What a provider says of a sign-in.
 #[derive(Clone, Copy)]
-pub struct Said<'a> {
+pub struct ProviderSignIn<'a> {
     /// The provider, by its key.
     pub key: &'a str,
     /// What it calls its session.
@@ -126,7 +126,7 @@ pub struct Said<'a> {
     pub methods: &'a Methods,
 }
 
-impl Said<'_> {
+impl ProviderSignIn<'_> {
     fn proof(self) -> ByProvider {
         ByProvider { key: self.key.to_owned(), auth_time: self.auth_time, came_at: self.came_at.0 }
     }
@@ -194,7 +194,7 @@ impl Proof {
 
     /// By an invitation that somebody took whom a provider knows.
     #[must_use]
-    pub fn invitation_by(said: Said<'_>) -> Self {
+    pub fn invitation_by(said: ProviderSignIn<'_>) -> Self {
         Self {
             there: there(said.key, said.session),
             by_provider: Some(said.proof()),
@@ -206,7 +206,7 @@ impl Proof {
 
     /// By a provider, as the holder of this identity: an issuer and a subject.
     #[must_use]
-    pub fn provider(said: Said<'_>, (issuer, subject): (&str, &str)) -> Self {
+    pub fn provider(said: ProviderSignIn<'_>, (issuer, subject): (&str, &str)) -> Self {
         Self {
             there: there(said.key, said.session),
             by_provider: Some(said.proof()),
@@ -319,12 +319,12 @@ pub async fn begin(
             if let Some(carried) = &proof.once
                 && !identities::spend_carried(tx, carried).await?
             {
-                return Err(over());
+                return Err(sign_in_over());
             }
             if let Some(asserted) = &proof.passkey
                 && let Some(event) = passkey_use::take(tx, account.id, asserted).await?
             {
-                return Ok((Err(passkey_use::fell()), vec![event]));
+                return Ok((Err(passkey_use::counter_fell()), vec![event]));
             }
             // Asked again: it may have been set up, or removed, since.
             let second = second_factor(tx, &own, &account, &proof).await?;
@@ -410,7 +410,7 @@ pub async fn begin(
         person_mail::notify_of_new_device(app, &value.email, &from);
     }
     if let Some(left) = left {
-        tell::used(app, who, left).await;
+        factor_mail::used(app, who, left).await;
     }
     Ok(Written { value, position, effect })
 }
@@ -444,7 +444,7 @@ async fn second_factor(tx: &mut Tx, app: &App, account: &Account, proof: &Proof)
 }
 
 /// What is said where what was carried since the first factor begins no session.
-pub(super) fn over() -> Error {
+pub(super) fn sign_in_over() -> Error {
     let detail = "This sign-in is over: it waits for five minutes, in the browser in which it began, and works once. Sign in again.";
     Error::new(Code::Conflict, detail)
 }

@@ -57,7 +57,7 @@ pub(super) fn too_many_wait() -> Error {
 }
 
 /// A turn; it ends when it is dropped.
-pub struct Turn {
+pub struct SharePermit {
     /// Did others have to go first?
     waited: bool,
     _permit: OwnedSemaphorePermit,
@@ -65,7 +65,7 @@ pub struct Turn {
     _share: Arc<Share>,
 }
 
-impl Turn {
+impl SharePermit {
     /// Was it waited for? What was so before may not be any more.
     pub(super) fn waited(&self) -> bool {
         self.waited
@@ -76,12 +76,12 @@ impl Turn {
 pub struct Read {
     // First the connection, then the turn: the next one finds it free.
     reader: Reader,
-    _turn: Turn,
+    _turn: SharePermit,
 }
 
 impl Read {
     /// A connection for a turn.
-    pub(super) fn new(reader: Reader, turn: Turn) -> Self {
+    pub(super) fn new(reader: Reader, turn: SharePermit) -> Self {
         Self { reader, _turn: turn }
     }
 
@@ -107,13 +107,13 @@ impl std::ops::DerefMut for Read {
 
 impl Shares {
     /// A turn to read.
-    pub(super) async fn read(&self, organization: Uuid, limits: &Limits) -> Result<Turn> {
+    pub(super) async fn read(&self, organization: Uuid, limits: &Limits) -> Result<SharePermit> {
         let share = self.of(organization, limits);
         turn(Arc::clone(&share.reads), share, &READS, limits).await
     }
 
     /// A turn to write.
-    pub(super) async fn write(&self, organization: Uuid, limits: &Limits) -> Result<Turn> {
+    pub(super) async fn write(&self, organization: Uuid, limits: &Limits) -> Result<SharePermit> {
         let share = self.of(organization, limits);
         turn(Arc::clone(&share.writes), share, &WRITES, limits).await
     }
@@ -131,16 +131,16 @@ impl Shares {
     }
 }
 
-async fn turn(turns: Arc<Semaphore>, share: Arc<Share>, limit: &Limit, limits: &Limits) -> Result<Turn> {
+async fn turn(turns: Arc<Semaphore>, share: Arc<Share>, limit: &Limit, limits: &Limits) -> Result<SharePermit> {
     // Where one is free, nobody waits.
     if let Ok(permit) = Arc::clone(&turns).try_acquire_owned() {
-        return Ok(Turn { waited: false, _permit: permit, _share: share });
+        return Ok(SharePermit { waited: false, _permit: permit, _share: share });
     }
     let waits = Waits::begin(&share.waiting)?;
     let turn = tokio::time::timeout(limits.time(&SHARE_WAIT), turns.acquire_owned()).await;
     drop(waits);
     match turn {
-        Ok(Ok(permit)) => Ok(Turn { waited: true, _permit: permit, _share: share }),
+        Ok(Ok(permit)) => Ok(SharePermit { waited: true, _permit: permit, _share: share }),
         // It is never closed.
         Ok(Err(closed)) => Err(Error::internal(closed)),
         Err(_) => {

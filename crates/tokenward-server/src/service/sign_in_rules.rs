@@ -220,13 +220,13 @@ fn fitting(rules: &[RuleRow], key: &str, values: &[String]) -> Option<RuleRow> {
 
 /// What a provider says at a sign-in, and whose rules count for it.
 #[derive(Clone)]
-struct Said {
+struct ClaimedGroups {
     key: String,
     values: Arc<[String]>,
     rules_for: Arc<[Uuid]>,
 }
 
-impl Said {
+impl ClaimedGroups {
     fn by(app: &App, key: &str, values: &[String]) -> Result<Self> {
         let rules_for = app.providers.get(key)?.rules_for().into();
         Ok(Self { key: key.to_owned(), values: values.into(), rules_for })
@@ -247,7 +247,7 @@ enum SignInChange {
 async fn changes(
     tx: tokenward_store::Conn<'_>,
     account: Option<Uuid>,
-    said: &Said,
+    said: &ClaimedGroups,
     by: &By,
 ) -> Result<Vec<(Uuid, SignInChange)>> {
     let (key, values) = (said.key.as_str(), &*said.values);
@@ -294,7 +294,7 @@ pub async fn follow(
     client: &Client,
 ) -> Result<Option<String>> {
     let said = match groups {
-        Groups::These(values) => Said::by(app, key, values)?,
+        Groups::These(values) => ClaimedGroups::by(app, key, values)?,
         Groups::Absent(claim) => return Ok(Some(claim.clone())),
     };
     let mut reader = app.store.read().await?;
@@ -321,7 +321,7 @@ pub async fn follow(
         })
     });
     match written.await {
-        Ok(written) => tell(app, &account.email, &written.value).await,
+        Ok(written) => mail_admins(app, &account.email, &written.value).await,
         Err(error) if error.code == Code::Conflict => {}
         Err(error) => return Err(error),
     }
@@ -409,7 +409,7 @@ pub async fn first(
 ) -> Result<Option<Account>> {
     let (Groups::These(values), Some(email)) = (groups, by.email.clone()) else { return Ok(None) };
     let visitor = Visitor::new(client.by(Actor::Visitor));
-    let said = Said::by(app, key, values)?;
+    let said = ClaimedGroups::by(app, key, values)?;
     let mut reader = app.store.read().await?;
     let nothing = changes(reader.conn(), None, &said, visitor.by()).await?.is_empty();
     let taken = accounts::by_email(reader.conn(), &email).await?.is_some();
@@ -461,7 +461,7 @@ pub async fn first(
 }
 
 /// Tells the admins of the organizations that somebody has left them, where mail is set up.
-async fn tell(app: &Arc<App>, email: &str, left: &[Uuid]) {
+async fn mail_admins(app: &Arc<App>, email: &str, left: &[Uuid]) {
     for organization in left {
         if let Err(error) = super::mail_left::notify(app, *organization, email).await {
             tracing::warn!(%organization, %error, "a mail about a member who left was not sent");

@@ -30,7 +30,7 @@ use tracing::{Instrument as _, Span};
 
 use super::receipts::{self, Committed};
 use super::shares::too_many_wait;
-use super::tokens::batches::{self, Change, Done, Refused};
+use super::tokens::batches::{self, Refused, TokenWrite, TokenWritten};
 use super::{App, TRIES, WriteTerms, Written, elapsed};
 use crate::coming::Budget;
 use crate::limits::{ORGANIZATION_WAITING, RECEIPT_WAIT, SHARE_WAIT};
@@ -62,7 +62,7 @@ struct Waiting {
 /// A write that waits.
 struct Request {
     grant: Grant,
-    change: Change,
+    change: TokenWrite,
     claim: Option<Claim>,
     /// What its body has of the memory for bodies.
     _body: Option<Budget>,
@@ -74,7 +74,7 @@ struct Request {
 
 /// What came of a write, and when.
 struct Committing {
-    done: Done,
+    done: TokenWritten,
     committed: Committed,
     /// What is to be noted of it, where it takes away and nodes share the database.
     noted: Vec<Entry>,
@@ -168,7 +168,11 @@ impl Apart {
 
 impl App {
     /// Writes with whoever else writes now, and answers as [`App::write`] does.
-    pub(super) async fn write_together(self: &Arc<Self>, grant: Grant, change: Change) -> Result<Written<Done>> {
+    pub(super) async fn write_together(
+        self: &Arc<Self>,
+        grant: Grant,
+        change: TokenWrite,
+    ) -> Result<Written<TokenWritten>> {
         let WriteTerms { claim, wait, body } = WriteTerms::present();
         let wait = wait.or(change.about().map(|_| self.limits.time(&RECEIPT_WAIT)));
         let (answer, answered) = oneshot::channel();
@@ -264,7 +268,7 @@ async fn write(app: &Arc<App>, batch: &[Request]) -> Result<Vec<WriteOutcome>, N
     }
     let (mut tx, rights) = app.store.begin_shared(&grants).await?;
     let at = tx.now();
-    let asked: Vec<(Result<Grant>, &Change)> =
+    let asked: Vec<(Result<Grant>, &TokenWrite)> =
         rights.into_iter().zip(batch.iter().map(|request| &request.change)).collect();
     let made = batches::make(app, &mut tx, asked).await?;
     let mut told: Vec<(&By, &Event)> = Vec::with_capacity(batch.len());
@@ -362,7 +366,7 @@ mod tests {
         let why = Why { reason: RevokeReason::Unspecified, note: None };
         Request {
             grant: grant.unwrap(),
-            change: Change::Revoke { id, why },
+            change: TokenWrite::Revoke { id, why },
             claim: None,
             _body: None,
             since: Instant::now(),

@@ -58,11 +58,15 @@ impl Step {
         let overdue = self == Self::Overdue;
         tokens::ask(tx, old.id, overdue).await?;
         let attestation = if overdue { Attestation::Overdue } else { Attestation::Due };
-        Ok(event(Kind::TokenAttestationDue, old).after(told(old, attestation, Some(tx.now().plus(term)))))
+        Ok(event(Kind::TokenAttestationDue, old).after(attestation_snapshot(
+            old,
+            attestation,
+            Some(tx.now().plus(term)),
+        )))
     }
 }
 
-fn told(token: &Token, attestation: Attestation, until: Option<Time>) -> TokenAttestationSnapshot {
+fn attestation_snapshot(token: &Token, attestation: Attestation, until: Option<Time>) -> TokenAttestationSnapshot {
     TokenAttestationSnapshot { name: token.name.clone(), attestation, until, owner: token.owner_name.clone() }
 }
 
@@ -232,7 +236,8 @@ pub async fn attest(app: &Arc<App>, grant: Grant, of: Of) -> Result<Written<Toke
             let updated_at = tx.next_version(old.updated_at);
             let token = Token { life: old.life.attested(tx.now()), updated_at, ..old };
             tokens::attest(tx, grant, &token).await?;
-            let event = event(Kind::TokenAttested, &token).after(told(&token, Attestation::Confirmed, None));
+            let event =
+                event(Kind::TokenAttested, &token).after(attestation_snapshot(&token, Attestation::Confirmed, None));
             Ok((token, vec![event]))
         })
     })

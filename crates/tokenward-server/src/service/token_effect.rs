@@ -150,7 +150,7 @@ impl After {
             let lacks = role.as_ref().is_some_and(|role| !asked.allowed_by(role, decision.target));
             if outside || lacks || self.policy_denies(app, decision) {
                 effect.refused_count += 1;
-                let told = told(decision, outside);
+                let told = request_in_words(decision, outside);
                 if !effect.refused.contains(&told) {
                     effect.refused.push(told);
                 }
@@ -177,7 +177,7 @@ impl After {
 }
 
 /// What was asked and, where that is why it would be refused, from where.
-fn told(decision: &KeptDecision, outside: bool) -> String {
+fn request_in_words(decision: &KeptDecision, outside: bool) -> String {
     let wanted = wanted(decision);
     let wanted = if wanted.is_empty() { "whose token it is".to_owned() } else { wanted };
     match (outside, decision.address) {

@@ -170,7 +170,7 @@ impl Owned {
     }
 
     /// What is said of each of them, with the field in which it stands. What is said of any other token, or twice, is refused.
-    fn fates(&self, all: &[Token]) -> Result<HashMap<Uuid, (Place, Fate)>> {
+    fn fates(&self, all: &[Token]) -> Result<HashMap<Uuid, (FateSource, Fate)>> {
         let known: HashSet<Uuid> = all.iter().map(|token| token.id).collect();
         let mut faults = Faults::default();
         let mut fates = HashMap::with_capacity(self.each.len());
@@ -178,13 +178,13 @@ impl Owned {
             let field = format!("tokens[{at}].token_id");
             if !known.contains(id) {
                 faults.push(field, "is no token that this member owns or has made, or it was deleted");
-            } else if fates.insert(*id, (Place::Each(at), *fate)).is_some() {
+            } else if fates.insert(*id, (FateSource::Each(at), *fate)).is_some() {
                 faults.push(field, "is there twice");
             }
         }
         if let Some(rest) = self.rest {
             for id in known {
-                fates.entry(id).or_insert((Place::Rest, rest));
+                fates.entry(id).or_insert((FateSource::Rest, rest));
             }
         }
         faults.finish().map(|()| fates)
@@ -193,14 +193,14 @@ impl Owned {
 
 /// Where it is said what becomes of a token.
 #[derive(Clone, Copy)]
-enum Place {
+enum FateSource {
     /// In this entry of those about single ones.
     Each(usize),
     /// Of all others.
     Rest,
 }
 
-impl Place {
+impl FateSource {
     fn field(self, name: &str) -> String {
         match self {
             Self::Each(at) => format!("tokens[{at}].{name}"),
@@ -224,7 +224,7 @@ struct Around<'a> {
 
 impl Around<'_> {
     /// A token as it is then; the same where nothing becomes of it.
-    fn settled(&self, old: &Token, fate: Option<(Place, Fate)>, now: Time, faults: &mut Faults) -> Token {
+    fn settled(&self, old: &Token, fate: Option<(FateSource, Fate)>, now: Time, faults: &mut Faults) -> Token {
         let is_owned = old.owner_id == Some(self.member.account_id);
         let planned = || old.successor_id.filter(|_| self.leaves).and_then(|id| self.person(id));
         let owner = match fate {

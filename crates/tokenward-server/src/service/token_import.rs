@@ -11,7 +11,7 @@ use tokenward_core::sync::lock;
 use tokenward_core::{Code, Error, Result};
 use tokenward_store::{Tx, tokens};
 
-use super::tokens::batches::{self, Change, Done, Refused};
+use super::tokens::batches::{self, Refused, TokenWrite, TokenWritten};
 use super::tokens::{NewToken, Secret};
 use super::{App, Written};
 use crate::heavy;
@@ -113,10 +113,10 @@ pub async fn import(
     }
     require_room(app, &grant, count).await?;
     let maker = Arc::clone(app);
-    let changes: Vec<(usize, Change)> = heavy::run(grant.organization(), move || {
+    let changes: Vec<(usize, TokenWrite)> = heavy::run(grant.organization(), move || {
         let change = |TokenImportRow { line, mut new }: TokenImportRow| {
             let secret = Secret::new(&maker, Kind::Token, new.registration.take());
-            (line, Change::Create { id: maker.store.new_id(), new: Box::new(new), secret })
+            (line, TokenWrite::Create { id: maker.store.new_id(), new: Box::new(new), secret })
         };
         rows.into_iter().map(change).collect()
     })
@@ -155,7 +155,7 @@ async fn require_room(app: &Arc<App>, grant: &Grant, more: usize) -> Result<()> 
     app.limits.room(&TOKENS, last, "With these the organization would have more API tokens than")
 }
 
-async fn make_all(app: &App, tx: &mut Tx, grant: &Grant, changes: &[(usize, Change)]) -> Result<Vec<Event>> {
+async fn make_all(app: &App, tx: &mut Tx, grant: &Grant, changes: &[(usize, TokenWrite)]) -> Result<Vec<Event>> {
     let mut wrong = Wrong::default();
     let mut events = Vec::with_capacity(changes.len());
     for some in changes.chunks(AT_ONCE) {
@@ -171,8 +171,8 @@ async fn make_all(app: &App, tx: &mut Tx, grant: &Grant, changes: &[(usize, Chan
         let made = batches::make(app, tx, asked).await?;
         for ((line, _), made) in new.iter().zip(made) {
             match made {
-                Ok((Done::Created { .. }, event)) => events.push(event),
-                Ok((Done::Revoked(_) | Done::Rotated(_), _)) => {
+                Ok((TokenWritten::Created { .. }, event)) => events.push(event),
+                Ok((TokenWritten::Revoked(_) | TokenWritten::Rotated(_), _)) => {
                     return Err(Error::internal("an import has taken a token back"));
                 }
                 Err(Refused::Itself(error) | Refused::ForOthers(error)) => wrong.error(*line, error)?,

@@ -15,7 +15,7 @@ use tokenward_store::tokens::pages::{self, Only, Part, Sieve, Version};
 use tokenward_store::tokens::{self, Those};
 
 use super::App;
-use super::token_order::{By, Order, Place};
+use super::token_order::{By, Order, TokenCursor};
 use super::token_owners::owner_left;
 use super::usage::{self, TokenUsage};
 
@@ -210,7 +210,7 @@ pub async fn part(
     after: Option<Uuid>,
     limit: usize,
 ) -> Result<(Vec<Token>, Option<Uuid>)> {
-    let after = after.map(|id| Place { key: pages::Key::Number(0), id });
+    let after = after.map(|id| TokenCursor { key: pages::Key::Number(0), id });
     let (part, last) = part_in(app, grant, filter, Order::USUAL, after.as_ref(), limit).await?;
     Ok((part, last.map(|place| place.id)))
 }
@@ -221,9 +221,9 @@ pub async fn part_in(
     grant: &Grant,
     filter: &Filter,
     order: Order,
-    after: Option<&Place>,
+    after: Option<&TokenCursor>,
     limit: usize,
-) -> Result<(Vec<Token>, Option<Place>)> {
+) -> Result<(Vec<Token>, Option<TokenCursor>)> {
     let (part, mut places) = look(app, grant, filter, order, after, limit).await?;
     let last = places.pop().filter(|_| places.len() + 1 >= limit);
     Ok((part, last))
@@ -235,9 +235,9 @@ async fn look(
     grant: &Grant,
     filter: &Filter,
     order: Order,
-    after: Option<&Place>,
+    after: Option<&TokenCursor>,
     limit: usize,
-) -> Result<(Vec<Token>, Vec<Place>)> {
+) -> Result<(Vec<Token>, Vec<TokenCursor>)> {
     if (order.by == By::Use || filter.used_since.is_some())
         && after.is_none()
         && let Err(error) = app.verifier.write_few_uses(&app.store).await
@@ -322,9 +322,9 @@ pub async fn page(
     grant: &Grant,
     filter: &Filter,
     order: Order,
-    after: Option<Place>,
+    after: Option<TokenCursor>,
     size: usize,
-) -> Result<(Vec<Token>, Option<Place>)> {
+) -> Result<(Vec<Token>, Option<TokenCursor>)> {
     let mut page: Vec<Token> = Vec::new();
     let mut after = after;
     // One more than the page has says whether there are more. What the database leaves out by itself is no part of it: mostly

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokenward_core::Uuid;
 use tokenward_core::nearest::known_words;
 use tokenward_store::tokens::pages::Key;
-pub use tokenward_store::tokens::pages::{By, Place};
+pub use tokenward_store::tokens::pages::{By, TokenCursor};
 
 /// Each with its word in the API.
 const WORDS: [(&str, By); 4] =
@@ -39,7 +39,7 @@ impl Order {
 
     /// The text that names a place of this order: of the usual one the id of the token, of others the order, the key and the id.
     #[must_use]
-    pub fn cursor(self, place: &Place) -> String {
+    pub fn cursor(self, place: &TokenCursor) -> String {
         let key = match &place.key {
             _ if self == Self::USUAL => return place.id.to_string(),
             // No number: the id is all of it.
@@ -51,7 +51,7 @@ impl Order {
     }
 
     /// Reads it. One of another order is refused: the page would begin anywhere.
-    pub fn place(self, cursor: &str) -> Result<Place, String> {
+    pub fn place(self, cursor: &str) -> Result<TokenCursor, String> {
         const NONE: &str = "is none that a list has answered; begin again without it";
         let (of, key, id) = match cursor.split('.').collect::<Vec<_>>()[..] {
             [id] => (Self::USUAL, "", id),
@@ -69,7 +69,7 @@ impl Order {
             By::Name => URL_SAFE_NO_PAD.decode(key).ok().and_then(|it| String::from_utf8(it).ok()).map(Key::Text),
             By::End | By::Use => key.parse().ok().map(Key::Number),
         };
-        Ok(Place { key: key.ok_or(NONE)?, id })
+        Ok(TokenCursor { key: key.ok_or(NONE)?, id })
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
                     By::Created => Key::Number(0),
                     _ => Key::Number(-5),
                 };
-                let place = Place { key, id };
+                let place = TokenCursor { key, id };
                 let cursor = order.cursor(&place);
                 assert!(cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)), "{cursor}");
                 assert_eq!(order.place(&cursor), Ok(place), "{cursor}");
@@ -121,7 +121,7 @@ mod tests {
                 );
             }
         }
-        assert_eq!(Order::USUAL.cursor(&Place { key: Key::Number(9), id }), id.to_string());
+        assert_eq!(Order::USUAL.cursor(&TokenCursor { key: Key::Number(9), id }), id.to_string());
         for none in ["", "12", "name.x", "name.*.00000000-0000-0000-0000-000000000007", "expires_at.x.y", "a.b.c.d"] {
             assert!(Order::parse("name").unwrap().place(none).unwrap_err().contains("is none"), "{none}");
         }

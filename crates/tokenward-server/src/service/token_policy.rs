@@ -34,7 +34,7 @@ pub struct Dated {
 
 /// Rules as they were sent: lengths are texts.
 #[derive(Clone, Default, Debug)]
-pub struct Sent {
+pub struct RulesInput {
     /// See [`Rules::max_lifetime`].
     pub max_lifetime: Option<String>,
     /// See [`Rules::default_lifetime`].
@@ -57,7 +57,7 @@ pub struct SentBeside {
 /// The shortest time after which it can be asked again whether a token is still needed.
 const ASKED_AGAIN: Micros = DAY;
 
-impl Sent {
+impl RulesInput {
     /// Reads them. `field` names the field of a rule.
     fn read(&self, field: impl Fn(&str) -> String, faults: &mut Faults) -> Rules {
         let mut read = |name: &str, text: &Option<String>| {
@@ -93,7 +93,7 @@ fn lifetime(text: &str) -> Result<Micros, String> {
 }
 
 /// Reads a policy as it was sent: what is asked of all, and of tokens with a role. All that is wrong is told.
-pub fn read(all: &Sent, of_roles: &[(Uuid, Sent)], beside: &SentBeside) -> Result<TokenPolicy> {
+pub fn read(all: &RulesInput, of_roles: &[(Uuid, RulesInput)], beside: &SentBeside) -> Result<TokenPolicy> {
     let mut faults = Faults::default();
     let on_reuse = beside.on_reuse.as_deref().and_then(|word| faults.read("on_reuse", OnReuse::parse(word)));
     let attest_every = beside.attest_every.as_deref().and_then(|text| {

@@ -33,7 +33,7 @@ use crate::limits::{POLICY_TOKENS, TOKEN_OVERLAP, TOKEN_UNDO, TOKENS};
 use tokenward_verify::server::Client;
 use tokenward_verify::{Ask, Asking, Presenter, Question};
 
-use batches::{Around, Change, Done, Lookups, Rotation};
+use batches::{Around, Lookups, Rotation, TokenWrite, TokenWritten};
 pub(super) use secrets::{Secret, UsedSecrets};
 
 /// What a caller says of a new token.
@@ -239,9 +239,9 @@ pub async fn create(app: &Arc<App>, grant: Grant, new: NewToken) -> Result<Writt
     app.creates.take(&app.limits, grant.organization(), &grant.by().actor, app.now())?;
     let (asked, wanted) = (grant.clone(), new.name.clone());
     let secret = Secret::new(app, secret::Kind::Token, new.registration);
-    let change = Change::Create { id: app.store.new_id(), new: Box::new(new), secret };
+    let change = TokenWrite::Create { id: app.store.new_id(), new: Box::new(new), secret };
     let written = app.write_together(grant, change).await.and_then(|written| match written {
-        Written { value: Done::Created { created, .. }, position, effect } => {
+        Written { value: TokenWritten::Created { created, .. }, position, effect } => {
             Ok(Written { value: created, position, effect })
         }
         _ => Err(Error::internal("a token was to be made")),
@@ -447,8 +447,8 @@ pub async fn rotate(
     let (id, rotation) = (seen.id, Rotation { seen: seen.version, overlap, if_match, secret });
     if seen.kind != secret::Kind::PolicyToken {
         let rotation = Box::new(rotation);
-        return match app.write_together(grant, Change::Rotate { id, rotation }).await? {
-            Written { value: Done::Rotated(it), position, effect } => {
+        return match app.write_together(grant, TokenWrite::Rotate { id, rotation }).await? {
+            Written { value: TokenWritten::Rotated(it), position, effect } => {
                 Ok(Written { value: it.created, position, effect })
             }
             _ => Err(Error::internal("a token was to be given a new secret")),
@@ -596,8 +596,10 @@ impl Why {
 /// Takes a token back. It is refused from the moment this answers; its name is free at once.
 pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid, why: Why) -> Result<Written<Token>> {
     why.check()?;
-    match app.write_together(grant, Change::Revoke { id, why }).await? {
-        Written { value: Done::Revoked(token), position, effect } => Ok(Written { value: token, position, effect }),
+    match app.write_together(grant, TokenWrite::Revoke { id, why }).await? {
+        Written { value: TokenWritten::Revoked(token), position, effect } => {
+            Ok(Written { value: token, position, effect })
+        }
         _ => Err(Error::internal("a token was to be taken back")),
     }
 }
@@ -744,7 +746,7 @@ pub(super) fn event(kind: Kind, token: &Token) -> Event {
 
 /// What the log says of a token that was taken back.
 pub(super) fn deleted(token: &Token, revocation: &Revocation) -> Event {
-    event(Kind::TokenDeleted, token).before(gone(token, revocation))
+    event(Kind::TokenDeleted, token).before(revoked_snapshot(token, revocation))
 }
 
 /// The same of several; of a policy token with its policy, which nobody can look up once the token is removed.
@@ -761,7 +763,7 @@ pub(super) async fn all_deleted(conn: Conn<'_>, all: &[&Token], revocation: &Rev
 }
 
 /// What it was before that, and why it is no more.
-fn gone(token: &Token, revocation: &Revocation) -> TokenSnapshot {
+fn revoked_snapshot(token: &Token, revocation: &Revocation) -> TokenSnapshot {
     TokenSnapshot { revoked_reason: Some(revocation.reason), revoked_note: revocation.note.clone(), ..snapshot(token) }
 }
 

@@ -59,10 +59,10 @@ struct Lines {
 
 /// One after the other, lane by lane: the first of the lane in front goes, and the lane moves to the back.
 #[derive(Default)]
-struct Line(VecDeque<(Lane, VecDeque<oneshot::Sender<Turn>>)>);
+struct Line(VecDeque<(Lane, VecDeque<oneshot::Sender<LanePermit>>)>);
 
 /// A turn; the next one has it when this is dropped.
-pub(super) struct Turn(Option<Turns>);
+pub(super) struct LanePermit(Option<Turns>);
 
 impl Turns {
     pub(super) fn new(limits: &Limits) -> Self {
@@ -72,12 +72,12 @@ impl Turns {
     }
 
     /// Waits for a turn; `unavailable` when too many wait already.
-    pub(super) async fn turn(&self, lane: Lane) -> Result<Turn> {
+    pub(super) async fn turn(&self, lane: Lane) -> Result<LanePermit> {
         let waiting = {
             let mut lines = lock(&self.0.lines);
             if lines.free > 0 {
                 lines.free -= 1;
-                return Ok(Turn(Some(self.clone())));
+                return Ok(LanePermit(Some(self.clone())));
             }
             self.enter(&mut lines, lane)?
         };
@@ -85,7 +85,7 @@ impl Turns {
         waiting.await.map_err(|_| self.full(&HASHES_WAITING))
     }
 
-    fn enter(&self, lines: &mut Lines, lane: Lane) -> Result<oneshot::Receiver<Turn>> {
+    fn enter(&self, lines: &mut Lines, lane: Lane) -> Result<oneshot::Receiver<LanePermit>> {
         let (line, most) = match lane {
             Lane::Known(_) => (&mut lines.known, &HASHES_WAITING_KNOWN),
             Lane::Strangers(_) => (&mut lines.strangers, &HASHES_WAITING),
@@ -114,7 +114,7 @@ impl Turns {
     fn pass(self) {
         let mut lines = lock(&self.0.lines);
         while let Some(next) = lines.next() {
-            match next.send(Turn(Some(self.clone()))) {
+            match next.send(LanePermit(Some(self.clone()))) {
                 Ok(()) => return,
                 // It went away; the turn must not be passed on by being dropped here.
                 Err(mut turn) => drop(turn.0.take()),
@@ -124,7 +124,7 @@ impl Turns {
     }
 }
 
-impl Drop for Turn {
+impl Drop for LanePermit {
     fn drop(&mut self) {
         if let Some(turns) = self.0.take() {
             turns.pass();
@@ -133,7 +133,7 @@ impl Drop for Turn {
 }
 
 impl Lines {
-    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
+    fn next(&mut self) -> Option<oneshot::Sender<LanePermit>> {
         let (first, second) = match self.known_first {
             true => (&mut self.known, &mut self.strangers),
             false => (&mut self.strangers, &mut self.known),
@@ -152,14 +152,14 @@ impl Line {
         self.0.iter().find(|(own, _)| own == lane).map_or(0, |(_, waiting)| waiting.len())
     }
 
-    fn push(&mut self, lane: Lane, turn: oneshot::Sender<Turn>) {
+    fn push(&mut self, lane: Lane, turn: oneshot::Sender<LanePermit>) {
         match self.0.iter_mut().find(|(own, _)| *own == lane) {
             Some((_, waiting)) => waiting.push_back(turn),
             None => self.0.push_back((lane, VecDeque::from([turn]))),
         }
     }
 
-    fn pop(&mut self) -> Option<oneshot::Sender<Turn>> {
+    fn pop(&mut self) -> Option<oneshot::Sender<LanePermit>> {
         let (lane, mut waiting) = self.0.pop_front()?;
         let first = waiting.pop_front();
         if !waiting.is_empty() {
@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
 
-    type Waiting = Pin<Box<dyn Future<Output = Result<Turn>>>>;
+    type Waiting = Pin<Box<dyn Future<Output = Result<LanePermit>>>>;
 
     /// One turn at once; six strangers wait, three of a network, and two of the known.
     fn turns() -> Turns {
@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    fn has_turn(waiting: &mut Waiting) -> Option<Turn> {
+    fn has_turn(waiting: &mut Waiting) -> Option<LanePermit> {
         waiting.as_mut().now_or_never().map(Result::unwrap)
     }
 

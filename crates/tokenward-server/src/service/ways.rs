@@ -59,7 +59,7 @@ impl SignIn {
 
 /// What this server lets people sign in by: what the operator set up.
 #[derive(Clone, Debug)]
-pub(super) struct Doors {
+pub(super) struct SignInOffer {
     passwords: bool,
     /// The issuer and the key of each provider, and whether it vouches for two factors.
     providers: Vec<(String, String, bool)>,
@@ -67,7 +67,7 @@ pub(super) struct Doors {
     rp_id: Option<String>,
 }
 
-impl Doors {
+impl SignInOffer {
     pub(super) fn of(app: &App) -> Self {
         Self {
             passwords: app.sign_in.takes_passwords(),
@@ -79,7 +79,7 @@ impl Doors {
 
 /// The ways in which the person of an account can sign in here by themselves. Links of the operator are none.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(super) struct Ways {
+pub(super) struct SignInMethods {
     /// By a password.
     pub password: bool,
     /// By an identity of these providers, by their keys.
@@ -92,7 +92,7 @@ pub(super) struct Ways {
     pub vouched: bool,
 }
 
-impl Ways {
+impl SignInMethods {
     fn any(&self) -> bool {
         self.password || self.passkey || !self.providers.is_empty()
     }
@@ -112,7 +112,7 @@ impl Ways {
 }
 
 /// The ways in of an account, as the rows say now.
-pub(super) async fn of(mut conn: Conn<'_>, doors: &Doors, account: Uuid) -> Result<Ways> {
+pub(super) async fn of(mut conn: Conn<'_>, doors: &SignInOffer, account: Uuid) -> Result<SignInMethods> {
     let password = doors.passwords && accounts::password_hash(conn.reborrow(), account).await?.is_some();
     let passkeys = passkeys::of_account(conn.reborrow(), account).await?;
     let passkey = passkeys.iter().any(|it| doors.rp_id.as_ref() == Some(&it.rp_id));
@@ -122,12 +122,17 @@ pub(super) async fn of(mut conn: Conn<'_>, doors: &Doors, account: Uuid) -> Resu
     let linked: Vec<_> = identities.iter().filter_map(|identity| known(&identity.issuer)).collect();
     let vouched = linked.iter().any(|(_, _, vouches)| *vouches);
     let providers = linked.iter().map(|(_, key, _)| key.clone()).collect();
-    Ok(Ways { password, providers, passkey, authenticator, vouched })
+    Ok(SignInMethods { password, providers, passkey, authenticator, vouched })
 }
 
 /// After one of the ways that there were before was taken away, in the same transaction: an error where none is left that works,
 /// or none that an organization takes which took one of them. Of two removals at once, the later finds what the first has left.
-pub(super) async fn require_left(tx: &mut Tx, doors: &Doors, account: Uuid, before: &Ways) -> Result<()> {
+pub(super) async fn require_left(
+    tx: &mut Tx,
+    doors: &SignInOffer,
+    account: Uuid,
+    before: &SignInMethods,
+) -> Result<()> {
     let left = of(tx.conn(), doors, account).await?;
     if before.any() && !left.any() {
         let detail =

@@ -6,7 +6,7 @@ use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 use tokenward_core::error::{Error, Result};
 
-use super::{Conn, Look, Pools, Store, fail, postgres};
+use super::{Conn, FeedMode, Pools, Store, fail, postgres};
 
 /// A connection for following the log.
 pub struct Feed(FeedSource);
@@ -31,7 +31,7 @@ impl Store {
 
 impl Feed {
     /// Begins to look; what an earlier look has left behind is thrown away.
-    pub async fn begin(&mut self, look: Look) -> Result<()> {
+    pub async fn begin(&mut self, look: FeedMode) -> Result<()> {
         match &mut self.0 {
             FeedSource::Sqlite(pool, held) => {
                 if held.is_none() {
@@ -73,7 +73,7 @@ impl Feed {
     pub async fn alone(&mut self) -> Result<Conn<'_>> {
         match &mut self.0 {
             FeedSource::Postgres(feed) => feed.ready().await.map(|_| ())?,
-            FeedSource::Sqlite(..) => self.begin(Look::Only).await?,
+            FeedSource::Sqlite(..) => self.begin(FeedMode::Only).await?,
         }
         self.conn()
     }

@@ -2,7 +2,7 @@
 
 /// What a look is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Look {
+pub enum FeedMode {
     /// To learn what is new.
     Only,
     /// To learn what is new, and to write that one was here: what was committed before it began is known when its own commit

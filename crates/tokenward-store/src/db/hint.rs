@@ -4,7 +4,7 @@ use tokenward_core::Uuid;
 
 /// What a node hears.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Heard {
+pub enum Hint {
     /// Somebody has written, up to this position.
     Written(i64),
     /// A node has told that it has applied what was written; which, one of an older version does not say.

@@ -4,7 +4,7 @@
 use tokenward_core::error::Result;
 use tokenward_core::{Time, Uuid};
 
-use super::{Conn, Heard, Pools, Store, execute, postgres, run};
+use super::{Conn, Hint, Pools, Store, execute, postgres, run};
 
 /// A connection by which a node hears. It is no connection of the pool, and nothing else is said through it.
 pub struct Listener(postgres::Listener);
@@ -31,7 +31,7 @@ impl Store {
 
 impl Listener {
     /// What is heard next, however long that takes. An error is the end of the connection; what was said meanwhile is lost.
-    pub async fn next(&mut self) -> Result<Heard> {
+    pub async fn next(&mut self) -> Result<Hint> {
         self.0.next().await
     }
 }

@@ -8,12 +8,12 @@ mod at_once;
 mod dialect;
 mod error;
 mod feed;
+mod feed_mode;
 mod folds;
 mod head;
-mod heard;
+mod hint;
 mod hints;
 mod long;
-mod look;
 mod many;
 mod open;
 mod packed;
@@ -50,13 +50,13 @@ use error::cause_of;
 pub use error::gave_way;
 pub(crate) use error::{fail, is_forbidden, late, name_conflict};
 pub use feed::Feed;
+pub use feed_mode::FeedMode;
 pub(crate) use head::Head;
 pub use head::Places;
-pub use heard::Heard;
+pub use hint::Hint;
 pub use hints::Listener;
 pub(crate) use hints::{put_applied, put_head};
 pub use long::{LongWrite, as_present, in_background};
-pub use look::Look;
 pub(crate) use many::{Many, hex_bytes, hex_id, many};
 pub(crate) use open::{OpenTransaction, Uncommitted};
 pub(crate) use packed::{LIVING_SECRETS, SECRETS_OF, TOKENS_NOT_TAKEN_BACK, TOKENS_TAKEN_BACK};
@@ -231,7 +231,7 @@ impl Store {
             DatabaseAddress::Server(url) => Pools::Postgres(postgres::open(&url).await?),
             DatabaseAddress::File(path) => Pools::Sqlite(sqlite::open(&path).await?),
         };
-        let store = Self::over(pools, clock, random);
+        let store = Self::from_pools(pools, clock, random);
         store.write_incarnation().await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
         folds::complete(&store).await.map_err(|e| OpenError::Migrate(cause_of(&e)))?;
         Ok(store)
@@ -244,7 +244,7 @@ impl Store {
             DatabaseAddress::Server(url) => Pools::Postgres(postgres::attach(&url).await?),
             DatabaseAddress::File(path) => Pools::Sqlite(sqlite::attach(&path).await?),
         };
-        Ok(Self::over(pools, clock, random))
+        Ok(Self::from_pools(pools, clock, random))
     }
 
     /// Opens the database at `url` for those who only read the log: nothing is made and nothing changed, not even the schema
@@ -254,11 +254,11 @@ impl Store {
             DatabaseAddress::Server(url) => Pools::Postgres(postgres::open_to_read(&url).await?),
             DatabaseAddress::File(path) => Pools::Sqlite(sqlite::open_to_read(&path).await?),
         };
-        Ok(Self::over(pools, clock, random))
+        Ok(Self::from_pools(pools, clock, random))
     }
 
     /// Over open connections: nothing is known of the database yet.
-    fn over(pools: Pools, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+    fn from_pools(pools: Pools, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
         Self {
             pools,
             clock,

@@ -31,7 +31,7 @@ pub enum Key {
 
 /// A place in an order: that of this token, as long as it has this key, and otherwise where it was.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct TokenCursor {
     /// What the order is by; nothing of it counts where it is that of creation.
     pub key: Key,
     /// The token.
@@ -102,7 +102,7 @@ pub struct Part<'a> {
     /// The other way round.
     pub descending: bool,
     /// Behind which place it begins.
-    pub after: Option<&'a Place>,
+    pub after: Option<&'a TokenCursor>,
     /// How many it has at most.
     pub limit: usize,
 }
@@ -209,7 +209,7 @@ impl Part<'_> {
     }
 
     /// The place behind which it begins, where none is said: before all that there can be.
-    fn beginning(&self) -> Place {
+    fn beginning(&self) -> TokenCursor {
         let id = if self.descending { Uuid::max() } else { Uuid::nil() };
         let key = match (self.by, self.descending) {
             (By::Name, false) => Key::Text(String::new()),
@@ -218,7 +218,7 @@ impl Part<'_> {
             (_, false) => Key::Number(i64::MIN),
             (_, true) => Key::Number(i64::MAX),
         };
-        Place { key, id }
+        TokenCursor { key, id }
     }
 }
 
@@ -266,7 +266,7 @@ pub async fn places(
     part: &Part<'_>,
     sieve: &Sieve,
     now: Time,
-) -> Result<Vec<Place>> {
+) -> Result<Vec<TokenCursor>> {
     let since = match part.those {
         Those::Living => now,
         // What ended longer ago than that is told may be removed at any moment.
@@ -282,12 +282,12 @@ pub async fn places(
         Key::Number(key) => {
             let rows: Vec<(Uuid, i64)> = run!(conn, c => sieved!(sqlx::query_as(text).bind(grant.organization()).bind(kind).bind(since.0)
                     .bind(key).bind(after.id).bind(limit), sieve, now).fetch_all(&mut *c))?;
-            Ok(rows.into_iter().map(|(id, key)| Place { key: Key::Number(key), id }).collect())
+            Ok(rows.into_iter().map(|(id, key)| TokenCursor { key: Key::Number(key), id }).collect())
         }
         Key::Text(key) => {
             let rows: Vec<(Uuid, String)> = run!(conn, c => sieved!(sqlx::query_as(text).bind(grant.organization()).bind(kind).bind(since.0)
                     .bind(key).bind(after.id).bind(limit), sieve, now).fetch_all(&mut *c))?;
-            Ok(rows.into_iter().map(|(id, key)| Place { key: Key::Text(key), id }).collect())
+            Ok(rows.into_iter().map(|(id, key)| TokenCursor { key: Key::Text(key), id }).collect())
         }
     }
 }

@@ -7,7 +7,7 @@ use tokenward_core::event::{Event, Kind};
 use tokenward_core::time::{DAY, MINUTE};
 use tokenward_core::{Code, Error, Time};
 use tokenward_store::log::{self, Chain};
-use tokenward_store::{Conn, Look, Position, Store, accounts, log_time};
+use tokenward_store::{Conn, FeedMode, Position, Store, accounts, log_time};
 
 use crate::proxy::{Flow, Proxy};
 use crate::world::{World, begin, end, open};
@@ -206,7 +206,7 @@ async fn a_server_that_may_not_be_written_is_refused_and_left_on_postgres() {
     let world = World::postgres().await;
     let store = open(&url, &world.clock).await;
     let mut feed = store.feed(Duration::from_secs(1));
-    feed.begin(Look::Renew).await.unwrap();
+    feed.begin(FeedMode::Renew).await.unwrap();
     feed.commit().await.unwrap();
     let name = url.rsplit('/').next().unwrap();
     world.sql(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
@@ -218,11 +218,11 @@ async fn a_server_that_may_not_be_written_is_refused_and_left_on_postgres() {
     world.sql(&others).await;
     for _ in 0..3 {
         assert_eq!(write(&store).await.0.unwrap_err().code, Code::Unavailable);
-        assert_eq!(feed.begin(Look::Renew).await.unwrap_err().code, Code::Unavailable);
+        assert_eq!(feed.begin(FeedMode::Renew).await.unwrap_err().code, Code::Unavailable);
     }
     world.sql(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
     write(&store).await.0.unwrap();
-    feed.begin(Look::Renew).await.unwrap();
+    feed.begin(FeedMode::Renew).await.unwrap();
 }
 
 #[tokio::test]
@@ -276,13 +276,13 @@ async fn who_follows_reads_at_one_moment_and_not_through_the_connections_of_requ
     for _ in 0..20 {
         held.push(world.store.read().await.unwrap());
     }
-    feed.begin(Look::Renew).await.unwrap();
+    feed.begin(FeedMode::Renew).await.unwrap();
     assert_eq!(log::head(feed.conn().unwrap()).await.unwrap().number, 0);
     held.clear();
     write(&world.store).await.0.unwrap();
     assert_eq!(log::head(feed.conn().unwrap()).await.unwrap().number, 0, "still the moment in which it began");
     feed.commit().await.unwrap();
-    feed.begin(Look::Only).await.unwrap();
+    feed.begin(FeedMode::Only).await.unwrap();
     assert_eq!(log::head(feed.conn().unwrap()).await.unwrap().number, 1);
 }
 
@@ -291,13 +291,13 @@ async fn who_follows_through_a_dead_line_connects_anew_on_postgres() {
     let world = World::postgres().await;
     let (proxy, store) = behind_a_proxy(&world).await;
     let mut feed = store.feed(Duration::from_secs(1));
-    feed.begin(Look::Renew).await.unwrap();
+    feed.begin(FeedMode::Renew).await.unwrap();
     proxy.set(Flow::Stall);
     let begun = Instant::now();
     assert_eq!(log::head(feed.conn().unwrap()).await.unwrap_err().code, Code::Unavailable);
     assert!(feed.commit().await.is_err() && begun.elapsed() < Duration::from_secs(3));
     proxy.set(Flow::Pass);
-    feed.begin(Look::Renew).await.unwrap();
+    feed.begin(FeedMode::Renew).await.unwrap();
     feed.commit().await.unwrap();
 }
 

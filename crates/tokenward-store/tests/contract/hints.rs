@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokenward_core::Uuid;
-use tokenward_store::{Heard, Listener, Store, nodes};
+use tokenward_store::{Hint, Listener, Store, nodes};
 use tokio::time::timeout;
 
 use crate::proxy::Proxy;
@@ -14,7 +14,7 @@ async fn listens(store: &Store, as_node: Uuid) -> Listener {
 }
 
 /// Whether this is heard within a while. Other tests write beside this one, and are heard too.
-async fn hears(listener: &mut Listener, wanted: Heard) -> bool {
+async fn hears(listener: &mut Listener, wanted: Hint) -> bool {
     let listening = async { while listener.next().await.unwrap() != wanted {} };
     timeout(Duration::from_millis(500), listening).await.is_ok()
 }
@@ -27,9 +27,9 @@ async fn what_was_written_is_heard_when_it_is_committed_on_postgres() {
     world.sql(&format!("UPDATE log_head SET position = {far}")).await;
     let mut listener = listens(&world.store, world.store.new_id()).await;
     let tx = begin(&world.store).await.unwrap();
-    assert!(!hears(&mut listener, Heard::Written(far + 1)).await);
+    assert!(!hears(&mut listener, Hint::Written(far + 1)).await);
     assert_eq!(end(tx).await.unwrap().number, far + 1);
-    assert!(hears(&mut listener, Heard::Written(far + 1)).await);
+    assert!(hears(&mut listener, Hint::Written(far + 1)).await);
 }
 
 #[tokio::test]
@@ -57,11 +57,11 @@ async fn a_node_hears_that_another_one_has_come_further_and_what_it_says_to_itse
     assert!(at.is_some(), "by the clock of the database");
     let told = nodes::all(world.reader().await.conn()).await.unwrap();
     assert_eq!((told[0].position, &told[0].hash[..], told[0].applied_at), (7, &b"hash"[..], at));
-    assert!(hears(&mut listener, Heard::Applied(Some(other.id))).await);
+    assert!(hears(&mut listener, Hint::Applied(Some(other.id))).await);
     world.store.say_to(world.store.new_id()).await.unwrap();
-    assert!(!hears(&mut listener, Heard::Echo).await, "that was for somebody else");
+    assert!(!hears(&mut listener, Hint::Echo).await, "that was for somebody else");
     world.store.say_to(id).await.unwrap();
-    assert!(hears(&mut listener, Heard::Echo).await);
+    assert!(hears(&mut listener, Hint::Echo).await);
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn where_nothing_is_carried_nothing_is_heard_on_postgres() {
     let id = store.new_id();
     let mut listener = listens(&store, id).await;
     store.say_to(id).await.unwrap();
-    assert!(!hears(&mut listener, Heard::Echo).await);
+    assert!(!hears(&mut listener, Hint::Echo).await);
     end(begin(&store).await.unwrap()).await.unwrap();
 }
 

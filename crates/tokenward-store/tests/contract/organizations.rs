@@ -11,7 +11,7 @@ use tokenward_core::role::{BuiltIn, ClusterLevel, EnvironmentLevel, Matrix, Proj
 use tokenward_core::time::DAY;
 use tokenward_core::{Code, Error, Time, Uuid};
 use tokenward_store::invitations::{self, Invitation, LinkDigests};
-use tokenward_store::members::{self, Membership, Seat};
+use tokenward_store::members::{self, Membership, RoleAssignment};
 use tokenward_store::{Tx, accounts, clusters, organizations, projects, roles, tokens};
 
 use crate::resources::{cluster, project};
@@ -447,7 +447,10 @@ async fn an_organization_has_one_owner(world: World) {
     let second = async |tx: &mut Tx| members::insert(tx, membership, true, world.now()).await;
     assert_eq!(fault(&world, second).await, Code::NameTaken);
     // Nobody but the owner before gives it away, and it moves in one transaction.
-    let seats = (Seat { account: acme.owner, role: acme.role(BuiltIn::Admin) }, Seat { account: bob, role: owner });
+    let seats = (
+        RoleAssignment { account: acme.owner, role: acme.role(BuiltIn::Admin) },
+        RoleAssignment { account: bob, role: owner },
+    );
     let demoted = async |tx: &mut Tx| {
         members::set_role(tx, &acme.may(Management::MemberManage), acme.owner, acme.role(BuiltIn::Admin), world.now())
             .await

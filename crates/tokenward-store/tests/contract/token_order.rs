@@ -7,7 +7,7 @@ use tokenward_core::time::{DAY, HOUR};
 use tokenward_core::{Time, Uuid};
 use tokenward_store::Conn;
 use tokenward_store::tokens::overview::{self, Facts, Shelf, ShelfPart, ShelfPlace, Which};
-use tokenward_store::tokens::pages::{self, By, Key, Only, Part, Place, Sieve};
+use tokenward_store::tokens::pages::{self, By, Key, Only, Part, Sieve, TokenCursor};
 use tokenward_store::tokens::{self, NewToken, Those};
 use tokenward_store::usage;
 
@@ -72,7 +72,7 @@ async fn some(world: &World) -> (Organization, Vec<(Uuid, i64)>) {
 }
 
 async fn listed(world: &World, acme: &Organization, part: &Part<'_>, sieve: &Sieve) -> Vec<Uuid> {
-    let (mut all, mut after): (Vec<Uuid>, Option<Place>) = (Vec::new(), None);
+    let (mut all, mut after): (Vec<Uuid>, Option<TokenCursor>) = (Vec::new(), None);
     loop {
         let part = Part { after: after.as_ref(), ..*part };
         let places = pages::places(world.reader().await.conn(), &acme.grant, &part, sieve, world.now()).await.unwrap();
@@ -204,7 +204,11 @@ async fn a_place_is_where_it_was_when_its_token_has_moved(world: World) {
     used(&world, last.id, Time(8_000)).await;
     let rest = read(&Part { after: Some(last), limit: 50, ..part }).await;
     assert_eq!(first.len() + rest.len(), made.len() + 1, "it comes again, at the end, and none is left out");
-    assert_eq!(rest.last(), Some(&Place { key: Key::Number(9_000), id: last.id }), "an earlier use changes nothing");
+    assert_eq!(
+        rest.last(),
+        Some(&TokenCursor { key: Key::Number(9_000), id: last.id }),
+        "an earlier use changes nothing"
+    );
 }
 
 async fn tokens_are_counted_as_they_are_listed(world: World) {

@@ -10,7 +10,7 @@ use tokenward_core::role::Target;
 use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::Reader;
 
-use super::{Answer, Verifier};
+use super::{CheckOutcome, Verifier};
 use crate::pending::Exercised;
 use crate::question::{Asking, Presenter, Question};
 use crate::record::DecisionFact;
@@ -54,14 +54,14 @@ impl Verifier {
         looked: &Looked<'_>,
         directory: &Directory,
         (question, kept): (&Question<'_>, &Question<'_>),
-    ) -> Result<Answer<'a>> {
+    ) -> Result<CheckOutcome<'a>> {
         let Some((ended, organization)) = looked.ended(directory, question.asking) else {
             return self.answer_unknown(directory, (question, kept));
         };
         let reason = ended.why.reason();
         self.0.refusals.count(reason, question.from.address);
         let id = self.record_ended(&ended, organization.id, kept, false);
-        Ok(Answer { decision: deny(reason), found: None, metered: None, brownout: None, id })
+        Ok(CheckOutcome { decision: deny(reason), found: None, metered: None, brownout: None, id })
     }
 
     /// The answer about what nobody knows. As long as it may be one that has ended, it is no guess, and nothing is counted.
@@ -70,13 +70,13 @@ impl Verifier {
         &'a self,
         directory: &Directory,
         (question, kept): (&Question<'_>, &Question<'_>),
-    ) -> Result<Answer<'a>> {
+    ) -> Result<CheckOutcome<'a>> {
         if self.0.followed.index.ended.is_whole() {
             self.miss(Reason::Unknown, question.from.address)?;
             return Ok(self.refuse(Reason::Unknown, directory, kept));
         }
         let id = self.0.uses.of_nobody(None);
-        Ok(Answer { decision: deny(Reason::Unknown), found: None, metered: None, brownout: None, id })
+        Ok(CheckOutcome { decision: deny(Reason::Unknown), found: None, metered: None, brownout: None, id })
     }
 
     /// The refusal of a credential of our own API that does not live.

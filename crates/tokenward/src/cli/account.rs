@@ -107,13 +107,13 @@ pub async fn run(args: AccountArgs, context: &Context<'_>) -> Result {
 }
 
 /// How somebody signs in, besides a password.
-struct Ways {
+struct SignInMethods {
     passkeys: ApiAnswer<List<Passkey>>,
     second_factor: ApiAnswer<SecondFactor>,
     identities: ApiAnswer<List<Identity>>,
 }
 
-impl Ways {
+impl SignInMethods {
     /// Those of whoever asks. A session for one organization alone is not told.
     async fn of(context: &Context<'_>) -> Result<Option<Self>> {
         let passkeys = match context.client.get("/account/passkey").await {
@@ -153,7 +153,7 @@ fn listed(all: Vec<String>) -> String {
 
 async fn show(context: &Context<'_>) -> Result {
     let account: ApiAnswer<Account> = context.client.get("/account").await?;
-    let ways = Ways::of(context).await?;
+    let ways = SignInMethods::of(context).await?;
     if context.global.json {
         let mut shown = account.raw.clone();
         if let Some(ways) = &ways {
@@ -161,7 +161,7 @@ async fn show(context: &Context<'_>) -> Result {
         }
         return output::json(&shown);
     }
-    let of_ways = |told: fn(&Ways) -> String| ways.as_ref().map(told).unwrap_or_default();
+    let of_ways = |told: fn(&SignInMethods) -> String| ways.as_ref().map(told).unwrap_or_default();
     fields(&[
         ("E-mail", email::shown(&account.email).into_owned()),
         ("Proven", if account.email_proven { "yes" } else { "no" }.to_owned()),
@@ -169,10 +169,10 @@ async fn show(context: &Context<'_>) -> Result {
         ("Other mail to", account.communication_email.clone()),
         ("Since", moment(account.created_at)),
         ("Password", if account.has_password { "yes" } else { "none" }.to_owned()),
-        ("Passkeys", of_ways(Ways::passkeys)),
+        ("Passkeys", of_ways(SignInMethods::passkeys)),
         ("Authenticator", of_ways(|it| second_factor::authenticator(&it.second_factor))),
         ("Recovery codes", of_ways(|it| second_factor::codes_left(&it.second_factor))),
-        ("Identities", of_ways(Ways::identities)),
+        ("Identities", of_ways(SignInMethods::identities)),
         ("Id", account.id.to_string()),
     ])?;
     if ways.is_none() {

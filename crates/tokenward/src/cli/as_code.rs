@@ -149,7 +149,7 @@ impl Step {
 
 pub async fn plan(args: PlanArgs, context: &Context<'_>) -> Result {
     let steps = Survey::open(&args.file, context).await?.steps(args.prune).await?;
-    tell(&steps, context)?;
+    print_steps(&steps, context)?;
     // As `terraform plan -detailed-exitcode` has it.
     if steps.is_empty() { Ok(()) } else { Err(Failure::silent(Exit::Usage)) }
 }
@@ -158,7 +158,7 @@ pub async fn apply(args: ApplyArgs, context: &Context<'_>) -> Result {
     let Some(file) = &args.file else { return Err(Failure::usage("No file is named.")) };
     let survey = Survey::open(file, context).await?;
     let steps = survey.steps(args.prune).await?;
-    tell(&steps, context)?;
+    print_steps(&steps, context)?;
     if steps.is_empty() {
         return Ok(());
     }
@@ -192,7 +192,7 @@ pub fn print_schema() -> Result {
     output::json(&file::schema())
 }
 
-fn tell(steps: &[Step], context: &Context<'_>) -> Result {
+fn print_steps(steps: &[Step], context: &Context<'_>) -> Result {
     if context.global.json {
         return output::json(&json!({ "steps": steps.iter().map(|step| &step.words).collect::<Vec<_>>() }));
     }

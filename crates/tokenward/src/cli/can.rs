@@ -144,7 +144,7 @@ async fn ask_named(args: &CanArgs, path: &str, token: &ApiToken, context: &Conte
         remote_ip: None,
     };
     let answer: ApiAnswer<Decided> = context.client.post(&format!("{path}/decide"), &question).await?;
-    tell(args, ("token", token), &answer, context)
+    print_decision(args, ("token", token), &answer, context)
 }
 
 /// The same of a policy token: its policy is asked about a request.
@@ -167,11 +167,11 @@ async fn ask_policy_token(args: &CanArgs, path: &str, token: &PolicyApiToken, co
         remote_ip: None,
     };
     let answer: ApiAnswer<Decided> = context.client.post(&format!("{path}/decide"), &question).await?;
-    tell(args, ("policy token", &token.token), &answer, context)
+    print_decision(args, ("policy token", &token.token), &answer, context)
 }
 
 /// Tells what was decided, and turns it into an exit code.
-fn tell(
+fn print_decision(
     args: &CanArgs,
     (what, token): (&str, &ApiToken),
     answer: &ApiAnswer<Decided>,

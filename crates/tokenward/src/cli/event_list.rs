@@ -172,7 +172,7 @@ async fn follow(
     there.reverse();
     for event in &there {
         last = event.position.max(last);
-        tell(event, context)?;
+        print_event(event, context)?;
     }
     let mut away = 0;
     loop {
@@ -183,7 +183,7 @@ async fn follow(
                 away = 0;
                 batch.reverse();
                 for event in batch.iter().filter(|event| event.position > last) {
-                    tell(event, context)?;
+                    print_event(event, context)?;
                 }
                 let before = last;
                 last = batch.iter().map(|event| event.position).fold(last, i64::max);
@@ -209,7 +209,7 @@ async fn since(asked: &EventListQuery, last: i64, context: &Context<'_>) -> Resu
 }
 
 /// Tells one event in a line.
-fn tell(event: &ApiAnswer<Event>, context: &Context<'_>) -> Result {
+fn print_event(event: &ApiAnswer<Event>, context: &Context<'_>) -> Result {
     if context.global.json {
         return output::json_line(&event.raw);
     }

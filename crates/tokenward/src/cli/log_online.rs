@@ -85,7 +85,7 @@ struct Broken {
 }
 
 impl Broken {
-    fn tell(self, context: &Context<'_>) -> Failure {
+    fn into_failure(self, context: &Context<'_>) -> Failure {
         let Self { position, fault, line, detail } = self;
         let failure = Failure::error(format!("{line}: {detail}."));
         if !context.global.json {
@@ -190,7 +190,7 @@ async fn verify(args: &VerifyArgs, context: &Context<'_>) -> Result {
     }
     let mut evidence = Evidence { heads: args.head.clone(), ..Evidence::default() };
     for (read, name) in kept {
-        evidence.checkpoints.extend(auditor.signed(read, &name).map_err(|broken| broken.tell(context))?);
+        evidence.checkpoints.extend(auditor.signed(read, &name).map_err(|broken| broken.into_failure(context))?);
     }
     // Only where all of its tree is walked along a root can be made out.
     let first = page.checkpoints.first().map_or(args.from, |it| it.first.clamp(1, args.from));
@@ -206,13 +206,13 @@ async fn verify(args: &VerifyArgs, context: &Context<'_>) -> Result {
     let walked = along(&auditor, page, &mut walk, &bar).await;
     bar.finish_and_clear();
     let seen = walked?;
-    tell(&walk, first, evidence.checkpoints.len() + seen, context)
+    print_walk(&walk, first, evidence.checkpoints.len() + seen, context)
 }
 
 /// Walks along the log, from this page to its end. Answers how many checkpoints the pages had.
 async fn along(auditor: &Auditor<'_>, mut page: LogPage, walk: &mut SentWalk, bar: &ProgressBar) -> Result<usize> {
     let (log, first, context) = (page.log, walk.last() + 1, auditor.context);
-    let broken = |misfit: Misfit| Broken::from(misfit).tell(context);
+    let broken = |misfit: Misfit| Broken::from(misfit).into_failure(context);
     let (mut seen, mut newest) = (0, 0);
     loop {
         let after = walk.last();
@@ -224,7 +224,7 @@ async fn along(auditor: &Auditor<'_>, mut page: LogPage, walk: &mut SentWalk, ba
         let new: Vec<_> = checkpoints.into_iter().filter(|it| it.statement.position > newest).collect();
         newest = new.last().map_or(newest, |it| it.statement.position);
         seen += new.len();
-        let new = auditor.signed(new, "what the server sent").map_err(|broken| broken.tell(context))?;
+        let new = auditor.signed(new, "what the server sent").map_err(|broken| broken.into_failure(context))?;
         walk.pass(&hashes, &own, new).map_err(broken)?;
         if hashes.is_empty() && page.next.is_some() {
             return Err(broken(Misfit { position: after + 1, fault: Fault::Missing }));
@@ -243,7 +243,7 @@ async fn along(auditor: &Auditor<'_>, mut page: LogPage, walk: &mut SentWalk, ba
     Ok(seen)
 }
 
-fn tell(walk: &SentWalk, first: i64, checkpoints: usize, context: &Context<'_>) -> Result {
+fn print_walk(walk: &SentWalk, first: i64, checkpoints: usize, context: &Context<'_>) -> Result {
     let ((own, erased), positions, signed) = (walk.own(), walk.positions(), walk.signed());
     let Some(head) = walk.head() else { return Err(Failure::error("The log is empty.")) };
     if context.global.json {

@@ -257,7 +257,7 @@ async fn change(
         note(clean(&format!("{} is accountable for those tokens from now on.", heir.email)));
     }
     if !body.tokens.is_empty() || body.rest.is_some() {
-        note(member_fates::told(&body.tokens, body.rest.as_ref()).trim_start());
+        note(member_fates::fates_in_words(&body.tokens, body.rest.as_ref()).trim_start());
     }
     if context.global.json { output::json(&json!(body)) } else { Ok(()) }
 }
@@ -307,7 +307,7 @@ async fn remove(
         &format!(
             "Remove {email}? Nothing opens for {email} from then on; {}.{to}{}{of_sent}",
             made.fate(email, delete_tokens),
-            member_fates::told(&tokens, rest.as_ref()),
+            member_fates::fates_in_words(&tokens, rest.as_ref()),
         ),
         yes,
     )?;
@@ -315,7 +315,7 @@ async fn remove(
         made.delete(email, context).await?;
     }
     let hand_over_to = heir.map(|heir| heir.id.to_string());
-    let told = member_fates::told(&tokens, rest.as_ref());
+    let told = member_fates::fates_in_words(&tokens, rest.as_ref());
     let body = MemberRemoval { user_id: member.id.to_string(), keep_invitations, hand_over_to, tokens, rest };
     context.client.delete_with(&members_path(organization), &body).await?;
     note(clean(&format!("{email} is no longer a member.{told}")));

@@ -215,7 +215,7 @@ fn read(typed: &str) -> Result<Option<Fate>> {
 }
 
 /// What is said of them, in a sentence behind others; nothing where nothing is.
-pub fn told(sent: &[MemberToken], rest: Option<&MemberRest>) -> String {
+pub fn fates_in_words(sent: &[MemberToken], rest: Option<&MemberRest>) -> String {
     let each = [
         ("hand_over", "is handed over", "are handed over"),
         ("end", "ends", "end"),

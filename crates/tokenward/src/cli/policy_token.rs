@@ -305,7 +305,7 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
     let policy = args.policy.as_deref().map(read).transpose()?;
     let body = PolicyApiTokenEditRequest::of(args.change.request(&before, context).await?, policy);
     if args.dry_run {
-        return token_effect::tell::<PolicyApiToken>(&path, &before, &body, context).await;
+        return token_effect::print_effect::<PolicyApiToken>(&path, &before, &body, context).await;
     }
     let changed: ApiAnswer<PolicyApiToken> = context.client.patch(&path, &body).await?;
     if context.global.json {
@@ -316,7 +316,7 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
     if before.opa_policy != changed.opa_policy {
         changes.push(format!("policy: {} → {}", lines(&before.opa_policy), lines(&changed.opa_policy)));
     }
-    let told = token_args::told(changes);
+    let told = token_args::changes_in_words(changes);
     note(output::clean(&format!("Changed the policy token `{}`: {told}.", changed.name)));
     Ok(())
 }

@@ -276,8 +276,8 @@ async fn delete(
         if !holders.is_empty() {
             let (now, then) =
                 (core_role(&role, context, organization).await?, core_role(target, context, organization).await?);
-            note(clean(&format!("Each gains: {}", told(&then.role.all_beyond(&now.role), &then))));
-            note(clean(&format!("Each loses: {}", told(&now.role.all_beyond(&then.role), &now))));
+            note(clean(&format!("Each gains: {}", beyond_in_words(&then.role.all_beyond(&now.role), &then))));
+            note(clean(&format!("Each loses: {}", beyond_in_words(&now.role.all_beyond(&then.role), &now))));
         }
         path.push_str(&format!("?move_to={}", target.id));
     }
@@ -333,7 +333,7 @@ impl NamedRole {
 }
 
 /// What a role goes beyond another one by, in a line.
-fn told(beyond: &Beyond, of: &NamedRole) -> String {
+fn beyond_in_words(beyond: &Beyond, of: &NamedRole) -> String {
     let name = |id: &Uuid| of.names.get(id).cloned().unwrap_or_else(|| id.to_string());
     let project = |(id, access): &(Uuid, ProjectAccess)| {
         let levels = Mode::ALL.into_iter().filter(|mode| access.level(*mode) != EnvironmentLevel::NoAccess);
@@ -383,7 +383,7 @@ async fn apply(
     context: &Context<'_>,
     organization: &ChosenOrganization,
 ) -> Result<ApiAnswer<CustomRole>> {
-    let body = file.over(now)?;
+    let body = file.applied_to(now)?;
     context.client.put(&path(organization, now.id), &body, etag).await
 }
 
@@ -451,7 +451,7 @@ impl RoleFile {
     }
 
     /// The body of a PUT: the role as it is now, with the file's sections in place of its own.
-    fn over(self, now: &CustomRole) -> Result<CustomRoleEdit> {
+    fn applied_to(self, now: &CustomRole) -> Result<CustomRoleEdit> {
         if (self.clusters.is_some() && self.cluster_permissions.is_some())
             || (self.projects.is_some() && self.project_permissions.is_some())
         {
@@ -540,7 +540,7 @@ mod tests {
 
     /// What is sent when a file is given.
     fn body(file: &str) -> Value {
-        json!(RoleFile::parse(file).unwrap().over(&now()).unwrap())
+        json!(RoleFile::parse(file).unwrap().applied_to(&now()).unwrap())
     }
 
     #[test]
@@ -574,9 +574,9 @@ mod tests {
         for bad in ["permisions = []", "[projects.shop]\nPROD = \"VIEWER\"", "{\"x\": 1}", "not toml", LISTS] {
             assert!(RoleFile::parse(bad).is_err(), "{bad}");
         }
-        let twice = RoleFile::parse("cluster_permissions = []\n[clusters]\n").unwrap().over(&now()).unwrap_err();
+        let twice = RoleFile::parse("cluster_permissions = []\n[clusters]\n").unwrap().applied_to(&now()).unwrap_err();
         assert_eq!(twice.exit, Exit::Error);
-        let unknown = RoleFile::parse("[projects.shopp]\n").unwrap().over(&now()).unwrap_err();
+        let unknown = RoleFile::parse("[projects.shopp]\n").unwrap().applied_to(&now()).unwrap_err();
         assert_eq!(unknown.exit, Exit::NotFound);
         assert!(unknown.lines[1].contains("shop, blog"));
     }

@@ -407,13 +407,13 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
     let (path, before) = resolve(&args.token, context).await?;
     let body = args.change.request(&before, context).await?;
     if args.dry_run {
-        return token_effect::tell::<ApiToken>(&path, &before, &body, context).await;
+        return token_effect::print_effect::<ApiToken>(&path, &before, &body, context).await;
     }
     let changed: ApiAnswer<ApiToken> = context.client.patch(&path, &body).await?;
     if context.global.json {
         return output::json(&changed.raw);
     }
-    let told = token_args::told(token_args::changes(&before, &changed, context).await?);
+    let told = token_args::changes_in_words(token_args::changes(&before, &changed, context).await?);
     note(output::clean(&format!("Changed the token `{}`: {told}.", changed.name)));
     Ok(())
 }

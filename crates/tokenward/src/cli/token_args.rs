@@ -292,7 +292,7 @@ pub async fn changes(before: &ApiToken, changed: &ApiToken, context: &Context<'_
 }
 
 /// Changes in a sentence.
-pub fn told(changes: Vec<String>) -> String {
+pub fn changes_in_words(changes: Vec<String>) -> String {
     if changes.is_empty() { "nothing is different".to_owned() } else { changes.join("; ") }
 }
 

@@ -10,7 +10,7 @@ use super::token_args::AnyToken;
 use crate::note::note;
 
 /// Asks what an edit of the token with this path would take from it, and tells it. Nothing is changed.
-pub async fn tell<T: AnyToken>(path: &str, token: &T, edit: &impl Serialize, context: &Context<'_>) -> Result {
+pub async fn print_effect<T: AnyToken>(path: &str, token: &T, edit: &impl Serialize, context: &Context<'_>) -> Result {
     let effect: ApiAnswer<ApiTokenEffect> = context.client.post(&format!("{path}/effect"), edit).await?;
     if context.global.json {
         return output::json(&effect.raw);

@@ -50,10 +50,10 @@ pub async fn named(wanted: &[String], environments: &[String], context: &Context
 }
 
 /// Of a merge patch: nothing said, taken out, or these.
-pub type Change = Option<Option<Vec<Uuid>>>;
+pub type PatchedIds = Option<Option<Vec<Uuid>>>;
 
 /// What an edit says: where some are named they are all, and what is not named of the two is none.
-pub fn changed(everywhere: bool, named: Named) -> (Change, Change) {
+pub fn changed(everywhere: bool, named: Named) -> (PatchedIds, PatchedIds) {
     let said = everywhere || named.projects.is_some() || named.environments.is_some();
     if said { (Some(named.projects), Some(named.environments)) } else { (None, None) }
 }

@@ -44,7 +44,7 @@ pub struct SetArgs {
     default_lifetime: Option<Length>,
     /// Whether a token must have an end
     #[arg(long, value_name = "WORD")]
-    end: Option<Needed>,
+    end: Option<EndRequirement>,
     /// The longest that the secret before is kept when a token is rotated; or none
     #[arg(long, value_name = "LENGTH", value_parser = length_or_none)]
     max_overlap: Option<Length>,
@@ -61,7 +61,7 @@ pub struct SetArgs {
 
 /// Whether something must be there.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
-enum Needed {
+enum EndRequirement {
     /// It must.
     Required,
     /// It need not.
@@ -170,7 +170,7 @@ async fn set(args: SetArgs, organization: &ChosenOrganization, context: &Context
     put(&mut rules.default_lifetime, args.default_lifetime);
     put(&mut rules.max_overlap, args.max_overlap);
     if let Some(end) = args.end {
-        rules.end_required = end == Needed::Required;
+        rules.end_required = end == EndRequirement::Required;
     }
     put(&mut policy.attest_every, args.attest_every);
     if let Some(on_reuse) = args.on_reuse {

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokenward_core::right::Operator;
 use tokenward_server::config::Flags;
 use tokenward_server::serve::{open_store, open_to_read};
-use tokenward_server::service::pepper_rotation::{self, Standing};
+use tokenward_server::service::pepper_rotation::{self, PepperStatus};
 use tokenward_store::Store;
 use tokenward_verify::server::pepper;
 
@@ -112,7 +112,7 @@ pub async fn run(command: PepperCommand, as_json: bool) -> Result<()> {
 async fn status(store: &Store, as_json: bool) -> Result<()> {
     let all = pepper_rotation::status(store).await?;
     let newest = all.iter().find(|it| it.retired_at.is_none()).map(|it| it.version);
-    let word = |it: &Standing| match it.retired_at {
+    let word = |it: &PepperStatus| match it.retired_at {
         Some(_) => "retired",
         None if Some(it.version) == newest => "newest",
         None => "older",
@@ -173,7 +173,7 @@ async fn status(store: &Store, as_json: bool) -> Result<()> {
 }
 
 /// What is said where there are more than were listed.
-fn unlisted(older: &Standing, listed: usize) -> Option<String> {
+fn unlisted(older: &PepperStatus, listed: usize) -> Option<String> {
     let more = older.tokens.saturating_sub(listed as u64);
     let version = older.version;
     (more > 0).then(|| format!("  left under pepper {version}: {more} more, which are not listed"))
@@ -192,8 +192,14 @@ mod tests {
 
     #[test]
     fn tokens_that_are_not_listed_are_told_of() {
-        let of =
-            |tokens| Standing { version: 1, since: Time(0), retired_at: None, tokens, sessions: 0, second_factors: 0 };
+        let of = |tokens| PepperStatus {
+            version: 1,
+            since: Time(0),
+            retired_at: None,
+            tokens,
+            sessions: 0,
+            second_factors: 0,
+        };
         assert_eq!(unlisted(&of(1_000), 1_000), None);
         // One that was presented meanwhile.
         assert_eq!(unlisted(&of(3), 4), None);

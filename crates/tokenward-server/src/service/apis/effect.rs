@@ -103,11 +103,11 @@ impl<'a> Open<'a> {
 }
 
 /// The ways of a route of one side, where it has it.
-type Ways<'a> = Option<&'a Vec<Vec<String>>>;
+type RouteWays<'a> = Option<&'a Vec<Vec<String>>>;
 
 /// Compares the routes before and after, and what these roles reach by them.
 pub(super) fn of<'a>(before: Side<'_>, after: Side<'_>, roles: impl Iterator<Item = &'a Role>) -> Effect {
-    let mut all: BTreeMap<(&str, &str), [Ways<'_>; 2]> = BTreeMap::new();
+    let mut all: BTreeMap<(&str, &str), [RouteWays<'_>; 2]> = BTreeMap::new();
     for (at, side) in [before, after].into_iter().enumerate() {
         for route in side.kept {
             all.entry((&route.path, &route.method)).or_default()[at] = Some(&route.ways);

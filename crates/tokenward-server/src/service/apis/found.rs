@@ -98,20 +98,20 @@ impl FoundRoutes {
 
     /// What was found in the short form, which is ours: whatever cannot be used in it is a fault.
     pub fn finish_as_written(mut self, unknown: Option<Unknown>) -> Result<Document> {
-        self.told()?;
+        self.finish_faults()?;
         self.document(unknown)
     }
 
     /// What was found in a document that somebody wrote for another purpose: what cannot be used in it is left out.
     pub fn finish(mut self, unknown: Option<Unknown>) -> Result<Document> {
-        self.told()?;
+        self.finish_faults()?;
         self.merge()?;
         self.leave_out_unusable()?;
         self.leave_out_conflicts()?;
         self.document(unknown)
     }
 
-    fn told(&mut self) -> Result<()> {
+    fn finish_faults(&mut self) -> Result<()> {
         if self.count > FAULTS_MAX {
             self.faults.push("document", format!("has {} more faults", self.count - FAULTS_MAX));
         }

@@ -53,7 +53,7 @@ pub struct ApiWithRoutes {
 
 /// What is said beside a document. It counts more than what the document says.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Said {
+pub struct DocumentOptions {
     /// What becomes of a request that no route describes.
     pub unknown: Option<Unknown>,
     /// How the servers of the API are known to read paths.
@@ -89,7 +89,7 @@ pub async fn put(
     name: String,
     format: Format,
     document: Text,
-    said: Said,
+    said: DocumentOptions,
     if_match: IfMatch,
 ) -> Result<Written<ApiWithRoutes>> {
     let (document, content) = read(grant.organization(), &name, format, document, said).await?;
@@ -132,7 +132,7 @@ pub async fn preview(
     name: String,
     format: Format,
     document: Text,
-    said: Said,
+    said: DocumentOptions,
 ) -> Result<(ApiWithRoutes, Effect)> {
     let (document, _) = read(grant.organization(), &name, format, document, said).await?;
     let unknown_route = unknown_of(&document, said.unknown)?;
@@ -187,7 +187,7 @@ async fn read(
     name: &str,
     format: Format,
     document: Text,
-    said: Said,
+    said: DocumentOptions,
 ) -> Result<(Document, Content)> {
     check_name(name).map_err(|problem| Error::invalid("name", problem))?;
     let (name, whole) = (name.to_owned(), document.is_whole());

@@ -9,13 +9,13 @@ use super::super::{App, person_mail};
 /// One was set up.
 pub(in crate::service) async fn added(app: &App, account: Uuid) {
     let text = "An authenticator was set up for your account: signing in asks for its code from now on.";
-    tell(app, account, "A second factor was set up", text).await;
+    mail_person(app, account, "A second factor was set up", text).await;
 }
 
 /// It was removed.
 pub(in crate::service) async fn removed(app: &App, account: Uuid) {
     let text = "The authenticator of your account and its recovery codes were removed. All other sessions have ended.";
-    tell(app, account, "Your second factor was removed", text).await;
+    mail_person(app, account, "Your second factor was removed", text).await;
 }
 
 /// A recovery code was used; so many are left.
@@ -24,16 +24,16 @@ pub(in crate::service) async fn used(app: &App, account: Uuid, left: u64) {
         "A recovery code was used in the place of the code of your authenticator. {left} are left; make new ones on your account \
          page."
     );
-    tell(app, account, "A recovery code was used", &text).await;
+    mail_person(app, account, "A recovery code was used", &text).await;
 }
 
 /// Other recovery codes were made.
 pub(in crate::service) async fn replaced(app: &App, account: Uuid) {
     let text = "The recovery codes of your account were replaced: those until now open nothing any more.";
-    tell(app, account, "Your recovery codes were replaced", text).await;
+    mail_person(app, account, "Your recovery codes were replaced", text).await;
 }
 
-async fn tell(app: &App, account: Uuid, subject: &str, what: &str) {
+async fn mail_person(app: &App, account: Uuid, subject: &str, what: &str) {
     let found = async {
         let mut reader = app.store.read().await?;
         accounts::get(reader.conn(), account).await

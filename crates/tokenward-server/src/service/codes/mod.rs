@@ -2,8 +2,8 @@
 //! takes an account over comes here.
 
 pub(super) mod check;
+pub(super) mod factor_mail;
 pub(super) mod kept;
-pub(super) mod tell;
 pub(super) mod totp;
 
 use tokenward_core::event::{Event, Kind};

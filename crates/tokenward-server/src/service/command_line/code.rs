@@ -15,7 +15,7 @@ use tokenward_store::accounts;
 use tokenward_store::identities::Carried;
 use tokenward_verify::server::Client;
 
-use super::super::handed::{Handed, over};
+use super::super::handed::{Handed, unknown_code};
 use super::super::links::link_digest;
 use super::super::sessions::{self, Begun, Proof};
 use super::super::{App, Written, seal};
@@ -80,10 +80,10 @@ fn open(app: &App, code: &str, verifier: &str) -> Option<Sealed> {
 /// The session that a code makes, of whoever shows the verifier too. It works once.
 pub async fn redeem(app: &Arc<App>, code: &str, verifier: &str, client: Client) -> Result<Written<Begun>> {
     let address = client.address;
-    let dead = || app.dead_link(address, over());
+    let dead = || app.dead_link(address, unknown_code());
     let sealed = open(app, code, verifier).ok_or_else(dead)?;
     let mut reader = app.store.read().await?;
-    let account = accounts::get(reader.conn(), sealed.account).await?.ok_or_else(over)?;
+    let account = accounts::get(reader.conn(), sealed.account).await?.ok_or_else(unknown_code)?;
     drop(reader);
     let Sealed { session, organization, life, begun, .. } = sealed;
     let begun = Time(begun);

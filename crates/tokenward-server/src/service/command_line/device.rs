@@ -13,7 +13,7 @@ use tokenward_store::device_sign_ins::{self, Approval, DeviceSignIn, NewDeviceSi
 use tokenward_verify::server::Client;
 use zeroize::Zeroizing;
 
-use super::super::handed::{Handed, over};
+use super::super::handed::{Handed, unknown_code};
 use super::super::links::link_digest;
 use super::super::sessions::{self, Begun, Proof};
 use super::super::{App, Written, proof};
@@ -150,7 +150,7 @@ pub async fn poll(app: &Arc<App>, device_code: &str, client: Client) -> Result<P
     let mut reader = app.store.read().await?;
     let found = device_sign_ins::by_device(reader.conn(), &link_digest(device_code)).await?;
     drop(reader);
-    let Some(found) = found else { return Err(app.dead_link(client.address, over())) };
+    let Some(found) = found else { return Err(app.dead_link(client.address, unknown_code())) };
     let mut tx = app.store.begin_unlogged().await?;
     let now = tx.now().await?;
     if now >= found.ends_at {
@@ -172,7 +172,7 @@ pub async fn poll(app: &Arc<App>, device_code: &str, client: Client) -> Result<P
     tx.commit().await?;
     let Some(account) = found.account_id else { return Ok(Polled::Pending) };
     let mut reader = app.store.read().await?;
-    let account = accounts::get(reader.conn(), account).await?.ok_or_else(over)?;
+    let account = accounts::get(reader.conn(), account).await?.ok_or_else(unknown_code)?;
     drop(reader);
     let begun = sessions::begin(app, account, Proof::handed(Handed::Device(found.id)), client, false).await?;
     Ok(Polled::Begun(begun))

@@ -9,7 +9,7 @@ use tokenward_core::method::{Method, Methods};
 use tokenward_core::time::Micros;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use super::super::sessions::Said;
+use super::super::sessions::ProviderSignIn;
 use super::super::{App, seal};
 use crate::limits::SIGN_IN_ATTEMPT_TIME;
 
@@ -85,9 +85,9 @@ impl Pending {
     }
 
     /// What the provider says of the sign-in, which proves who somebody is by these.
-    pub(super) fn said<'a>(&'a self, methods: &'a Methods) -> Said<'a> {
+    pub(super) fn said<'a>(&'a self, methods: &'a Methods) -> ProviderSignIn<'a> {
         let Self { key, session, auth_time, begun, .. } = self;
-        Said { key, session: session.as_deref(), auth_time: *auth_time, came_at: Time(*begun), methods }
+        ProviderSignIn { key, session: session.as_deref(), auth_time: *auth_time, came_at: Time(*begun), methods }
     }
 }
 

@@ -29,11 +29,13 @@ use webauthn_rs::prelude::{
 
 use super::mail::unlinked;
 use super::new_text::NewText;
-use super::passkey_use::{Asserted, about, fell, over, removed_event, snapshot, spend, take, unknown};
+use super::passkey_use::{
+    Asserted, about, counter_fell, removed_event, snapshot, spend, take, unknown, unknown_attempt,
+};
 use super::proof::{self, ProvenAt, Renewed};
 pub use super::relying_party::{RelyingParty, relying_party, works};
 use super::sessions::{self, Begun, Proof};
-use super::ways::{self, Doors};
+use super::ways::{self, SignInOffer};
 use super::{App, Written, person_mail};
 use crate::heavy;
 use crate::limits::PASSKEYS;
@@ -64,7 +66,7 @@ pub async fn list(app: &App, caller: &Caller) -> Result<Vec<Passkey>> {
 pub async fn get(app: &App, caller: &Caller, id: Uuid) -> Result<Passkey> {
     let user = caller.require_user()?;
     let mut reader = app.store.read().await?;
-    passkeys::get(reader.conn(), user, id).await?.ok_or_else(gone)
+    passkeys::get(reader.conn(), user, id).await?.ok_or_else(no_such_passkey)
 }
 
 /// Asks an authenticator for a new passkey, for somebody who has proved just now to sit there.
@@ -120,11 +122,11 @@ pub async fn add(
     let mut faults = Faults::default();
     faults.check("name", check_name(&name));
     faults.finish()?;
-    let attempt = attempt::open(app, state).ok_or_else(over)?;
+    let attempt = attempt::open(app, state).ok_or_else(unknown_attempt)?;
     let spent_as = attempt.spent_as();
-    let Purpose::Add(session, handle, state) = attempt.purpose else { return Err(over()) };
+    let Purpose::Add(session, handle, state) = attempt.purpose else { return Err(unknown_attempt()) };
     if session != caller.credential_id() {
-        return Err(over());
+        return Err(unknown_attempt());
     }
     let answer: RegisterPublicKeyCredential = read(answer)?;
     if answer.extensions.cred_props.as_ref().is_some_and(|said| said.rk == Some(false)) {
@@ -167,7 +169,7 @@ pub async fn add(
             })
         })
         .await?;
-    tell(app, &added.value, "was added to your account", "opens it from now on").await;
+    mail_person(app, &added.value, "was added to your account", "opens it from now on").await;
     Ok(added)
 }
 
@@ -237,9 +239,9 @@ pub async fn sign_in(
     console: bool,
 ) -> Result<Written<Begun>> {
     relying_party(app)?;
-    let attempt = attempt::open(app, state).ok_or_else(over)?;
+    let attempt = attempt::open(app, state).ok_or_else(unknown_attempt)?;
     let spent_as = attempt.spent_as();
-    let Purpose::SignIn(state) = attempt.purpose else { return Err(over()) };
+    let Purpose::SignIn(state) = attempt.purpose else { return Err(unknown_attempt()) };
     let answer: PublicKeyCredential = read(answer)?;
     let mut reader = app.store.read().await?;
     let passkey = passkeys::find(reader.conn(), answer.get_credential_id()).await?;
@@ -266,11 +268,11 @@ pub async fn sign_in(
 pub async fn prove(app: &Arc<App>, caller: &Caller, state: &str, answer: Value) -> Result<Written<Renewed>> {
     relying_party(app)?;
     let user = caller.require_user()?;
-    let attempt = attempt::open(app, state).ok_or_else(over)?;
+    let attempt = attempt::open(app, state).ok_or_else(unknown_attempt)?;
     let spent_as = attempt.spent_as();
-    let Purpose::Prove(session, state) = attempt.purpose else { return Err(over()) };
+    let Purpose::Prove(session, state) = attempt.purpose else { return Err(unknown_attempt()) };
     if session != caller.credential_id() {
-        return Err(over());
+        return Err(unknown_attempt());
     }
     let answer: PublicKeyCredential = read(answer)?;
     let mut reader = app.store.read().await?;
@@ -291,7 +293,7 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, state: &str, answer: Value) 
     let renewed = app.write(caller.at_own_session()?, move |tx, person| {
         Box::pin(async move {
             if let Some(event) = take(tx, person.account(), &asserted).await? {
-                return Ok((Err(fell()), vec![event]));
+                return Ok((Err(counter_fell()), vec![event]));
             }
             let by = (&[Method::Passkey][..], ProvenAt::default());
             let (renewed, events) = proof::renew(tx, person, &new, by, lifetime).await?;
@@ -329,7 +331,7 @@ pub async fn rename(app: &Arc<App>, caller: &Caller, id: Uuid, name: String) -> 
     faults.finish()?;
     app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
-            let old = passkeys::get(tx.conn(), person.account(), id).await?.ok_or_else(gone)?;
+            let old = passkeys::get(tx.conn(), person.account(), id).await?.ok_or_else(no_such_passkey)?;
             passkeys::rename(tx, id, &name).await?;
             let new = Passkey { name, ..old.clone() };
             let event = about(Kind::PasskeyRenamed, &new).before(snapshot(&old, None)).after(snapshot(&new, None));
@@ -341,13 +343,13 @@ pub async fn rename(app: &Arc<App>, caller: &Caller, id: Uuid, name: String) -> 
 
 /// Removes one of the caller's own, and ends their other sessions. The last way to sign in stays.
 pub async fn remove(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<Written<Passkey>> {
-    let (within, doors) = (proof::lifetime(app), Doors::of(app));
+    let (within, doors) = (proof::lifetime(app), SignInOffer::of(app));
     let removed = app
         .write(caller.person()?, move |tx, person| {
             Box::pin(async move {
                 proof::require(tx, person, within).await?;
                 let before = ways::of(tx.conn(), &doors, person.account()).await?;
-                let passkey = passkeys::delete(tx, person.account(), id).await?.ok_or_else(gone)?;
+                let passkey = passkeys::delete(tx, person.account(), id).await?.ok_or_else(no_such_passkey)?;
                 // One that opens nothing any more is no way in.
                 if before.passkey {
                     ways::require_left(tx, &doors, person.account(), &before).await?;
@@ -358,13 +360,18 @@ pub async fn remove(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<Written
             })
         })
         .await?;
-    tell(app, &removed.value, "was removed from your account", "opens it no more, and your other sessions have ended")
-        .await;
+    mail_person(
+        app,
+        &removed.value,
+        "was removed from your account",
+        "opens it no more, and your other sessions have ended",
+    )
+    .await;
     Ok(removed)
 }
 
 /// Tells the person by mail, where mail is set up. What was done is done, whatever becomes of the mail.
-async fn tell(app: &App, passkey: &Passkey, what: &str, follows: &str) {
+async fn mail_person(app: &App, passkey: &Passkey, what: &str, follows: &str) {
     let recipient = async {
         let mut reader = app.store.read().await?;
         accounts::get(reader.conn(), passkey.account_id).await
@@ -389,6 +396,6 @@ fn read<T: DeserializeOwned>(answer: Value) -> Result<T> {
     serde_json::from_value(answer).map_err(|_| Error::invalid("credential", "is not what an authenticator answers"))
 }
 
-fn gone() -> Error {
+fn no_such_passkey() -> Error {
     Error::not_found("passkey")
 }

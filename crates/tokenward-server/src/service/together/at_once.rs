@@ -28,7 +28,7 @@ use tokenward_verify::server::{self, Fed, Noted};
 use tokio::time::Instant;
 
 use super::super::receipts::Committed;
-use super::super::tokens::batches::{self, Around, Change, Done, Lookups};
+use super::super::tokens::batches::{self, Around, Lookups, TokenWrite, TokenWritten};
 use super::super::{App, elapsed, proof};
 use super::{Committing, Request};
 use crate::limits::SHARE_WAIT;
@@ -158,7 +158,7 @@ struct ReadApart {
 struct JudgedAtOnce {
     request: Request,
     grant: Grant,
-    done: Done,
+    done: TokenWritten,
     event: Event,
 }
 
@@ -280,7 +280,7 @@ async fn attempt(app: &Arc<App>, mut batch: Vec<Request>, memory: &mut Memory) -
             memory.place = Some((position, last.hash.clone()));
             for it in &judged {
                 memory.around.wrote(&it.done);
-                if !matches!(it.done, Done::Created { .. }) {
+                if !matches!(it.done, TokenWritten::Created { .. }) {
                     memory.bases.retain(|on, _| on.credential != it.done.token().id);
                 }
             }
@@ -357,7 +357,7 @@ fn taken_away(
     used: &[(Uuid, String)],
 ) -> Vec<Entry> {
     let mut entries = Vec::new();
-    for (it, row) in judged.iter().zip(events).filter(|(it, _)| !matches!(it.done, Done::Created { .. })) {
+    for (it, row) in judged.iter().zip(events).filter(|(it, _)| !matches!(it.done, TokenWritten::Created { .. })) {
         let noted = Noted::of_token(&row.kind, it.done.token().id, rows, used);
         entries.extend(server::entries([noted], log, std::slice::from_ref(row)));
     }
@@ -389,8 +389,8 @@ async fn learn(app: &Arc<App>, batch: &[Request], memory: &mut Memory) -> Result
         let mut rotated = Vec::new();
         for Request { grant, change, .. } in batch {
             match change {
-                Change::Create { .. } | Change::Revoke { .. } => {}
-                Change::Rotate { id, .. } => {
+                TokenWrite::Create { .. } | TokenWrite::Revoke { .. } => {}
+                TokenWrite::Rotate { id, .. } => {
                     if let Some(token) = read.living.get(id) {
                         wanted.add_rotation(grant, token);
                     }
@@ -431,7 +431,7 @@ fn judge(
         let made = renewed(memory, read, &request.grant, end).and_then(|grant| {
             let organization = grant.organization();
             let made = match &request.change {
-                Change::Create { id, new, secret } => {
+                TokenWrite::Create { id, new, secret } => {
                     let more = with_these.entry(organization).or_default();
                     // Of two with one name the first is the one.
                     if !secret.is_ours() || names.contains(&(organization, new.name.clone())) {
@@ -443,12 +443,12 @@ fn judge(
                     names.insert((organization, new.name.clone()));
                     made
                 }
-                Change::Revoke { id, why } => {
+                TokenWrite::Revoke { id, why } => {
                     // The follower needs more of a policy token than its row.
                     let token = read.living.get(id).filter(|token| token.kind == secret::Kind::Token)?;
                     batches::revoke(&grant, token, why, end.now())
                 }
-                Change::Rotate { id, rotation } => {
+                TokenWrite::Rotate { id, rotation } => {
                     let (old, accepted) = (read.living.get(id)?, read.accepted.get(id)?);
                     let over = old.revocation.is_some() || old.expires_at.is_some_and(|at| at <= end.now());
                     if over || old.kind != secret::Kind::Token || !rotation.secret.is_ours() {
@@ -457,7 +457,7 @@ fn judge(
                     let by = (proof::lifetime(app), &app.limits);
                     let rotated = memory.around.rotate(by, &grant, (old, accepted), rotation, end.now());
                     let (rotated, event) = rotated.ok()?;
-                    (Done::Rotated(Box::new(rotated)), event)
+                    (TokenWritten::Rotated(Box::new(rotated)), event)
                 }
             };
             Some((grant, made))
@@ -481,13 +481,13 @@ fn changes(judged: &[JudgedAtOnce]) -> Changes<'_> {
     let mut changes = Changes::default();
     for (nth, JudgedAtOnce { request, grant, done, event }) in (0..).zip(judged) {
         match done {
-            Done::Created { created, secret } => {
+            TokenWritten::Created { created, secret } => {
                 changes.created.push((grant, batches::new_token(&created.token, secret)));
             }
-            Done::Revoked(token) => {
+            TokenWritten::Revoked(token) => {
                 changes.revoked.extend(token.revocation.as_ref().map(|why| (grant, token.id, why)));
             }
-            Done::Rotated(it) => changes.rotated.push((grant, it.row())),
+            TokenWritten::Rotated(it) => changes.rotated.push((grant, it.row())),
         }
         changes.claims.extend(request.claim.as_ref().map(|claim| (claim, nth)));
         changes.events.push((request.grant.by(), event));
@@ -498,12 +498,12 @@ fn changes(judged: &[JudgedAtOnce]) -> Changes<'_> {
 
 /// The rows of those that were taken back or have new secrets, as they are by now.
 fn changed(rows: Vec<IndexRow>, judged: &[JudgedAtOnce]) -> Vec<IndexRow> {
-    let done: HashMap<Uuid, &Done> = judged.iter().map(|it| (it.done.token().id, &it.done)).collect();
+    let done: HashMap<Uuid, &TokenWritten> = judged.iter().map(|it| (it.done.token().id, &it.done)).collect();
     let mut changed = Vec::with_capacity(rows.len());
     for mut row in rows {
         match done.get(&row.token_id) {
-            Some(Done::Revoked(token)) => row.revoked_at = token.revocation.as_ref().map(|why| why.at),
-            Some(Done::Rotated(it)) => {
+            Some(TokenWritten::Revoked(token)) => row.revoked_at = token.revocation.as_ref().map(|why| why.at),
+            Some(TokenWritten::Rotated(it)) => {
                 let Token { version, .. } = it.created.token;
                 // The newest of those before stands for the token, beside the new one.
                 if row.version + 1 == version {
@@ -520,7 +520,7 @@ fn changed(rows: Vec<IndexRow>, judged: &[JudgedAtOnce]) -> Vec<IndexRow> {
                 let (until, _) = it.until;
                 row.secret_expires_at = Some(row.secret_expires_at.map_or(until, |at| at.min(until)));
             }
-            Some(Done::Created { .. }) | None => continue,
+            Some(TokenWritten::Created { .. }) | None => continue,
         }
         changed.push(row);
     }

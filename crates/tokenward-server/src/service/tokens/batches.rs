@@ -25,7 +25,7 @@ use super::{Created, NewToken, Secret, UsedSecrets, Why, check, deleted, event, 
 use crate::limits::TOKENS;
 
 /// A write as data.
-pub(in crate::service) enum Change {
+pub(in crate::service) enum TokenWrite {
     /// A new token. Its id and its secret are made before, once.
     Create { id: Uuid, new: Box<NewToken>, secret: Secret },
     /// A token is taken back.
@@ -34,7 +34,7 @@ pub(in crate::service) enum Change {
     Rotate { id: Uuid, rotation: Box<Rotation> },
 }
 
-impl Change {
+impl TokenWrite {
     /// What the secret of a new token is stored as, or would be under another pepper.
     pub(in crate::service) fn digests(&self) -> impl Iterator<Item = Digest> + '_ {
         self.secret().into_iter().flat_map(Secret::digests)
@@ -59,13 +59,13 @@ impl Change {
 }
 
 /// What it became.
-pub(in crate::service) enum Done {
+pub(in crate::service) enum TokenWritten {
     Created { created: Created, secret: Secret },
     Revoked(Token),
     Rotated(Box<Rotated>),
 }
 
-impl Done {
+impl TokenWritten {
     /// The token, as it is by now.
     pub(in crate::service) fn token(&self) -> &Token {
         match self {
@@ -108,9 +108,9 @@ impl From<Refused> for Error {
     }
 }
 
-pub(in crate::service) type Made = Result<(Done, Event), Refused>;
+pub(in crate::service) type Made = Result<(TokenWritten, Event), Refused>;
 /// The same with the right by which it is done.
-type Judged = Result<(Grant, (Done, Event)), Refused>;
+type Judged = Result<(Grant, (TokenWritten, Event)), Refused>;
 
 /// What new tokens are judged by.
 #[derive(Default)]
@@ -144,8 +144,8 @@ pub(in crate::service) struct Lookups {
 
 impl Lookups {
     /// What this change needs.
-    pub(in crate::service) fn add(&mut self, grant: &Grant, change: &Change) {
-        if let Change::Create { new, .. } = change {
+    pub(in crate::service) fn add(&mut self, grant: &Grant, change: &TokenWrite) {
+        if let TokenWrite::Create { new, .. } = change {
             self.add_new(grant, new);
         }
     }
@@ -181,7 +181,7 @@ impl Lookups {
 pub(in crate::service) async fn make(
     app: &App,
     tx: &mut Tx,
-    asked: Vec<(Result<Grant>, &Change)>,
+    asked: Vec<(Result<Grant>, &TokenWrite)>,
 ) -> Result<Vec<Made>> {
     let (mut around, mut wanted) = (Around::default(), Lookups::default());
     for (grant, change) in &asked {
@@ -205,7 +205,7 @@ pub(in crate::service) async fn make(
     for (grant, change) in asked {
         judged.push(match (grant, change) {
             (Err(error), _) => Err(error.into()),
-            (Ok(grant), Change::Create { id, new, secret }) => {
+            (Ok(grant), TokenWrite::Create { id, new, secret }) => {
                 let more = with_these.entry(grant.organization()).or_default();
                 let made = used
                     .refuse(secret)
@@ -214,7 +214,7 @@ pub(in crate::service) async fn make(
                 *more += u64::from(made.is_ok());
                 made.map(|made| (grant, made))
             }
-            (Ok(grant), Change::Revoke { id, why }) => match (&full, living.get(id)) {
+            (Ok(grant), TokenWrite::Revoke { id, why }) => match (&full, living.get(id)) {
                 (Some(full), _) => Err(Error::new(full.code, full.detail.clone()).into()),
                 (None, None) => Err(Error::not_found("token").into()),
                 (None, Some(token)) => {
@@ -222,7 +222,7 @@ pub(in crate::service) async fn make(
                     Ok((grant, made))
                 }
             },
-            (Ok(grant), Change::Rotate { id, rotation }) => {
+            (Ok(grant), TokenWrite::Rotate { id, rotation }) => {
                 let old = match &full {
                     Some(full) => Err(Error::new(full.code, full.detail.clone())),
                     None => rotate::old(tx, &grant, &living, *id).await,
@@ -236,7 +236,7 @@ pub(in crate::service) async fn make(
                     }
                     Err(error) => Err(error),
                 };
-                let made = made.map(|(rotated, event)| (Done::Rotated(Box::new(rotated)), event));
+                let made = made.map(|(rotated, event)| (TokenWritten::Rotated(Box::new(rotated)), event));
                 made.map(|made| (grant, made)).map_err(Refused::from)
             }
         });
@@ -258,11 +258,11 @@ pub(in crate::service) async fn rows(tx: &mut Tx, made: &[Made]) -> Result<Optio
     let mut made_now = Vec::new();
     for (done, _) in made.iter().flatten() {
         match done {
-            Done::Revoked(token) => {
+            TokenWritten::Revoked(token) => {
                 ids.push(token.id);
                 before.push(token.id);
             }
-            Done::Rotated(it) => {
+            TokenWritten::Rotated(it) => {
                 let token = &it.created.token;
                 ids.push(token.id);
                 before.push(token.id);
@@ -270,7 +270,7 @@ pub(in crate::service) async fn rows(tx: &mut Tx, made: &[Made]) -> Result<Optio
                     described.push(token.id);
                 }
             }
-            Done::Created { created: Created { token, .. }, .. } => {
+            TokenWritten::Created { created: Created { token, .. }, .. } => {
                 ids.push(token.id);
                 made_now.extend(done.used());
                 if !token.labels.is_empty() || token.metadata.is_some() {
@@ -289,7 +289,7 @@ pub(in crate::service) async fn rows(tx: &mut Tx, made: &[Made]) -> Result<Optio
 }
 
 /// Those of the tokens that the changes are about that were not taken back.
-async fn living(tx: &mut Tx, asked: &[(Result<Grant>, &Change)]) -> Result<HashMap<Uuid, Token>> {
+async fn living(tx: &mut Tx, asked: &[(Result<Grant>, &TokenWrite)]) -> Result<HashMap<Uuid, Token>> {
     let wanted = asked.iter().filter_map(|(grant, change)| Some((grant.as_ref().ok()?, change.about()?)));
     let wanted: Vec<(&Grant, Uuid)> = wanted.collect();
     tokens::living_of(tx.conn(), &wanted).await
@@ -298,13 +298,13 @@ async fn living(tx: &mut Tx, asked: &[(Result<Grant>, &Change)]) -> Result<HashM
 /// The accepted secrets of those that are to have new ones. What judging these needs is added to what is looked up.
 async fn accepted(
     tx: &mut Tx,
-    asked: &[(Result<Grant>, &Change)],
+    asked: &[(Result<Grant>, &TokenWrite)],
     living: &HashMap<Uuid, Token>,
     wanted: &mut Lookups,
 ) -> Result<HashMap<Uuid, Vec<TokenVersion>>> {
     let mut ids = Vec::new();
     for (grant, change) in asked {
-        if let (Ok(grant), Change::Rotate { id, .. }) = (grant, change)
+        if let (Ok(grant), TokenWrite::Rotate { id, .. }) = (grant, change)
             && let Some(token) = living.get(id)
         {
             wanted.add_rotation(grant, token);
@@ -324,7 +324,7 @@ pub(in crate::service) fn new_token<'a>(token: &'a Token, secret: &'a Secret) ->
 async fn insert(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
     let mut new = Vec::new();
     for (grant, (done, _)) in judged.iter().flatten() {
-        if let Done::Created { created: Created { token, .. }, secret } = done {
+        if let TokenWritten::Created { created: Created { token, .. }, secret } = done {
             new.push((grant, new_token(token, secret)));
         }
     }
@@ -333,7 +333,7 @@ async fn insert(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
     }
     let there = tokens::insert_all(tx, &new).await?;
     for one in judged.iter_mut() {
-        if let Ok((_, (Done::Created { created, .. }, _))) = one
+        if let Ok((_, (TokenWritten::Created { created, .. }, _))) = one
             && !there.contains(&created.token.id)
         {
             *one = Err(Error::name_taken("token", &created.token.name).into());
@@ -346,7 +346,7 @@ async fn insert(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
 async fn take_back(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
     let mut gone = Vec::new();
     for (grant, (done, _)) in judged.iter().flatten() {
-        if let Done::Revoked(Token { id, revocation: Some(why), .. }) = done {
+        if let TokenWritten::Revoked(Token { id, revocation: Some(why), .. }) = done {
             gone.push((grant, *id, why));
         }
     }
@@ -355,7 +355,7 @@ async fn take_back(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
     }
     let gone = tokens::revoke_all(tx, &gone).await?;
     for one in judged.iter_mut() {
-        if let Ok((_, (Done::Revoked(token), _))) = one
+        if let Ok((_, (TokenWritten::Revoked(token), _))) = one
             && !gone.contains(&token.id)
         {
             *one = Err(Error::not_found("token").into());
@@ -364,10 +364,10 @@ async fn take_back(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
     Ok(())
 }
 
-pub(in crate::service) fn revoke(grant: &Grant, token: &Token, why: &Why, now: Time) -> (Done, Event) {
+pub(in crate::service) fn revoke(grant: &Grant, token: &Token, why: &Why, now: Time) -> (TokenWritten, Event) {
     let revocation = why.revocation(grant, now);
     let event = deleted(token, &revocation);
-    (Done::Revoked(Token { revocation: Some(revocation), ..token.clone() }), event)
+    (TokenWritten::Revoked(Token { revocation: Some(revocation), ..token.clone() }), event)
 }
 
 impl Around {
@@ -414,14 +414,14 @@ impl Around {
     }
 
     /// These were written by who knows it all: so many more living tokens are there, and this one acts no more.
-    pub(in crate::service) fn wrote(&mut self, done: &Done) {
+    pub(in crate::service) fn wrote(&mut self, done: &TokenWritten) {
         let token = done.token();
         if self.known.makers.remove(&token.id) {
             self.makers.remove(&token.id);
         }
         // Fewer are not counted: one that had ended before was none. What is too many here is counted anew.
         if let Some(it) = self.organizations.get_mut(&token.organization_id) {
-            it.count += u64::from(matches!(done, Done::Created { .. }));
+            it.count += u64::from(matches!(done, TokenWritten::Created { .. }));
         }
     }
 
@@ -535,6 +535,6 @@ impl Around {
         let last_four = token.last_four.clone();
         let first = TokenVersion { version: 1, created_at: now, expires_at: None, last_four, silent_for: None };
         let created = Created { token, text: secret.clone().text(), versions: vec![first] };
-        Ok((Done::Created { created, secret: secret.clone() }, event))
+        Ok((TokenWritten::Created { created, secret: secret.clone() }, event))
     }
 }

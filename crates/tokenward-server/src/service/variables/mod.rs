@@ -136,13 +136,13 @@ fn parent<'a>(variable: &Variable, all: &'a [Variable]) -> Option<&'a Variable> 
 }
 
 fn show(variable: Variable, all: &[Variable]) -> VariableWithParent {
-    let parent = parent(&variable, all).cloned().map(|parent| Arc::new(told(parent)));
-    with_parent(told(variable), parent)
+    let parent = parent(&variable, all).cloned().map(|parent| Arc::new(without_secret_value(parent)));
+    with_parent(without_secret_value(variable), parent)
 }
 
 /// The same of all of which `wanted` is true. Each finds what it stands for at once, and has it together with the others that do.
 fn show_all(all: Vec<Variable>, wanted: impl Fn(&Variable) -> bool) -> Vec<VariableWithParent> {
-    let all: Vec<Arc<Variable>> = all.into_iter().map(|it| Arc::new(told(it))).collect();
+    let all: Vec<Arc<Variable>> = all.into_iter().map(|it| Arc::new(without_secret_value(it))).collect();
     let parents = parents(&all);
     let shown = all.into_iter().zip(parents).filter(|(it, _)| wanted(it));
     shown.map(|(it, parent)| with_parent(Arc::unwrap_or_clone(it), parent)).collect()
@@ -166,7 +166,7 @@ fn parents(all: &[Arc<Variable>]) -> Vec<Option<Arc<Variable>>> {
 }
 
 /// What may be told of it: of a secret not the value.
-fn told(mut variable: Variable) -> Variable {
+fn without_secret_value(mut variable: Variable) -> Variable {
     if variable.is_secret {
         variable.value.clear();
     }

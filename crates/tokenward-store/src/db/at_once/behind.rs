@@ -30,7 +30,7 @@ pub(crate) struct Behind {
 /// What came of it.
 pub(crate) enum CameBehind {
     /// It is committed.
-    Committed(Box<Place>),
+    Committed(Box<CommittedAt>),
     /// Others have written what it is not to stand behind, or the log is another one. Nothing was changed.
     Moved,
     /// The last event was written then, which is later. Nothing was changed.
@@ -40,7 +40,7 @@ pub(crate) enum CameBehind {
 }
 
 /// Where it stands.
-pub(crate) struct Place {
+pub(crate) struct CommittedAt {
     /// What time it was where the rows are, after it had the log.
     pub at: Time,
     /// So many events came between the end that was known and the batch.
@@ -109,7 +109,7 @@ fn came(row: &PgRow, at: Time) -> sqlx::Result<CameBehind> {
         let latest = row.try_get::<Option<i64>, _>("latest")?.map(Time);
         return Ok(latest.filter(|latest| *latest > at).map_or(CameBehind::Moved, CameBehind::Later));
     }
-    Ok(CameBehind::Committed(Box::new(Place {
+    Ok(CameBehind::Committed(Box::new(CommittedAt {
         at: Time(row.try_get("at")?),
         shift: row.try_get("shift")?,
         hash_before: row.try_get("hash_before")?,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokenward_core::error::{Error, Result};
 
 use super::super::error::{fail, late};
-use super::super::look::Look;
+use super::super::feed_mode::FeedMode;
 use super::{Pool, Session};
 
 /// Everything as of one moment, and something to write: on a server that cannot be written it does not even begin.
@@ -64,12 +64,12 @@ impl Feed {
     }
 
     /// Begins to look. What an earlier look has left behind is thrown away, and its connection with it.
-    pub(crate) async fn begin(&mut self, look: Look) -> Result<()> {
-        let patience = if look == Look::Everything { LOAD } else { self.patience };
+    pub(crate) async fn begin(&mut self, look: FeedMode) -> Result<()> {
+        let patience = if look == FeedMode::Everything { LOAD } else { self.patience };
         let session = self.ready().await?;
         session.wait_at_most(patience);
-        session.begin(if look == Look::Only { READING } else { WRITING }).await?;
-        if look == Look::Everything {
+        session.begin(if look == FeedMode::Only { READING } else { WRITING }).await?;
+        if look == FeedMode::Everything {
             session.run_raw(LOADING).await.map_err(|error| error.map_or_else(late, fail))?;
         }
         Ok(())

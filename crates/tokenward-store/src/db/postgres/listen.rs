@@ -8,7 +8,7 @@ use tokenward_core::error::{Error, Result};
 use tokio::time::timeout;
 
 use super::super::error::{fail, late};
-use super::super::heard::Heard;
+use super::super::hint::Hint;
 use super::{Pool, Session};
 
 /// How far the log goes, for all. What is said in a transaction is heard when it is committed, and never when it is not.
@@ -61,7 +61,7 @@ impl Listener {
         Ok(Self { inner, own })
     }
 
-    pub(crate) async fn next(&mut self) -> Result<Heard> {
+    pub(crate) async fn next(&mut self) -> Result<Hint> {
         loop {
             let said = self.inner.try_recv().await.map_err(fail)?;
             let said = said.ok_or_else(|| Error::unavailable("The connection that listens has ended."))?;
@@ -69,14 +69,14 @@ impl Listener {
                 WRITTEN => {
                     // Anybody who may use the database can say anything.
                     if let Ok(position) = said.payload().parse() {
-                        return Ok(Heard::Written(position));
+                        return Ok(Hint::Written(position));
                     }
                 }
                 APPLIED => {
                     let node = said.payload().split_once(' ').and_then(|(_, id)| Uuid::try_parse(id).ok());
-                    return Ok(Heard::Applied(node));
+                    return Ok(Hint::Applied(node));
                 }
-                channel if channel == self.own => return Ok(Heard::Echo),
+                channel if channel == self.own => return Ok(Hint::Echo),
                 _ => {}
             }
         }

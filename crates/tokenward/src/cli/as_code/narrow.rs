@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::find::find;
 use super::super::output::Result;
-use super::super::token_places::{self, Change};
+use super::super::token_places::{self, PatchedIds};
 use super::{Survey, change, file, wrong};
 
 /// The projects and environments that the file names for a token; of what it says nothing there is nothing. Projects may be made
@@ -105,7 +105,7 @@ impl Survey<'_> {
     }
 
     /// The ids of places, once they are there. A list that is empty says that there are none.
-    pub(super) async fn placed(&self, places: &Places) -> Result<(Change, Change)> {
+    pub(super) async fn placed(&self, places: &Places) -> Result<(PatchedIds, PatchedIds)> {
         let of = |it: &Option<Vec<String>>| it.clone().unwrap_or_default();
         let named = token_places::named(&of(&places.projects), &of(&places.environments), self.context).await?;
         Ok((places.projects.as_ref().map(|_| named.projects), places.environments.as_ref().map(|_| named.environments)))

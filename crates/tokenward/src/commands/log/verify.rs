@@ -53,7 +53,7 @@ pub(super) async fn run(config: &Config, store: &Store, args: &VerifyArgs, as_js
     }
     let signed = match signed(config, store, args).await? {
         Ok(signed) => signed,
-        Err(failing) => return failing.tell(as_json),
+        Err(failing) => return failing.report(as_json),
     };
     let evidence = Evidence {
         heads: args.head.clone(),
@@ -90,7 +90,7 @@ pub(super) async fn run(config: &Config, store: &Store, args: &VerifyArgs, as_js
         }
         Proof::Fails { position, fault } => {
             let place = format!("the log does not hold at position {position}");
-            Failing { position, fault: fault.word(), place, detail: fault.to_string() }.tell(as_json)
+            Failing { position, fault: fault.word(), place, detail: fault.to_string() }.report(as_json)
         }
     }
 }
@@ -106,7 +106,7 @@ struct Failing {
 }
 
 impl Failing {
-    fn tell(self, as_json: bool) -> Result<()> {
+    fn report(self, as_json: bool) -> Result<()> {
         let Self { position, fault, place, detail } = self;
         if as_json {
             print_answer(&json!({ "holds": false, "position": position, "fault": fault, "detail": detail }))?;

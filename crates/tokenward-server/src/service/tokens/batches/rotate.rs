@@ -12,7 +12,7 @@ use tokenward_store::{Tx, roles, tokens};
 
 use super::super::super::{IfMatch, token_allowance, token_networks};
 use super::super::{Created, Overlap, Secret, event, not_ended, snapshot};
-use super::{Around, Done, Judged, Lookups};
+use super::{Around, Judged, Lookups, TokenWritten};
 use crate::limits::{Limits, TOKEN_VERSIONS};
 
 /// What is asked for.
@@ -151,7 +151,7 @@ pub(super) async fn old(tx: &mut Tx, grant: &Grant, living: &HashMap<Uuid, Token
 pub(super) async fn write(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
     let mut rotated = Vec::new();
     for (grant, (done, _)) in judged.iter().flatten() {
-        if let Done::Rotated(it) = done {
+        if let TokenWritten::Rotated(it) = done {
             rotated.push((grant, it.row()));
         }
     }
@@ -160,7 +160,7 @@ pub(super) async fn write(tx: &mut Tx, judged: &mut [Judged]) -> Result<()> {
     }
     let there = tokens::rotate_all(tx, &rotated).await?;
     for one in judged.iter_mut() {
-        if let Ok((_, (Done::Rotated(it), _))) = one
+        if let Ok((_, (TokenWritten::Rotated(it), _))) = one
             && !there.contains(&it.created.token.id)
         {
             *one = Err(Error::not_found("token").into());
