@@ -13,7 +13,7 @@ use tokenward_core::{Error, Result, Time, Uuid};
 use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
 use super::extract::{Params, id};
-use super::right::On;
+use super::right::PathResource;
 use crate::service::App;
 use crate::service::security::{self, Happened};
 
@@ -63,7 +63,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<AccountEventList>(200)
             .errors(&[400]),
         get("/organization/{organizationId}/member/{memberId}/events", of_member)
-            .needs(Management::MemberManage, On::Organization)
+            .needs(Management::MemberManage, PathResource::Organization)
             .about("Members", "What happened to the account of a member, and what was tried.")
             .query(QUERY)
             .answers::<AccountEventList>(200)

@@ -20,7 +20,7 @@ use super::error::ApiError;
 use super::extract::{Params, Precondition, at, tagged, unread, written_empty};
 use super::json;
 use super::paging::{Paging, cut};
-use super::right::On;
+use super::right::PathResource;
 use super::understood::QueryKind;
 use crate::body::{Bounds, Unread};
 use crate::coming::{Budget, Coming};
@@ -88,16 +88,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ONE: &str = "/organization/{organizationId}/api/{name}";
     vec![
         get(ALL, list)
-            .needs(Management::ApiRead, On::Organization)
+            .needs(Management::ApiRead, PathResource::Organization)
             .about("Routes of your API", "The APIs whose routes are known, by name.")
             .in_pages()
             .answers::<ApiList>(200),
         get(ONE, show)
-            .needs(Management::ApiRead, On::Organization)
+            .needs(Management::ApiRead, PathResource::Organization)
             .about("Routes of your API", "One API with its routes.")
             .answers::<ApiDetail>(200),
         put(ONE, replace)
-            .needs(Management::ApiManage, On::Organization)
+            .needs(Management::ApiManage, PathResource::Organization)
             .about(
                 "Routes of your API",
                 "Import an OpenAPI 3 or Swagger 2.0 document or a short list of routes; they replace those of that name. At most 32 MB and \
@@ -121,7 +121,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ApiDetail>(200)
             .errors(&[409, 412]),
         delete(ONE, remove)
-            .needs(Management::ApiManage, On::Organization)
+            .needs(Management::ApiManage, PathResource::Organization)
             .about("Routes of your API", "Delete an API: gateways that ask for it are denied from then on.")
             .answers_empty(204),
     ]

@@ -23,7 +23,7 @@ use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, tagged, written, written_empty};
 use super::paging::Paging;
 use super::pieces::{self, Piece};
-use super::right::On;
+use super::right::PathResource;
 use super::understood::QueryKind;
 use crate::service::cluster_types::WITH_CREDENTIALS;
 use crate::service::{App, clusters};
@@ -57,24 +57,24 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ONE: &str = "/organization/{organizationId}/cluster/{clusterId}";
     vec![
         get(ALL, list)
-            .needs(Management::OrganizationRead, On::Organization)
+            .needs(Management::OrganizationRead, PathResource::Organization)
             .about("Clusters", "The clusters that you see.")
             .in_pages()
             .answers::<ClusterList>(200),
         post(ALL, create)
-            .needs(Management::ClusterManage, On::Organization)
+            .needs(Management::ClusterManage, PathResource::Organization)
             .idempotent()
             .about("Clusters", "Make a cluster.")
             .takes::<ClusterRequest>()
             .answers::<Cluster>(201),
         put(ONE, edit)
-            .needs(Management::ClusterManage, On::Cluster)
+            .needs(Management::ClusterManage, PathResource::Cluster)
             .about("Clusters", "Replace a cluster.")
             .takes::<ClusterRequest>()
             .answers::<Cluster>(200)
             .errors(&[412]),
         delete(ONE, remove)
-            .needs(Management::ClusterManage, On::Cluster)
+            .needs(Management::ClusterManage, PathResource::Cluster)
             .about("Clusters", "Delete a cluster on which no environment runs.")
             .query(&[
                 ("deleteMode", "Accepted; nothing is deployed here."),
@@ -84,23 +84,23 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers_empty(204)
             .errors(&[409]),
         get("/organization/{organizationId}/cluster/status", statuses)
-            .needs(Management::OrganizationRead, On::Organization)
+            .needs(Management::OrganizationRead, PathResource::Organization)
             .about("Clusters", "The status of each cluster that you see.")
             .answers::<ClusterStatusList>(200),
         get("/organization/{organizationId}/cluster/{clusterId}/status", show_status)
-            .needs(Management::ClusterRead, On::Cluster)
+            .needs(Management::ClusterRead, PathResource::Cluster)
             .about("Clusters", "The status of a cluster.")
             .answers::<ClusterStatus>(200),
         get("/organization/{organizationId}/cluster/{clusterId}/cloudProviderInfo", provider_info)
-            .needs(Management::ClusterRead, On::Cluster)
+            .needs(Management::ClusterRead, PathResource::Cluster)
             .about("Clusters", "With whom a cluster is, and by which credentials, as they were sent with it.")
             .answers::<ClusterCloudProviderInfo>(200),
         get("/organization/{organizationId}/cluster/{clusterId}/routingTable", routing_table)
-            .needs(Management::ClusterRead, On::Cluster)
+            .needs(Management::ClusterRead, PathResource::Cluster)
             .about("Clusters", "The routes of a cluster: none.")
             .answers::<ClusterRoutingTable>(200),
         get("/organization/{organizationId}/cluster/{clusterId}/advancedSettings", settings)
-            .needs(Management::ClusterRead, On::Cluster)
+            .needs(Management::ClusterRead, PathResource::Cluster)
             .about("Clusters", "The settings of a cluster: none.")
             .answers::<ClusterAdvancedSettings>(200),
         get("/defaultClusterAdvancedSettings", settings)

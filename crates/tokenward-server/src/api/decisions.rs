@@ -19,7 +19,7 @@ use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
 use super::extract::Params;
 use super::json;
-use super::right::On;
+use super::right::PathResource;
 use super::understood::QueryKind;
 use crate::limits::DECISION_PAGE;
 use crate::service::App;
@@ -105,7 +105,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<DecisionBody>(200)
             .errors(&[403, 404]),
         get("/organization/{organizationId}/decision", list)
-            .needs(Management::TokenVerify, On::Organization)
+            .needs(Management::TokenVerify, PathResource::Organization)
             .about(
                 "Verification",
                 "The last decisions that are remembered: the organization's denials, as long as they are kept, and the last 20 \

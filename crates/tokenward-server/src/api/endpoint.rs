@@ -25,7 +25,7 @@ use super::idempotency;
 use super::once::{self, Make};
 use super::paging;
 use super::prefer;
-use super::right::{EndpointRight, On, RightGuard, authorize, or_caught_up, refused_person};
+use super::right::{EndpointRight, PathResource, RightGuard, authorize, or_caught_up, refused_person};
 use super::understood::{QueryKind, QueryTable, Understood};
 use crate::limits::PATH_SEGMENT;
 use crate::service::App;
@@ -174,7 +174,7 @@ impl Endpoint {
     }
 
     /// Who holds the permission may call it.
-    pub(super) fn needs(mut self, permission: Management, on: On) -> Self {
+    pub(super) fn needs(mut self, permission: Management, on: PathResource) -> Self {
         self.right = EndpointRight::Permission(permission, on);
         self
     }

@@ -22,7 +22,7 @@ use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, tagged, written, written_empty};
 use super::paging::{Paging, cut};
 use super::pieces::{self, Piece};
-use super::right::On;
+use super::right::PathResource;
 use super::understood::QueryKind;
 use crate::service::{App, environments};
 
@@ -77,18 +77,18 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ];
     let no_services = SERVICES.map(|path| {
         get(path, services)
-            .needs(Management::EnvironmentRead, On::Environment)
+            .needs(Management::EnvironmentRead, PathResource::Environment)
             .about("Environments", "The services of one kind in an environment: none.")
             .answers::<ServiceList>(200)
     });
     let mut all = vec![
         get(IN_PROJECT, list)
-            .needs(Management::ProjectRead, On::Project)
+            .needs(Management::ProjectRead, PathResource::Project)
             .about("Environments", "The environments of a project that you see.")
             .in_pages()
             .answers::<EnvironmentList>(200),
         post(IN_PROJECT, create)
-            .needs(Management::EnvironmentManage, On::Project)
+            .needs(Management::EnvironmentManage, PathResource::Project)
             .idempotent()
             .about(
                 "Environments",
@@ -98,40 +98,40 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<Environment>(201)
             .errors(&[409]),
         get("/project/{projectId}/environment/status", statuses)
-            .needs(Management::ProjectRead, On::Project)
+            .needs(Management::ProjectRead, PathResource::Project)
             .about("Environments", "The status of each environment of a project that you see.")
             .answers::<EnvironmentStatusList>(200),
         get("/organization/{organizationId}/environments", all)
-            .needs(Management::OrganizationRead, On::Organization)
+            .needs(Management::OrganizationRead, PathResource::Organization)
             .about("Environments", "All environments of the organization that you see.")
             .in_pages()
             .answers::<EnvironmentBriefList>(200),
         get(ONE, show)
-            .needs(Management::EnvironmentRead, On::Environment)
+            .needs(Management::EnvironmentRead, PathResource::Environment)
             .about("Environments", "One environment.")
             .answers::<Environment>(200),
         put(ONE, edit)
-            .needs(Management::EnvironmentManage, On::Environment)
+            .needs(Management::EnvironmentManage, PathResource::Environment)
             .about("Environments", "Change an environment. A custom role needs MANAGER on the old and the new mode.")
             .takes::<EnvironmentEdit>()
             .answers::<Environment>(200)
             .errors(&[409, 412]),
         delete(ONE, remove)
-            .needs(Management::ProjectManage, On::Environment)
+            .needs(Management::ProjectManage, PathResource::Environment)
             .about("Environments", "Delete an environment with its variables.")
             .query(&[("skipReconcile", "Accepted; nothing is deployed here.")])
             .query_kinds(&[("skipReconcile", QueryKind::Flag)])
             .answers_empty(204),
         get("/environment/{environmentId}/status", show_status)
-            .needs(Management::EnvironmentRead, On::Environment)
+            .needs(Management::EnvironmentRead, PathResource::Environment)
             .about("Environments", "The status of an environment.")
             .answers::<EnvironmentStatus>(200),
         get("/environment/{environmentId}/statuses", show_statuses)
-            .needs(Management::EnvironmentRead, On::Environment)
+            .needs(Management::EnvironmentRead, PathResource::Environment)
             .about("Environments", "The status of an environment and of its services, of which there are none.")
             .answers::<EnvironmentStatuses>(200),
         get("/project/{projectId}/environment/overview", overview)
-            .needs(Management::ProjectRead, On::Project)
+            .needs(Management::ProjectRead, PathResource::Project)
             .about("Environments", "The environments of a project that you see, with what runs in them: nothing.")
             .answers::<EnvironmentOverviewList>(200),
     ];

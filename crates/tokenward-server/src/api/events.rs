@@ -23,7 +23,7 @@ use super::event_words::{EVENT_TYPES, ORIGINS, SUB_TARGET_TYPES, TARGET_TYPES};
 use super::extract::Params;
 use super::json;
 use super::pieces::{self, Piece};
-use super::right::On;
+use super::right::PathResource;
 use super::understood::{NO_MOMENT, QueryKind};
 use crate::limits::EVENT_PAGE;
 use crate::service::{App, events};
@@ -217,7 +217,7 @@ fn full(text: Option<String>) -> Option<String> {
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization/{organizationId}/events", list)
-            .needs(Management::EventRead, On::Organization)
+            .needs(Management::EventRead, PathResource::Organization)
             .about("Events", "What happened in the organization, newest first.")
             .query(&[
                 ("pageSize", "How many, from 1 to 1000; 10 when absent."),
@@ -248,7 +248,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<EventPage>(200)
             .errors(&[400]),
         get("/organization/{organizationId}/targets", targets)
-            .needs(Management::EventRead, On::Organization)
+            .needs(Management::EventRead, PathResource::Organization)
             .about("Events", "What the events are about, for a filter.")
             .query(&[
                 ("fromTimestamp", "Not before; as for events."),

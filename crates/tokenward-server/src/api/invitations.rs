@@ -20,7 +20,7 @@ use super::error::ApiError;
 use super::extract::{Body, Params, Path, client, credential, id, written, written_empty};
 use super::members::deprecated_role;
 use super::paging::{Paging, cut};
-use super::right::On;
+use super::right::PathResource;
 use crate::limits::{EMAIL, LINK_SECRET, NAME, PASSWORD};
 use crate::service::acceptance::{self, Accepting};
 use crate::service::{App, invitations, roles};
@@ -49,19 +49,19 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ALL: &str = "/organization/{organizationId}/inviteMember";
     const ONE: &str = "/organization/{organizationId}/inviteMember/{inviteId}";
     vec![
-        get(ALL, list).needs(Management::MemberRead, On::Organization)
+        get(ALL, list).needs(Management::MemberRead, PathResource::Organization)
             .about("Members", "The invitations, expired ones among them.").in_pages().answers::<InviteMemberList>(200),
-        post(ALL, create).needs(Management::MemberManage, On::Organization).idempotent()
+        post(ALL, create).needs(Management::MemberManage, PathResource::Organization).idempotent()
             .about("Members", "Invite somebody. The link is shown once.")
             .takes::<InviteMemberRequest>().answers::<InviteMember>(201).errors(&[409]),
-        get(ONE, show).needs(Management::MemberRead, On::Organization)
+        get(ONE, show).needs(Management::MemberRead, PathResource::Organization)
             .about("Members", "One invitation.").answers::<InviteMember>(200).errors(&[400]),
         post(ONE, accept).public()
             .about("Members", "Accept an invitation: with the secret of its link, and the session or the password of its address's account, or a password for a new one.")
             .takes::<AcceptRequest>().answers::<InviteMember>(201).errors(&[401, 403, 404, 409, 429, 503]),
-        delete(ONE, remove).needs(Management::MemberManage, On::Organization)
+        delete(ONE, remove).needs(Management::MemberManage, PathResource::Organization)
             .about("Members", "Take an invitation back.").answers_empty(204).errors(&[400]),
-        post("/organization/{organizationId}/inviteMember/{inviteId}/resend", resend).needs(Management::MemberManage, On::Organization)
+        post("/organization/{organizationId}/inviteMember/{inviteId}/resend", resend).needs(Management::MemberManage, PathResource::Organization)
             .about("Members", "Make new links for an invitation; the old ones are dead.").answers::<InviteMember>(200).errors(&[400]),
     ]
 }

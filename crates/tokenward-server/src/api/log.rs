@@ -23,7 +23,7 @@ use super::endpoint::{Endpoint, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, id, tagged, written, written_empty};
 use super::json;
-use super::right::On;
+use super::right::PathResource;
 use super::understood::{NO_MOMENT, QueryKind};
 use crate::limits::PROOF_PAGE;
 use crate::service::events::{self, Proven};
@@ -33,7 +33,7 @@ use crate::service::{App, log};
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization/{organizationId}/log", show)
-            .needs(Management::EventRead, On::Organization)
+            .needs(Management::EventRead, PathResource::Organization)
             .about(
                 "Events",
                 "Which log is it, and has it ever gone on under another name: after a failover, or since the database was put \
@@ -41,16 +41,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .answers::<LogStatus>(200),
         post("/organization/{organizationId}/log/acknowledge", acknowledge)
-            .needs(Management::OrganizationEdit, On::Organization)
+            .needs(Management::OrganizationEdit, PathResource::Organization)
             .about("Events", "Acknowledge what became of the log, so that nobody is warned of it any more.")
             .answers_empty(204)
             .errors(&[409]),
         get("/organization/{organizationId}/eventRetention", retained)
-            .needs(Management::EventRead, On::Organization)
+            .needs(Management::EventRead, PathResource::Organization)
             .about("Events", "How long is kept what events say?")
             .answers::<EventRetention>(200),
         put("/organization/{organizationId}/eventRetention", retain)
-            .needs(Management::OrganizationEdit, On::Organization)
+            .needs(Management::OrganizationEdit, PathResource::Organization)
             .about(
                 "Events",
                 "Say how long is kept what events say: not longer than the server keeps it. What is older is erased within an \
@@ -60,12 +60,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<EventRetention>(200)
             .errors(&[400, 412]),
         get("/organization/{organizationId}/events/{eventId}/proof", proof)
-            .needs(Management::EventRead, On::Organization)
+            .needs(Management::EventRead, PathResource::Organization)
             .about("Events", "What is needed to check one event against what the server has signed of its log.")
             .answers::<EventProof>(200)
             .errors(&[409]),
         get("/organization/{organizationId}/log/proofs", proofs)
-            .needs(Management::EventRead, On::Organization)
+            .needs(Management::EventRead, PathResource::Organization)
             .about(
                 "Events",
                 "The same of all the organization's events, the oldest first, page by page; as far as they are covered by a \
@@ -76,7 +76,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ProofPage>(200)
             .errors(&[400]),
         get("/organization/{organizationId}/log/entries", entries)
-            .needs(Management::EventRead, On::Organization)
+            .needs(Management::EventRead, PathResource::Organization)
             .about(
                 "Events",
                 "The log from its beginning to its end, page by page, to check that nothing of it is missing or was changed: the hash of \
@@ -88,7 +88,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<LogPage>(200)
             .errors(&[400]),
         get("/organization/{organizationId}/log/events", written_events)
-            .needs(Management::EventRead, On::Organization)
+            .needs(Management::EventRead, PathResource::Organization)
             .about(
                 "Events",
                 "The organization's events as they were written, the oldest first, page by page: to be carried elsewhere, and gone on with \

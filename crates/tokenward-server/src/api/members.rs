@@ -22,7 +22,7 @@ use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, tagged, written_empty};
 use super::json;
 use super::paging::{Paging, cut};
-use super::right::On;
+use super::right::PathResource;
 use crate::limits::{MEMBER_TOKENS, WORD};
 use crate::service::App;
 use crate::service::members::{self, InvitationFate};
@@ -146,7 +146,7 @@ fn of_rest(sent: &MemberRest, faults: &mut Faults) -> Option<Fate> {
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const ALL: &str = "/organization/{organizationId}/member";
     let mut transfer = post("/organization/{organizationId}/transferOwnership", transfer)
-        .needs(Management::OrganizationTransfer, On::Organization)
+        .needs(Management::OrganizationTransfer, PathResource::Organization)
         .about(
             "Members",
             "Hand the organization over to another member. Needs the password of a moment ago (`/session/proof`).",
@@ -157,12 +157,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     transfer.user_only = true;
     vec![
         get(ALL, list)
-            .needs(Management::MemberRead, On::Organization)
+            .needs(Management::MemberRead, PathResource::Organization)
             .about("Members", "The members.")
             .in_pages()
             .answers::<MemberList>(200),
         put(ALL, set_role)
-            .needs(Management::MemberManage, On::Organization)
+            .needs(Management::MemberManage, PathResource::Organization)
             .about(
                 "Members",
                 "Give a member another role. With a smaller one, the invitations that the member has sent end. The tokens that the \
@@ -172,7 +172,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers_empty(200)
             .errors(&[409, 412]),
         delete(ALL, remove)
-            .needs(Management::MemberManage, On::Organization)
+            .needs(Management::MemberManage, PathResource::Organization)
             .about(
                 "Members",
                 "Remove a member. The invitations that the member has sent end; tokens that the member made stay. Those that the \
@@ -184,7 +184,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .errors(&[409]),
         transfer,
         post("/organization/{organizationId}/member/detach", detach)
-            .needs(Management::MemberManage, On::Organization)
+            .needs(Management::MemberManage, PathResource::Organization)
             .about(
                 "Members",
                 "Make a membership that a rule made one that was made by hand: it follows no provider any more.",

@@ -81,7 +81,7 @@ pub use error::ApiError;
 pub use openapi::fields_beside;
 pub use policy_gate::policy_gate;
 pub use prefer::hold_body;
-pub use right::{EndpointRight, On};
+pub use right::{EndpointRight, PathResource};
 pub use unrouted::{not_served, unknown_method, unknown_path};
 
 use crate::service::App;

@@ -11,13 +11,13 @@ use tokenward_store::Position;
 
 use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
-use super::right::On;
+use super::right::PathResource;
 use crate::service::{App, nodes};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization/{organizationId}/node", list)
-            .needs(Management::EventRead, On::Organization)
+            .needs(Management::EventRead, PathResource::Organization)
             .about("Service", "Which nodes decide, and how far has each come in the log?")
             .answers::<NodeList>(200),
     ]

@@ -28,7 +28,7 @@ use super::error::ApiError;
 use super::extract::{parse, read, written_empty};
 use super::form::is_form;
 use super::json;
-use super::right::On;
+use super::right::PathResource;
 use crate::http::client;
 use crate::limits::{API_NAME, PRESENTED_BYTES, QUERY};
 use crate::metrics::Way;
@@ -42,14 +42,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         direct_post("/introspect", introspect)
             .basic()
-            .needs(Management::TokenVerify, On::Caller)
+            .needs(Management::TokenVerify, PathResource::Caller)
             .about("Verification", "Is this token active (RFC 7662)?")
             .takes_form::<IntrospectionForm>()
             .answers::<Introspection<'_>>(200)
             .errors(&[409]),
         direct_post("/introspect/batch", introspect_batch)
             .basic()
-            .needs(Management::TokenVerify, On::Caller)
+            .needs(Management::TokenVerify, PathResource::Caller)
             .about("Verification", "The same for up to 1,000 tokens at once, answered in their order.")
             .takes::<IntrospectionBatchRequest<'_>>()
             .answers::<IntrospectionBatch<'_>>(200)

@@ -18,7 +18,7 @@ use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, tagged, written, written_empty};
 use super::paging::{Paging, cut};
-use super::right::On;
+use super::right::PathResource;
 use crate::service::{App, organizations};
 
 /// A century: clients print the number before an export.
@@ -50,11 +50,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .in_pages()
             .answers::<OrganizationList>(200),
         get("/organization/{organizationId}", show)
-            .needs(Management::OrganizationRead, On::Organization)
+            .needs(Management::OrganizationRead, PathResource::Organization)
             .about("Organizations", "One organization.")
             .answers::<Organization>(200),
         put("/organization/{organizationId}", edit)
-            .needs(Management::OrganizationEdit, On::Organization)
+            .needs(Management::OrganizationEdit, PathResource::Organization)
             .about("Organizations", "Change the organization.")
             .takes::<OrganizationEdit>()
             .answers::<Organization>(200)
@@ -67,7 +67,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .errors(&[409])
             .idempotent(),
         delete("/organization/{organizationId}", remove)
-            .needs(Management::OrganizationDelete, On::Organization)
+            .needs(Management::OrganizationDelete, PathResource::Organization)
             .about(
                 "Organizations",
                 "Delete the organization with all that belongs to it. Its tokens are refused at once.",

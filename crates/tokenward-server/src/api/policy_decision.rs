@@ -19,7 +19,7 @@ use tokenward_verify::{Asking, Presenter, Question, RequestBody};
 use super::endpoint::{Endpoint, post};
 use super::error::ApiError;
 use super::extract::{Body, id};
-use super::right::{EndpointRight, On, locate};
+use super::right::{EndpointRight, PathResource, locate};
 use super::token_decision::decided;
 use super::verify::Subject;
 use crate::heavy;
@@ -30,7 +30,7 @@ use crate::service::token_decision::{NewestSecret, TokenDecision};
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/decide", decide)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .about(
                 "Policy tokens",
                 "What would this policy token be answered to a request? Its policy and its role are asked. Nothing is counted, and no \
@@ -121,7 +121,7 @@ fn of_endpoint(app: &App, organization: Uuid, sent: &PolicyDecideRequest) -> Res
         return Ok((Ask::Identity, Resource::default()));
     };
     let (of, resource) = match on {
-        On::Caller => (organization, Resource::default()),
+        PathResource::Caller => (organization, Resource::default()),
         _ => locate(&app.verifier.directory(), &named, on).map_err(|_| wrong("names nothing that there is"))?,
     };
     if of != organization {

@@ -17,7 +17,7 @@ use super::endpoint::{Endpoint, delete, post};
 use super::error::ApiError;
 use super::extract::{Body, Precondition, id, tagged, written, written_empty};
 use super::policy_tokens::{policy_token, read_with_usage};
-use super::right::On;
+use super::right::PathResource;
 use super::token_life::brownout_request;
 use super::tokens::Beside;
 use crate::service::policy_tokens::PolicyToken;
@@ -28,7 +28,7 @@ use crate::service::{App, Written, token_attestation, token_brownout};
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/disable", disable)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .about(
                 "Policy tokens",
                 "Switch a policy token off: it is refused, and keeps everything, until it is switched on again.",
@@ -36,12 +36,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<PolicyApiToken>(200)
             .errors(&[400, 409, 412]),
         post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/enable", enable)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .about("Policy tokens", "Switch a policy token on again.")
             .answers::<PolicyApiToken>(200)
             .errors(&[400, 409, 412]),
         post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/undo", undo)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .about(
                 "Policy tokens",
                 "Undo the deletion of a policy token, for an hour after it: the same secrets are accepted again.",
@@ -49,7 +49,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<PolicyApiToken>(200)
             .errors(&[400, 409]),
         post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/brownout", start_brownout)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .about(
                 "Policy tokens",
                 "Refuse a policy token for short times before it is taken back, to learn who would miss it. Answers that it gets \
@@ -59,13 +59,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<PolicyApiToken>(200)
             .errors(&[400, 409]),
         delete("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/brownout", end_brownout)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .about("Policy tokens", "Accept a policy token again at all times.")
             .answers::<PolicyApiToken>(200)
             .errors(&[400, 409]),
         // Who is accountable for one may say so without seeing the others, and gets no policy for it.
         post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/attest", attest)
-            .needs(Management::TokenRead, On::Organization)
+            .needs(Management::TokenRead, PathResource::Organization)
             .about(
                 "Policy tokens",
                 "Say that a policy token is still needed: as its owner, or as somebody who manages policy tokens.",
@@ -73,7 +73,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ApiToken>(200)
             .errors(&[400, 409]),
         delete("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/version/{version}", end_version)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .about("Policy tokens", "End an earlier secret of a policy token now.")
             .answers_empty(204)
             .errors(&[400, 409]),

@@ -24,7 +24,7 @@ use super::error::ApiError;
 use super::extract::{Body, OptionalBody, Params, Precondition, id, tagged, written, written_empty};
 use super::json;
 use super::pieces::{self, Piece};
-use super::right::On;
+use super::right::PathResource;
 use super::token_csv;
 use super::tokens::{
     self as of_tokens, DELETE, DeleteQuery, LIST, LIST_KINDS, ListQuery, Listing, PageWanted, api_refused, api_version,
@@ -94,7 +94,7 @@ fn with_text(Created { token, text, versions }: Created, usage: &TokenUsage) -> 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization/{organizationId}/policyApiToken", list)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .about(
                 "Policy tokens",
                 "The organization's policy tokens, with their policies. Without `state` those that have not ended. With `Accept: \
@@ -104,7 +104,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query_kinds(LIST_KINDS)
             .answers::<PolicyApiTokenList>(200),
         post("/organization/{organizationId}/policyApiToken", create)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .idempotent()
             .about(
                 "Policy tokens",
@@ -115,7 +115,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<PolicyApiTokenCreate>(201)
             .errors(&[409]),
         post("/organization/{organizationId}/policyApiToken/evaluate", evaluate)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .about(
                 "Policy tokens",
                 "Ask a policy about requests before it is used, or about the last ones of a policy token; or ask a role. \
@@ -125,7 +125,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<PolicyEvaluation>(200)
             .errors(&[404]),
         post("/organization/{organizationId}/policyApiToken/shorten", shorten)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .about(
                 "Policy tokens",
                 "Give policy tokens that go beyond the token policy the latest end that it allows: 100 in one request.",
@@ -133,12 +133,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ShortenedTokens>(200)
             .errors(&[400, 409]),
         get("/organization/{organizationId}/policyApiToken/{policyApiTokenId}", show)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .about("Policy tokens", "One policy token, with its policy, also for 90 days after it was deleted.")
             .answers::<PolicyApiToken>(200)
             .errors(&[400]),
         patch("/organization/{organizationId}/policyApiToken/{policyApiTokenId}", update)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .about(
                 "Policy tokens",
                 "Change what a policy token is: policy, name, description, role, time, networks, permissions, limits, labels, owner. Its \
@@ -149,14 +149,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<PolicyApiToken>(200)
             .errors(&[400, 409, 412]),
         post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/rotate", rotate)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .idempotent()
             .about("Policy tokens", "Give a policy token a new secret. Its text is shown once; those before it end.")
             .takes::<ApiTokenRotateRequest>()
             .answers::<PolicyApiTokenCreate>(200)
             .errors(&[400, 409, 412]),
         delete("/organization/{organizationId}/policyApiToken/{policyApiTokenId}", remove)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .about("Policy tokens", "Take a policy token back. It is refused from the moment this answers.")
             .query(DELETE)
             .may_take::<ApiTokenDeleteRequest>()

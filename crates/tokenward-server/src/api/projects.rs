@@ -17,7 +17,7 @@ use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, tagged, written, written_empty};
 use super::json;
 use super::paging::{Paging, cut};
-use super::right::On;
+use super::right::PathResource;
 use crate::service::{App, projects};
 
 fn project(grant: &Grant, seen: projects::Seen) -> Project {
@@ -38,30 +38,30 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ONE: &str = "/project/{projectId}";
     vec![
         get(ALL, list)
-            .needs(Management::OrganizationRead, On::Organization)
+            .needs(Management::OrganizationRead, PathResource::Organization)
             .about("Projects", "The projects that you see.")
             .in_pages()
             .answers::<ProjectList>(200),
         // 200 and not 201: so it is published, and clients check it (contract §8.7).
         post(ALL, create)
-            .needs(Management::ProjectCreate, On::Organization)
+            .needs(Management::ProjectCreate, PathResource::Organization)
             .idempotent()
             .about("Projects", "Make a project.")
             .takes::<ProjectRequest>()
             .answers::<Project>(200)
             .errors(&[409]),
         get(ONE, show)
-            .needs(Management::ProjectRead, On::Project)
+            .needs(Management::ProjectRead, PathResource::Project)
             .about("Projects", "One project.")
             .answers::<Project>(200),
         put(ONE, edit)
-            .needs(Management::ProjectManage, On::Project)
+            .needs(Management::ProjectManage, PathResource::Project)
             .about("Projects", "Change a project.")
             .takes::<ProjectRequest>()
             .answers::<Project>(200)
             .errors(&[409, 412]),
         delete(ONE, remove)
-            .needs(Management::ProjectManage, On::Project)
+            .needs(Management::ProjectManage, PathResource::Project)
             .about("Projects", "Delete a project with its environments and variables.")
             .answers_empty(204),
     ]

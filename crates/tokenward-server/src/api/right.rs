@@ -29,12 +29,12 @@ pub enum EndpointRight {
     /// A signed-in user; tokens get 403 `user_required`.
     User,
     /// Who holds a permission on what the path names.
-    Permission(Management, On),
+    Permission(Management, PathResource),
 }
 
 /// What in the path a permission is about. The parameter has the same name in every path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum On {
+pub enum PathResource {
     /// `{organizationId}`.
     Organization,
     /// `{projectId}`; its organization is looked up.
@@ -88,15 +88,15 @@ pub(super) fn authorize(
     };
     let directory = app.verifier.directory();
     let (organization, resource) = match on {
-        On::Caller => (own_organization(app, &caller, &directory, permission)?, Resource::default()),
+        PathResource::Caller => (own_organization(app, &caller, &directory, permission)?, Resource::default()),
         _ => locate(&directory, path, on)?,
     };
     // A resource of another organization and one that does not exist get the same answer, to the letter.
     let belongs = directory.organization(organization).is_some_and(|o| caller.membership_in(o).is_some());
     match on {
-        On::Project if !belongs => return Err(Error::not_found("project")),
-        On::Environment if !belongs => return Err(Error::not_found("environment")),
-        On::Cluster
+        PathResource::Project if !belongs => return Err(Error::not_found("project")),
+        PathResource::Environment if !belongs => return Err(Error::not_found("environment")),
+        PathResource::Cluster
             if caller.organization(&directory, organization).is_ok()
                 && !known_cluster(&directory, organization, resource) =>
         {
@@ -125,7 +125,7 @@ pub(super) fn asking_organization(guard: &RightGuard, request: &Parts, peer: Opt
     let (headers, query) = (&request.headers, request.uri.query());
     let live = guard.app.live();
     let proxies = &live.trusted_proxies;
-    if let EndpointRight::Permission(permission, On::Caller) = guard.right {
+    if let EndpointRight::Permission(permission, PathResource::Caller) = guard.right {
         refuse_in_query(guard, query)?;
         let from = Presenter { address: address(headers, peer, proxies), agent: agent(headers) };
         let of_token = guard.app.verifier.permit(presented(guard, headers)?.text(), permission, &from)?;
@@ -206,19 +206,19 @@ fn known_cluster(directory: &Directory, organization: Uuid, resource: Resource) 
 }
 
 /// The organization and the resource that a path names. What does not exist is not found, whoever asks.
-pub(super) fn locate(directory: &Directory, path: &PathParameters<'_>, on: On) -> Result<(Uuid, Resource)> {
+pub(super) fn locate(directory: &Directory, path: &PathParameters<'_>, on: PathResource) -> Result<(Uuid, Resource)> {
     let id = |name: &str| id(name, path.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value));
     match on {
         // `Caller` names nothing in the path and does not come here.
-        On::Organization | On::Caller => Ok((id("organizationId")?, Resource::default())),
-        On::Cluster => Ok((id("organizationId")?, Resource::cluster(id("clusterId")?))),
-        On::Project => {
+        PathResource::Organization | PathResource::Caller => Ok((id("organizationId")?, Resource::default())),
+        PathResource::Cluster => Ok((id("organizationId")?, Resource::cluster(id("clusterId")?))),
+        PathResource::Project => {
             let project = id("projectId")?;
             let organization = directory.owner_of(project).filter(|o| o.projects().contains_key(&project));
             let organization = organization.ok_or_else(|| Error::not_found("project"))?;
             Ok((organization.id, Resource::project(project)))
         }
-        On::Environment => {
+        PathResource::Environment => {
             let id = id("environmentId")?;
             let organization = directory.owner_of(id).filter(|o| o.environments().contains_key(&id));
             let organization = organization.ok_or_else(|| Error::not_found("environment"))?;

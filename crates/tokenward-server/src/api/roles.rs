@@ -22,7 +22,7 @@ use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, id, tagged, written, written_empty};
 use super::paging::{Paging, cut};
 use super::pieces::{self, Piece};
-use super::right::On;
+use super::right::PathResource;
 use crate::heavy;
 use crate::limits::{CLUSTERS, Limits, NAME, PROJECTS, ROLE_LEVELS};
 use crate::service::{App, roles};
@@ -122,35 +122,35 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const ONE: &str = "/organization/{organizationId}/customRole/{customRoleId}";
     vec![
         get("/organization/{organizationId}/availableRole", available)
-            .needs(Management::OrganizationRead, On::Organization)
+            .needs(Management::OrganizationRead, PathResource::Organization)
             .about("Roles", "The roles that can be given, built-in and custom.")
             .in_pages()
             .answers::<AvailableRoleList>(200),
         get(ALL, list)
-            .needs(Management::RoleRead, On::Organization)
+            .needs(Management::RoleRead, PathResource::Organization)
             .about("Roles", "The custom roles.")
             .in_pages()
             .answers::<CustomRoleList>(200),
         post(ALL, create)
-            .needs(Management::RoleManage, On::Organization)
+            .needs(Management::RoleManage, PathResource::Organization)
             .idempotent()
             .about("Roles", "Make a custom role.")
             .takes::<CustomRoleRequest>()
             .answers::<CustomRole>(201)
             .errors(&[409]),
         get(ONE, show)
-            .needs(Management::RoleRead, On::Organization)
+            .needs(Management::RoleRead, PathResource::Organization)
             .about("Roles", "One custom role.")
             .answers::<CustomRole>(200)
             .errors(&[400]),
         put(ONE, edit)
-            .needs(Management::RoleManage, On::Organization)
+            .needs(Management::RoleManage, PathResource::Organization)
             .about("Roles", "Replace a custom role.")
             .takes::<CustomRoleEdit>()
             .answers::<CustomRole>(200)
             .errors(&[409, 412]),
         delete(ONE, remove)
-            .needs(Management::RoleManage, On::Organization)
+            .needs(Management::RoleManage, PathResource::Organization)
             .about(
                 "Roles",
                 "Delete a custom role. While somebody has it, only with `move_to`: all its tokens and members get that role.",

@@ -17,7 +17,7 @@ use tokenward_core::{Error, Result as Checked};
 use super::endpoint::{Endpoint, get, put};
 use super::error::ApiError;
 use super::extract::{Body, Precondition, tagged, written};
-use super::right::On;
+use super::right::PathResource;
 use super::understood::QueryKind;
 use crate::limits::PROVIDER_KEYS;
 use crate::service::App;
@@ -27,7 +27,7 @@ use crate::service::sign_in_policy::{self as service, Dated, SignInPolicyChange}
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const PATH: &str = "/organization/{organizationId}/signInPolicy";
     let mut set = put(PATH, set)
-        .needs(Management::OrganizationEdit, On::Organization)
+        .needs(Management::OrganizationEdit, PathResource::Organization)
         .about(
             "Organizations",
             "Write by what people sign in, and for how long a session counts. It holds for every door and for the sessions that are \
@@ -42,7 +42,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     set.user_only = true;
     vec![
         get(PATH, show)
-            .needs(Management::OrganizationRead, On::Organization)
+            .needs(Management::OrganizationRead, PathResource::Organization)
             .about("Organizations", "By what people sign in to the organization.")
             .answers::<SignInPolicy>(200),
         set,

@@ -15,7 +15,7 @@ use tokenward_store::sign_in_rules::RuleRow;
 use super::endpoint::{Endpoint, get, put};
 use super::error::ApiError;
 use super::extract::{Body, Precondition, tagged, written};
-use super::right::On;
+use super::right::PathResource;
 use crate::service::App;
 use crate::service::sign_in_rules::{self, Dated};
 
@@ -23,11 +23,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     const PATH: &str = "/organization/{organizationId}/signInRules";
     vec![
         get(PATH, show)
-            .needs(Management::MemberManage, On::Organization)
+            .needs(Management::MemberManage, PathResource::Organization)
             .about("Members", "The rules by which a provider's people are members, in their order.")
             .answers::<SignInRules>(200),
         put(PATH, set)
-            .needs(Management::MemberManage, On::Organization)
+            .needs(Management::MemberManage, PathResource::Organization)
             .about(
                 "Members",
                 "Write all rules by which a provider's people are members: the first that fits counts, at each sign-in. None may give \

@@ -11,13 +11,13 @@ use tokenward_store::tokens::overview::{Counts, Which};
 
 use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
-use super::right::On;
+use super::right::PathResource;
 use crate::service::{App, status};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization/{organizationId}/status", show)
-            .needs(Management::EventRead, On::Organization)
+            .needs(Management::EventRead, PathResource::Organization)
             .about(
                 "Service",
                 "How does the service stand: version, address, database, log, tokens, and what it warns of?",

@@ -21,7 +21,7 @@ use tokenward_store::tokens::pages::Version;
 use super::endpoint::{Endpoint, post};
 use super::error::ApiError;
 use super::extract::{Body, Params, written};
-use super::right::On;
+use super::right::PathResource;
 use super::tokens::{FILTER_KINDS, FILTERS, ListQuery};
 use crate::limits::{DESCRIPTION, TOKEN_BULK_IDS, WORD};
 use crate::service::App;
@@ -32,7 +32,7 @@ use crate::service::tokens::Why;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/organization/{organizationId}/apiToken/bulk", bulk)
-            .needs(Management::TokenManage, On::Organization)
+            .needs(Management::TokenManage, PathResource::Organization)
             .about(
                 "API tokens",
                 "Delete, switch off or on, give an end or an owner to many tokens: those that the filters leave, as in their list. Look first, with \
@@ -44,7 +44,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ApiTokenBulk>(200)
             .errors(&[409]),
         post("/organization/{organizationId}/policyApiToken/bulk", bulk_of_policies)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .about(
                 "Policy tokens",
                 "Delete, switch off or on, give an end or an owner to many policy tokens: those that the filters leave, as in their list. Look \
@@ -56,7 +56,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ApiTokenBulk>(200)
             .errors(&[409]),
         post("/organization/{organizationId}/apiToken/revokeAll", revoke_all)
-            .needs(Management::TokenManage, On::Organization)
+            .needs(Management::TokenManage, PathResource::Organization)
             .about(
                 "API tokens",
                 "Take back all tokens of the organization at once, policy tokens too, or those that were made before a moment. They \

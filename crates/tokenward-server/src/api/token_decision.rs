@@ -14,7 +14,7 @@ use tokenward_verify::{Asking, Presenter, Question};
 use super::endpoint::{Endpoint, post};
 use super::error::ApiError;
 use super::extract::{Body, id};
-use super::right::On;
+use super::right::PathResource;
 use super::verify::Subject;
 use crate::service::App;
 use crate::service::token_decision::{NewestSecret, TokenDecision};
@@ -22,7 +22,7 @@ use crate::service::token_decision::{NewestSecret, TokenDecision};
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/organization/{organizationId}/apiToken/{apiTokenId}/decide", decide)
-            .needs(Management::TokenRead, On::Organization)
+            .needs(Management::TokenRead, PathResource::Organization)
             .about(
                 "API tokens",
                 "What would this token be answered? For checks: nothing is counted, and no decision is remembered.",

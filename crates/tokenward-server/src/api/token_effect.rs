@@ -14,7 +14,7 @@ use tokenward_core::permission::Management;
 use super::endpoint::{Endpoint, post};
 use super::error::ApiError;
 use super::extract::{Body, id};
-use super::right::On;
+use super::right::PathResource;
 use super::tokens::{given, token_change};
 use crate::service::policy_tokens::{self, PolicyToken, Tried};
 use crate::service::token_effect::{self, TokenEffect};
@@ -23,7 +23,7 @@ use crate::service::{App, tokens};
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/organization/{organizationId}/apiToken/{apiTokenId}/effect", effect)
-            .needs(Management::TokenManage, On::Organization)
+            .needs(Management::TokenManage, PathResource::Organization)
             .about(
                 "API tokens",
                 "Ask what an edit would take from a token, by what it was last allowed: the body is that of the edit. Nothing is \
@@ -34,7 +34,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ApiTokenEffect>(200)
             .errors(&[400]),
         post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/effect", policy_token_effect)
-            .needs(Management::PolicyManage, On::Organization)
+            .needs(Management::PolicyManage, PathResource::Organization)
             .about(
                 "Policy tokens",
                 "Ask what an edit would take from a policy token, by what it was last allowed: the body is that of the edit. Another \

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use super::endpoint::{Endpoint, post};
 use super::error::ApiError;
 use super::extract::{Params, parse, unread, written};
-use super::right::On;
+use super::right::PathResource;
 use super::tokens::new_token;
 use super::understood::QueryKind;
 use crate::body::Bounds;
@@ -44,7 +44,7 @@ struct ImportQuery {
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/organization/{organizationId}/apiToken/import", import)
-            .needs(Management::TokenManage, On::Organization)
+            .needs(Management::TokenManage, PathResource::Organization)
             .about(
                 "API tokens",
                 "Register many secrets that another system made, all of them or none: a line is what makes one token, with \

@@ -13,7 +13,7 @@ use tokenward_core::secret::Kind;
 use super::endpoint::{Endpoint, delete, post};
 use super::error::ApiError;
 use super::extract::{Body, id};
-use super::right::On;
+use super::right::PathResource;
 use super::tokens::Beside;
 use crate::service::App;
 use crate::service::token_attestation;
@@ -22,7 +22,7 @@ use crate::service::token_brownout::{self, BrownoutRequest};
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/organization/{organizationId}/apiToken/{apiTokenId}/brownout", start_brownout)
-            .needs(Management::TokenManage, On::Organization)
+            .needs(Management::TokenManage, PathResource::Organization)
             .about(
                 "API tokens",
                 "Refuse a token for short times before it is taken back, to learn who would miss it. Answers that it gets meanwhile \
@@ -32,13 +32,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ApiToken>(200)
             .errors(&[400, 409]),
         delete("/organization/{organizationId}/apiToken/{apiTokenId}/brownout", end_brownout)
-            .needs(Management::TokenManage, On::Organization)
+            .needs(Management::TokenManage, PathResource::Organization)
             .about("API tokens", "Accept a token again at all times.")
             .answers::<ApiToken>(200)
             .errors(&[400, 409]),
         // Who is accountable for a token may say so, whatever the role; others must manage tokens.
         post("/organization/{organizationId}/apiToken/{apiTokenId}/attest", attest)
-            .needs(Management::TokenRead, On::Organization)
+            .needs(Management::TokenRead, PathResource::Organization)
             .about("API tokens", "Say that a token is still needed: as its owner, or as somebody who manages tokens.")
             .answers::<ApiToken>(200)
             .errors(&[400, 409]),

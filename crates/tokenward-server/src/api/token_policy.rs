@@ -16,7 +16,7 @@ use tokenward_core::token_policy::{Rules, TokenPolicy};
 use super::endpoint::{Endpoint, get, post, put};
 use super::error::ApiError;
 use super::extract::{Body, Precondition, tagged, written};
-use super::right::On;
+use super::right::PathResource;
 use crate::limits::TOKEN_POLICY_ROLES;
 use crate::service::App;
 use crate::service::token_policy::{self, Dated, RulesInput, SentBeside};
@@ -24,11 +24,11 @@ use crate::service::token_policy::{self, Dated, RulesInput, SentBeside};
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization/{organizationId}/tokenPolicy", show)
-            .needs(Management::TokenRead, On::Organization)
+            .needs(Management::TokenRead, PathResource::Organization)
             .about("API tokens", "What is asked of the lives of tokens: longest and usual life, an end, overlap.")
             .answers::<TokenPolicyBody>(200),
         put("/organization/{organizationId}/tokenPolicy", set)
-            .needs(Management::OrganizationEdit, On::Organization)
+            .needs(Management::OrganizationEdit, PathResource::Organization)
             .about(
                 "API tokens",
                 "Write all that is asked of the lives of tokens. It counts for every end that is set from then on, and ends no \
@@ -38,7 +38,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<TokenPolicyBody>(200)
             .errors(&[400, 412]),
         post("/organization/{organizationId}/tokenPolicy/shorten", shorten)
-            .needs(Management::TokenManage, On::Organization)
+            .needs(Management::TokenManage, PathResource::Organization)
             .about(
                 "API tokens",
                 "Give tokens that go beyond the policy the latest end that it allows: 100 in one request.",

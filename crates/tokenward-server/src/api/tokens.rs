@@ -31,7 +31,7 @@ use super::error::ApiError;
 use super::extract::{Body, OptionalBody, Params, Precondition, id, tagged, written, written_empty};
 use super::paging::Paging;
 use super::pieces::{self, Piece};
-use super::right::On;
+use super::right::PathResource;
 use super::token_csv;
 use super::understood::{NO_MOMENT, QueryKind};
 use crate::limits::TOKEN_PAGE;
@@ -355,7 +355,7 @@ pub(super) struct DeleteQuery {
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization/{organizationId}/apiToken", list)
-            .needs(Management::TokenRead, On::Organization)
+            .needs(Management::TokenRead, PathResource::Organization)
             .about(
                 "API tokens",
                 "The organization's tokens. Without `state` those that have not ended: clients of the published contract \
@@ -365,7 +365,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query_kinds(LIST_KINDS)
             .answers::<ApiTokenList>(200),
         post("/organization/{organizationId}/apiToken", create)
-            .needs(Management::TokenManage, On::Organization)
+            .needs(Management::TokenManage, PathResource::Organization)
             .idempotent()
             .about(
                 "API tokens",
@@ -376,12 +376,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ApiTokenCreate>(201)
             .errors(&[409]),
         get("/organization/{organizationId}/apiToken/{apiTokenId}", show)
-            .needs(Management::TokenRead, On::Organization)
+            .needs(Management::TokenRead, PathResource::Organization)
             .about("API tokens", "One token, also for 90 days after it was deleted.")
             .answers::<ApiToken>(200)
             .errors(&[400]),
         patch("/organization/{organizationId}/apiToken/{apiTokenId}", update)
-            .needs(Management::TokenManage, On::Organization)
+            .needs(Management::TokenManage, PathResource::Organization)
             .about(
                 "API tokens",
                 "Change what a token is: name, description, role, time, networks, permissions, limits, labels, owner. Its text stays the \
@@ -392,26 +392,26 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ApiToken>(200)
             .errors(&[400, 409, 412]),
         post("/organization/{organizationId}/apiToken/{apiTokenId}/rotate", rotate)
-            .needs(Management::TokenManage, On::Organization)
+            .needs(Management::TokenManage, PathResource::Organization)
             .idempotent()
             .about("API tokens", "Give a token a new secret. Its text is shown once; those before it end.")
             .takes::<ApiTokenRotateRequest>()
             .answers::<ApiTokenCreate>(200)
             .errors(&[400, 409, 412]),
         post("/token/self/rotate", rotate_self)
-            .needs(Management::TokenRotateSelf, On::Caller)
+            .needs(Management::TokenRotateSelf, PathResource::Caller)
             .idempotent()
             .about("API tokens", "As a token: give yourself a new secret.")
             .takes::<ApiTokenRotateRequest>()
             .answers::<ApiTokenCreate>(200)
             .errors(&[400, 409]),
         delete("/organization/{organizationId}/apiToken/{apiTokenId}/version/{version}", end_version)
-            .needs(Management::TokenManage, On::Organization)
+            .needs(Management::TokenManage, PathResource::Organization)
             .about("API tokens", "End an earlier secret of a token now.")
             .answers_empty(204)
             .errors(&[400, 409]),
         post("/organization/{organizationId}/apiToken/{apiTokenId}/disable", disable)
-            .needs(Management::TokenManage, On::Organization)
+            .needs(Management::TokenManage, PathResource::Organization)
             .about(
                 "API tokens",
                 "Switch a token off: it is refused, and keeps everything, until it is switched on again.",
@@ -419,12 +419,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ApiToken>(200)
             .errors(&[400, 409, 412]),
         post("/organization/{organizationId}/apiToken/{apiTokenId}/enable", enable)
-            .needs(Management::TokenManage, On::Organization)
+            .needs(Management::TokenManage, PathResource::Organization)
             .about("API tokens", "Switch a token on again.")
             .answers::<ApiToken>(200)
             .errors(&[400, 409, 412]),
         post("/organization/{organizationId}/apiToken/{apiTokenId}/undo", undo)
-            .needs(Management::TokenManage, On::Organization)
+            .needs(Management::TokenManage, PathResource::Organization)
             .about(
                 "API tokens",
                 "Undo the deletion of a token, for an hour after it: the same secrets are accepted again.",
@@ -432,7 +432,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<ApiToken>(200)
             .errors(&[400, 409]),
         delete("/organization/{organizationId}/apiToken/{apiTokenId}", remove)
-            .needs(Management::TokenManage, On::Organization)
+            .needs(Management::TokenManage, PathResource::Organization)
             .about("API tokens", "Take a token back. It is refused from the moment this answers.")
             .query(DELETE)
             .may_take::<ApiTokenDeleteRequest>()

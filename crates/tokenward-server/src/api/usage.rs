@@ -18,7 +18,7 @@ use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
 use super::extract::Params;
 use super::pieces::{self, Piece};
-use super::right::On;
+use super::right::PathResource;
 use super::token_csv::is_wanted;
 use super::understood::QueryKind;
 use crate::limits::{USAGE_DAYS, USAGE_ROWS};
@@ -34,7 +34,7 @@ const WORDS: [&str; 4] = ["day", "token", "role", "reason"];
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/organization/{organizationId}/usage", list)
-            .needs(Management::TokenRead, On::Organization)
+            .needs(Management::TokenRead, PathResource::Organization)
             .about(
                 "API tokens",
                 "How tokens were used from day to day: sums of what was allowed and denied, kept for 90 days. With `Accept: \
@@ -47,7 +47,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             ])
             .answers::<Usage>(200),
         get("/organization/{organizationId}/usage/permissions", permissions)
-            .needs(Management::TokenRead, On::Organization)
+            .needs(Management::TokenRead, PathResource::Organization)
             .about(
                 "API tokens",
                 "Which permissions of your API were used of those that a role or a token has, and which were not.",

@@ -24,7 +24,7 @@ use super::error::ApiError;
 use super::extract::{Body, Params, Precondition, tagged, written, written_empty};
 use super::json;
 use super::paging::{self, Page, Paging, cut};
-use super::right::{On, is_absence, or_caught_up};
+use super::right::{PathResource, is_absence, or_caught_up};
 use super::understood::QueryKind;
 use crate::heavy;
 use crate::limits::VARIABLES_TOLD_BYTES;
@@ -194,7 +194,7 @@ macro_rules! family {
 family!(
     project_variables,
     false,
-    On::Project,
+    PathResource::Project,
     "/project/{projectId}/environmentVariable",
     "environmentVariableId",
     "the variables of a project",
@@ -203,7 +203,7 @@ family!(
 family!(
     project_secrets,
     true,
-    On::Project,
+    PathResource::Project,
     "/project/{projectId}/secret",
     "secretId",
     "the secrets of a project",
@@ -212,7 +212,7 @@ family!(
 family!(
     environment_variables,
     false,
-    On::Environment,
+    PathResource::Environment,
     "/environment/{environmentId}/environmentVariable",
     "environmentVariableId",
     "the variables of an environment",
@@ -221,7 +221,7 @@ family!(
 family!(
     environment_secrets,
     true,
-    On::Environment,
+    PathResource::Environment,
     "/environment/{environmentId}/secret",
     "secretId",
     "the secrets of an environment",

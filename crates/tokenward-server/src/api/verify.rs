@@ -24,7 +24,7 @@ use super::endpoint::{Endpoint, direct_post, get};
 use super::error::ApiError;
 use super::extract::parse;
 use super::json;
-use super::right::On;
+use super::right::PathResource;
 use crate::limits::{API_NAME, Limit, PERMISSION, PRESENTED_BYTES, REQUEST_BODY, VERIFY_INCLUDE};
 use crate::metrics::Way;
 use crate::service::{App, policy_denials};
@@ -159,13 +159,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/token/self", token_self).about("Verification", "Who am I, and what may I do?").answers::<SelfAnswer>(200),
         direct_post("/verify", verify)
-            .needs(Management::TokenVerify, On::Caller)
+            .needs(Management::TokenVerify, PathResource::Caller)
             .about("Verification", "Whose token is this, and may it do that?")
             .takes::<VerifyRequest<'_>>()
             .answers::<Verification<'_>>(200)
             .errors(&[409]),
         direct_post("/verify/batch", verify_batch)
-            .needs(Management::TokenVerify, On::Caller)
+            .needs(Management::TokenVerify, PathResource::Caller)
             .about("Verification", "The same for up to 1,000 tokens at once, answered in their order.")
             .takes::<BatchRequest<'_>>()
             .answers::<Batch<'_>>(200)

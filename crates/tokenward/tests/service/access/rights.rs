@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokenward_server::api::{Endpoint, EndpointRight, On, endpoints};
+use tokenward_server::api::{Endpoint, EndpointRight, PathResource, endpoints};
 
 use crate::support::{Organization, Server};
 
@@ -22,7 +22,7 @@ const CUSTOM: [(&str, &str, &str); 5] = [
 ];
 
 /// Who holds a permission: o(wner) a(dmin) D(evops) b(illing) V(iewer) f (verifier), and the letters of [`CUSTOM`].
-fn holders(permission: &str, on: On) -> &'static str {
+fn holders(permission: &str, on: PathResource) -> &'static str {
     match (permission, on) {
         ("organization:read", _) => "oaDbVfnvdmx",
         ("organization:edit" | "member:manage" | "role:manage" | "policy:manage", _) => "oa",
@@ -30,11 +30,11 @@ fn holders(permission: &str, on: On) -> &'static str {
         ("member:read", _) => "oaDbV",
         ("role:read" | "token:read" | "api:read", _) => "oaDV",
         ("token:manage" | "event:read" | "api:manage" | "project:create", _) => "oaD",
-        ("token:rotate-self", On::Caller) => "oaD",
+        ("token:rotate-self", PathResource::Caller) => "oaD",
         ("token:verify", _) => "oaDf",
-        ("cluster:read", On::Cluster) => "oaDbVnvdmx",
-        ("cluster:manage", On::Cluster) => "oaDx",
-        ("cluster:manage", On::Organization) => "oaD",
+        ("cluster:read", PathResource::Cluster) => "oaDbVnvdmx",
+        ("cluster:manage", PathResource::Cluster) => "oaDx",
+        ("cluster:manage", PathResource::Organization) => "oaD",
         ("project:read" | "environment:read" | "variable:read", _) => "oaDVvdmx",
         ("project:manage", _) => "oaDx",
         ("environment:manage" | "variable:manage", _) => "oaDmx",
@@ -43,11 +43,11 @@ fn holders(permission: &str, on: On) -> &'static str {
 }
 
 /// Who sees what a path names; everybody else gets 404.
-fn viewers(on: On) -> &'static str {
+fn viewers(on: PathResource) -> &'static str {
     match on {
-        On::Organization | On::Caller => "oaDbVfnvdmx",
-        On::Project | On::Environment => "oaDVvdmx",
-        On::Cluster => "oaDbVnvdmx",
+        PathResource::Organization | PathResource::Caller => "oaDbVfnvdmx",
+        PathResource::Project | PathResource::Environment => "oaDVvdmx",
+        PathResource::Cluster => "oaDbVnvdmx",
     }
 }
 
@@ -140,14 +140,14 @@ fn expected(endpoint: &Endpoint, actor: Option<&Actor>, own: bool) -> Option<u16
             (EndpointRight::User, Some(actor)) if !actor.is_user => Some(403),
             // The organization of a decision is known only after it was found: the handler asks for the right.
             (EndpointRight::Caller, Some(actor)) if endpoint.path.starts_with("/decision/") => {
-                (!holders("token:verify", On::Caller).contains(actor.letter)).then_some(403)
+                (!holders("token:verify", PathResource::Caller).contains(actor.letter)).then_some(403)
             }
             _ => None,
         };
     };
     let Some(actor) = actor else { return Some(401) };
     // Where the path names no organization it is the caller's own.
-    if (!own && on != On::Caller) || !viewers(on).contains(actor.letter) {
+    if (!own && on != PathResource::Caller) || !viewers(on).contains(actor.letter) {
         return Some(404);
     }
     if !holders(permission.as_str(), on).contains(actor.letter) || (endpoint.user_only && !actor.is_user) {
@@ -213,7 +213,7 @@ async fn a_foreign_id_and_an_absent_one_get_the_same_bytes() {
     let foreign = make_place(&server, &other).await;
     let admin = server.token(&acme, "admin", "admin").await;
     for endpoint in
-        endpoints().iter().filter(|e| matches!(e.right, EndpointRight::Permission(_, on) if on != On::Caller))
+        endpoints().iter().filter(|e| matches!(e.right, EndpointRight::Permission(_, on) if on != PathResource::Caller))
     {
         let thing = "01900000-0000-7000-8000-00000000abcd";
         let body = || (endpoint.method != Method::GET).then(|| json!({ "no such field": true }));
