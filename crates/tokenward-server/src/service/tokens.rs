@@ -756,7 +756,7 @@ pub(super) async fn all_deleted(conn: Conn<'_>, all: &[&Token], revocation: &Rev
     let rows = if ids.is_empty() { Vec::new() } else { tokens::policies(conn, Some(&ids)).await? };
     let mut policies: HashMap<Uuid, String> = rows.into_iter().map(|row| (row.token_id, row.source)).collect();
     let told = |token: &&Token| {
-        let before = TokenSnapshot { opa_policy: policies.remove(&token.id), ..gone(token, revocation) };
+        let before = TokenSnapshot { opa_policy: policies.remove(&token.id), ..revoked_snapshot(token, revocation) };
         event(Kind::TokenDeleted, token).before(before)
     };
     Ok(all.iter().map(told).collect())
