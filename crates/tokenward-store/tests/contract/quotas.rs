@@ -7,6 +7,7 @@ use crate::world::World;
 on_both_engines![what_was_told_of_a_window_that_has_not_come_keeps_nobody_from_counting];
 
 async fn what_was_told_of_a_window_that_has_not_come_keeps_nobody_from_counting(world: World) {
+    world.pepper(1).await;
     let acme = world.organization("Acme").await;
     let token = world.token(&acme, "ci").await.id;
     let add = async |window: u32, present: u32, used: u32| {
