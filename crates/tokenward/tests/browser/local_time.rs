@@ -35,13 +35,15 @@ async fn local_time_stands_beside_utc_and_paper_has_no_controls() {
         browser.open(&format!("{base}/tokens")).await;
         let cell = "return document.querySelector('#tokens td[data-label=Created]').innerText";
         let near = browser.script(cell).await;
-        assert!(near.as_str().unwrap().contains("just now") && !near.as_str().unwrap().contains("UTC"), "{near}");
+        // It says "just now" on a machine that is fast enough.
+        let is_near = |cell: &str| cell.contains("just now") || cell.contains(" ago");
+        assert!(is_near(near.as_str().unwrap()) && !near.as_str().unwrap().contains("UTC"), "{near}");
         let press = "const box = document.getElementById('exact-times'); box.focus(); box.click(); return document.activeElement.id";
         assert_eq!(browser.script(press).await, "exact-times");
         for _ in 0..2 {
             let exact = browser.script(cell).await;
             let exact = exact.as_str().unwrap();
-            assert!(exact.contains(" UTC") && exact.contains(" here") && !exact.contains("just now"), "{exact}");
+            assert!(exact.contains(" UTC") && exact.contains(" here") && !is_near(exact), "{exact}");
             for width in [1280, 768, 380] {
                 browser.fits("exact-times", width).await;
             }
