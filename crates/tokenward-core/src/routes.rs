@@ -302,8 +302,8 @@ fn fold(patterns: &[(&str, String, RouteHit)]) -> Folded {
     Folded::Own(table)
 }
 
-/// Gives back what routers have set aside for routes that will not come: five sixths of them. A copy has room for what is
-/// there, and nothing else shrinks one.
+/// Gives back what routers have set aside for routes that will not come. A copy has room for what is there, and nothing else
+/// shrinks one.
 fn shrink(table: &mut Table) {
     for router in table.values_mut().flatten() {
         *router = router.clone();
