@@ -1,13 +1,10 @@
 //! What is to be known of tokens before they are taken back or rotated.
 
-use tokenward_core::event::{Event, Kind};
 use tokenward_core::permission::Management;
-use tokenward_core::secret::Digest;
-use tokenward_core::time::HOUR;
-use tokenward_core::token::Token;
-use tokenward_store::tokens::{self, About, NewToken, ended};
+use tokenward_store::tokens::{self, About, ended};
 
-use crate::world::{World, new_token, secret, unique};
+use crate::news::revoke_rotate_and_make;
+use crate::world::World;
 
 on_both_engines![one_statement_says_of_tokens_what_three_would];
 
@@ -17,17 +14,7 @@ async fn one_statement_says_of_tokens_what_three_would(world: World) {
     let grant = acme.may(Management::TokenManage);
     let (gone, old) = (world.token(&acme, "gone").await, world.token(&acme, "old").await);
     let foreign = world.token(&other, "foreign").await;
-    world.revoke(&acme, gone.id).await;
-    let token = tokens::get(world.reader().await.conn(), &grant, old.id).await.unwrap();
-    let mut tx = world.begin().await;
-    let until = tx.now().plus(HOUR);
-    let next = Token { version: 2, updated_at: token.updated_at.plus(1), ..token };
-    tokens::rotate(&mut tx, &grant, &next, &secret(Digest(unique())), (until, None)).await.unwrap();
-    tx.commit(&[Event::new(Kind::TokenRotated, Some(acme.id), old.id, "old")]).await.unwrap();
-    let (made, mut tx) = (world.store.new_id(), world.begin().await);
-    let new = NewToken { metadata: Some(r#"{"a":1}"#), ..new_token(&acme, made, "made", Digest(unique())) };
-    tokens::insert(&mut tx, &grant, new).await.unwrap();
-    tx.commit(&[Event::new(Kind::TokenCreated, Some(acme.id), made, "made")]).await.unwrap();
+    let (made, _) = revoke_rotate_and_make(&world, &acme, gone.id, old.id).await;
 
     let wanted: Vec<_> = [gone.id, old.id, made, foreign.id].map(|id| (&grant, id)).into();
     let mut reader = world.reader().await;

@@ -9,7 +9,7 @@ use tokenward_core::{Time, Uuid};
 use tokenward_store::log;
 use tokenward_store::tokens::{self, NewToken, News, ended};
 
-use crate::world::{World, end, new_token, secret, unique};
+use crate::world::{Organization, World, end, new_token, secret, unique};
 
 on_both_engines![
     what_is_new_of_tokens_is_what_the_log_and_the_rows_say,
@@ -24,26 +24,33 @@ async fn news(world: &World, from: i64, through: i64, limit: i64) -> Option<News
     tokens::news(world.reader().await.conn(), from, through, limit).await.unwrap()
 }
 
+/// Takes one token back, rotates another one, and makes one, each by a transaction. Answers the one that was made, and until when the
+/// secret before is good.
+pub async fn revoke_rotate_and_make(world: &World, acme: &Organization, gone: Uuid, old: Uuid) -> (Uuid, Time) {
+    let grant = acme.may(Management::TokenManage);
+    world.revoke(acme, gone).await;
+    let token = tokens::get(world.reader().await.conn(), &grant, old).await.unwrap();
+    let mut tx = world.begin().await;
+    let until = tx.now().plus(HOUR);
+    let next = Token { version: 2, updated_at: token.updated_at.plus(1), ..token };
+    tokens::rotate(&mut tx, &grant, &next, &secret(Digest(unique())), (until, None)).await.unwrap();
+    tx.commit(&[Event::new(Kind::TokenRotated, Some(acme.id), old, "old")]).await.unwrap();
+    let (made, mut tx) = (world.store.new_id(), world.begin().await);
+    let new = NewToken { metadata: Some(r#"{"a":1}"#), ..new_token(acme, made, "made", Digest(unique())) };
+    tokens::insert(&mut tx, &grant, new).await.unwrap();
+    tx.commit(&[Event::new(Kind::TokenCreated, Some(acme.id), made, "made")]).await.unwrap();
+    (made, until)
+}
+
 async fn what_is_new_of_tokens_is_what_the_log_and_the_rows_say(world: World) {
     world.pepper(1).await;
     let acme = world.organization("Acme").await;
-    let grant = acme.may(Management::TokenManage);
     let (gone, old) = (world.token(&acme, "gone").await, world.token(&acme, "old").await);
     let from = head(&world).await;
     let none = news(&world, from, i64::MAX, 100).await.unwrap();
     assert_eq!((none.first.map(|row| row.position), none.events.len(), none.rows.len()), (Some(from), 0, 0));
 
-    world.revoke(&acme, gone.id).await;
-    let token = tokens::get(world.reader().await.conn(), &grant, old.id).await.unwrap();
-    let mut tx = world.begin().await;
-    let until = tx.now().plus(HOUR);
-    let next = Token { version: 2, updated_at: token.updated_at.plus(1), ..token };
-    tokens::rotate(&mut tx, &grant, &next, &secret(Digest(unique())), (until, None)).await.unwrap();
-    tx.commit(&[Event::new(Kind::TokenRotated, Some(acme.id), old.id, "old")]).await.unwrap();
-    let (made, mut tx) = (world.store.new_id(), world.begin().await);
-    let new = NewToken { metadata: Some(r#"{"a":1}"#), ..new_token(&acme, made, "made", Digest(unique())) };
-    tokens::insert(&mut tx, &grant, new).await.unwrap();
-    tx.commit(&[Event::new(Kind::TokenCreated, Some(acme.id), made, "made")]).await.unwrap();
+    let (made, until) = revoke_rotate_and_make(&world, &acme, gone.id, old.id).await;
 
     let News { first, events, mut rows, described, mut used } = news(&world, from, i64::MAX, 100).await.unwrap();
     let mut reader = world.reader().await;
