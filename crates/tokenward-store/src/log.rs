@@ -10,12 +10,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokenward_core::checkpoint::{EVENTS_MAX, Hash, Statement, Tree};
 use tokenward_core::{Result, Time, Uuid};
 
-use crate::db::{Conn, row, run};
+use crate::db::{Conn, Many, many, row, run};
 
 mod append;
 
@@ -182,6 +182,21 @@ pub async fn end(conn: Conn<'_>) -> Result<(Position, Vec<u8>)> {
 /// The event at a position.
 pub async fn at(conn: Conn<'_>, position: i64) -> Result<Option<Skeleton>> {
     Ok(after(conn, position - 1, 1).await?.pop().filter(|row| row.position == position))
+}
+
+/// A position that is asked about.
+#[derive(Serialize)]
+struct AskedPosition {
+    position: i64,
+}
+
+const HASHES: Many =
+    many!("SELECT e.position, e.hash FROM event e JOIN", [position number], "ON e.position = r.position");
+
+/// The hashes of the events at these positions, in any order; where none stands there is none.
+pub async fn hashes_at(conn: Conn<'_>, positions: &[i64]) -> Result<Vec<(i64, Vec<u8>)>> {
+    let rows: Vec<AskedPosition> = positions.iter().map(|position| AskedPosition { position: *position }).collect();
+    HASHES.returning(conn, &rows).await
 }
 
 /// The events after a position, oldest first, at most `limit`.

@@ -8,6 +8,7 @@
 //! it may not write it has none; then nobody waits for it, and only its bound holds. The one server of an SQLite file needs
 //! neither: nobody else writes.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -487,10 +488,8 @@ impl Follower {
             self.catch_up(followed).await?;
         }
         let ahead = followed.ahead_until(self.position);
-        for entry in &ahead {
-            if log::at(self.feed.conn()?, entry.position).await?.is_none_or(|row| row.hash != entry.hash) {
-                return Err(self.lost(followed, NOT_THERE));
-            }
+        if !self.has_all(&ahead).await? {
+            return Err(self.lost(followed, NOT_THERE));
         }
         let began = followed.last_turn().filter(|_| self.store.is_shared());
         if let Some(began) = began
@@ -633,13 +632,21 @@ impl Follower {
         Ok(())
     }
 
+    /// Does all of this stand in the log, as the look sees it?
+    async fn has_all(&mut self, ahead: &[Entry]) -> Result<bool> {
+        if ahead.is_empty() {
+            return Ok(true);
+        }
+        let positions: Vec<i64> = ahead.iter().map(|entry| entry.position).collect();
+        let hashes: HashMap<i64, Vec<u8>> = log::hashes_at(self.feed.conn()?, &positions).await?.into_iter().collect();
+        Ok(ahead.iter().all(|entry| hashes.get(&entry.position) == Some(&entry.hash)))
+    }
+
     /// Learns what was committed. With `renew` it then knows all that was committed before it asked.
     async fn look(&mut self, followed: &Followed, renew: bool) -> Result<()> {
-        // Mostly what is new is about tokens alone, and is learned by one statement.
-        while !renew && let Some(learned) = self.glance(followed, i64::MAX).await? {
-            if learned < glance::MOST {
-                return Ok(());
-            }
+        // Mostly what is new is about tokens alone, and is learned by one statement. Where it is much, the rest is read in larger parts.
+        if !renew && self.glance(followed, i64::MAX).await?.is_some_and(|learned| learned < glance::MOST) {
+            return Ok(());
         }
         loop {
             let asked = self.clock.steady();
@@ -651,10 +658,8 @@ impl Follower {
                 // First: of a server that others have gone on from nothing is learned, and nothing is written there.
                 followed.found_at(self.store.places(self.feed.conn()?).await?, asked);
             }
-            for entry in &ahead {
-                if log::at(self.feed.conn()?, entry.position).await?.is_none_or(|row| row.hash != entry.hash) {
-                    return Err(self.lost(followed, NOT_THERE));
-                }
+            if !self.has_all(&ahead).await? {
+                return Err(self.lost(followed, NOT_THERE));
             }
             if renew
                 && let Some(own) = self.own

@@ -47,7 +47,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "Undo the deletion of a policy token, for an hour after it: the same secrets are accepted again.",
             )
             .answers::<PolicyApiToken>(200)
-            .errors(&[400, 409]),
+            .errors(&[400, 409, 412]),
         post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/brownout", start_brownout)
             .needs(Management::PolicyManage, PathResource::Organization)
             .about(
@@ -57,12 +57,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .takes::<ApiTokenBrownoutRequest>()
             .answers::<PolicyApiToken>(200)
-            .errors(&[400, 409]),
+            .errors(&[400, 409, 412]),
         delete("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/brownout", end_brownout)
             .needs(Management::PolicyManage, PathResource::Organization)
             .about("Policy tokens", "Accept a policy token again at all times.")
             .answers::<PolicyApiToken>(200)
-            .errors(&[400, 409]),
+            .errors(&[400, 409, 412]),
         // Who is accountable for one may say so without seeing the others, and gets no policy for it.
         post("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/attest", attest)
             .needs(Management::TokenRead, PathResource::Organization)
@@ -71,7 +71,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "Say that a policy token is still needed: as its owner, or as somebody who manages policy tokens.",
             )
             .answers::<ApiToken>(200)
-            .errors(&[400, 409]),
+            .errors(&[400, 409, 412]),
         delete("/organization/{organizationId}/policyApiToken/{policyApiTokenId}/version/{version}", end_version)
             .needs(Management::PolicyManage, PathResource::Organization)
             .about("Policy tokens", "End an earlier secret of a policy token now.")
@@ -113,42 +113,46 @@ async fn undo(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
 ) -> Result<Response, ApiError> {
     let token = id("policyApiTokenId", &token)?;
     let before = read_with_usage(&app, &grant, token).await?;
-    Ok(changed(&app, before, tokens::undo(&app, grant, (Kind::PolicyToken, token)).await?))
+    Ok(changed(&app, before, tokens::undo(&app, grant, (Kind::PolicyToken, token), if_match).await?))
 }
 
 async fn start_brownout(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
     Body(sent): Body<ApiTokenBrownoutRequest>,
 ) -> Result<Response, ApiError> {
     let token = id("policyApiTokenId", &token)?;
     let before = read_with_usage(&app, &grant, token).await?;
     let of = (Kind::PolicyToken, token);
-    Ok(changed(&app, before, token_brownout::start(&app, grant, of, brownout_request(sent)).await?))
+    Ok(changed(&app, before, token_brownout::start(&app, grant, of, brownout_request(sent), if_match).await?))
 }
 
 async fn end_brownout(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
 ) -> Result<Response, ApiError> {
     let token = id("policyApiTokenId", &token)?;
     let before = read_with_usage(&app, &grant, token).await?;
-    Ok(changed(&app, before, token_brownout::end(&app, grant, (Kind::PolicyToken, token)).await?))
+    Ok(changed(&app, before, token_brownout::end(&app, grant, (Kind::PolicyToken, token), if_match).await?))
 }
 
 async fn attest(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
 ) -> Result<Response, ApiError> {
     let of = (Kind::PolicyToken, id("policyApiTokenId", &token)?);
     let beside = Beside::of_kind(&app, &grant, of).await?;
-    Ok(beside.changed(&app, token_attestation::attest(&app, grant, of).await?))
+    Ok(beside.changed(&app, token_attestation::attest(&app, grant, of, if_match).await?))
 }
 
 async fn end_version(

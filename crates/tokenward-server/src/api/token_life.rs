@@ -12,7 +12,7 @@ use tokenward_core::secret::Kind;
 
 use super::endpoint::{Endpoint, delete, post};
 use super::error::ApiError;
-use super::extract::{Body, id};
+use super::extract::{Body, Precondition, id};
 use super::right::PathResource;
 use super::tokens::Beside;
 use crate::service::App;
@@ -30,18 +30,18 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .takes::<ApiTokenBrownoutRequest>()
             .answers::<ApiToken>(200)
-            .errors(&[400, 409]),
+            .errors(&[400, 409, 412]),
         delete("/organization/{organizationId}/apiToken/{apiTokenId}/brownout", end_brownout)
             .needs(Management::TokenManage, PathResource::Organization)
             .about("API tokens", "Accept a token again at all times.")
             .answers::<ApiToken>(200)
-            .errors(&[400, 409]),
+            .errors(&[400, 409, 412]),
         // Who is accountable for a token may say so, whatever the role; others must manage tokens.
         post("/organization/{organizationId}/apiToken/{apiTokenId}/attest", attest)
             .needs(Management::TokenRead, PathResource::Organization)
             .about("API tokens", "Say that a token is still needed: as its owner, or as somebody who manages tokens.")
             .answers::<ApiToken>(200)
-            .errors(&[400, 409]),
+            .errors(&[400, 409, 412]),
     ]
 }
 
@@ -55,11 +55,12 @@ async fn start_brownout(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
     Body(sent): Body<ApiTokenBrownoutRequest>,
 ) -> Result<Response, ApiError> {
     let token = id("apiTokenId", &token)?;
     let beside = Beside::of(&app, &grant, token).await?;
-    let started = token_brownout::start(&app, grant, (Kind::Token, token), brownout_request(sent)).await?;
+    let started = token_brownout::start(&app, grant, (Kind::Token, token), brownout_request(sent), if_match).await?;
     Ok(beside.changed(&app, started))
 }
 
@@ -67,18 +68,20 @@ async fn end_brownout(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
 ) -> Result<Response, ApiError> {
     let token = id("apiTokenId", &token)?;
     let beside = Beside::of(&app, &grant, token).await?;
-    Ok(beside.changed(&app, token_brownout::end(&app, grant, (Kind::Token, token)).await?))
+    Ok(beside.changed(&app, token_brownout::end(&app, grant, (Kind::Token, token), if_match).await?))
 }
 
 async fn attest(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
 ) -> Result<Response, ApiError> {
     let token = id("apiTokenId", &token)?;
     let beside = Beside::of(&app, &grant, token).await?;
-    Ok(beside.changed(&app, token_attestation::attest(&app, grant, (Kind::Token, token)).await?))
+    Ok(beside.changed(&app, token_attestation::attest(&app, grant, (Kind::Token, token), if_match).await?))
 }

@@ -430,7 +430,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "Undo the deletion of a token, for an hour after it: the same secrets are accepted again.",
             )
             .answers::<ApiToken>(200)
-            .errors(&[400, 409]),
+            .errors(&[400, 409, 412]),
         delete("/organization/{organizationId}/apiToken/{apiTokenId}", remove)
             .needs(Management::TokenManage, PathResource::Organization)
             .about("API tokens", "Take a token back. It is refused from the moment this answers.")
@@ -820,8 +820,9 @@ async fn undo(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Path((_, token)): Path<(Uuid, String)>,
+    Precondition(if_match): Precondition,
 ) -> Result<Response, ApiError> {
     let token = id("apiTokenId", &token)?;
     let beside = Beside::of(&app, &grant, token).await?;
-    Ok(beside.changed(&app, tokens::undo(&app, grant, (Kind::Token, token)).await?))
+    Ok(beside.changed(&app, tokens::undo(&app, grant, (Kind::Token, token), if_match).await?))
 }

@@ -491,7 +491,7 @@ pub(super) async fn attest(
     At((organization, id)): At<(Uuid, Uuid)>,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
-    token_attestation::attest(&person.app, grant, (Kind::PolicyToken, id)).await?;
+    token_attestation::attest(&person.app, grant, (Kind::PolicyToken, id), IfMatch(None)).await?;
     let page = match person.can(organization, Management::PolicyManage) {
         true => format!("/console/{organization}/{LIST}/{id}"),
         false => format!("/console/{organization}/tokens"),

@@ -545,7 +545,9 @@ impl Switch {
             (Ok(()), Self::On) => {
                 tokens::enable(app, right, of, IfMatch(None)).await.map(|on| (Flashed::TokenEnabled, on))
             }
-            (Ok(()), Self::Undo) => tokens::undo(app, right, of).await.map(|undone| (Flashed::TokenRestored, undone)),
+            (Ok(()), Self::Undo) => {
+                tokens::undo(app, right, of, IfMatch(None)).await.map(|undone| (Flashed::TokenRestored, undone))
+            }
         };
         match done {
             Ok((flash, Written { position, .. })) => {

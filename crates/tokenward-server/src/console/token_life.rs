@@ -15,7 +15,7 @@ use super::token_changes::{Listed, TOKENS};
 use super::tokens::row;
 use super::view::{Choice, Nav, TokenBrownoutPage};
 use crate::service::token_brownout::{self, BrownoutRequest};
-use crate::service::{token_attestation, usage};
+use crate::service::{IfMatch, token_attestation, usage};
 
 /// How long a window is, how far apart they are, and for how long: what the form sends, and what people read.
 const MINUTES: [(&str, &str); 4] = [("1", "A minute"), ("5", "5 minutes"), ("15", "15 minutes"), ("30", "30 minutes")];
@@ -90,7 +90,7 @@ pub(super) async fn brownout_started(
         until: person.app.now().plus(lasts),
         from: None,
     };
-    match token_brownout::start(&person.app, grant.clone(), (of.kind, id), wanted).await {
+    match token_brownout::start(&person.app, grant.clone(), (of.kind, id), wanted, IfMatch(None)).await {
         Ok(started) => person.done_at(
             &format!("/console/{organization}/{}/{id}", of.path),
             Flashed::TokenBrownoutStarted,
@@ -108,7 +108,7 @@ pub(super) async fn end_brownout(Extension(person): Extension<SignedIn>, At(plac
 /// Ends the brownout of a token.
 pub(super) async fn brownout_ended(person: &SignedIn, of: Listed, (organization, id): (Uuid, Uuid)) -> PageResult {
     let grant = person.may(organization, of.right)?;
-    let ended = token_brownout::end(&person.app, grant, (of.kind, id)).await?;
+    let ended = token_brownout::end(&person.app, grant, (of.kind, id), IfMatch(None)).await?;
     person.done_at(&format!("/console/{organization}/{}/{id}", of.path), Flashed::TokenBrownoutEnded, ended.position)
 }
 
@@ -118,6 +118,6 @@ pub(super) async fn attest(
     At((organization, id)): At<(Uuid, Uuid)>,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
-    token_attestation::attest(&person.app, grant, (Kind::Token, id)).await?;
+    token_attestation::attest(&person.app, grant, (Kind::Token, id), IfMatch(None)).await?;
     person.done(&format!("/console/{organization}/tokens/{id}"), Flashed::TokenAttested)
 }

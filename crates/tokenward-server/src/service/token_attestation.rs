@@ -17,7 +17,7 @@ use tokenward_core::{Code, Error, Result, Time, Uuid};
 use tokenward_store::{Tx, members, organizations, token_policies, tokens};
 
 use super::tokens::{Of, event, not_ended_of, snapshot};
-use super::{App, Written, token_kinds};
+use super::{App, IfMatch, Written, token_kinds};
 use crate::limits::TOKEN_ATTEST;
 
 /// Tokens that one write is about.
@@ -211,7 +211,7 @@ fn sees(app: &App, token: &Token) -> bool {
 }
 
 /// Somebody says that a token is still needed: its owner, or who manages tokens of its kind.
-pub async fn attest(app: &Arc<App>, grant: Grant, of: Of) -> Result<Written<Token>> {
+pub async fn attest(app: &Arc<App>, grant: Grant, of: Of, if_match: IfMatch) -> Result<Written<Token>> {
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let found = not_ended_of(tx, grant, of).await;
@@ -228,6 +228,7 @@ pub async fn attest(app: &Arc<App>, grant: Grant, of: Of) -> Result<Written<Toke
             if !is_owner && of.0 != secret::Kind::PolicyToken {
                 grant.require_also(Management::TokenManage)?;
             }
+            if_match.check(old.updated_at)?;
             if old.disabled_at.is_some() {
                 return Err(Error::conflict(
                     "The token is switched off. Whoever switches it on says that it is needed.",

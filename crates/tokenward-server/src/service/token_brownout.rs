@@ -13,7 +13,7 @@ use tokenward_core::{Error, Result, Time};
 use tokenward_store::{roles, tokens};
 
 use super::tokens::{Of, event, not_ended_of};
-use super::{App, Written};
+use super::{App, IfMatch, Written};
 use crate::limits::{Limits, TOKEN_BROWNOUT, TOKEN_BROWNOUT_WINDOW};
 
 /// How close windows may be, and how far apart.
@@ -78,11 +78,18 @@ impl BrownoutRequest {
 }
 
 /// From now on a token is refused in these windows. One that has such windows gets these instead.
-pub async fn start(app: &Arc<App>, grant: Grant, of: Of, wanted: BrownoutRequest) -> Result<Written<Token>> {
+pub async fn start(
+    app: &Arc<App>,
+    grant: Grant,
+    of: Of,
+    wanted: BrownoutRequest,
+    if_match: IfMatch,
+) -> Result<Written<Token>> {
     let limits = app.limits.clone();
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let old = not_ended_of(tx, grant, of).await?;
+            if_match.check(old.updated_at)?;
             let now = tx.now();
             let brownout = wanted.read(&limits, now)?;
             if old.disabled_at.is_some() {
@@ -107,10 +114,11 @@ pub async fn start(app: &Arc<App>, grant: Grant, of: Of, wanted: BrownoutRequest
 }
 
 /// The token is accepted again at all times.
-pub async fn end(app: &Arc<App>, grant: Grant, of: Of) -> Result<Written<Token>> {
+pub async fn end(app: &Arc<App>, grant: Grant, of: Of, if_match: IfMatch) -> Result<Written<Token>> {
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let old = not_ended_of(tx, grant, of).await?;
+            if_match.check(old.updated_at)?;
             let now = tx.now();
             let Some(before) = old.life.brownout.filter(|it| !it.is_over(now)) else {
                 return Err(Error::conflict("The token has no brownout; there is nothing to end."));

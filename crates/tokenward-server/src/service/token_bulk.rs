@@ -20,8 +20,8 @@ use tokenward_store::tokens::pages::Version;
 use tokenward_store::{Tx, roles, token_policies, tokens};
 
 use super::token_list::{self, Filter};
-use super::tokens::{Why, all_deleted, check_begin, event, lives_longer, may_hand_out_with, snapshot, updated};
-use super::{App, Written, proof, receipts, token_hand_over, token_owners};
+use super::tokens::{Why, all_deleted, check_begin, event, lives_longer, prove_admin, snapshot, updated};
+use super::{App, Written, proof, receipts, token_allowance, token_hand_over, token_networks, token_owners};
 use crate::limits::TOKEN_BULK;
 
 /// Tokens that are looked at in one read, and those of which only the version is.
@@ -310,25 +310,38 @@ async fn enable(tx: &mut Tx, grant: &Grant, all: &[Token], proof: Micros) -> Res
     Ok(changes(Kind::TokenEnabled, all, &new))
 }
 
-/// The roles of tokens, as they are narrowed, that whoever asks may hand out: each is looked up once.
+/// What whoever asks may hand out: each is looked up once, however many tokens there are.
 #[derive(Default)]
-struct Assignable(HashMap<(Uuid, Vec<String>, Places), Arc<Role>>);
+struct Assignable {
+    /// The roles of tokens, as they are narrowed.
+    roles: HashMap<(Uuid, Vec<String>, Places), Arc<Role>>,
+    /// The token that is asked with: it hands out no more than it has.
+    own: Option<Token>,
+}
 
 impl Assignable {
     async fn role(&mut self, tx: &mut Tx, grant: &Grant, of: &Token) -> Result<Arc<Role>> {
         let key = (of.role_id, of.permissions.clone(), of.places.clone());
-        if let Some(role) = self.0.get(&key) {
+        if let Some(role) = self.roles.get(&key) {
             return Ok(Arc::clone(role));
         }
         let role = roles::assignable_to(tx, grant, of.role_id, &of.permissions, &of.places).await?;
-        self.0.insert(key, Arc::clone(&role));
+        self.roles.insert(key, Arc::clone(&role));
         Ok(role)
     }
 
     /// What a token may do is handed out, as [`super::tokens::may_hand_out`] has it.
     async fn may_hand_out(&mut self, tx: &mut Tx, grant: &Grant, of: &Token, proof: Micros) -> Result<()> {
         let role = self.role(tx, grant, of).await?.kind;
-        may_hand_out_with(tx, grant, (of, role), proof).await
+        let unread = grant.token().map(|(own, _)| own).filter(|_| self.own.is_none());
+        if let Some(own) = unread {
+            self.own = Some(tokens::get(tx.conn(), grant, own).await?);
+        }
+        if let Some(own) = &self.own {
+            token_networks::within(&own.networks, &of.networks)?;
+            token_allowance::within(&own.allowance, &of.allowance)?;
+        }
+        prove_admin(grant, role, proof, tx.now())
     }
 }
 

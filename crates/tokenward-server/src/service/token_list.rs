@@ -140,7 +140,8 @@ impl Filter {
             owner_left,
             attestation,
         } = self;
-        *state == TokenFilter::Living
+        // Of the states these two are asked of the row alone.
+        matches!(state, TokenFilter::Living | TokenFilter::Disabled)
             && creator_name.is_none()
             && exceeding.is_none()
             && restricted.is_none()

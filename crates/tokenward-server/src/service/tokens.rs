@@ -528,20 +528,15 @@ pub(super) async fn accepted(tx: &mut Tx, id: Uuid, now: Time) -> Result<Vec<Tok
 /// fresh proof of a person.
 pub(super) async fn may_hand_out(tx: &mut Tx, grant: &Grant, token: &Token, proof: Micros) -> Result<()> {
     let role = roles::assignable_to(tx, grant, token.role_id, &token.permissions, &token.places).await?;
-    may_hand_out_with(tx, grant, (token, role.kind), proof).await
-}
-
-/// The same where its role was found to be assignable.
-pub(super) async fn may_hand_out_with(
-    tx: &mut Tx,
-    grant: &Grant,
-    (token, role): (&Token, RoleKind),
-    proof: Micros,
-) -> Result<()> {
     token_networks::within_own(tx, grant, &token.networks).await?;
     token_allowance::within_own(tx, grant, &token.allowance).await?;
+    prove_admin(grant, role.kind, proof, tx.now())
+}
+
+/// What makes an admin needs a fresh proof of a person.
+pub(super) fn prove_admin(grant: &Grant, role: RoleKind, proof: Micros, now: Time) -> Result<()> {
     if role == RoleKind::BuiltIn(BuiltIn::Admin) {
-        grant.require_proof(proof, tx.now())?;
+        grant.require_proof(proof, now)?;
     }
     Ok(())
 }
@@ -606,12 +601,13 @@ pub async fn delete(app: &Arc<App>, grant: Grant, id: Uuid, why: Why) -> Result<
 
 /// Undoes a deletion that is not longer ago than the limit `token_undo_ms`: the same secrets are accepted again, with the
 /// same role. Not where a secret may be in wrong hands. What makes an admin needs a fresh proof of a person.
-pub async fn undo(app: &Arc<App>, grant: Grant, (kind, id): Of) -> Result<Written<Token>> {
+pub async fn undo(app: &Arc<App>, grant: Grant, (kind, id): Of, if_match: IfMatch) -> Result<Written<Token>> {
     let (proof, limits) = (proof::lifetime(app), app.limits.clone());
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let now = tx.now();
             let old = tokens::find_of(tx.conn(), grant, kind, id, now).await?;
+            if_match.check(old.updated_at)?;
             let Some(revocation) = &old.revocation else {
                 return Err(Error::conflict("The token was not deleted; there is nothing to undo."));
             };

@@ -109,6 +109,10 @@ async fn a_follower_reads_in_pieces_of_its_size(world: World) {
     assert_eq!(log::after(reader.conn(), 4, 2).await.unwrap(), rows[4..]);
     assert_eq!(log::after(reader.conn(), 5, 2).await.unwrap(), []);
     assert_eq!(log::after(reader.conn(), 99, 2).await.unwrap(), []);
+    let mut hashes = log::hashes_at(reader.conn(), &[5, 2, 99]).await.unwrap();
+    hashes.sort();
+    assert_eq!(hashes, [(2, rows[1].hash.clone()), (5, rows[4].hash.clone())], "where none stands there is none");
+    assert_eq!(log::hashes_at(reader.conn(), &[]).await.unwrap(), []);
 }
 
 async fn a_rolled_back_transaction_leaves_neither_rows_nor_positions(world: World) {

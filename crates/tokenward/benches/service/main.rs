@@ -1,6 +1,6 @@
 //! Tokenward over HTTP and gRPC, beside servers that decide nothing and beside its peers; changes while it decides; the
-//! time to start; the proof of a long log; what was built to be fast, and the same without it; many tokens, and several
-//! nodes. Started by `./scripts/bench`, which installs what it needs.
+//! time to start; the proof of a long log; what was built to be fast, and the same without it; many tokens,
+//! one by one and all at once, and several nodes. Started by `./scripts/bench`, which installs what it needs.
 //!
 //! Each section measures both sides of a ratio in the same run, in turns, and takes medians. What it finds goes into
 //! `target/bench`, and from there into `docs/performance.md`.
@@ -11,6 +11,7 @@ mod baseline;
 mod changes;
 mod envoy;
 mod http;
+mod life;
 mod log;
 mod nodes;
 mod page;
@@ -34,7 +35,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// How a section is measured.
 type Measure = fn() -> result::Section;
 
-const SECTIONS: [(&str, Measure); 9] = [
+const SECTIONS: [(&str, Measure); 10] = [
     ("http", http::measure),
     ("envoy", envoy::measure),
     ("changes", changes::measure),
@@ -43,6 +44,7 @@ const SECTIONS: [(&str, Measure); 9] = [
     ("without", without::measure),
     ("large", start::measure_large),
     ("volume", volume::measure),
+    ("life", life::measure),
     ("nodes", nodes::measure),
 ];
 

@@ -113,7 +113,7 @@ impl InProcess {
 pub fn write() {
     let found: Vec<InProcess> =
         [1_000, 100_000, 1_000_000, 10_000_000].into_iter().filter_map(InProcess::load).collect();
-    let names = ["http", "envoy", "changes", "start", "log", "without", "large", "volume", "nodes"];
+    let names = ["http", "envoy", "changes", "start", "log", "without", "large", "volume", "life", "nodes"];
     let sections: Vec<Section> = names.iter().filter_map(|name| Section::load(name)).collect();
     let missing: Vec<&str> = names.into_iter().filter(|name| Section::load(name).is_none()).collect();
 

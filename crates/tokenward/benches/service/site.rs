@@ -63,7 +63,8 @@ pub struct Site {
     pub gateway: String,
     pub client: Client,
     organization: String,
-    viewer: Value,
+    /// The id of the role viewer.
+    pub viewer: Value,
     names: AtomicU64,
 }
 

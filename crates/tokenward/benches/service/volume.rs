@@ -152,7 +152,7 @@ fn pgbench(url: &str, directory: &Path) -> Result<f64, String> {
 }
 
 /// A row of two things, of which each was measured or not.
-fn put(section: &mut Section, what: &str, against: &str, found: Result<(String, String, f64), String>, want: Want) {
+pub fn put(section: &mut Section, what: &str, against: &str, found: Result<(String, String, f64), String>, want: Want) {
     let ((ours, theirs), ratio) = match found {
         Ok((ours, theirs, ratio)) => ((ours, theirs), Some(ratio)),
         Err(why) => {

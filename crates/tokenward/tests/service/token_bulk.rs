@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_core::Clock;
-use tokenward_core::time::DAY;
+use tokenward_core::time::{DAY, MINUTE};
 use tokenward_verify::server::clock::SystemClock;
 
 use crate::support::{Organization, Server};
@@ -154,4 +154,54 @@ async fn what_is_not_understood_of_it_is_refused_by_name() {
     assert!(refused.status == 400 && refused.text.contains("limit"), "{}", refused.text);
     let viewer = server.token(&acme, "viewer", "viewer").await;
     assert_eq!(server.post(&path, &viewer, body).await.outcome(), (403, "permission_denied".into()));
+}
+
+/// The tokens of one state are chosen by their rows alone, as those of all are.
+#[tokio::test]
+async fn those_that_are_switched_off_are_chosen_without_those_that_have_ended() {
+    let (server, acme) = Server::frozen().await;
+    let role = server.role(&acme, "viewer").await;
+    let ends = server.clock.now().plus(MINUTE).to_string();
+    let mut off = Vec::new();
+    for (name, end) in [("ci-off", Value::Null), ("ci-ended", json!(ends)), ("ci-on", Value::Null)] {
+        let (id, text) = server.new_token(&acme, json!({ "name": name, "role_id": role, "expires_at": end })).await;
+        if name != "ci-on" {
+            let path = acme.path(&format!("apiToken/{id}/disable"));
+            server.post(&path, &acme.owner, Value::Null).await.expect(200);
+            off.push(text);
+        }
+    }
+    let seen = look(&server, &acme, "state=disabled", json!({ "action": "enable" })).await;
+    assert_eq!(seen["count"], 2, "{seen}");
+    server.clock.advance(MINUTE);
+    let seen = look(&server, &acme, "state=disabled", json!({ "action": "enable" })).await;
+    assert_eq!((&seen["count"], &seen["first"][0]["name"]), (&json!(1), &json!("ci-off")), "{seen}");
+    let act = json!({ "action": "enable", "set": seen["set"] });
+    let done = server.post(&acme.path("apiToken/bulk?state=disabled"), &acme.owner, act).await.expect(200);
+    assert_eq!(done["done"], 1);
+    assert_eq!(code(&server, &acme, &off[0]).await, "valid");
+    assert_ne!(code(&server, &acme, &off[1]).await, "valid");
+}
+
+#[tokio::test]
+async fn a_token_that_is_bound_to_networks_switches_on_none_that_is_not_among_many_that_are() {
+    let (server, acme) = Server::with_owner().await;
+    let role = server.role(&acme, "devops").await;
+    let within = json!([{ "network": "127.0.0.0/8" }]);
+    let (_, own) = server.new_token(&acme, json!({ "name": "own", "role_id": role, "networks": within })).await;
+    let path = acme.path("apiToken/bulk?name=ci-");
+    let act = async |token: &str, action: &str| {
+        let seen = server.post(&path, token, json!({ "action": action, "dry_run": true })).await.expect(200);
+        server.post(&path, token, json!({ "action": action, "set": seen["set"] })).await
+    };
+    for name in ["ci-1", "ci-2", "ci-3"] {
+        server.new_token(&acme, json!({ "name": name, "role_id": role, "networks": within })).await;
+    }
+    act(&own, "disable").await.expect(200);
+    assert_eq!(act(&own, "enable").await.expect(200)["done"], 3);
+    server.new_token(&acme, json!({ "name": "ci-4", "role_id": role })).await;
+    act(&own, "disable").await.expect(200);
+    let refused = act(&own, "enable").await;
+    assert_eq!(refused.outcome(), (400, "invalid_request".into()), "{}", refused.text);
+    assert!(refused.text.contains("networks"), "{}", refused.text);
 }

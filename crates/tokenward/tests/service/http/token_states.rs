@@ -1,5 +1,6 @@
 //! Switching a token off and on, deleting it with a reason, reading what was deleted, and undoing it.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_core::Clock;
 use tokenward_core::time::{DAY, HOUR, MINUTE, SECOND};
@@ -299,4 +300,81 @@ async fn the_name_of_a_token_that_has_ended_is_free() {
     let undone =
         world.server.send(world.server.request("POST", &format!("{path}/undo")).bearer_auth(&world.asker)).await;
     assert!(undone.status == 409 && undone.text.contains("an end is final"), "{}", undone.text);
+}
+
+#[tokio::test]
+async fn each_step_in_the_life_of_a_token_of_either_kind_is_taken_only_as_it_was_read() {
+    let (server, acme) = Server::frozen().await;
+    let viewer = server.role(&acme, "viewer").await;
+    let (plain, _) = server.new_token(&acme, json!({ "name": "plain", "role_id": viewer })).await;
+    let body = json!({ "name": "policy", "role_id": viewer, "opa_policy": "allow if true" });
+    let policy = server.post(&acme.path("policyApiToken"), &acme.owner, body).await.str("id");
+    let brownout = json!({ "minutes": 5, "every": "1h", "until": server.clock.now().plus(DAY).to_string() });
+    for path in [acme.path(&format!("apiToken/{plain}")), acme.path(&format!("policyApiToken/{policy}"))] {
+        let read = async || server.get(&path, &acme.owner).await.header("etag").unwrap().to_owned();
+        let step = async |method: &Method, what: &str, body: Option<&Value>, etag: &str| {
+            let (path, headers) = (format!("{path}/{what}"), [("if-match", etag)]);
+            server.call_with(method.clone(), &path, &acme.owner, body.cloned(), &headers).await
+        };
+        for (method, what, body) in [
+            (Method::POST, "brownout", Some(brownout.clone())),
+            (Method::DELETE, "brownout", None),
+            (Method::POST, "attest", None),
+            (Method::POST, "undo", None),
+        ] {
+            let before = read().await;
+            if what == "undo" {
+                server.delete(&path, &acme.owner).await.expect(204);
+            }
+            let version = read().await;
+            for old in ["\"7\"", "W/\"1\"", "1"] {
+                let refused = step(&method, what, body.as_ref(), old).await;
+                assert_eq!(refused.outcome(), (412, "precondition_failed".into()), "{method} {path}/{what}: {old}");
+            }
+            assert_eq!(read().await, version, "{method} {path}/{what}: nothing was done");
+            let done = step(&method, what, body.as_ref(), &version).await;
+            assert_eq!(done.status, 200, "{method} {path}/{what}: {}", done.text);
+            let after = done.header("etag").unwrap();
+            assert_eq!(read().await, after, "{method} {path}/{what}: read and written have one version");
+            assert_ne!(after, before, "{method} {path}/{what}");
+            // What was read before counts no more, before it is asked whether there is anything left to do.
+            assert_eq!(step(&method, what, body.as_ref(), &version).await.status, 412, "{method} {path}/{what}");
+        }
+        // Whoever sends this one means any, and the published clients send none.
+        assert_eq!(step(&Method::POST, "attest", None, "*").await.status, 200, "{path}");
+        assert_eq!(server.post(&format!("{path}/attest"), &acme.owner, Value::Null).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_takes_no_version_says_so() {
+    let (server, acme) = Server::frozen().await;
+    let viewer = server.role(&acme, "viewer").await;
+    let (id, _) = server.new_token(&acme, json!({ "name": "ci", "role_id": viewer })).await;
+    let document = server.get("/openapi.json", "").await.expect(200);
+    let mut asked = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let takes = operation["parameters"].as_array().unwrap().iter().any(|it| it["name"] == "If-Match");
+            // What belongs to no one token or organization is refused before, for want of it.
+            let ours = path.starts_with("/organization/{organizationId}/apiToken/{apiTokenId}");
+            if takes || method == "get" || !ours {
+                continue;
+            }
+            let path =
+                path.replace("{organizationId}", &acme.id).replace("{apiTokenId}", &id).replace("{version}", "1");
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let answer =
+                server.call_with(method.clone(), &path, &acme.owner, Some(json!({})), &[("if-match", "\"7\"")]).await;
+            assert_eq!(answer.status, 400, "{method} {path}: {}", answer.text);
+            assert!(
+                answer.text.contains("if-match") && answer.text.contains("is not looked at here"),
+                "{method} {path}: {}",
+                answer.text
+            );
+            asked += 1;
+        }
+    }
+    assert!(asked >= 2, "there is the deletion, and the end of a secret");
+    assert_eq!(server.get(&acme.path(&format!("apiToken/{id}")), &acme.owner).await.str("state"), "active");
 }
