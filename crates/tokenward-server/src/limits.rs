@@ -101,8 +101,8 @@ limits! {
         "How long a client may take nothing of an answer that is there.";
     HEAD_BYTES = fixed "head_bytes" 64 * KIB, Bytes,
         "The head of a request: its path and its headers.";
-    BODIES_BYTES = setting "bodies_bytes" 128 * MIB, Bytes,
-        "The bodies of all requests that are not answered yet, but for those of up to 4 KiB.";
+    BODIES_BYTES = setting "bodies_bytes" 64 * MIB, Bytes,
+        "The bodies of all requests that are not answered yet, but for those of up to 4 KiB, and the answers of more than 64 KiB that are not taken yet; a list that is written while it is sent counts as 256 KiB.";
     BODIES_PER_ADDRESS = setting "bodies_per_address_bytes" 16 * MIB, Bytes,
         "The same from one client address (IPv6: one /64) that is no trusted proxy or gateway.";
     STREAMS = fixed "streams" 32, Count,
@@ -169,6 +169,8 @@ limits! {
         "Custom roles of an organization.";
     APIS = setting "apis" 100, Count,
         "APIs of an organization.";
+    ORGANIZATION_ROUTES = setting "organization_routes" 100_000, Count,
+        "Routes of all APIs of an organization together: they are in memory.";
     VARIABLE_VALUE_BYTES = fixed "variable_value_bytes" 64 * KIB, Bytes,
         "The value of a variable or a secret.";
     MISSES_PER_MINUTE = setting "misses_per_minute" 100, PerMinute,
