@@ -284,7 +284,7 @@ limits! {
     POLICY_COMPILE_TIME = fixed "policy_compile_ms" 2_000, Milliseconds,
         "How long a policy may wait to be read, and how long that may take.";
     POLICIES_AT_ONCE = fixed "policies_at_once" 2, Count,
-        "Policies that are read at once.";
+        "Policies that are read at once; one of an organization.";
     POLICY_REQUESTS = fixed "policy_requests" 100, Count,
         "Requests about which a policy is asked at once without being kept.";
     TOKEN_POLICY_ROLES = fixed "token_policy_roles" 1_000, Count,
@@ -490,7 +490,7 @@ limits! {
     TOKEN_IMPORT_LINE_BYTES = fixed "token_import_line_bytes" 128 * KIB, Bytes,
         "One line of it.";
     TOKEN_IMPORTS = fixed "token_imports" 2, Count,
-        "Imports that a node reads and carries out at once; others wait.";
+        "Imports that a node reads and carries out at once; one of an organization, and others wait.";
     TOKENS_HANDED_OVER = fixed "tokens_handed_over" 5_000, Count,
         "Tokens that get another owner, or of which one thing is said of all, together with the removal or the new role of the one before; more are changed in bulk.";
     TOKEN_BULK_IDS = fixed "token_bulk_ids" 1_000, Count,

@@ -441,7 +441,7 @@ mod tests {
         let limits = Limits::default();
         let door = Arc::new(Door::new(&limits, Vec::new()));
         let refuse = |_| axum::response::Response::new(axum::body::Body::empty());
-        let pass = Arc::new(door.admit([192, 0, 2, 1].into()).unwrap());
+        let pass = Arc::new(door.admit("192.0.2.1".parse().unwrap()).unwrap());
         let terms = Arc::new(Terms { limits, door, tls, streams: 1, refuse });
         let refusal = refuse(no_budget(&terms.limits));
         let answering = Answering {
