@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use crate::body::{Bounds, Unread};
 use crate::limits::{BODY_RATE, BODY_TIME};
 
-/// What a request may still hold of the memory for bodies. Whoever has done with a part of a body gives it back; what is not
+/// What a request may still hold of the memory for bodies and answers. Whoever has done with a part of a body gives it back; what is not
 /// given back ends with the answer.
 #[derive(Clone)]
 pub struct Budget(Arc<dyn Fn(u64) + Send + Sync>);
@@ -26,6 +26,10 @@ impl Budget {
         (self.0)(bytes);
     }
 }
+
+/// Marks an answer whose bytes are there as long as the process runs, and shared by all who ask: it holds nothing of that memory.
+#[derive(Clone, Copy, Debug)]
+pub struct MadeOnce;
 
 /// A body, piece by piece.
 pub struct Coming {

@@ -28,4 +28,4 @@ mod traces;
 pub(crate) mod transport;
 mod workers;
 
-pub use console::{FormInput, form_inputs};
+pub use console::{FormInput, form_inputs, form_paths};

@@ -101,8 +101,8 @@ limits! {
         "How long a client may take nothing of an answer that is there.";
     HEAD_BYTES = fixed "head_bytes" 64 * KIB, Bytes,
         "The head of a request: its path and its headers.";
-    BODIES_BYTES = setting "bodies_bytes" 128 * MIB, Bytes,
-        "The bodies of all requests that are not answered yet, but for those of up to 4 KiB.";
+    BODIES_BYTES = setting "bodies_bytes" 64 * MIB, Bytes,
+        "The bodies of all requests that are not answered yet, but for those of up to 4 KiB, and the answers of more than 64 KiB that are not taken yet; a list that is written while it is sent counts as 256 KiB.";
     BODIES_PER_ADDRESS = setting "bodies_per_address_bytes" 16 * MIB, Bytes,
         "The same from one client address (IPv6: one /64) that is no trusted proxy or gateway.";
     STREAMS = fixed "streams" 32, Count,
@@ -169,6 +169,8 @@ limits! {
         "Custom roles of an organization.";
     APIS = setting "apis" 100, Count,
         "APIs of an organization.";
+    ORGANIZATION_ROUTES = setting "organization_routes" 100_000, Count,
+        "Routes of all APIs of an organization together: they are in memory.";
     VARIABLE_VALUE_BYTES = fixed "variable_value_bytes" 64 * KIB, Bytes,
         "The value of a variable or a secret.";
     MISSES_PER_MINUTE = setting "misses_per_minute" 100, PerMinute,
@@ -282,7 +284,7 @@ limits! {
     POLICY_COMPILE_TIME = fixed "policy_compile_ms" 2_000, Milliseconds,
         "How long a policy may wait to be read, and how long that may take.";
     POLICIES_AT_ONCE = fixed "policies_at_once" 2, Count,
-        "Policies that are read at once.";
+        "Policies that are read at once; one of an organization.";
     POLICY_REQUESTS = fixed "policy_requests" 100, Count,
         "Requests about which a policy is asked at once without being kept.";
     TOKEN_POLICY_ROLES = fixed "token_policy_roles" 1_000, Count,
@@ -488,7 +490,7 @@ limits! {
     TOKEN_IMPORT_LINE_BYTES = fixed "token_import_line_bytes" 128 * KIB, Bytes,
         "One line of it.";
     TOKEN_IMPORTS = fixed "token_imports" 2, Count,
-        "Imports that a node reads and carries out at once; others wait.";
+        "Imports that a node reads and carries out at once; one of an organization, and others wait.";
     TOKENS_HANDED_OVER = fixed "tokens_handed_over" 5_000, Count,
         "Tokens that get another owner, or of which one thing is said of all, together with the removal or the new role of the one before; more are changed in bulk.";
     TOKEN_BULK_IDS = fixed "token_bulk_ids" 1_000, Count,

@@ -169,6 +169,12 @@ pub async fn count(conn: Conn<'_>, grant: &Grant) -> Result<u64> {
     count!(conn, "SELECT count(*) FROM api WHERE organization_id = $1", grant.organization())
 }
 
+/// How many routes its APIs have together.
+pub async fn routes(conn: Conn<'_>, grant: &Grant) -> Result<u64> {
+    let sum = "SELECT CAST(coalesce(sum(route_count), 0) AS BIGINT) FROM api WHERE organization_id = $1";
+    count!(conn, sum, grant.organization())
+}
+
 /// The API of the organization with this name.
 pub async fn find(conn: Conn<'_>, grant: &Grant, name: &str) -> Result<Option<Api>> {
     run!(conn, c => sqlx::query_as(select!("AND name = $2")).bind(grant.organization()).bind(name).fetch_optional(&mut *c))

@@ -10,6 +10,7 @@ use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use tokenward_core::caller::{Caller, Grant};
 use tokenward_core::meter::Metered;
 use tokenward_core::permission::Management;
 use tokenward_core::{Code, Error, Result as Checked, Time};
@@ -20,7 +21,7 @@ use utoipa::openapi::{RefOr, Schema};
 use super::at_least;
 use super::direct::{Direct, DirectHandler};
 use super::error::{ApiError, with_create_link, with_ways};
-use super::extract::{CheckedRight, client, read};
+use super::extract::{CheckedRight, client, read_noting_late};
 use super::idempotency;
 use super::once::{self, Make};
 use super::paging;
@@ -302,6 +303,19 @@ fn nothing(body: &[u8]) -> Checked<()> {
     }
 }
 
+/// Reads a body that says nothing. Where it came late, the right is asked again: it may have been taken back meanwhile, and not
+/// everything here is written in a transaction that asks.
+async fn said_nothing(app: &App, caller: &Caller, grant: Option<&Grant>, body: Body) -> Checked<()> {
+    let (said, late) = read_noting_late(body).await?;
+    nothing(&said)?;
+    match (grant, caller.at_own_session()) {
+        (Some(grant), _) if late => drop(app.read_on(grant, Some(())).await?),
+        (None, Ok(person)) if late => app.store.stands(&person).await?,
+        _ => {}
+    }
+    Ok(())
+}
+
 /// No name in a path is longer than any that means something.
 fn check_lengths(path: &[(&str, &str)]) -> Checked<()> {
     path.iter()
@@ -346,7 +360,7 @@ async fn check(
     match or_caught_up(&guard.app, ask).await {
         Ok((caller, grant)) => {
             if guard.takes_nothing && !body.is_end_stream() {
-                if let Err(error) = read(body).await.and_then(|said| nothing(&said)) {
+                if let Err(error) = said_nothing(&guard.app, &caller, grant.as_ref(), body).await {
                     return ApiError(error).into_response();
                 }
                 body = Body::empty();

@@ -45,17 +45,23 @@ pub(super) struct CheckedRight {
 /// in its transaction as well; what only answers would be asked nowhere else. A body that came with its head came with the question.
 async fn read_standing(request: Request) -> Result<Bytes> {
     let right = request.extensions().get::<CheckedRight>().cloned();
-    let mut reading = pin!(read(request.into_body()));
+    let (body, late) = read_noting_late(request.into_body()).await?;
+    if let Some(CheckedRight { app, grant }) = right.filter(|_| late) {
+        drop(app.read_on(&grant, Some(())).await?);
+    }
+    Ok(body)
+}
+
+/// The whole body, and whether it came later than its head.
+pub(super) async fn read_noting_late(body: impl HttpBody<Data = Bytes>) -> Result<(Bytes, bool)> {
+    let mut reading = pin!(read(body));
     let mut asked = 0_usize;
     let body = poll_fn(|context| {
         asked = asked.saturating_add(1);
         reading.as_mut().poll(context)
     });
     let body = body.await?;
-    if let Some(CheckedRight { app, grant }) = right.filter(|_| asked > AT_ONCE) {
-        drop(app.read_on(&grant, Some(())).await?);
-    }
-    Ok(body)
+    Ok((body, asked > AT_ONCE))
 }
 
 /// A JSON body. Its errors name the field.

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use super::endpoint::{Endpoint, delete, get, post};
 use super::error::ApiError;
 use super::extract::{Body, Params, Path, client, credential, id, written, written_empty};
+use super::json;
 use super::members::deprecated_role;
 use super::paging::{Paging, cut};
 use super::right::PathResource;
@@ -70,10 +71,16 @@ async fn list(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
     Params(paging): Params<Paging>,
-) -> Result<Json<InviteMemberList>, ApiError> {
-    let page = paging.of("inviteMember", grant.organization())?;
+) -> Result<Response, ApiError> {
+    let organization = grant.organization();
+    let page = paging.of("inviteMember", organization)?;
     let (rows, next_cursor) = cut(page.as_ref(), invitations::list(&app, &grant).await?, |row| row.id);
-    Ok(Json(InviteMemberList { results: rows.into_iter().map(|row| invite(&app, None, row)).collect(), next_cursor }))
+    let count = rows.len();
+    let list = move || {
+        let results = rows.into_iter().map(|row| invite(&app, None, row)).collect();
+        InviteMemberList { results, next_cursor }
+    };
+    Ok(json::listed(organization, count, list).await?)
 }
 
 async fn create(

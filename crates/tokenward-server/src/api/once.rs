@@ -12,6 +12,7 @@ use tokenward_core::{Error, Result};
 use tokio::sync::OnceCell;
 
 use super::error::ApiError;
+use crate::coming::MadeOnce;
 use crate::heavy;
 use crate::http;
 use crate::service::App;
@@ -54,6 +55,7 @@ impl KeptText {
             false => {
                 let mut response = Response::new(Body::from(self.bytes.clone()));
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+                response.extensions_mut().insert(MadeOnce);
                 response
             }
         };

@@ -1,5 +1,5 @@
-//! Lists that may be long: answered in one body, as the contract wants it, but made and sent piece by piece, so that a list
-//! is never in memory as a whole, and its reader holds a connection only for a piece.
+//! Lists that may be long: answered in one body, as the contract wants it, but read piece by piece, and written as far as its
+//! reader takes it: so a list is never in memory as a whole, and its reader holds a connection only for a piece.
 
 use std::future::Future;
 
@@ -12,7 +12,6 @@ use tokenward_core::{Error, Result, Uuid};
 
 use super::json;
 use super::paging::Page;
-use crate::heavy;
 
 /// A piece of a list.
 pub(super) struct Piece<T, A = Uuid> {
@@ -29,7 +28,7 @@ struct Results {
 /// Answers `{"results":[…]}`; see [`list`].
 pub(super) async fn results<T, A, P, F>(piece: P) -> Result<Response>
 where
-    T: Serialize + Send,
+    T: Serialize + Send + 'static,
     A: Send + 'static,
     P: Fn(Option<A>) -> F + Send + 'static,
     F: Future<Output = Result<Piece<T, A>>> + Send,
@@ -69,7 +68,7 @@ where
 /// other; later, the answer breaks off, which no reader takes for its end.
 pub(super) async fn list<T, A, P, F>(empty: &impl Serialize, piece: P) -> Result<Response>
 where
-    T: Serialize + Send,
+    T: Serialize + Send + 'static,
     A: Send + 'static,
     P: Fn(Option<A>) -> F + Send + 'static,
     F: Future<Output = Result<Piece<T, A>>> + Send,
@@ -79,7 +78,7 @@ where
         return Err(Error::internal("the list is not the last field of the answer, or not empty"));
     }
     start.truncate(start.len() - END.len());
-    stream("application/json", start, END, piece, |entries, first, to| write(entries, first, to)).await
+    stream("application/json", start, END, piece, write).await
 }
 
 /// Answers lines of a text behind a first one; in pieces, likewise.
@@ -89,11 +88,46 @@ where
     P: Fn(Option<A>) -> F + Send + 'static,
     F: Future<Output = Result<Piece<String, A>>> + Send,
 {
-    let write = |lines: &[String], _, to: &mut Vec<u8>| {
-        lines.iter().for_each(|line| to.extend_from_slice(line.as_bytes()));
+    let write = |line: &String, _: bool, to: &mut Vec<u8>| {
+        to.extend_from_slice(line.as_bytes());
         Ok(())
     };
     stream(kind, head.into_bytes(), b"", piece, write).await
+}
+
+/// What is written of a list goes out from this size on.
+const FRAME: usize = 64 * 1024;
+/// Room for that, and for the entry with which it is reached.
+const ROOM: usize = FRAME + 16 * 1024;
+
+/// A list on its way.
+struct Listing<T, A, P, W> {
+    /// What was read and is not written yet.
+    rest: std::vec::IntoIter<T>,
+    /// Where the next piece begins, where there may be one.
+    last: Option<A>,
+    /// Is nothing written yet?
+    first: bool,
+    end: &'static [u8],
+    piece: P,
+    write: W,
+}
+
+impl<T, A, P, W: Fn(&T, bool, &mut Vec<u8>) -> Result<()>> Listing<T, A, P, W> {
+    /// Writes what was read, as far as it goes out at once, and what closes the list behind its last entry. Answers whether that is
+    /// written.
+    fn write(&mut self, to: &mut Vec<u8>) -> Result<bool> {
+        while to.len() < FRAME {
+            let Some(entry) = self.rest.next() else { break };
+            (self.write)(&entry, self.first, to)?;
+            self.first = false;
+        }
+        let ends = self.rest.as_slice().is_empty() && self.last.is_none();
+        if ends {
+            to.extend_from_slice(self.end);
+        }
+        Ok(ends)
+    }
 }
 
 async fn stream<T, A, P, F, W>(
@@ -104,79 +138,55 @@ async fn stream<T, A, P, F, W>(
     write: W,
 ) -> Result<Response>
 where
-    T: Send,
+    T: Send + 'static,
     A: Send + 'static,
     P: Fn(Option<A>) -> F + Send + 'static,
     F: Future<Output = Result<Piece<T, A>>> + Send,
-    W: Fn(&[T], bool, &mut Vec<u8>) -> Result<()> + Copy + Send + 'static,
+    W: Fn(&T, bool, &mut Vec<u8>) -> Result<()> + Send + 'static,
 {
-    let first = piece(None).await?;
-    written(first.entries, true, &mut start, write).await?;
-    let body = match first.last {
-        None => {
-            start.extend_from_slice(end);
-            Body::from(start)
-        }
-        Some(last) => Body::from_stream(stream::try_unfold(
-            (Some(start), Some(last), piece),
-            move |(start, last, piece)| async move {
-                if let Some(start) = start {
-                    return Ok(Some((start, (None, last, piece))));
+    let Piece { entries, last } = piece(None).await?;
+    let mut listing = Listing { rest: entries.into_iter(), last, first: true, end, piece, write };
+    let body = if listing.write(&mut start)? {
+        Body::from(start)
+    } else {
+        Body::from_stream(stream::try_unfold((Some(start), Some(listing)), |(start, listing)| async move {
+            if let Some(start) = start {
+                return Ok(Some((start, (None, listing))));
+            }
+            let Some(mut listing) = listing else { return Ok::<_, Error>(None) };
+            let mut bytes = Vec::with_capacity(ROOM);
+            let ended = loop {
+                if listing.rest.as_slice().is_empty()
+                    && let Some(after) = listing.last.take()
+                {
+                    let reading = (listing.piece)(Some(after));
+                    let next = reading.await?;
+                    (listing.rest, listing.last) = (next.entries.into_iter(), next.last);
                 }
-                let Some(after) = last else { return Ok::<_, Error>(None) };
-                let next = piece(Some(after)).await?;
-                let mut bytes = Vec::new();
-                written(next.entries, false, &mut bytes, write).await?;
-                if next.last.is_none() {
-                    bytes.extend_from_slice(end);
+                let ended = listing.write(&mut bytes)?;
+                // Of a piece there may be nothing that is wanted.
+                if ended || !bytes.is_empty() {
+                    break ended;
                 }
-                Ok(Some((bytes, (None, next.last, piece))))
-            },
-        )),
+            };
+            // Whoever waits for this thread has a turn in between.
+            tokio::task::yield_now().await;
+            Ok(Some((bytes, (None, (!ended).then_some(listing)))))
+        }))
     };
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     Ok(response)
 }
 
-/// Entries that are written without giving others a turn: each may have a thousand networks.
-const AT_ONCE: usize = 8;
-
-/// Writes entries behind others. Whoever waits for this thread has a turn in between, where they are long.
-async fn written<T: Send>(
-    entries: Vec<T>,
-    mut first: bool,
-    to: &mut Vec<u8>,
-    write: impl Fn(&[T], bool, &mut Vec<u8>) -> Result<()> + Send,
-) -> Result<()> {
-    let (mut rest, mut told) = (entries.into_iter(), to.len());
-    loop {
-        {
-            let some: Vec<T> = rest.by_ref().take(AT_ONCE).collect();
-            if some.is_empty() {
-                return Ok(());
-            }
-            write(&some, first, to)?;
-        }
-        first = false;
-        if to.len() - told > heavy::BODY {
-            told = to.len();
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
 /// What closes the list, and the answer.
 const END: &[u8] = b"]}";
 
-fn write<T: Serialize>(entries: &[T], first: bool, to: &mut Vec<u8>) -> Result<()> {
-    for (n, entry) in entries.iter().enumerate() {
-        if n > 0 || !first {
-            to.push(b',');
-        }
-        serde_json::to_writer(&mut *to, entry).map_err(Error::internal)?;
+fn write<T: Serialize>(entry: &T, first: bool, to: &mut Vec<u8>) -> Result<()> {
+    if !first {
+        to.push(b',');
     }
-    Ok(())
+    serde_json::to_writer(to, entry).map_err(Error::internal)
 }
 
 #[cfg(test)]
@@ -185,6 +195,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use axum::body::to_bytes;
+    use futures_util::StreamExt as _;
 
     use super::*;
 
@@ -221,10 +232,27 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         });
-        let long = |_: Option<Uuid>| async { Ok(Piece { entries: vec!["x".repeat(heavy::BODY); 80], last: None }) };
-        results(long).await.unwrap();
+        let long = |_: Option<Uuid>| async { Ok(Piece { entries: vec!["x".repeat(FRAME / 2); 80], last: None }) };
+        let body = results(long).await.unwrap().into_body();
+        assert!(to_bytes(body, usize::MAX).await.unwrap().len() > 40 * FRAME);
         assert!(turns.load(Ordering::SeqCst) >= 8, "{turns:?}");
         other.abort();
+    }
+
+    /// Who takes nothing makes the server hold little, whatever was read for it.
+    #[tokio::test]
+    async fn of_a_long_list_only_what_goes_out_next_is_written() {
+        let long = |_: Option<Uuid>| async { Ok(Piece { entries: vec!["x".repeat(1_000); 1_000], last: None }) };
+        let mut frames = results(long).await.unwrap().into_body().into_data_stream();
+        let (mut sizes, mut whole) = (Vec::new(), Vec::new());
+        while let Some(frame) = frames.next().await {
+            let frame = frame.unwrap();
+            sizes.push(frame.len());
+            whole.extend_from_slice(&frame);
+        }
+        assert!(sizes.len() > 10 && sizes.iter().all(|size| *size <= FRAME + 1_003), "{sizes:?}");
+        let expected = serde_json::json!({ "results": vec!["x".repeat(1_000); 1_000] });
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&whole).unwrap(), expected);
     }
 
     #[tokio::test]

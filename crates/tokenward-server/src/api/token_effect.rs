@@ -79,7 +79,7 @@ async fn policy_token_effect(
     let change = token_change(edit, &mut faults);
     faults.finish()?;
     let other = match policy.filter(|policy| *policy != before) {
-        Some(policy) => Some(Tried::compile(policy).await?),
+        Some(policy) => Some(Tried::compile(grant.organization(), policy).await?),
         None => None,
     };
     Ok(Json(effect_body(token_effect::of_change(&app, &grant, &token, &change, other, true).await?)))

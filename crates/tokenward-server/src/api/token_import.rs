@@ -12,7 +12,6 @@ use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::permission::Management;
 use tokenward_core::{Code, Error, Result};
-use tokio::sync::Semaphore;
 
 use super::endpoint::{Endpoint, post};
 use super::error::ApiError;
@@ -22,6 +21,7 @@ use super::tokens::new_token;
 use super::understood::QueryKind;
 use crate::body::Bounds;
 use crate::coming::{Budget, Coming};
+use crate::fair::Fair;
 use crate::limits::{
     DISCARDED_BYTES, DOCUMENT_TIME, TOKEN_IMPORT, TOKEN_IMPORT_BYTES, TOKEN_IMPORT_LINE_BYTES, TOKEN_IMPORTS,
 };
@@ -32,8 +32,8 @@ use crate::service::tokens;
 /// The media types of its body.
 const NDJSON: [&str; 2] = ["application/x-ndjson", "application/jsonl"];
 
-/// What imports hold in memory is bounded by how many there are.
-static TURNS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(TOKEN_IMPORTS.size()));
+/// What imports hold in memory is bounded by how many there are. One of an organization, so that none has all turns.
+static TURNS: LazyLock<Fair> = LazyLock::new(|| Fair::new(TOKEN_IMPORTS.size(), 1));
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -70,7 +70,7 @@ async fn import(
     if !NDJSON.contains(&kind.as_str()) {
         return Err(Error::invalid("Content-Type", format!("must be {}", NDJSON.join(" or "))).into());
     }
-    let _turn = TURNS.acquire().await.map_err(Error::internal)?;
+    let _turn = TURNS.turn(grant.organization().into()).await?;
     let rows = read(&app, request).await?;
     let count = rows.len();
     let told = |dry_run| ApiTokenImport { count: u64::try_from(count).unwrap_or(u64::MAX), dry_run };

@@ -29,6 +29,7 @@ use tokenward_core::{Code, Error, Time, Uuid};
 use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::error::ApiError;
 use super::extract::{Body, OptionalBody, Params, Precondition, id, tagged, written, written_empty};
+use super::json;
 use super::paging::Paging;
 use super::pieces::{self, Piece};
 use super::right::PathResource;
@@ -455,7 +456,10 @@ async fn list(
     if let Some(PageWanted { size, after }) = page {
         let (all, next) = token_list::page(&app, &grant, &filter, order, after, size).await?;
         let results = entries(&app, &grant, all).await?;
-        return Ok(Json(ApiTokenList { results, next_cursor: next.map(|it| order.cursor(&it)) }).into_response());
+        let page = ApiTokenList { results, next_cursor: next.map(|it| order.cursor(&it)) };
+        // Each may have a thousand networks.
+        let lines: usize = page.results.iter().map(|token| 1 + token.networks.len()).sum();
+        return Ok(json::listed(grant.organization(), lines, move || page).await?);
     }
     let source = Arc::new(ListSource { app, grant, filter, order });
     let piece = move |after| {

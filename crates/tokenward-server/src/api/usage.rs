@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use tokenward_api::decisions::{RoleReference, TokenReference};
 use tokenward_api::usage::{GrantedPermission, NotCounted, PermissionUse, Usage, UsageSum, UsedPermission};
@@ -17,6 +17,7 @@ use tokenward_core::{Error, Uuid};
 use super::endpoint::{Endpoint, get};
 use super::error::ApiError;
 use super::extract::Params;
+use super::json;
 use super::pieces::{self, Piece};
 use super::right::PathResource;
 use super::token_csv::is_wanted;
@@ -147,7 +148,8 @@ async fn list(
     };
     let group = words(sought.group);
     let (from, to) = (date(sought.from), date(sought.to));
-    Ok(Json(Usage { from, to, group, results, truncated: sums.more, not_counted }).into_response())
+    let answer = Usage { from, to, group, results, truncated: sums.more, not_counted };
+    Ok(json::listed(grant.organization(), answer.results.len(), move || answer).await?)
 }
 
 /// The same as a table (RFC 4180).

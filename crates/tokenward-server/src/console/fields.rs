@@ -49,18 +49,21 @@ macro_rules! token {
     };
 }
 
-/// The fields of the forms that are sent to each path. A field can be there once; one with `[]` behind it several times, and `.*`
-/// stands for all that begin so. A form that is sent to any other path has no field but the first.
+/// The fields of the forms that are sent to each path that takes one. A field can be there once; one with `[]` behind it several
+/// times, and `.*` stands for all that begin so. Some forms have no field but the first.
 const FORMS: &[(&str, &[&str])] = &[
     ("/set-up/{secret}", &["organization", "name", "email", "password"]),
     ("/sign-in", &["email", "password", "next"]),
     ("/sign-in/passkey", &["credential", "next"]),
+    ("/sign-in/passkey/begin", &[]),
     ("/sign-in/code", &["otp"]),
     ("/sign-in/identity", &["invitation", "take_over"]),
     ("/sign-in/forgot", &["email"]),
     ("/sign-in/reset/{secret}", &["password", "was_not_me"]),
+    ("/sign-in/email/{secret}", &[]),
     ("/sign-in/{secret}", &["password", "was_not_me"]),
     ("/invitation/{id}/{secret}", &["name", "password"]),
+    ("/sign-out", &[]),
     ("/console/new", &["name", "description"]),
     (
         "/console/command-line",
@@ -72,6 +75,8 @@ const FORMS: &[(&str, &[&str])] = &[
     ("/console/account/password", &["current_password", "new_password", "otp"]),
     ("/console/account/password/set", &["new_password"]),
     ("/console/account/password/remove", CONFIRM),
+    ("/console/account/sessions/{session}/end", &[]),
+    ("/console/account/sessions/end-others", &[]),
     ("/console/account/identities/link", &["password", "otp"]),
     ("/console/account/two-factors", &["next", "password", "otp"]),
     ("/console/account/proof", &["next", "password", "otp"]),
@@ -79,6 +84,7 @@ const FORMS: &[(&str, &[&str])] = &[
     ("/console/account/passkeys", &["name", "credential", "password", "otp"]),
     ("/console/account/passkeys/begin", &["password", "otp"]),
     ("/console/account/passkeys/prove", &["credential"]),
+    ("/console/account/passkeys/prove/begin", &[]),
     ("/console/account/passkeys/{passkey}", &["name"]),
     ("/console/account/passkeys/{passkey}/remove", CONFIRM),
     ("/console/account/second-factor", &["set_up", "next", "password", "otp"]),
@@ -96,6 +102,8 @@ const FORMS: &[(&str, &[&str])] = &[
     ("/console/{organization}/tokens/{token}/undo", CONFIRM),
     ("/console/{organization}/tokens/{token}/secrets/{version}/end", CONFIRM),
     ("/console/{organization}/tokens/{token}/brownout", &["minutes", "every", "lasts"]),
+    ("/console/{organization}/tokens/{token}/brownout/end", &[]),
+    ("/console/{organization}/tokens/{token}/attest", &[]),
     ("/console/{organization}/tokens/{token}/delete", &["reason", "note"]),
     (
         "/console/{organization}/policy-tokens",
@@ -108,6 +116,8 @@ const FORMS: &[(&str, &[&str])] = &[
     ("/console/{organization}/policy-tokens/find", FIND),
     ("/console/{organization}/policy-tokens/bulk", BULK),
     ("/console/{organization}/policy-tokens/{token}/brownout", &["minutes", "every", "lasts"]),
+    ("/console/{organization}/policy-tokens/{token}/brownout/end", &[]),
+    ("/console/{organization}/policy-tokens/{token}/attest", &[]),
     ("/console/{organization}/policy-tokens/{token}/rotate", ROTATE),
     ("/console/{organization}/policy-tokens/{token}/disable", CONFIRM),
     ("/console/{organization}/policy-tokens/{token}/enable", CONFIRM),
@@ -124,6 +134,9 @@ const FORMS: &[(&str, &[&str])] = &[
         "/console/{organization}/members/{user}/remove",
         &["fate[]", "rest", "overlap", "keep_invitations", "hand_over_to"],
     ),
+    ("/console/{organization}/members/{user}/detach", &[]),
+    ("/console/{organization}/invitations/{invitation}/resend", &[]),
+    ("/console/{organization}/invitations/{invitation}/delete", &[]),
     ("/console/{organization}/roles/new", ROLE),
     ("/console/{organization}/roles/{role}", ROLE),
     ("/console/{organization}/roles/{role}/delete", &["role_id", "confirm", "password", "otp"]),
@@ -139,11 +152,13 @@ const FORMS: &[(&str, &[&str])] = &[
     ("/console/{organization}/clusters/new", CLUSTER),
     ("/console/{organization}/clusters/{cluster}", CLUSTER),
     ("/console/{organization}/clusters/{cluster}/delete", CONFIRM),
+    ("/console/{organization}/events/verify", &[]),
     (
         "/console/{organization}/settings",
         &["name", "description", "website_url", "repository", "admin_emails", "forbids_device"],
     ),
     ("/console/{organization}/settings/event-retention", &["event_retention"]),
+    ("/console/{organization}/settings/token-policy/shorten", &[]),
     (
         "/console/{organization}/settings/token-policy",
         &["version", "max_lifetime", "default_lifetime", "max_overlap", "attest_every", "on_reuse", "end_required"],
@@ -286,6 +301,11 @@ pub struct FormInput {
     pub entries: Option<&'static Limit>,
 }
 
+/// Every path of the console that takes a form, also one without a field of its own.
+pub fn form_paths() -> impl Iterator<Item = &'static str> {
+    FORMS.iter().map(|(path, _)| *path)
+}
+
 /// Every field of every form of the console.
 pub fn form_inputs() -> impl Iterator<Item = FormInput> {
     FORMS.iter().flat_map(|(path, fields)| {
@@ -384,7 +404,7 @@ mod tests {
                 assert_eq!(said(&format!("/console/{{organization}}/{kind}/find"), &format!("csrf=x&{field}=1")), "");
             }
         }
-        // A path that is not in the table takes nothing.
+        // A form without a field takes none.
         assert_eq!(said("/sign-out", "csrf=x"), "");
         assert!(said("/sign-out", "csrf=x&everywhere=on").contains("there is none"));
         let long = said("/sign-out", &format!("csrf=x&{}=1", "a".repeat(10_000)));
@@ -425,6 +445,15 @@ mod tests {
         let several = FORMS.iter().flat_map(|(_, fields)| fields.iter()).filter(|field| field.ends_with("[]"));
         let several: HashSet<&str> = several.copied().collect();
         assert_eq!(several, ENTRIES.iter().map(|(field, _)| *field).collect::<HashSet<&str>>());
+    }
+
+    /// What walks over the forms would pass over one that is not in the table. That each row is a route too, a test over HTTP sees.
+    #[test]
+    fn every_path_that_takes_a_form_is_in_the_table_once() {
+        let router = include_str!("mod.rs");
+        let taken = router.matches(".post(").count() + router.matches("form_page::of_form(").count();
+        let paths: HashSet<&str> = form_paths().collect();
+        assert_eq!((taken, paths.len()), (FORMS.len(), FORMS.len()));
     }
 
     /// The path of the table that an address of the sample pages is on.

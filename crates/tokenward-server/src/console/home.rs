@@ -13,6 +13,7 @@ use super::form::Query;
 use super::page::{At, PageResult, see_other};
 use super::person::{SignedIn, SignedOut};
 use super::view::ErrorPage;
+use crate::coming::MadeOnce;
 use crate::http;
 use crate::service::{App, set_up};
 
@@ -78,6 +79,7 @@ pub(super) async fn asset(At(name): At<String>, Query(query): Query) -> Response
         (header::CACHE_CONTROL, HeaderValue::from_static(kept)),
     ];
     let mut response = (headers, asset.bytes).into_response();
+    response.extensions_mut().insert(MadeOnce);
     http::harden(response.headers_mut());
     response
 }

@@ -83,7 +83,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, get};
 
-pub use fields::{FormInput, form_inputs};
+pub use fields::{FormInput, form_inputs, form_paths};
 pub use home::missing;
 
 use crate::service::App;

@@ -131,7 +131,7 @@ fn editor(typed: &Pairs, verdict: Option<Verdict>, problems: &mut Problems) -> P
 async fn verdict(person: &SignedIn, grant: &Grant, typed: &Pairs) -> Result<Verdict, Error> {
     let (policy, path) = (typed.get("opa_policy").to_owned(), typed.line("path"));
     if path.is_empty() {
-        policy_tokens::compile(policy).await?;
+        policy_tokens::compile(grant.organization(), policy).await?;
         let text = "The policy can be used. Write a path to see what it says of a request.".to_owned();
         return Ok(Verdict { good: true, text });
     }
@@ -186,7 +186,8 @@ async fn typed_token(
         Ok(read) => Ok(read),
         Err(mut problems) => {
             // What is wrong with the policy is told with the rest.
-            problems.read(policy_tokens::compile(typed.get("opa_policy").to_owned()).await)?;
+            let policy = typed.get("opa_policy").to_owned();
+            problems.read(policy_tokens::compile(grant.organization(), policy).await)?;
             Err(problems)
         }
     })

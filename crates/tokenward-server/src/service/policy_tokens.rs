@@ -13,7 +13,6 @@ use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::{Conn, tokens as kept};
 use tokenward_verify::server::TriedBy;
 use tokenward_verify::server::policy::{AskedRequest, Judgement, Policy, PolicyLines, RequestBody};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::decisions::KeptDecision;
@@ -23,6 +22,7 @@ use super::tokens::{
     Created, NewToken, Secret, TokenChange, Why, accepted, all_deleted, changed, check, event, not_ended_of, snapshot,
 };
 use super::{App, IfMatch, Written, proof};
+use crate::fair::Fair;
 use crate::heavy;
 use crate::limits::{
     API_NAME, PERMISSION, POLICIES_AT_ONCE, POLICY_CHARACTERS, POLICY_COMPILE_TIME, POLICY_REQUESTS, POLICY_TOKENS,
@@ -49,15 +49,15 @@ pub struct PolicyToken {
     pub versions: Vec<TokenVersion>,
 }
 
-/// Policies that are compiled at once: strangers write them.
-static TURNS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(POLICIES_AT_ONCE.size()));
+/// Policies that are compiled at once: strangers write them. One of an organization, so that none has all turns.
+static TURNS: LazyLock<Fair> = LazyLock::new(|| Fair::new(POLICIES_AT_ONCE.size(), 1));
 
 /// What is wrong with a policy, as the field in which it came.
-pub async fn compile(source: String) -> Result<Policy> {
+pub async fn compile(organization: Uuid, source: String) -> Result<Policy> {
     POLICY_CHARACTERS.check_text(&source).map_err(|problem| Error::invalid("opa_policy", problem))?;
     let patience = POLICY_COMPILE_TIME.time();
     let busy = || Error::unavailable("Too many policies are being read at once. Try again in a moment.");
-    let turn = timeout(patience, TURNS.acquire()).await.map_err(|_| busy())?.map_err(Error::internal)?;
+    let turn = timeout(patience, TURNS.turn(organization.into())).await.map_err(|_| busy())??;
     let compiled = timeout(patience, heavy::aside_in(turn, move || Policy::compile_new(&source))).await;
     let slow = || {
         let limit = POLICY_COMPILE_TIME.in_words(POLICY_COMPILE_TIME.default);
@@ -68,10 +68,9 @@ pub async fn compile(source: String) -> Result<Policy> {
 }
 
 /// What tells which lines of a policy hold; `None` where it has too many, or the server is busy.
-async fn lines_of(source: String) -> Result<Option<PolicyLines>> {
+async fn lines_of(organization: Uuid, source: String) -> Result<Option<PolicyLines>> {
     let patience = POLICY_COMPILE_TIME.time();
-    let Ok(turn) = timeout(patience, TURNS.acquire()).await else { return Ok(None) };
-    let turn = turn.map_err(Error::internal)?;
+    let Ok(Ok(turn)) = timeout(patience, TURNS.turn(organization.into())).await else { return Ok(None) };
     match timeout(patience, heavy::aside_in(turn, move || PolicyLines::of(&source))).await {
         Ok(found) => found?,
         Err(_) => Ok(None),
@@ -86,9 +85,9 @@ pub struct Tried {
 
 impl Tried {
     /// What is wrong with it is told as the field in which it came.
-    pub async fn compile(source: String) -> Result<Self> {
-        let policy = compile(source.clone()).await?;
-        Ok(Self { policy, lines: lines_of(source).await? })
+    pub async fn compile(organization: Uuid, source: String) -> Result<Self> {
+        let policy = compile(organization, source.clone()).await?;
+        Ok(Self { policy, lines: lines_of(organization, source).await? })
     }
 
     fn ask(&self, app: &App, organization: Uuid, bearer: &TriedBy<'_>, asked: &AskedRequest<'_>) -> TrialAnswer {
@@ -151,7 +150,7 @@ pub async fn get(app: &Arc<App>, grant: &Grant, id: Uuid) -> Result<PolicyToken>
 pub async fn create(app: &Arc<App>, grant: Grant, new: NewPolicyToken) -> Result<Written<Created>> {
     app.creates.take(&app.limits, grant.organization(), &grant.by().actor, app.now())?;
     let NewPolicyToken { token: mut new, policy } = new;
-    check(&new, app.now()).and(compile(policy.clone()).await)?;
+    check(&new, app.now()).and(compile(grant.organization(), policy.clone()).await)?;
     let secret = Secret::new(app, secret::Kind::PolicyToken, new.registration.take());
     let (own, asked, wanted) = (Arc::clone(app), grant.clone(), new.name.clone());
     let written = app
@@ -200,7 +199,7 @@ pub async fn update(
     let faults = change.faults(app.now());
     match &policy {
         Some(policy) => {
-            faults.and(compile(policy.clone()).await)?;
+            faults.and(compile(grant.organization(), policy.clone()).await)?;
         }
         None => faults.finish()?,
     }
@@ -330,7 +329,7 @@ pub async fn evaluate(app: &Arc<App>, grant: &Grant, policy: String, trials: Vec
         api: None,
         permission: None,
     }));
-    let policy = faults.and(Tried::compile(policy).await)?;
+    let policy = faults.and(Tried::compile(grant.organization(), policy).await)?;
     let (app, grant) = (Arc::clone(app), grant.clone());
     heavy::run(grant.organization(), move || trials.iter().map(|trial| ask(&app, &grant, &policy, trial)).collect())
         .await
@@ -367,7 +366,7 @@ pub struct Replayed {
 /// too long to be kept are left out.
 pub async fn replay(app: &Arc<App>, grant: &Grant, id: Uuid, policy: String) -> Result<Vec<Replayed>> {
     let name = get(app, grant, id).await?.token.name;
-    let policy = Tried::compile(policy).await?;
+    let policy = Tried::compile(grant.organization(), policy).await?;
     let (app, organization) = (Arc::clone(app), grant.organization());
     heavy::run(organization, move || {
         let decisions = app.verifier.decisions(organization, Some(id)).into_iter();

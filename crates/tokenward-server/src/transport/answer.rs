@@ -15,10 +15,14 @@ use hyper::body::{Frame, SizeHint};
 use hyper::rt::Executor;
 use tokio::time::{Sleep, sleep};
 
+use super::inward::HeldAnswer;
 use super::meter::OpenRequest;
 
 /// What is handed to HTTP/2 at once. It keeps the last piece when nobody takes it, so pieces are small.
 const PIECE: usize = 16 * 1024;
+/// The same for HTTP/1, which copies it into a buffer that stays as large as its largest piece was, as long as the connection is
+/// there.
+const COPIED: usize = 64 * 1024;
 
 tokio::task_local! {
     /// The stream of HTTP/2 that this task drives.
@@ -36,27 +40,29 @@ struct Outbox {
 /// The body of an answer.
 pub(super) struct AnswerBody {
     body: Body,
-    /// What is left of a piece that is larger than [`PIECE`].
+    /// What is left of a piece that is larger than what is handed out at once.
     rest: Bytes,
     /// Only in HTTP/2.
     outbox: Option<Arc<Outbox>>,
     _open: OpenRequest,
+    _held: Option<HeldAnswer>,
 }
 
 impl AnswerBody {
-    /// To be called by the task that hands it out.
-    pub(super) fn new(body: Body, open: OpenRequest) -> Self {
+    /// To be called by the task that hands it out. `held` is what it has of the memory for requests.
+    pub(super) fn new(body: Body, open: OpenRequest, held: Option<HeldAnswer>) -> Self {
         let outbox = OUTBOX.try_with(Arc::clone).ok();
         if let Some(outbox) = &outbox {
             outbox.pieces.store(1, Relaxed);
         }
-        Self { body, rest: Bytes::new(), outbox, _open: open }
+        Self { body, rest: Bytes::new(), outbox, _open: open, _held: held }
     }
 
     /// The next piece of what is there.
     fn piece(&mut self, mut bytes: Bytes) -> Bytes {
-        if self.outbox.is_some() && bytes.len() > PIECE {
-            self.rest = bytes.split_off(PIECE);
+        let most = if self.outbox.is_some() { PIECE } else { COPIED };
+        if bytes.len() > most {
+            self.rest = bytes.split_off(most);
         }
         bytes
     }
@@ -78,7 +84,8 @@ impl HttpBody for AnswerBody {
             this.mark(false);
             let rest = std::mem::take(&mut this.rest);
             // A copy of the last piece lets the memory of the whole go.
-            let piece = if rest.len() <= PIECE { Bytes::copy_from_slice(&rest) } else { this.piece(rest) };
+            let is_kept = this.outbox.is_some() && rest.len() <= PIECE;
+            let piece = if is_kept { Bytes::copy_from_slice(&rest) } else { this.piece(rest) };
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         let polled = Pin::new(&mut this.body).poll_frame(context);
@@ -148,7 +155,7 @@ mod tests {
     use super::*;
 
     fn answer(body: &[u8]) -> AnswerBody {
-        AnswerBody::new(Body::from(body.to_vec()), Arc::<Meter>::default().begin())
+        AnswerBody::new(Body::from(body.to_vec()), Arc::<Meter>::default().begin(), None)
     }
 
     #[tokio::test]
@@ -170,7 +177,22 @@ mod tests {
             })
             .await;
         let whole = answer(&body).frame().await.unwrap().unwrap().into_data().unwrap();
-        assert_eq!(whole.len(), body.len(), "HTTP/1 takes it as it is");
+        assert_eq!(whole.len(), body.len(), "HTTP/1 takes what is not large as it is");
+    }
+
+    #[tokio::test]
+    async fn http1_gets_a_large_answer_in_pieces_that_are_the_whole() {
+        let body: Vec<u8> = (0..COPIED * 2 + 5).map(|n| (n % 251) as u8).collect();
+        let mut answer = answer(&body);
+        assert_eq!(answer.size_hint().exact(), Some(body.len() as u64), "its head says how long it is");
+        let (mut sizes, mut whole) = (Vec::new(), Vec::new());
+        while let Some(frame) = answer.frame().await {
+            let data = frame.unwrap().into_data().unwrap();
+            whole.extend_from_slice(&data);
+            sizes.push(data.len());
+            assert_eq!(answer.is_end_stream(), whole.len() == body.len());
+        }
+        assert_eq!((sizes, whole == body), (vec![COPIED, COPIED, 5], true));
     }
 
     #[tokio::test]

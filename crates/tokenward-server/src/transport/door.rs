@@ -39,7 +39,7 @@ pub struct Door {
     inside: Mutex<Inside>,
     refused: Seldom,
     failed: Seldom,
-    /// Bodies that found no budget.
+    /// Bodies and answers that found no budget.
     bodies: AtomicU64,
 }
 
@@ -65,7 +65,7 @@ impl Most {
 #[derive(Default)]
 struct Inside {
     all: usize,
-    /// Bytes of bodies in memory.
+    /// Bytes of bodies and answers in memory.
     bytes: u64,
     by: HashMap<IpAddr, Share>,
 }
@@ -183,7 +183,7 @@ impl Door {
         self.failed.all.load(Relaxed)
     }
 
-    /// How many bodies found no budget since the start.
+    /// How many bodies and answers found no budget since the start.
     #[must_use]
     pub fn bodies_refused(&self) -> u64 {
         self.bodies.load(Relaxed)
@@ -204,7 +204,7 @@ impl Pass {
         turns.acquire_owned().await.ok()
     }
 
-    /// Takes bytes of the budget of bodies, unless it or the address's share is used up.
+    /// Takes bytes of the budget of bodies and answers, unless it or the address's share is used up.
     pub(super) fn take(&self, bytes: u64) -> bool {
         let most = self.door.most.load();
         let mut inside = lock(&self.door.inside);
@@ -217,6 +217,11 @@ impl Pass {
             self.door.bodies.fetch_add(1, Relaxed);
         }
         fits
+    }
+
+    /// Takes them also where there is none left.
+    pub(super) fn hold(&self, bytes: u64) {
+        self.count(&mut lock(&self.door.inside), |held| *held += bytes);
     }
 
     /// Gives them back.

@@ -1,5 +1,5 @@
-//! Bodies on their way in. Each is bounded where it is read; here is what all of them together may hold in memory, in all
-//! and by client address.
+//! Bodies on their way in, and large answers until they are taken. Each is bounded where it is read or made; here is what all of
+//! them together may hold in memory, in all and by client address.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -79,6 +79,30 @@ impl Purse {
 impl Drop for Purse {
     fn drop(&mut self) {
         self.pass.give_back(self.taken.load(Relaxed));
+    }
+}
+
+/// What an answer has of the same budget; it is given back when the answer was taken, or given up.
+pub(super) struct HeldAnswer {
+    pass: Arc<Pass>,
+    bytes: u64,
+}
+
+impl HeldAnswer {
+    /// `None`: there is no budget left. With `done` it is held all the same: what was done is never answered as if it were not.
+    pub(super) fn take(pass: &Arc<Pass>, bytes: u64, done: bool) -> Option<Self> {
+        if done {
+            pass.hold(bytes);
+        } else if !pass.take(bytes) {
+            return None;
+        }
+        Some(Self { pass: Arc::clone(pass), bytes })
+    }
+}
+
+impl Drop for HeldAnswer {
+    fn drop(&mut self) {
+        self.pass.give_back(self.bytes);
     }
 }
 

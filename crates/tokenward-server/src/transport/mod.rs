@@ -18,7 +18,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use anyhow::Result;
-use axum::http::{HeaderMap, HeaderValue, Request, Response, Version, header};
+use axum::body::HttpBody as _;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -34,16 +35,20 @@ pub use door::{Door, derive};
 pub use inward::Inward;
 pub use listener::{ListenAddress, Listener};
 
-use crate::coming::Budget;
+use crate::coming::{Budget, MadeOnce};
 use crate::limits::{self, BODIES_BYTES, CONNECTIONS, Limits};
 use answer::{AnswerBody, Streams};
 use door::Pass;
-use inward::Purse;
+use inward::{HeldAnswer, Purse};
 use listener::Socket;
 use meter::{ConnectionEnd, Meter, Metered, OpenRequest, Patience, Times};
 
 /// How long to wait before accepting again when no descriptor is left.
 const BREATH: Duration = Duration::from_millis(100);
+/// Answers of up to so many bytes are not counted: those to verifications, which go by the thousand.
+const SMALL: u64 = 64 * 1024;
+/// What is thought to be held of a list that is written while it goes out: what was read for it, and what goes out next.
+const STREAMED: u64 = 256 * 1024;
 /// One year, as the preload lists of browsers ask for.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
@@ -282,6 +287,7 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let open = Some(self.meter.begin());
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         let mut purse = None;
         let answer = match self.refusal(&request) {
             Some(error) => {
@@ -302,7 +308,7 @@ where
                 Next::RequestService(self.service.clone().call(request))
             }
         };
-        Answering { answer, open, purse, terms: Arc::clone(&self.terms) }
+        Answering { answer, open, purse, reads, pass: Arc::clone(&self.pass), terms: Arc::clone(&self.terms) }
     }
 }
 
@@ -334,7 +340,8 @@ fn no_budget(limits: &Limits) -> Error {
     let error = BODIES_BYTES.exceeded(
         Code::Unavailable,
         most,
-        "The bodies of the requests that run, or of those from your address, are together larger than",
+        "The bodies of requests that run and the answers that are not taken yet, of all or of those from your address, are \
+         together larger than",
         "Send this again in a moment, and fewer large ones at once.",
     );
     Error { retry_after: Some(1), ..error }
@@ -345,12 +352,29 @@ enum Next<F> {
     RequestService(F),
 }
 
+/// How much of the memory for requests an answer holds until it is taken. What was made once is there in any case.
+fn held_by(response: &axum::response::Response, reads: bool) -> u64 {
+    if response.extensions().get::<MadeOnce>().is_some() {
+        return 0;
+    }
+    match response.body().size_hint().exact() {
+        Some(size) if size <= SMALL => 0,
+        Some(size) => size,
+        // A gateway's questions are answered so, too, and are no lists.
+        None if reads => STREAMED,
+        None => 0,
+    }
+}
+
 /// An answer in the making.
 struct Answering<F> {
     answer: Next<F>,
     /// Goes with the answer, and ends with it.
     open: Option<OpenRequest>,
     purse: Option<Arc<Purse>>,
+    /// Does the request change nothing, so that it can be refused still?
+    reads: bool,
+    pass: Arc<Pass>,
     terms: Arc<Terms>,
 }
 
@@ -374,12 +398,21 @@ where
         };
         // A future is not asked again after its end.
         let (Some(response), Some(open)) = (answered, this.open.take()) else { return Poll::Pending };
+        // The body has been read.
+        this.purse = None;
+        let (response, held) = match held_by(&response, this.reads) {
+            0 => (response, None),
+            bytes => match HeldAnswer::take(&this.pass, bytes, !this.reads) {
+                None => ((this.terms.refuse)(no_budget(&this.terms.limits)), None),
+                held => (response, held),
+            },
+        };
         let (mut parts, body) = response.into_parts();
         parts.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if this.terms.tls.is_some() {
             parts.headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
         }
-        Poll::Ready(Ok(Response::from_parts(parts, AnswerBody::new(body, open))))
+        Poll::Ready(Ok(Response::from_parts(parts, AnswerBody::new(body, open, held))))
     }
 }
 
@@ -408,12 +441,15 @@ mod tests {
         let limits = Limits::default();
         let door = Arc::new(Door::new(&limits, Vec::new()));
         let refuse = |_| axum::response::Response::new(axum::body::Body::empty());
+        let pass = Arc::new(door.admit("192.0.2.1".parse().unwrap()).unwrap());
         let terms = Arc::new(Terms { limits, door, tls, streams: 1, refuse });
         let refusal = refuse(no_budget(&terms.limits));
         let answering = Answering {
             answer: Next::<std::future::Ready<_>>::Refused(Some(refusal)),
             open: Some(Arc::<Meter>::default().begin()),
             purse: None,
+            reads: true,
+            pass,
             terms,
         };
         let Some(Ok(response)) = futures_util::FutureExt::now_or_never(answering) else {

@@ -44,6 +44,12 @@ const BROUGHT_IN_EVERY: u32 = 64;
 /// front again, so that it is also what bounds it where much is written without a pause.
 const PAGES_LEFT: &str = "4000";
 
+/// What each connection keeps of the file, in KiB as SQLite wants it. Whoever reads much fills it for each reader, and it is kept; what
+/// is not there is in the memory of the system, a call away.
+const PAGES_OF_A_READER: &str = "-2048";
+/// The one that writes touches the same indexes again and again.
+const PAGES_OF_THE_WRITER: &str = "-8192";
+
 /// How long the end of the store waits for the connection of the follower.
 const FOLLOWER_ENDS: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -260,8 +266,7 @@ async fn connect(path: &Path) -> Result<Pools, OpenError> {
         .foreign_keys(true)
         // What was erased is no longer in the file.
         .pragma("secure_delete", "ON")
-        // 8 MiB of pages a connection, where 2 are usual: lists of many tokens read the same index again.
-        .pragma("cache_size", "-8192")
+        .pragma("cache_size", PAGES_OF_A_READER)
         .pragma("wal_autocheckpoint", PAGES_LEFT)
         // Rows come from a thread of SQLite's: with few at a time each wakes who waits for it.
         .row_buffer_size(ROWS_AT_ONCE)
@@ -276,7 +281,7 @@ async fn connect(path: &Path) -> Result<Pools, OpenError> {
         .acquire_timeout(ACQUIRE)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connect_with(options.clone())
+        .connect_with(options.clone().pragma("cache_size", PAGES_OF_THE_WRITER))
         .await
         .map_err(failed)?;
     let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&write).await.map_err(failed)?;

@@ -11,7 +11,7 @@ use tokenward_server::service::set_up;
 use tokenward_store::accounts;
 
 use crate::console::Person;
-use crate::held_back::form_held;
+use crate::held_back::{Held, JSON, form_held};
 use crate::mailbox::Mailbox;
 use crate::oidc;
 use crate::second_factor;
@@ -158,7 +158,9 @@ async fn the_form_of_a_mailed_link_that_was_used_or_replaced_while_it_came_sets_
         let path = format!("/sign-in/reset/{link}");
         let mut late = Person::at(&server);
         late.get(&path).await.says(200, "Choose a new password");
-        let held = form_held(&server, &late, &path, &[("password", "three loud lamps here")]).await;
+        let form = form_held(&server, &late, &path, &[("password", "three loud lamps here")]).await;
+        let body = json!({ "secret": link, "password": "three loud lamps here" }).to_string();
+        let request = Held::begin(&server, "PUT", "/account/password/reset", "", JSON, &body).await;
         if replaced {
             ask(&server, OWNER).await.expect(202);
             for _ in 0..500 {
@@ -172,10 +174,43 @@ async fn the_form_of_a_mailed_link_that_was_used_or_replaced_while_it_came_sets_
             first.get(&path).await;
             first.post(&path, &[("password", OTHER_PASSWORD)]).await.leads_to("/sign-in?notice=reset");
         }
-        let (status, said) = held.finish().await;
-        assert!([404, 409].contains(&status), "{replaced}: {status} {said}");
+        for held in [form, request] {
+            let (status, said) = held.finish().await;
+            assert!([404, 409].contains(&status), "{replaced}: {status} {said}");
+        }
         server.sign_in(OWNER, if replaced { PASSWORD } else { OTHER_PASSWORD }).await;
     }
+}
+
+/// Somebody uses a link at `path` of the API while the last byte of others who have it is held back.
+async fn used_while_it_came(server: &Server, link: &str, path: &str) {
+    let page = format!("/sign-in/email/{link}");
+    let mut late = Person::at(server);
+    late.get(&page).await.says(200, "csrf");
+    let form = form_held(server, &late, &page, &[]).await;
+    let body = json!({ "secret": link });
+    let request = Held::begin(server, "POST", path, "", JSON, &body.to_string()).await;
+    server.post(path, "", body).await.expect(204);
+    let head = async || {
+        let mut reader = server.running.app.store.read().await.unwrap();
+        tokenward_store::log::head(reader.conn()).await.unwrap().number
+    };
+    let before = head().await;
+    for held in [form, request] {
+        let (status, said) = held.finish().await;
+        assert!([404, 409].contains(&status), "{path}: {status} {said}");
+    }
+    assert_eq!(head().await, before, "{path}: something was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailed_link_that_was_used_while_it_came_changes_no_address() {
+    let (server, acme, mailbox) = with_mail().await;
+    server.post("/account/email", &acme.owner, json!({ "email": NEW_ADDRESS })).await.expect(202);
+    let new = secret(&mailbox, "Subject: Your new address", "/sign-in/email/").await;
+    used_while_it_came(&server, &new, "/account/email/confirm").await;
+    let undo = secret(&mailbox, "Subject: Your account has another address", "/sign-in/email/").await;
+    used_while_it_came(&server, &undo, "/account/email/undo").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -305,72 +305,11 @@ async fn every_form_of_the_console_is_guarded() {
     let (server, _, base) = world().await;
     let mut owner = Person::owner(&server).await;
     let origin = owner.origin.clone();
-    let inside = [
-        "tokens",
-        "tokens/{id}/delete",
-        "settings",
-        "settings/delete",
-        "members/invite",
-        "members/transfer",
-        "members/{id}",
-        "members/{id}/remove",
-        "invitations/{id}/resend",
-        "invitations/{id}/delete",
-        "roles/new",
-        "roles/{id}",
-        "roles/{id}/delete",
-        "projects/new",
-        "projects/{id}",
-        "projects/{id}/delete",
-        "projects/{id}/environments/new",
-        "projects/{id}/environments/{id}",
-        "projects/{id}/environments/{id}/delete",
-        "clusters/new",
-        "clusters/{id}",
-        "clusters/{id}/delete",
-        "apis/new",
-        "apis/shop",
-        "apis/shop/delete",
-    ];
-    let outside = [
-        "/console/new",
-        "/console/account/name",
-        "/console/account/password",
-        "/console/account/password/set",
-        "/console/account/password/remove",
-        "/console/account/email",
-        "/console/account/sessions/{id}/end",
-        "/console/account/sessions/end-others",
-        "/console/account/second-factor",
-        "/console/account/second-factor/codes",
-        "/console/account/second-factor/remove",
-        "/console/account/two-factors",
-        "/console/account/proof",
-        "/console/account/passkeys",
-        "/console/account/passkeys/begin",
-        "/console/account/passkeys/prove",
-        "/console/account/passkeys/prove/begin",
-        "/console/account/passkeys/{id}",
-        "/console/account/passkeys/{id}/remove",
-        "/console/account/identities/link",
-        "/console/account/identities/{id}/remove",
-        "/console/command-line",
-        "/console/device",
-        "/sign-out",
-        "/sign-in",
-        "/sign-in/code",
-        "/sign-in/passkey",
-        "/sign-in/passkey/begin",
-        "/sign-in/identity",
-        "/sign-in/secret",
-        "/sign-in/forgot",
-        "/sign-in/reset/secret",
-        "/sign-in/email/secret",
-        "/set-up/secret",
-        "/invitation/{id}/secret",
-    ];
-    let paths = inside.iter().map(|path| format!("{base}/{path}")).chain(outside.map(str::to_owned));
-    for path in paths.map(|path| path.replace("{id}", ABSENT)) {
+    for route in tokenward_server::form_paths() {
+        let path =
+            route.replace("/console/{organization}", &base).replace("{name}", "shop").replace("{secret}", "secret");
+        let parts = path.split('/').map(|part| if part.starts_with('{') { ABSENT } else { part });
+        let path = parts.collect::<Vec<_>>().join("/");
         // The right token, so that it is the origin that is missed; and the other way round.
         let with_session = path.starts_with("/console") || path == "/sign-out";
         owner.get(if with_session { "/console/account" } else { "/sign-in" }).await.says(200, "csrf");

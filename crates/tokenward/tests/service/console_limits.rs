@@ -1,13 +1,13 @@
 //! Every field of every form of the console, sent with one character more than it holds, and every list with one entry more: refused
-//! by the name of the limit, and nothing is changed. And every form whose last byte comes after its session has ended.
+//! by the name of the limit, and nothing is changed. And every form whose last byte comes after what it rests on has ended.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokenward_server::limits::VISITOR_FORM_BYTES;
-use tokenward_server::{FormInput, form_inputs};
+use tokenward_server::{FormInput, form_inputs, form_paths};
 
 use crate::console::{Page, Person};
-use crate::held_back::form_held;
+use crate::held_back::{form_held, is_tested};
 use crate::mailbox::Mailbox;
 use crate::support::{Organization, PASSWORD, Server, config};
 
@@ -15,13 +15,26 @@ use crate::support::{Organization, PASSWORD, Server, config};
 const ABSENT: &str = "019ab000-0000-7000-8000-000000000000";
 /// A document of routes.
 const DOCUMENT: &str = "{\"routes\":[{\"method\":\"GET\",\"path\":\"/x\",\"permission\":\"x:read\"}]}";
-/// Where forms go that have no field but the first, and change something.
-const BARE: [&str; 5] = [
-    "/console/{organization}/tokens/{token}/attest",
-    "/console/{organization}/tokens/{token}/brownout/end",
-    "/console/{organization}/policy-tokens/{token}/attest",
-    "/console/{organization}/members/{user}/detach",
-    "/console/account/sessions/end-others",
+/// What a form of visitors rests on comes with it, or is a secret in its path: the test that takes it away while the last byte is
+/// held back; or why nothing can be taken away.
+const OF_VISITORS: [(&str, Result<&str, &str>); 11] = [
+    ("/set-up/{secret}", Ok("a_set_up_link_that_was_used_meanwhile_founds_nothing")),
+    ("/sign-in", Ok("a_password_that_was_changed_while_it_came_signs_nobody_in")),
+    ("/sign-in/passkey", Ok("a_passkey_that_was_removed_while_its_answer_came_signs_nobody_in")),
+    ("/sign-in/passkey/begin", Err("it asks for a question, which is for everybody")),
+    ("/sign-in/code", Ok("a_code_ends_no_sign_in_that_was_ended_or_whose_password_was_changed_while_it_came")),
+    ("/sign-in/identity", Ok("an_invitation_that_was_taken_back_while_an_identity_took_it_makes_no_member")),
+    ("/sign-in/forgot", Err("everybody may ask for a mail")),
+    (
+        "/sign-in/reset/{secret}",
+        Ok("the_form_of_a_mailed_link_that_was_used_or_replaced_while_it_came_sets_no_password"),
+    ),
+    ("/sign-in/email/{secret}", Ok("a_mailed_link_that_was_used_while_it_came_changes_no_address")),
+    ("/sign-in/{secret}", Ok("a_sign_in_link_that_was_used_or_replaced_meanwhile_sets_no_password")),
+    (
+        "/invitation/{id}/{secret}",
+        Ok("the_form_of_an_invitation_that_was_taken_back_or_mailed_anew_meanwhile_makes_no_member"),
+    ),
 ];
 
 /// An organization with one of everything that a path names.
@@ -107,6 +120,8 @@ impl Named {
             ("{version}", "1"),
             ("{identity}", ABSENT),
             ("{passkey}", ABSENT),
+            ("{session}", ABSENT),
+            ("{invitation}", self.invitation.split('/').next().unwrap_or_default()),
             ("{secret}", "x"),
         ];
         named.into_iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
@@ -289,10 +304,8 @@ async fn the_form_that_founds_an_organization_tells_its_limits() {
 #[tokio::test]
 async fn no_form_changes_anything_whose_session_ended_while_it_came() {
     let world = Named::new().await;
-    let mut paths: Vec<&str> = form_inputs().map(|it| it.path).filter(|path| !is_for_visitors(path)).collect();
-    paths.dedup();
-    paths.extend(BARE);
-    assert!(paths.len() > 60, "{}", paths.len());
+    let paths: Vec<&str> = form_paths().filter(|path| !is_for_visitors(path)).collect();
+    assert!(paths.len() > 80, "{}", paths.len());
     for some in paths.chunks(12) {
         let mut person = Person::owner(&world.server).await;
         person.get("/console/account").await.says(200, "csrf");
@@ -316,4 +329,33 @@ async fn no_form_changes_anything_whose_session_ended_while_it_came() {
             assert!(status != 201 && !said.contains("twd_") && !said.contains("twp_"), "{route}: {status} {said}");
         }
     }
+}
+
+#[test]
+fn every_form_of_visitors_is_held_back_by_a_test() {
+    let mut told: Vec<&str> = OF_VISITORS.iter().map(|(path, _)| *path).collect();
+    let mut all: Vec<&str> = form_paths().filter(|path| is_for_visitors(path)).collect();
+    told.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(told, all);
+    for test in OF_VISITORS.iter().filter_map(|(_, test)| test.ok()) {
+        assert!(is_tested(test), "there is no `{test}`");
+    }
+}
+
+/// A path of the table that is no route would answer that there is no such page.
+#[tokio::test]
+async fn every_form_refuses_a_field_that_it_does_not_have() {
+    let world = Named::new().await;
+    let mut people = People::of(&world.server).await;
+    let head = world.head().await;
+    let mut wrong = Vec::new();
+    for path in form_paths() {
+        let page = people.post(path, &world.path(path), &[("no_such_field", "x")]).await;
+        if page.status != 400 || !page.html.contains("is no field of this form") {
+            wrong.push(format!("{path}: {}", page.status));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(world.head().await, head, "something was changed");
 }

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokenward_server::limits::WORD;
 
-use crate::held_back::{Held, JSON};
+use crate::held_back::{Held, JSON, is_tested};
 use crate::support::{Answer, Organization, Server};
 
 /// What an input is bounded by.
@@ -256,6 +256,22 @@ async fn every_input_of_the_openapi_document_has_a_limit() {
     assert!(seen > 150, "{seen}");
 }
 
+const LINES: &str = "Content-Type: application/x-ndjson\r\n";
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+
+/// A request, as it is sent.
+struct Sent {
+    method: Method,
+    path: String,
+    headers: &'static str,
+    body: String,
+}
+
+/// Does it need no credential?
+fn is_public(operation: &Value) -> bool {
+    operation["security"].as_array().is_some_and(Vec::is_empty)
+}
+
 /// An organization with one of everything, and what paths call it.
 struct World {
     server: Server,
@@ -277,7 +293,9 @@ impl World {
         named.insert("name".into(), "shop".into());
         named.insert("key".into(), "corp".into());
         named.insert("decisionId".into(), "x".into());
-        named.insert("passkeyId".into(), "0193614c-2a00-7c41-9f3a-000000000001".into());
+        for absent in ["passkeyId", "identityId", "sessionId"] {
+            named.insert(absent.into(), "0193614c-2a00-7c41-9f3a-000000000001".into());
+        }
         let project = made(acme.path("project"), json!({ "name": "p" })).await;
         let cluster = json!({ "name": "c", "region": "r", "cloud_provider": "AWS" });
         named.insert("clusterId".into(), made(acme.path("cluster"), cluster).await.into());
@@ -345,17 +363,30 @@ impl World {
         tokenward_store::log::head(reader.conn()).await.unwrap().number
     }
 
-    /// Every request with a body of JSON that needs a credential: what it is, its path, and a body that fits.
-    fn requests(&self, document: &Document) -> Vec<(Method, String, String)> {
+    /// Every request that needs a credential and may change something, with a body that fits: where nothing can be said, that says
+    /// nothing.
+    fn requests(&self, document: &Document) -> Vec<Sent> {
         let mut all = Vec::new();
         for (method, path, operation) in document.operations() {
-            let public = operation["security"].as_array().is_some_and(Vec::is_empty);
-            let Some((media, schema)) = document.body(operation).filter(|_| !public) else { continue };
-            if media == "application/json" {
-                let mut body = document.sample(schema, "");
-                self.place(&mut body);
-                all.push((method, self.path(&path, None), body.to_string()));
+            if is_public(operation) || method == Method::GET {
+                continue;
             }
+            let (headers, body) = match document.body(operation) {
+                None => (JSON, "{}".to_owned()),
+                Some(("application/json", schema)) => {
+                    let mut body = document.sample(schema, "");
+                    self.place(&mut body);
+                    (JSON, body.to_string())
+                }
+                Some(("application/jsonl" | "application/x-ndjson", schema)) => {
+                    let mut line = document.sample(schema, "");
+                    line["sha256"] = "ab".repeat(32).into();
+                    (LINES, line.to_string())
+                }
+                Some(("application/x-www-form-urlencoded", _)) => (FORM, "token=x&".to_owned()),
+                Some((other, _)) => panic!("{method} {path}: nothing is known of {other}"),
+            };
+            all.push(Sent { method, path: self.path(&path, None), headers, body });
         }
         all
     }
@@ -385,7 +416,7 @@ async fn one_more_than_each_limit_is_refused_by_its_name() {
     let document = document(&world.server).await;
     let (mut wrong, mut tried) = (Vec::new(), 0);
     for (method, path, operation) in document.operations() {
-        let public = operation["security"].as_array().is_some_and(Vec::is_empty);
+        let public = is_public(operation);
         let Some((media, schema)) = document.body(operation) else { continue };
         let mut found = Vec::new();
         document.walk(schema, &[], &mut found);
@@ -420,7 +451,7 @@ async fn a_query_and_a_path_hold_no_long_texts() {
     let document = document(&world.server).await;
     let (mut wrong, mut tried) = (Vec::new(), 0);
     for (method, path, operation) in document.operations() {
-        let public = operation["security"].as_array().is_some_and(Vec::is_empty);
+        let public = is_public(operation);
         for parameter in operation["parameters"].as_array().unwrap() {
             let mut found = Vec::new();
             document.walk(&parameter["schema"], &[], &mut found);
@@ -452,21 +483,17 @@ async fn a_query_and_a_path_hold_no_long_texts() {
 const DIRECT: [&str; 2] = ["/verify", "/introspect"];
 
 /// Begins all of these requests, does `meanwhile`, and lets them go: none may change anything then.
-async fn none_changes(
-    world: &World,
-    some: &[(Method, String, String)],
-    credential: &str,
-    meanwhile: impl AsyncFnOnce(),
-) -> Vec<String> {
-    let begin = |(method, path, body): &(Method, String, String)| {
-        let (method, path, body) = (method.to_string(), path.clone(), body.clone());
-        async move { Held::begin(&world.server, &method, &path, credential, JSON, &body).await }
+async fn none_changes(world: &World, some: &[Sent], credential: &str, meanwhile: impl AsyncFnOnce()) -> Vec<String> {
+    let begin = |sent: &Sent| {
+        let (method, path, body, headers) =
+            (sent.method.to_string(), sent.path.clone(), sent.body.clone(), sent.headers);
+        async move { Held::begin(&world.server, &method, &path, credential, headers, &body).await }
     };
     let held = join_all(some.iter().map(begin)).await;
     meanwhile().await;
     let head = world.head().await;
     let mut wrong = Vec::new();
-    for ((method, path, _), held) in some.iter().zip(held) {
+    for (Sent { method, path, .. }, held) in some.iter().zip(held) {
         let ended = held.end().await;
         let done = ended.as_ref().is_some_and(|(status, _)| (200..300).contains(status));
         let direct = DIRECT.iter().any(|part| path.starts_with(part));
@@ -483,7 +510,7 @@ async fn no_request_changes_anything_whose_session_or_token_ended_while_its_body
     let world = World::new().await;
     let document = document(&world.server).await;
     let all = world.requests(&document);
-    assert!(all.len() > 50, "{}", all.len());
+    assert!(all.len() > 90, "{}", all.len());
     let account = world.named["memberId"].as_str().unwrap().parse().unwrap();
     let mut wrong = Vec::new();
     for (n, some) in all.chunks(12).enumerate() {
@@ -510,8 +537,8 @@ async fn no_request_in_an_organization_changes_anything_whose_member_was_demoted
     // What is one's own, and the one question that a viewer may ask, too.
     let own = ["/account", "/session"];
     let is_left = |path: &str| own.iter().any(|start| path.starts_with(start)) || path.ends_with("/decide");
-    let all: Vec<_> = world.requests(&document).into_iter().filter(|(_, path, _)| !is_left(path)).collect();
-    assert!(all.len() > 40, "{}", all.len());
+    let all: Vec<_> = world.requests(&document).into_iter().filter(|sent| !is_left(&sent.path)).collect();
+    assert!(all.len() > 60, "{}", all.len());
     let (user, session) = world.server.member(&world.acme, "late@acme.example", "admin").await;
     let viewer = world.server.role(&world.acme, "viewer").await;
     let admin = world.server.role(&world.acme, "admin").await;
@@ -525,4 +552,45 @@ async fn no_request_in_an_organization_changes_anything_whose_member_was_demoted
         set(admin.as_str()).await;
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a request without a credential rests on comes with it, or is a secret in its path: the test that takes it away while the
+/// last byte is held back; or why nothing can be taken away.
+const PUBLIC: [(&str, Result<&str, &str>); 12] = [
+    ("POST /session", Ok("a_password_that_was_changed_while_it_came_signs_nobody_in")),
+    ("POST /session/passkey", Ok("a_passkey_that_was_removed_while_its_answer_came_signs_nobody_in")),
+    ("POST /session/passkey/challenge", Err("it asks for a question, which is for everybody")),
+    ("POST /account/password/reset", Err("everybody may ask for a mail")),
+    (
+        "PUT /account/password/reset",
+        Ok("the_form_of_a_mailed_link_that_was_used_or_replaced_while_it_came_sets_no_password"),
+    ),
+    ("POST /account/email/confirm", Ok("a_mailed_link_that_was_used_while_it_came_changes_no_address")),
+    ("POST /account/email/undo", Ok("a_mailed_link_that_was_used_while_it_came_changes_no_address")),
+    (
+        "POST /organization/{organizationId}/inviteMember/{inviteId}",
+        Ok("an_invitation_that_was_accepted_taken_back_or_ended_meanwhile_makes_no_member"),
+    ),
+    ("POST /device_authorization", Err("every machine may ask")),
+    ("POST /token", Ok("a_code_whose_session_ended_while_it_came_makes_no_session")),
+    ("POST /revoke", Err("it takes back the token that it brings, which is once")),
+    ("POST /console/oidc/{key}/logout", Err("what a provider has signed is looked at when it is there")),
+];
+
+#[tokio::test]
+async fn every_request_without_a_credential_is_held_back_by_a_test() {
+    let server = Server::start().await;
+    let document = document(&server).await;
+    let mut told: Vec<&str> = PUBLIC.iter().map(|(request, _)| *request).collect();
+    let public = document.operations().into_iter().filter(|(_, _, operation)| is_public(operation));
+    let mut all: Vec<String> = public
+        .filter(|(method, ..)| *method != Method::GET)
+        .map(|(method, path, _)| format!("{method} {path}"))
+        .collect();
+    told.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(told, all);
+    for test in PUBLIC.iter().filter_map(|(_, test)| test.ok()) {
+        assert!(is_tested(test), "there is no `{test}`");
+    }
 }

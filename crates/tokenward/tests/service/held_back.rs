@@ -76,6 +76,21 @@ impl Held {
 
 pub const JSON: &str = "Content-Type: application/json\r\n";
 
+/// Where tests hold a last byte back.
+const FILES: [&str; 6] = [
+    include_str!("account_links.rs"),
+    include_str!("command_line/browser.rs"),
+    include_str!("held_back.rs"),
+    include_str!("held_back_visitors.rs"),
+    include_str!("oidc/first.rs"),
+    include_str!("passkeys/attacks.rs"),
+];
+
+/// Is there a test of this name among them?
+pub fn is_tested(name: &str) -> bool {
+    FILES.iter().any(|file| file.contains(&format!("async fn {name}()")))
+}
+
 async fn names(server: &Server, acme: &Organization) -> Vec<String> {
     let tokens = server.get(&acme.path("apiToken"), &acme.owner).await;
     tokens.each("results", "name")

@@ -233,6 +233,46 @@ async fn bodies_have_a_budget_and_give_it_back() {
     timeout(LONG, again).await.expect("it is given back");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_nobody_takes_have_a_budget_and_give_it_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(directory.path());
+    // Room for one answer of two such values.
+    config.limits.set(&BODIES_BYTES, 200_000);
+    config.limits.set(&ANSWER_STALL, NEVER);
+    let (server, acme) = Server::with_owner_and(directory, config).await;
+    let project = serde_json::json!({ "name": "p" });
+    let project = server.post(&acme.path("project"), &acme.owner, project).await.str("id");
+    let list = format!("/project/{project}/environmentVariable");
+    for key in ["A", "B"] {
+        let large = serde_json::json!({ "key": key, "value": "x".repeat(60_000) });
+        server.post(&list, &acme.owner, large).await.expect(201);
+    }
+    let socket = connect(server.running.address, "").await;
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(0);
+    let (requests, connection) = builder.handshake::<_, axum::body::Bytes>(socket).await.unwrap();
+    let driven = tokio::spawn(connection);
+    let mut requests = requests.ready().await.unwrap();
+    let request = Request::get(format!("http://x{list}")).header("authorization", format!("Bearer {}", acme.owner));
+    let (held, _) = requests.send_request(request.body(()).unwrap(), true).unwrap();
+    let held = timeout(LONG, held).await.unwrap().unwrap();
+    assert_eq!(held.status(), 200);
+    let refused = server.get(&list, &acme.owner).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, Some("1")), "{}", refused.text);
+    assert!(refused.text.contains("`bodies_bytes` (200000 bytes)"), "{}", refused.text);
+    server.get("/account", &acme.owner).await.expect(200);
+    assert_eq!(server.get("/docs", "").await.status, 200, "what is there once for all takes nothing");
+    driven.abort();
+    drop((held, requests));
+    let again = async {
+        while server.get(&list, &acme.owner).await.status != 200 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(LONG, again).await.expect("it is given back");
+}
+
 #[tokio::test]
 async fn a_foreign_form_is_answered_by_its_beginning_and_what_is_too_large_is_not_received() {
     let server = server(&[], |_| {}).await;

@@ -53,6 +53,7 @@ mod failover;
 mod fields;
 mod gateway_http;
 mod held_back;
+mod held_back_visitors;
 mod help;
 mod http;
 mod journal_disk;

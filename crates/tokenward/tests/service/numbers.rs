@@ -6,7 +6,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokenward_server::limits::{
     APIS, CLUSTERS, CUSTOM_ROLES, ENVIRONMENTS, IDEMPOTENCY_ANSWER, IDEMPOTENCY_BYTES, IDEMPOTENCY_KEYS, INVITATIONS,
-    Limit, MEMBERS, ORGANIZATIONS, PROJECTS, SESSIONS, TOKENS, VARIABLES, VARIABLES_BYTES, VARIABLES_TOLD_BYTES,
+    Limit, MEMBERS, ORGANIZATION_ROUTES, ORGANIZATIONS, PROJECTS, SESSIONS, TOKENS, VARIABLES, VARIABLES_BYTES,
+    VARIABLES_TOLD_BYTES,
 };
 
 use crate::support::{Answer, OWNER, Organization, PASSWORD, Server, config};
@@ -92,6 +93,24 @@ async fn one_more_than_there_may_be_is_a_conflict_that_names_the_limit() {
         server.put(&acme.path(&format!("api/{name}")), &acme.owner, document.clone()).await.expect(200);
     }
     refused(&server.put(&acme.path("api/c"), &acme.owner, document).await, &APIS, 2);
+}
+
+#[tokio::test]
+async fn the_apis_of_an_organization_have_so_many_routes_together() {
+    let (server, acme) = server(&[(&ORGANIZATION_ROUTES, 3)]).await;
+    let put = async |name: &str, count: usize| {
+        let route = |n: usize| json!({ "method": "GET", "path": format!("/n{n}"), "permissions": ["a:read"] });
+        let document = json!({ "routes": (0..count).map(route).collect::<Vec<_>>() });
+        server.put(&acme.path(&format!("api/{name}")), &acme.owner, document).await
+    };
+    put("a", 2).await.expect(200);
+    refused(&put("b", 2).await, &ORGANIZATION_ROUTES, 3);
+    put("b", 1).await.expect(200);
+    put("a", 2).await.expect(200);
+    refused(&put("a", 3).await, &ORGANIZATION_ROUTES, 3);
+    let other = server.new_organization("Other").await;
+    let document = json!({ "routes": [{ "method": "GET", "path": "/n", "permissions": ["a:read"] }] });
+    server.put(&other.path("api/a"), &other.owner, document).await.expect(200);
 }
 
 #[tokio::test]

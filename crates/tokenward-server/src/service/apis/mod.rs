@@ -28,7 +28,7 @@ pub use tokenward_store::apis::{Api, KeptRoute};
 
 use super::{App, IfMatch, Written};
 use crate::heavy;
-use crate::limits::{API_NAME, APIS, DOCUMENT_BYTES};
+use crate::limits::{API_NAME, APIS, DOCUMENT_BYTES, Limits, ORGANIZATION_ROUTES};
 pub use document::Format;
 use effect::Side;
 pub use effect::{Effect, Reached, RoleChange, RouteChange};
@@ -110,6 +110,10 @@ pub async fn put(
                 created_at: old.as_ref().map_or(now, |api| api.created_at),
                 updated_at: old.as_ref().map_or(now, |api| tx.next_version(api.updated_at)),
             };
+            let more = api.route_count - old.as_ref().map_or(0, |api| api.route_count);
+            if let Ok(more @ 1..) = u64::try_from(more) {
+                room_for(more, apis::routes(tx.conn(), grant).await?, &limits)?;
+            }
             let mut event = event(Kind::ApiUpdated, grant, &api).after(snapshot(&api, &content).await?);
             if let Some(old) = &old {
                 let before = Arc::new(apis::content(tx.conn(), grant, old.id).await?);
@@ -123,6 +127,19 @@ pub async fn put(
         })
     })
     .await
+}
+
+/// Is there room for so many more routes, where there are so many?
+fn room_for(more: u64, there: u64, limits: &Limits) -> Result<()> {
+    let most = limits.get(&ORGANIZATION_ROUTES);
+    if there.saturating_add(more) <= most {
+        return Ok(());
+    }
+    let (what, advice) = (
+        "With these the organization would have more routes than",
+        "Delete an API that nobody asks about, or ask the operator to raise it.",
+    );
+    Err(ORGANIZATION_ROUTES.exceeded(Code::Conflict, most, what, advice))
 }
 
 /// What [`put`] would make of a document, and what would become different. Nothing is written.

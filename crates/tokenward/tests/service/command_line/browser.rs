@@ -5,6 +5,7 @@ use tokenward_core::time::{HOUR, MINUTE, SECOND};
 
 use super::{VERIFIER, address, code, form, redeem, refusal};
 use crate::console::Person;
+use crate::held_back::Held;
 use crate::oidc::{claims, served};
 use crate::support::{PASSWORD, Server, config};
 
@@ -49,6 +50,21 @@ async fn a_code_ends_with_its_minute_and_with_the_session_that_gave_it() {
     let answer = form(&server, "/token", &[("grant_type", "password")]).await;
     assert_eq!(refusal(&answer), "unsupported_grant_type");
     assert_eq!(refusal(&form(&server, "/token", &[("grant_type", "authorization_code")]).await), "invalid_request");
+}
+
+#[tokio::test]
+async fn a_code_whose_session_ended_while_it_came_makes_no_session() {
+    let (server, _) = Server::frozen().await;
+    let mut owner = Person::owner(&server).await;
+    let given = code(&mut owner, &[]).await;
+    let sent = [("grant_type", "authorization_code"), ("code", given.as_str()), ("code_verifier", VERIFIER)];
+    let sent = form_urlencoded::Serializer::new(String::new()).extend_pairs(sent).finish();
+    let media = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let held = Held::begin(&server, "POST", "/token", "", media, &sent).await;
+    owner.get("/console/account").await;
+    owner.post("/sign-out", &[]).await.leads_to("/sign-in?notice=out");
+    let (status, said) = held.finish().await;
+    assert!(status == 400 && said.contains("invalid_grant"), "{status} {said}");
 }
 
 #[tokio::test]

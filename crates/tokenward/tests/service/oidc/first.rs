@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{Issuer, claims, served};
 use crate::console::Person;
+use crate::held_back::form_held;
 use crate::support::{OWNER, Organization, PASSWORD, Server};
 
 const WITH: &str = "/sign-in/with/corp";
@@ -219,4 +220,20 @@ async fn an_account_that_is_taken_over_is_opened_by_no_identity_of_before() {
     issuer.wants(claims("mallory", "mallory@elsewhere.example", false)).await;
     Person::at(&server).by(&issuer, WITH).await.leads_to(IDENTITY);
     assert_eq!(mallory.get("/console/account").await.status, 303, "the session has ended");
+}
+
+#[tokio::test]
+async fn an_invitation_that_was_taken_back_while_an_identity_took_it_makes_no_member() {
+    let (server, acme, issuer) = served(&[]).await;
+    let body = json!({ "email": "ada@acme.example", "role_id": server.role(&acme, "viewer").await });
+    let id = server.post(&acme.path("inviteMember"), &acme.owner, body).await.str("id");
+    issuer.wants(claims("ada-at-corp", "ada@acme.example", true)).await;
+    let mut ada = Person::at(&server);
+    ada.by(&issuer, WITH).await.leads_to(IDENTITY);
+    ada.get(IDENTITY).await.says(200, &id);
+    let held = form_held(&server, &ada, IDENTITY, &[("invitation", &id)]).await;
+    server.delete(&acme.path(&format!("inviteMember/{id}")), &acme.owner).await.expect(204);
+    let (status, said) = held.finish().await;
+    assert!([404, 409].contains(&status) && !said.contains("__Host-tokenward="), "{status} {said}");
+    assert_eq!(server.get(&acme.path("member"), &acme.owner).await.each("results", "email"), [OWNER]);
 }

@@ -1,5 +1,6 @@
 //! What somebody tries who has a session that is not theirs, or an older copy of the database.
 
+use crate::held_back::{Held, JSON, form_held};
 use crate::other_log::copy_database;
 use crate::security::events;
 use crate::support::OWNER;
@@ -149,5 +150,25 @@ async fn a_handle_of_an_account_that_is_gone_and_one_that_never_was_hear_the_sam
     for answer in &said {
         refused(answer);
         assert_eq!(answer.json(), said[0].json());
+    }
+}
+
+#[tokio::test]
+async fn a_passkey_that_was_removed_while_its_answer_came_signs_nobody_in() {
+    let (server, acme) = named(|_| {}).await;
+    let mut device = Authenticator::new(1);
+    let (id, owner) = add_first(&server, &acme.owner, &mut device).await;
+    let body = signed(&server, "/session/passkey", "", &mut device).await.to_string();
+    let request = Held::begin(&server, "POST", "/session/passkey", "", JSON, &body).await;
+    let mut late = Person::at(&server);
+    late.get("/sign-in").await.says(200, "Sign in with a passkey");
+    let asked = late.post("/sign-in/passkey/begin", &[]).await.says(200, "publicKey");
+    let asked: Value = serde_json::from_str(&asked.html).unwrap();
+    let answer = device.sign(&asked["options"]).to_string();
+    let form = form_held(&server, &late, "/sign-in/passkey", &[("credential", &answer)]).await;
+    server.delete(&format!("/account/passkey/{id}"), &owner).await.expect(204);
+    for held in [request, form] {
+        let (status, said) = held.finish().await;
+        assert!(status == 401 && !said.contains("__Host-tokenward="), "{status} {said}");
     }
 }
