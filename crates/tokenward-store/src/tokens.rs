@@ -19,8 +19,8 @@ use tokenward_core::token::{Revocation, RevokeReason, Token, TokenVersion};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use crate::db::{
-    Conn, LIVING_SECRETS, SECRETS_OF, TOKENS_NOT_TAKEN_BACK, TOKENS_TAKEN_BACK, by_ids, by_ids_above, count, each_row,
-    execute, name_conflict, packed_by_ids, row, run,
+    Conn, LIVING_SECRETS, SECRETS_OF, by_ids, by_ids_above, count, each_row, execute, name_conflict, packed_by_ids,
+    row, run,
 };
 use crate::restrictions;
 use crate::tx::Tx;
@@ -83,6 +83,50 @@ pub struct NewToken<'a> {
     pub policy: Option<&'a str>,
     /// Its first secret.
     pub secret: NewSecret<'a>,
+}
+
+impl<'a> NewToken<'a> {
+    /// One with this first secret, of which nothing else is said.
+    #[must_use]
+    pub fn new(id: Uuid, role_id: Uuid, name: &'a str, secret: NewSecret<'a>) -> Self {
+        Self {
+            id,
+            role_id,
+            name,
+            description: None,
+            not_before: None,
+            expires_at: None,
+            networks: &[],
+            labels: None,
+            metadata: None,
+            owner_id: None,
+            successor_id: None,
+            permissions: &[],
+            places: None,
+            allowance: Allowance::default(),
+            policy: None,
+            secret,
+        }
+    }
+
+    /// What is stored of this token, whose first secret this is.
+    #[must_use]
+    pub fn of(token: &'a Token, secret: NewSecret<'a>) -> Self {
+        Self {
+            description: token.description.as_deref(),
+            not_before: token.not_before,
+            expires_at: token.expires_at,
+            networks: &token.networks,
+            labels: Some(&token.labels),
+            metadata: token.metadata.as_deref(),
+            owner_id: token.owner_id,
+            successor_id: token.successor_id,
+            permissions: &token.permissions,
+            places: Some(&token.places),
+            allowance: token.allowance,
+            ..Self::new(token.id, token.role_id, &token.name, secret)
+        }
+    }
 }
 
 /// What is stored of a new secret.
@@ -225,7 +269,6 @@ mod about;
 mod attested;
 pub mod ended;
 mod many;
-mod new;
 mod news;
 mod of_member;
 pub mod overview;
@@ -379,9 +422,9 @@ pub enum Those {
 /// Those of these tokens of the organization that live, or those that were taken back, in any order.
 pub async fn these(conn: Conn<'_>, grant: &Grant, ids: &[Uuid], taken_back: bool) -> Result<Vec<Token>> {
     let (select, packs) = if taken_back {
-        (select_all!("t.revoked_at IS NOT NULL AND t.id IN"), TOKENS_TAKEN_BACK)
+        (select_all!("t.revoked_at IS NOT NULL AND t.id IN"), packed::TAKEN_BACK)
     } else {
-        (select_all!("t.revoked_at IS NULL AND t.id IN"), TOKENS_NOT_TAKEN_BACK)
+        (select_all!("t.revoked_at IS NULL AND t.id IN"), packed::NOT_TAKEN_BACK)
     };
     let rows: Vec<TokenRow> = packed_by_ids(conn, select, packs, packed::token, ids).await?;
     Ok(rows.into_iter().map(Token::from).filter(|token| token.organization_id == grant.organization()).collect())

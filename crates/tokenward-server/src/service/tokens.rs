@@ -90,6 +90,21 @@ impl NewToken {
             registration: None,
         }
     }
+
+    /// The token that it becomes: what was judged of it, and what is kept as it was said.
+    fn token(&self, judged: Token) -> Token {
+        Token {
+            description: self.description.clone(),
+            successor_id: self.successor_id,
+            not_before: self.not_before,
+            networks: self.networks.clone(),
+            labels: self.labels.clone(),
+            metadata: self.metadata.clone(),
+            permissions: self.permissions.clone(),
+            allowance: self.allowance,
+            ..judged
+        }
+    }
 }
 
 /// A token with the text of its new secret, which nobody can see again. All that an answer needs besides is here: once the

@@ -59,7 +59,7 @@ pub(crate) use hints::{put_applied, put_head};
 pub use long::{LongWrite, as_present, in_background};
 pub(crate) use many::{Many, hex_bytes, hex_id, many};
 pub(crate) use open::{OpenTransaction, Uncommitted};
-pub(crate) use packed::{LIVING_SECRETS, SECRETS_OF, TOKENS_NOT_TAKEN_BACK, TOKENS_TAKEN_BACK};
+pub(crate) use packed::{LIVING_SECRETS, SECRETS_OF, pack, packed_tokens};
 pub use postgres::{Lease, Session};
 pub(crate) use row::{Column, Joined, Perhaps, column, row};
 pub use sqlite::SQLITE_AT_LEAST;

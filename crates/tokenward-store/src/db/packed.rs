@@ -13,7 +13,7 @@ use tokenward_core::error::{Error, Result};
 use super::error::fail;
 
 /// Many rows in one value: the numbers of each, and its pieces of bytes. What is absent is an empty piece.
-macro_rules! packed {
+macro_rules! pack {
     ([$($number:literal),* $(,)?], [$($piece:literal),* $(,)?]) => {
         concat!(
             "CAST(concat(count(*), ',', group_concat(concat(",
@@ -24,11 +24,12 @@ macro_rules! packed {
         )
     };
 }
+pub(crate) use pack;
 
 /// Secrets: seven numbers of each and eleven pieces of bytes.
 macro_rules! secrets {
     () => {
-        packed!(
+        pack!(
             [
                 "s.version",
                 "s.registered",
@@ -55,55 +56,12 @@ macro_rules! secrets {
     };
 }
 
-/// Tokens that are so, of those whose ids stand in `$1`, a JSON array in hexadecimal: eleven numbers of each, and 26 pieces. A text
-/// that may be empty has a sign before it.
-macro_rules! tokens {
-    ($which:literal) => {
+/// Tokens that are so, of those whose ids stand in `$1`, a JSON array in hexadecimal: these numbers of each, and these pieces.
+macro_rules! packed_tokens {
+    ($which:literal, $numbers:tt, $pieces:tt) => {
         concat!(
             "SELECT ",
-            packed!(
-                [
-                    "t.created_at",
-                    "t.updated_at",
-                    "t.not_before",
-                    "t.expires_at",
-                    "s.version",
-                    "t.disabled_at",
-                    "t.reused_at",
-                    "t.attested_at",
-                    "t.attest_since",
-                    "t.attest_overdue",
-                    "coalesce(t.revoked_at, CASE WHEN t.id <= o.tokens_cut THEN o.tokens_cut_at END)",
-                ],
-                [
-                    "t.id",
-                    "t.organization_id",
-                    "t.kind",
-                    "t.role_id",
-                    "coalesce(r.name, 'a role that was deleted')",
-                    "t.name",
-                    "'+' || t.description",
-                    "t.creator_name",
-                    "t.creator_kind",
-                    "t.creator_id",
-                    "t.owner_id",
-                    "a.email",
-                    "t.successor_id",
-                    "t.networks",
-                    "t.labels",
-                    "t.metadata",
-                    "t.permissions",
-                    "t.allowance",
-                    "s.last_four",
-                    "t.disabled_because",
-                    "t.brownout",
-                    "t.revoked_reason",
-                    "'+' || t.revoked_note",
-                    "t.revoked_by_name",
-                    "t.revoked_by_kind",
-                    "t.revoked_by_id",
-                ]
-            ),
+            $crate::db::pack!($numbers, $pieces),
             " FROM token t CROSS JOIN organization o ON o.id = t.organization_id ",
             "CROSS JOIN token_secret s ON s.token_id = t.id AND s.version = t.version ",
             "LEFT JOIN role r ON r.id = t.role_id LEFT JOIN account a ON a.id = t.owner_id WHERE ",
@@ -112,11 +70,7 @@ macro_rules! tokens {
         )
     };
 }
-
-/// Those that were not taken back.
-pub(crate) const TOKENS_NOT_TAKEN_BACK: &str = tokens!("t.revoked_at IS NULL");
-/// Those that were.
-pub(crate) const TOKENS_TAKEN_BACK: &str = tokens!("t.revoked_at IS NOT NULL");
+pub(crate) use packed_tokens;
 
 /// The secrets of the tokens whose ids stand in `$1`, likewise.
 pub(crate) const SECRETS_OF: &str = concat!(

@@ -1,6 +1,63 @@
 //! Rows that SQLite has packed, taken apart. What cannot be read is `None`.
 
 use super::{IndexRow, Time, TokenRow, Uuid};
+use crate::db::packed_tokens;
+
+/// Tokens that are so: eleven numbers of each, and 26 pieces, in the order in which [`token`] takes them. A text that may be empty has
+/// a sign before it.
+macro_rules! tokens {
+    ($which:literal) => {
+        packed_tokens!(
+            $which,
+            [
+                "t.created_at",
+                "t.updated_at",
+                "t.not_before",
+                "t.expires_at",
+                "s.version",
+                "t.disabled_at",
+                "t.reused_at",
+                "t.attested_at",
+                "t.attest_since",
+                "t.attest_overdue",
+                "coalesce(t.revoked_at, CASE WHEN t.id <= o.tokens_cut THEN o.tokens_cut_at END)",
+            ],
+            [
+                "t.id",
+                "t.organization_id",
+                "t.kind",
+                "t.role_id",
+                "coalesce(r.name, 'a role that was deleted')",
+                "t.name",
+                "'+' || t.description",
+                "t.creator_name",
+                "t.creator_kind",
+                "t.creator_id",
+                "t.owner_id",
+                "a.email",
+                "t.successor_id",
+                "t.networks",
+                "t.labels",
+                "t.metadata",
+                "t.permissions",
+                "t.allowance",
+                "s.last_four",
+                "t.disabled_because",
+                "t.brownout",
+                "t.revoked_reason",
+                "'+' || t.revoked_note",
+                "t.revoked_by_name",
+                "t.revoked_by_kind",
+                "t.revoked_by_id",
+            ]
+        )
+    };
+}
+
+/// Those that were not taken back.
+pub(super) const NOT_TAKEN_BACK: &str = tokens!("t.revoked_at IS NULL");
+/// Those that were.
+pub(super) const TAKEN_BACK: &str = tokens!("t.revoked_at IS NOT NULL");
 
 fn text(bytes: &[u8]) -> Option<String> {
     String::from_utf8(bytes.to_vec()).ok()

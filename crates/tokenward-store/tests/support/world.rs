@@ -16,7 +16,6 @@ use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{Actor, By, Event, Kind, Origin};
-use tokenward_core::meter::Allowance;
 use tokenward_core::organization::Plan;
 use tokenward_core::permission::Management;
 use tokenward_core::right::Operator;
@@ -298,24 +297,8 @@ pub async fn refused(url: &str) -> String {
 
 /// A token with the role admin, to be inserted.
 pub fn new_token<'a>(of: &Organization, id: Uuid, name: &'a str, digest: Digest) -> tokens::NewToken<'a> {
-    tokens::NewToken {
-        id,
-        role_id: of.role(BuiltIn::Admin),
-        name,
-        description: None,
-        not_before: None,
-        expires_at: None,
-        policy: None,
-        networks: &[],
-        labels: None,
-        metadata: None,
-        owner_id: Some(of.owner),
-        successor_id: None,
-        permissions: &[],
-        places: None,
-        allowance: Allowance::default(),
-        secret: secret(digest),
-    }
+    let (role, secret) = (of.role(BuiltIn::Admin), secret(digest));
+    tokens::NewToken { owner_id: Some(of.owner), ..tokens::NewToken::new(id, role, name, secret) }
 }
 
 /// That a token was taken back at this moment.

@@ -11,7 +11,6 @@ use tempfile::TempDir;
 use tokenward_core::Uuid;
 use tokenward_core::caller::Grant;
 use tokenward_core::event::{Event, Kind as Happened};
-use tokenward_core::meter::Allowance;
 use tokenward_core::permission::Management;
 use tokenward_core::right::Operator;
 use tokenward_core::role::{BuiltIn, RoleKind};
@@ -217,25 +216,7 @@ pub async fn insert(
                 registered: false,
                 used: None,
             };
-            let new = tokens::NewToken {
-                id: *id,
-                role_id,
-                name,
-                description: None,
-                not_before: None,
-                expires_at: None,
-                networks: &[],
-                labels: None,
-                metadata: None,
-                owner_id: None,
-                successor_id: None,
-                permissions: &[],
-                places: None,
-                allowance: Allowance::default(),
-                policy: None,
-                secret,
-            };
-            (&grant, new)
+            (&grant, tokens::NewToken::new(*id, role_id, name, secret))
         });
         let new: Vec<_> = new.collect();
         assert_eq!(tokens::insert_all(tx, &new).await.unwrap().len(), some.len());

@@ -292,7 +292,7 @@ pub struct ExpiryPreset {
 
 /// When a token is to end. The form sends `expires` = a preset's value, `never`, `keep` or `date`, and with `date` also
 /// `expires_on` = `YYYY-MM-DD`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Expiry {
     /// Which is chosen.
     pub chosen: String,
@@ -332,7 +332,7 @@ impl Begin {
 }
 
 /// What a form for a token holds.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct TokenForm {
     /// Its name.
     pub name: FormField,

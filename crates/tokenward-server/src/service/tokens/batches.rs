@@ -9,7 +9,6 @@ use std::sync::Arc;
 use tokenward_core::caller::Grant;
 use tokenward_core::error::Faults;
 use tokenward_core::event::{Event, Kind};
-use tokenward_core::life::Life;
 use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::secret::{self, Digest};
 use tokenward_core::token::{self, Token, TokenVersion};
@@ -501,36 +500,18 @@ impl Around {
         }
         let room = app.limits.room(&TOKENS, count + more, "The organization has as many API tokens as");
         room.map_err(if more > 0 { Refused::ForOthers } else { Refused::Itself })?;
-        let token = Token {
-            id,
-            organization_id: organization,
-            kind,
-            role_id: role.id,
-            role_name: role.name.to_string(),
-            name: new.name.clone(),
-            description: new.description.clone(),
-            creator_name: Some(grant.by().actor.name().to_owned()),
-            creator_kind: Some(grant.by().actor.kind()),
-            creator_id: grant.by().actor.id(),
+        let (by, name) = (&grant.by().actor, new.name.clone());
+        let token = new.token(Token {
+            creator_name: Some(by.name().to_owned()),
+            creator_kind: Some(by.kind()),
+            creator_id: by.id(),
             owner_id: owner.as_ref().map(|(id, _)| *id),
             owner_name: owner.map(|(_, email)| email),
-            successor_id: new.successor_id,
-            created_at: now,
-            updated_at: now,
-            not_before: new.not_before,
             expires_at,
-            networks: new.networks.clone(),
-            labels: new.labels.clone(),
-            metadata: new.metadata.clone(),
-            permissions: new.permissions.clone(),
             places,
-            allowance: new.allowance,
             last_four: secret.last_four().to_owned(),
-            version: 1,
-            disabled_at: None,
-            life: Life::default(),
-            revocation: None,
-        };
+            ..Token::new(id, organization, kind, (role.id, role.name.to_string()), name, now)
+        });
         let event = event(Kind::TokenCreated, &token).after(snapshot(&token));
         let last_four = token.last_four.clone();
         let first = TokenVersion { version: 1, created_at: now, expires_at: None, last_four, silent_for: None };

@@ -97,18 +97,11 @@ fn policy_pages(pages: &mut Vec<(String, String)>) {
     let mut page = |name: &str, page: &dyn DynTemplate| pages.push((name.into(), page.dyn_render().unwrap()));
     lists::policy_tokens(&mut page);
     let form = TokenForm {
-        name: FormField::default(),
-        description: FormField::default(),
         roles: role_choices("deployer"),
         expiry: expiry("90"),
         begin: Begin { chosen: "now".into(), first_day: "2026-11-24".into(), ..Begin::default() },
-        networks: FormField::default(),
         labels: FormField::new("team=shop"),
-        metadata: FormField::default(),
-        permissions: FormField::default(),
-        places: FormField::default(),
-        rate: FormField::default(),
-        quota: FormField::default(),
+        ..TokenForm::default()
     };
     let refused = "cannot be used: line 2, column 7: `if` is missing\n\n  2 | allow {\n    |       ^";
     let recipe = |key, title, current| RecipeLink { key, title, sentence: "One request, and nothing else.", current };
@@ -326,18 +319,11 @@ pub fn pages() -> Vec<(String, String)> {
     let token_new = TokenNewPage {
         shell: shell(Nav::Tokens),
         form: TokenForm {
-            name: FormField::default(),
-            description: FormField::default(),
             roles: role_choices("deployer"),
             expiry: expiry("90"),
             begin: Begin { chosen: "now".into(), first_day: "2026-11-24".into(), ..Begin::default() },
-            networks: FormField::default(),
             labels: FormField::new("team=shop"),
-            metadata: FormField::default(),
-            permissions: FormField::default(),
-            places: FormField::default(),
-            rate: FormField::default(),
-            quota: FormField::default(),
+            ..TokenForm::default()
         },
         owners: owner_fields(),
         shown: 1_795_562_400_000_000,
