@@ -39,9 +39,8 @@ pub struct PolicyInput<'a> {
     pub now: Time,
 }
 
-/// The input document; a reason where there is none. What the policy never looks at is null in it.
-pub(super) fn value(asked: &PolicyInput<'_>, reads: &Reads) -> Result<Value, &'static str> {
-    let body = body(asked.body, &reads.body)?;
+/// The input document with this body. What the policy never looks at is null in it.
+pub(super) fn value(asked: &PolicyInput<'_>, reads: &Reads, body: Value) -> Value {
     let id = |read: bool, id: Option<Uuid>| match id {
         Some(id) if read => Value::from(&*id.hyphenated().encode_lower(&mut Uuid::encode_buffer())),
         _ => Value::Null,
@@ -63,7 +62,7 @@ pub(super) fn value(asked: &PolicyInput<'_>, reads: &Reads) -> Result<Value, &'s
         let request = shapes.request.filled([body, text(reads.method, asked.method), path]);
         let token =
             shapes.token.filled([id(reads.token_id, Some(asked.token)), text(reads.token_name, asked.token_name)]);
-        Ok(shapes.input.filled([place.clone(), request, place, token]))
+        shapes.input.filled([place.clone(), request, place, token])
     })
 }
 
@@ -116,7 +115,8 @@ thread_local! {
     };
 }
 
-fn body(body: RequestBody<'_>, reads: &BodyReads) -> Result<Value, &'static str> {
+/// The body, as far as the policy looks at it; a reason where it cannot be read.
+pub(super) fn body(body: RequestBody<'_>, reads: &BodyReads) -> Result<Value, &'static str> {
     let bytes = match body {
         RequestBody::Unknown => return Ok(Value::Null),
         RequestBody::Unreadable => return Err("The body of the request cannot be read, or is larger than 1 MiB"),

@@ -3,7 +3,8 @@
 //! A policy is a text in Rego that strangers write, and it is asked before anything else that a request may do. So nothing of
 //! it is taken on trust: [`scan`] bounds what the engine's parser gets, [`check`] what the syntax tree may hold, [`builtins`]
 //! what functions cost and [`dialect`] what they mean, [`engine`] the time and the steps; [`mend`] puts in what the engine's
-//! compiler leaves out, and [`reads`] finds what a policy never looks at. Whatever does not end in the value `true` is a no.
+//! compiler leaves out, and [`reads`] finds what a policy never looks at. What most policies are made of is answered in [`plain`],
+//! without the engine. Whatever does not end in the value `true` is a no.
 
 pub(crate) mod asked;
 mod body;
@@ -30,6 +31,8 @@ mod path;
 mod patterns;
 #[cfg(feature = "policies")]
 pub(crate) mod place;
+#[cfg(feature = "policies")]
+mod plain;
 #[cfg(feature = "policies")]
 mod problem;
 #[cfg(feature = "policies")]
