@@ -47,7 +47,7 @@ fn lines(site: &Site, count: usize) -> String {
         let mut new = json!({
             "name": format!("life-{n:06}"), "role_id": site.viewer, "sha256": digest, "labels": { "team": format!("t{}", n % 10) },
         });
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             new["expires_at"] = json!(format!("20{}-{:02}-{:02}T00:00:00Z", 30 + n % 60, 1 + n % 12, 1 + n % 28));
         }
         format!("{new}\n")
