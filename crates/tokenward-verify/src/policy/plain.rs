@@ -110,7 +110,7 @@ impl PlainPolicy {
         for rule in &module.policy {
             names.entry(name(rule)?).or_default().push(rule);
         }
-        let mut reader = Reader { names, rules: Vec::new(), known: BTreeMap::new(), comparisons: 0 };
+        let mut reader = Reader { names, rules: Vec::new(), known: BTreeMap::new(), comparisons: 0, total: 0 };
         reader.rule("allow")?;
         Some(Self { rules: reader.rules.into() })
     }
@@ -278,7 +278,9 @@ struct Reader<'a> {
     rules: Vec<Box<[Body]>>,
     /// Where the rules are that were read.
     known: BTreeMap<&'a str, usize>,
+    /// Comparisons of the body that is read, for one of the texts that it goes through, and those of all that were read.
     comparisons: usize,
+    total: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -289,6 +291,8 @@ impl<'a> Reader<'a> {
         }
         let (name, definitions) = self.names.get_key_value(name)?;
         let (name, definitions) = (*name, definitions.clone());
+        // Of the body that uses it, what was read so far.
+        let user = std::mem::take(&mut self.comparisons);
         let mut bodies = Vec::new();
         for definition in definitions {
             match definition {
@@ -310,6 +314,7 @@ impl<'a> Reader<'a> {
         }
         self.rules.push(bodies.into());
         self.known.insert(name, self.rules.len() - 1);
+        self.comparisons = user;
         Some(self.rules.len() - 1)
     }
 
@@ -329,12 +334,11 @@ impl<'a> Reader<'a> {
             [] => return None,
         };
         let (variable, each) = each.map_or((None, None), |(name, texts)| (Some(name), Some(texts)));
-        let before = self.comparisons;
         let conditions: Option<Box<[Condition]>> =
             rest.iter().map(|statement| self.condition(statement, variable)).collect();
         let times = each.as_deref().map_or(1, <[_]>::len).max(1);
-        self.comparisons = self.comparisons.saturating_sub(before).saturating_mul(times).saturating_add(before);
-        (self.comparisons <= COMPARISONS).then_some(())?;
+        self.total += std::mem::take(&mut self.comparisons).saturating_mul(times);
+        (self.total <= COMPARISONS).then_some(())?;
         Some(Body { each, conditions: conditions? })
     }
 
