@@ -217,6 +217,10 @@ limits! {
         "The longest wait after failed attempts; the first one is a second, and each failure doubles it.";
     SIGN_IN_MEMORY = fixed "sign_in_memory" 262_144, Count,
         "Accounts, addresses and devices whose failed attempts are remembered: more than can be tried in the longest wait.";
+    PASSWORD_FAILURES = fixed "password_failures" 100_000, Count,
+        "The same that several nodes keep in the database; of more, those go within a minute that are forgiven soonest.";
+    SET_UP_LINKS = fixed "set_up_links" 100, Count,
+        "Set-up links that count at once: each server that starts while there is no organization prints one; of more the newest count.";
     SECURITY_MEMORY = fixed "security_memory" 16_384, Count,
         "Accounts, kinds and clients of failed attempts that are counted until they are written, which is every minute; of more the log of the process tells alone.";
     CODE_ATTEMPTS = setting "code_attempts" 5, Count,

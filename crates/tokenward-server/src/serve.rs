@@ -46,7 +46,7 @@ use crate::service::security::{self, Security};
 use crate::service::session_limits::{self, SessionLimits};
 use crate::service::strangers::Strangers;
 use crate::service::token_creates::Creates;
-use crate::service::{App, CLIENTS_HIDDEN, Shares, Together, set_up::SetUp, throttle::Throttle};
+use crate::service::{App, CLIENTS_HIDDEN, Shares, Together, set_up, throttle::Throttle};
 use crate::service::{token_use, token_warnings};
 use crate::signals::{ServiceSignal, Signals};
 use crate::supervisor::Supervisor;
@@ -226,6 +226,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     verifier.guard().limit(u32::try_from(limits.get(&MISSES_PER_MINUTE)).unwrap_or(u32::MAX));
     let door = Arc::new(Door::new(&limits, reload::exempt(&config)));
     let devices = Devices::new(verifier.pepper(), verifier.peppers(), &limits);
+    let throttle = Throttle::new(&limits).on_all_nodes(&store, registrations.derive("wrong-passwords"));
     // The newest: what is signed is looked up nowhere, so it waits for no other node.
     let checkpoints =
         Checkpoints { signer: Signer::new(&verifier.peppers()[0])?, file: config.checkpoint_file.clone() };
@@ -253,20 +254,19 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
         live: ArcSwap::from_pointee(reload::live(&config, reload::mailer(&config, &limits)?)),
         strangers: Strangers::default(),
         passwords: Passwords::new(&limits),
-        throttle: Throttle::new(&limits),
+        throttle,
         devices,
         shares: Shares::default(),
         together: Together::default(),
         security: Security::default(),
         password_resets: password_resets::Queue::default(),
         limits,
-        set_up: SetUp::default(),
         stopping: AtomicBool::new(false),
     });
     tell_of_passkeys(&app).await?;
     let envoy = envoy.map(|listener| envoy::start(&app, &door, listener, envoy_tls)).transpose()?;
     let (metrics, sampling) = scraped.map(|listener| scrape::start(&app, &door, listener)).transpose()?.unzip();
-    let secret = app.set_up.offer(&app.store).await?;
+    let secret = set_up::offer(&app.store).await?;
     let set_up_link = secret.map(|secret| format!("{}/set-up/{}", app.public_url, *secret));
     let front = api::front(&app, router(&app));
     let listening = listeners.into_iter().map(|listener| {

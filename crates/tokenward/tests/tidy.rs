@@ -68,6 +68,9 @@ const UNLOGGED: &[(&str, &[&str], &str)] = &[
     ("tokenward-store/src/second_factor", &["reseal"], KEYS),
     ("tokenward-store/src/second_factor", &["attempt"], TRIED),
     ("tokenward-store/src/notices", &["add", "add_untold"], TRIED),
+    ("tokenward-store/src/password_failures", &["count", "waits_until", "hold", "give_back"], TRIED),
+    ("tokenward-store/src/password_failures", &["forget", "prune"], TRIED),
+    ("tokenward-store/src/set_up_links", &["insert"], PRINTED),
     ("tokenward-store/src/identities", &["spend_attempt"], TRIED),
     ("tokenward-store/src/device_sign_ins", &["waiting_alone", "insert", "waits", "asked"], TRIED),
     ("tokenward-store/src/device_sign_ins", &["decide", "guessed", "not_guessed"], TRIED),
@@ -81,6 +84,7 @@ const UNLOGGED: &[(&str, &[&str], &str)] = &[
 const USED: &str = "how something was used, and what of it is kept no longer";
 const KEYS: &str = "under which key the same is kept";
 const TRIED: &str = "what somebody tries who is nobody yet; what comes of it is told";
+const PRINTED: &str = "a link that a server prints while there is nobody; its use is told";
 const FOLLOWS: &str = "what follows from an event that has told it, or from the time";
 const SETTING: &str = "what the configuration of a server says";
 /// Where the files are that documents speak of.

@@ -15,11 +15,11 @@ use crate::service::set_up;
 
 /// `GET /set-up/{secret}`: shows the form and spends nothing.
 pub(super) async fn form(Extension(visitor): Extension<SignedOut>, At(secret): At<String>) -> PageResult {
-    form_page(&visitor, secret, &Pairs::default(), Problems::default())
+    form_page(&visitor, secret, &Pairs::default(), Problems::default()).await
 }
 
-fn form_page(visitor: &SignedOut, secret: String, typed: &Pairs, mut problems: Problems) -> PageResult {
-    if !visitor.app.set_up.accepts(&secret, visitor.app.now()) {
+async fn form_page(visitor: &SignedOut, secret: String, typed: &Pairs, mut problems: Problems) -> PageResult {
+    if !set_up::accepts(&visitor.app.store, &secret).await? {
         return Err(visitor.dead_link(invalid_link()).into());
     }
     let form = SetUpPage {
@@ -38,8 +38,8 @@ fn form_page(visitor: &SignedOut, secret: String, typed: &Pairs, mut problems: P
 fn invalid_link() -> Error {
     Error::new(
         Code::NotFound,
-        "This set-up link is not valid: it lives for an hour, until the server restarts, or until the first organization \
-         exists. If there is none yet, restart the server: it prints a new link.",
+        "This set-up link is not valid: it lives for an hour, and only until the first organization exists. If there is none \
+         yet, restart the server: it prints a new link.",
     )
 }
 
@@ -60,7 +60,7 @@ pub(super) async fn create(
     let by_provider_alone = match set_up::from_link(&visitor.app, &secret, first, password.clone(), by).await {
         Ok(made) => Some(made.value).filter(|_| !visitor.app.sign_in.takes_passwords()),
         Err(error) if matches!(error.code, Code::InvalidRequest | Code::Unavailable) => {
-            return form_page(&visitor, secret, &typed, Problems::of(error)?);
+            return form_page(&visitor, secret, &typed, Problems::of(error)?).await;
         }
         Err(error) => return Err(error.into()),
     };

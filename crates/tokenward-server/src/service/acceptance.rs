@@ -241,7 +241,7 @@ async fn with_password(
         return app.write(visitor, move |tx, _| Box::pin(join_as(tx, link, account.id, Some(hash), limits))).await;
     }
     if mailed && account.email_proven_at.is_none() {
-        app.throttle.succeeded(&guesser, app.now());
+        app.throttle.succeeded(&guesser, app.now()).await?;
         let new = app.passwords.turn(lane).await?.hash(password).await?;
         return app.write(visitor, move |tx, _| Box::pin(take_over(tx, link, account.id, name, new, limits))).await;
     }

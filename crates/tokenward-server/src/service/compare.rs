@@ -52,10 +52,10 @@ async fn compare(
 ) -> Result<bool> {
     app.throttle.check(guesser, app.now())?;
     let turn = app.passwords.turn(lane).await?;
-    app.throttle.attempt(guesser, app.now())?;
+    app.throttle.attempt(guesser, app.now()).await?;
     let right = turn.fits(password, hash).await?;
     if right {
-        app.throttle.succeeded(guesser, app.now());
+        app.throttle.succeeded(guesser, app.now()).await?;
     }
     Ok(right)
 }

@@ -185,8 +185,6 @@ pub struct App {
     pub password_resets: password_resets::Queue,
     /// Browsers and networks in which somebody has signed in.
     pub devices: known::Devices,
-    /// The first start's one-time link.
-    pub set_up: set_up::SetUp,
     /// Was the process told to stop? It answers to the end, and says that it is not ready.
     pub stopping: AtomicBool,
 }

@@ -44,6 +44,13 @@ impl Registrations {
     pub fn digest(&self, inner: &InnerDigest) -> [u8; KEPT] {
         first(&mac(&self.0, &[&inner.to_bytes()]))
     }
+
+    /// A key for something else that all nodes know each other's digests of, whichever pepper is the newest to each. What it is for is
+    /// not as long as a digest, so that none is the other.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(mac(&self.0, &[b"key for", purpose.as_bytes()]))
+    }
 }
 
 /// What is kept of a stored digest where there was no key yet when it was made.

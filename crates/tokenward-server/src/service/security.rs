@@ -118,6 +118,9 @@ pub async fn run(app: Arc<App>) {
         if let Err(error) = flush(&app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot write what was tried at accounts; trying again");
         }
+        if let Err(error) = app.throttle.tidy(app.now()).await {
+            tracing::error!(%error, cause = ?error.cause, "cannot remove wrong passwords that are forgiven; trying again");
+        }
         if let Err(error) = sign_in_failures::write_events(&app).await {
             tracing::error!(%error, cause = ?error.cause, "cannot tell of failed sign-ins; trying again");
         }

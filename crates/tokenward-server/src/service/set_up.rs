@@ -1,9 +1,8 @@
 //! Organizations that the operator makes: the first one from a one-time link that `serve` prints or from the offline
 //! `bootstrap`, further ones from `new-organization`.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use subtle::ConstantTimeEq;
 use tokenward_core::caller::Grant;
 use tokenward_core::email;
 use tokenward_core::error::Faults;
@@ -13,52 +12,45 @@ use tokenward_core::organization::Plan;
 use tokenward_core::permission::Management;
 use tokenward_core::right::{Operator, Visitor};
 use tokenward_core::role::BuiltIn;
-use tokenward_core::secret::{self, PlainText, random_text};
-use tokenward_core::sync::lock;
+use tokenward_core::secret::{self, PlainText};
 use tokenward_core::time::{DAY, HOUR};
 use tokenward_core::token::Token;
-use tokenward_core::{Error, Result, Time, Uuid, password};
+use tokenward_core::{Error, Result, Uuid, password};
 use tokenward_store::identities::Identity;
 use tokenward_store::members::Membership;
 use tokenward_store::{
-    Store, Tx, accounts, factors, identities, members, organizations, roles, second_factor, sessions, tokens,
+    Store, Tx, accounts, factors, identities, members, organizations, roles, second_factor, sessions, set_up_links,
+    tokens,
 };
 use zeroize::Zeroizing;
 
 use super::identities::{ByProvider, linked, removed};
 use super::known::Known;
-use super::links::link_digest;
+use super::links::{link_digest, link_secret};
 use super::tokens::{event as token_event, snapshot};
 use super::turns::Lane;
 use super::{App, Written, accounts as people};
-use crate::limits::SUBJECT;
+use crate::limits::{SET_UP_LINKS, SUBJECT};
 
-/// The secret of the set-up link. Dead after an hour, on restart, or once an organization exists.
-#[derive(Default)]
-pub struct SetUp(Mutex<Option<(Zeroizing<String>, Time)>>);
-
-impl SetUp {
-    /// Makes a link's secret, while there is no organization.
-    pub async fn offer(&self, store: &Store) -> Result<Option<Zeroizing<String>>> {
-        let mut reader = store.read().await?;
-        if organizations::any(reader.conn()).await? {
-            return Ok(None);
-        }
-        let secret = random_text(128, store.random());
-        *lock(&self.0) = Some((secret.clone(), store.present().plus(HOUR)));
-        Ok(Some(secret))
+/// Makes a set-up link's secret, while there is no organization. Every server of the database takes it, for an hour, until one of them
+/// was used. Of a server that is alone the latest counts: it has printed those before, too.
+pub async fn offer(store: &Store) -> Result<Option<Zeroizing<String>>> {
+    if !is_pending(store).await? {
+        return Ok(None);
     }
+    let secret = link_secret(store.random());
+    let most = if store.is_shared() { SET_UP_LINKS.number() } else { 1 };
+    let mut tx = store.begin_unlogged().await?;
+    set_up_links::insert(&mut tx, &link_digest(&secret), HOUR, most).await?;
+    tx.commit().await?;
+    Ok(Some(secret))
+}
 
-    /// Is this the secret, and does it still count?
-    #[must_use]
-    pub fn accepts(&self, secret: &str, now: Time) -> bool {
-        let held = lock(&self.0);
-        held.as_ref().is_some_and(|(own, until)| now < *until && bool::from(own.as_bytes().ct_eq(secret.as_bytes())))
-    }
-
-    fn end(&self) {
-        *lock(&self.0) = None;
-    }
+/// Is this the secret of one, and does it still count?
+pub async fn accepts(store: &Store, secret: &str) -> Result<bool> {
+    let mut reader = store.read().await?;
+    let counts = set_up_links::counts(reader.conn(), &link_digest(secret), store.present()).await?;
+    Ok(counts && !organizations::any(reader.conn()).await?)
 }
 
 /// What the first organization needs.
@@ -87,29 +79,28 @@ pub async fn from_link(
     password: Zeroizing<String>,
     by: By,
 ) -> Result<Written<Uuid>> {
-    if !app.set_up.accepts(secret, app.now()) {
+    let link = link_digest(secret);
+    if !accepts(&app.store, secret).await? {
         return Err(app.dead_link(by.address, dead_link()));
     }
     let first = first.kept();
     let mut faults = check(&first);
     faults.check("password", password::check(&password, &first.owner_email, &[&first.organization]));
     faults.finish()?;
-    let turn = app.passwords.turn(Lane::Known(Known::Link(link_digest(secret)))).await?;
-    let (hash, secret) = (turn.hash(password).await?, Zeroizing::new(secret.to_owned()));
-    let own = Arc::clone(app);
+    let turn = app.passwords.turn(Lane::Known(Known::Link(link))).await?;
+    let hash = turn.hash(password).await?;
     let written = app.write(Visitor::new(by), move |tx, _| {
         Box::pin(async move {
-            // Asked again: the link may have been used while the password was hashed.
-            if !own.set_up.accepts(&secret, tx.now()) || organizations::any(tx.conn()).await? {
+            // Asked again: it, or another one, may have been used while the password was hashed, on whichever node.
+            let now = tx.now();
+            if !set_up_links::counts(tx.conn(), &link, now).await? || organizations::any(tx.conn()).await? {
                 return Err(dead_link());
             }
             let created = create_owned(tx, &first, Some(&hash)).await?;
             Ok((created.owner, created.events))
         })
     });
-    let written = written.await?;
-    app.set_up.end();
-    Ok(written)
+    written.await
 }
 
 /// The account of the owner that was just made.
@@ -126,8 +117,8 @@ pub async fn is_pending(store: &Store) -> Result<bool> {
 
 fn dead_link() -> Error {
     Error::conflict(
-        "This set-up link is not valid any more: it lives for an hour, until a restart, or until there is an organization. \
-         Restart the server to get a new one, or use `tokenward bootstrap`.",
+        "This set-up link is not valid any more: it lives for an hour, and only until there is an organization. Restart the \
+         server to get a new one, or use `tokenward bootstrap`.",
     )
 }
 
@@ -245,6 +236,7 @@ async fn create_owned(
     accounts::insert(tx, owner, &first.owner_email, &first.owner_name, password_hash, now).await?;
     // Whoever runs the server says so.
     accounts::prove_email(tx, owner, now).await?;
+    set_up_links::end_all(tx).await?;
     let (admin_role, mut events) =
         insert_organization(tx, organization, &first.organization, owner, &first.owner_email).await?;
     let user = UserSnapshot {

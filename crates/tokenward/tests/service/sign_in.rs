@@ -1,5 +1,7 @@
 //! Signing in while strangers guess: what they do must hold up neither each other nor those who are known.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
@@ -10,6 +12,8 @@ use tokenward_server::limits::{HASHES, HASHES_WAITING, HASHES_WAITING_KNOWN, HAS
 use tokenward_server::service::set_up;
 
 use crate::console::Person;
+use crate::nodes::{database, node, node_config};
+use crate::other_log::postgres;
 use crate::support::{Answer, OWNER, Organization, PASSWORD, Server, config};
 
 const DEVICE: &str = "__Host-tokenward-device";
@@ -207,4 +211,100 @@ async fn a_proxy_that_is_not_believed_is_told_to_those_who_can_have_it_changed()
     );
     let viewer = server.session(viewer.parse().unwrap(), true).await;
     assert!(!page(viewer, "tokens").await.contains("trusted_proxies"));
+}
+
+/// Three nodes of one database that believe this machine about the address of clients.
+async fn three_behind_a_proxy() -> (String, [Server; 3]) {
+    let url = database().await;
+    let start = async |name: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = node_config(directory.path(), name, &url);
+        config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        // Whoever hashes much is late with everything else, which is not what is asked here.
+        config.max_staleness = Duration::from_secs(60);
+        Server::start_with(directory, config).await
+    };
+    let a = start("a").await;
+    a.set_up().await;
+    let all = [a, start("b").await, start("c").await];
+    (url, all)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_passwords_at_three_nodes_are_as_few_as_at_one_on_postgres() {
+    let (url, all) = three_behind_a_proxy().await;
+    let guesses = all.iter().flat_map(|node| (0..8).map(move |_| sign_in_from(node, GUESSER, OWNER, "a guess")));
+    let answers = join_all(guesses).await;
+    // As many as at one node alone: six, and one more after a second, after three, seven, fifteen. Each for itself they would compare 18.
+    let compared = count(&answers, 401);
+    assert!((6..=10).contains(&compared), "{compared} were compared");
+    for waits in answers.iter().filter(|answer| answer.status != 401) {
+        assert!(waits.status == 429 && waits.text.contains("`sign_in_attempts` (5 count)"), "{}", waits.text);
+        assert!(waits.header("retry-after").is_some());
+    }
+    // Whoever has to wait waits at each of them, whatever is typed; others do not. An hour, so that it is not over meanwhile.
+    let longest = "wait_until = (SELECT max(wait_until) FROM password_failure)";
+    let later = format!("UPDATE password_failure SET wait_until = wait_until + 3600000000 WHERE {longest}");
+    postgres("psql", &[&url, "-c", &later]);
+    for node in &all {
+        let right = sign_in_from(node, GUESSER, OWNER, PASSWORD).await;
+        assert!(right.status == 429 && right.text.contains("`sign_in_attempts` (5 count)"), "{}", right.text);
+        let elsewhere = sign_in_from(node, "198.51.100.1", OWNER, PASSWORD).await;
+        assert_eq!(elsewhere.status, 201, "{}", elsewhere.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_password_forgives_the_wrong_ones_at_all_nodes_on_postgres() {
+    let (_url, [a, b, c]) = three_behind_a_proxy().await;
+    let from = "198.51.100.2";
+    for node in [&a, &b, &c, &a] {
+        assert_eq!(sign_in_from(node, from, OWNER, "a guess").await.status, 401);
+    }
+    assert_eq!(sign_in_from(&b, from, OWNER, PASSWORD).await.status, 201);
+    // As many as are free, at the two that have not seen it: none of them waits.
+    for node in [&a, &c, &a, &c, &a] {
+        let answer = sign_in_from(node, from, OWNER, "a guess").await;
+        assert_eq!(answer.status, 401, "{}", answer.text);
+    }
+}
+
+/// Where the set-up link of a server leads to.
+fn set_up_path(server: &Server) -> String {
+    let link = server.running.set_up_link.clone().unwrap();
+    link[link.find("/set-up/").unwrap()..].to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_set_up_link_of_one_node_founds_at_another_and_then_none_does_anywhere_on_postgres() {
+    let url = database().await;
+    let (a, b, c) = tokio::join!(node("a", &url), node("b", &url), node("c", &url));
+    let all = [a, b, c];
+    let paths: Vec<String> = all.iter().map(set_up_path).collect();
+    for server in &all {
+        for path in &paths {
+            Person::at(server).get(path).await.says(200, "Set up Tokenward");
+        }
+    }
+    let form = [("organization", "Acme"), ("name", ""), ("email", OWNER), ("password", PASSWORD)];
+    let (mut first, mut late) = (Person::at(&all[1]), Person::at(&all[2]));
+    late.get(&paths[2]).await;
+    first.get(&paths[0]).await;
+    first.post(&paths[0], &form).await.leads_to("/");
+    late.post(&paths[2], &form).await.says(409, "not valid any more");
+    for server in &all {
+        for path in &paths {
+            Person::at(server).get(path).await.says(404, "This set-up link is not valid");
+        }
+    }
+    assert!(node("d", &url).await.running.set_up_link.is_none());
+}
+
+#[tokio::test]
+async fn a_server_that_is_alone_takes_the_link_that_it_printed_last() {
+    let server = Server::start().await;
+    let before = set_up_path(&server);
+    let server = server.restart().await;
+    Person::at(&server).get(&before).await.says(404, "This set-up link is not valid");
+    Person::at(&server).get(&set_up_path(&server)).await.says(200, "Set up Tokenward");
 }

@@ -31,6 +31,7 @@ const FOR_NO_PERMISSION: &[(&str, &[&str], &str)] = &[
     ("second_factor", &["spend_recovery_code", "forgive", "let_link_reset"], PERSON),
     ("sessions", &["insert", "delete", "delete_others", "prove", "proven_in", "factors_in"], PERSON),
     ("organizations", &["insert", "complete"], NEW),
+    ("set_up_links", &["end_all"], NEW),
     ("roles", &["insert_built_in"], NEW),
     ("members", &["insert"], NEW),
     ("invitations", &["end", "rename_inviter"], FOLLOWS),
