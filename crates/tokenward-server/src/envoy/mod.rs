@@ -175,7 +175,7 @@ fn held<'a>(
 
 /// What `fuzz/` asks: reads a question off the wire, and answers which headers an allowed one would take away, if it can
 /// be allowed at all.
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(crate) fn headers_removed(settings: &gateway::Settings, question: &[u8]) -> Option<(HttpRequest, Vec<String>)> {
     let attributes = <CheckRequest as prost::Message>::decode(question).ok()?.attributes?;
     let http = attributes.request.clone()?.http?;
