@@ -98,10 +98,17 @@ pub fn effective_for<N: PartialEq>(
     let mut rows = applied.into_iter();
     let Some((first, at)) = rows.next() else { return true };
     let Some((_, second)) = rows.next() else {
-        let at = if own == Some(first) { at.max(kept) } else { at };
-        return at >= position;
+        let kept = (own == Some(first)).then_some(kept);
+        return !lacks(at, kept, position);
     };
     effective([at, second], position) && effective(rows.map(|(_, at)| at), position)
+}
+
+/// Is it not known of the node of a row that it has the change at `position`? Of itself a node knows it once it has noted all up to
+/// `kept`, whether or not it has told that; of others it knows what they have told.
+#[must_use]
+pub fn lacks(at: i64, kept: Option<i64>, position: i64) -> bool {
+    at < position && kept.is_none_or(|kept| kept < position)
 }
 
 /// Where a log is written, as far as the database tells: which server, which of its timelines, which table. A server that takes
@@ -132,7 +139,8 @@ impl<'p> LogPlace<'p> {
 
 /// May be said that a change counts everywhere, since the log was last found at another place at `turned`? With events a
 /// server that took over may have lost rows of nodes, which decide on: until the longest of their bounds is over, nobody
-/// speaks for those that have no row. `bound` is the longest that is known.
+/// speaks for those that have no row. `bound` is the longest that is known. `turned` is when the place was known, and not when it
+/// was asked: the other server may have taken over in between, and those that it forgot have shown until then that they live.
 #[must_use]
 pub const fn speaks_for_all(turned: Option<Micros>, bound: Micros, now: Micros) -> bool {
     match turned {
@@ -245,6 +253,13 @@ mod tests {
         }
         assert!(effective_for([('a', 7), ('b', 7), ('c', 9)], Some('a'), 9, 7));
         assert!(effective_for([], None::<char>, 0, 7), "whoever has no row has stopped");
+    }
+
+    #[test]
+    fn who_gives_up_waiting_leaves_itself_out_only_where_it_has_noted_the_change() {
+        assert!(!lacks(3, Some(7), 7) && !lacks(7, Some(i64::MIN), 7) && !lacks(7, None, 7));
+        assert!(lacks(3, Some(6), 7), "it has not noted it");
+        assert!(lacks(3, None, 7), "nobody knows what others have and did not tell");
     }
 
     #[test]

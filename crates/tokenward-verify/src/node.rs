@@ -656,7 +656,8 @@ impl Follower {
             let is_new = self.feed.is_new();
             if renew || is_new {
                 // First: of a server that others have gone on from nothing is learned, and nothing is written there.
-                followed.found_at(self.store.places(self.feed.conn()?).await?, asked);
+                let places = self.store.places(self.feed.conn()?).await?;
+                followed.found_at(places, self.clock.steady());
             }
             if !self.has_all(&ahead).await? {
                 return Err(self.lost(followed, NOT_THERE));

@@ -13,7 +13,9 @@ use crate::follow::Followed;
 pub(crate) async fn read(store: &Store, feed: &mut Feed, followed: &Followed, bound: Micros) -> Result<Arc<[Node]>> {
     let asked = store.clock().steady();
     let rows: Arc<[Node]> = nodes::all(feed.alone().await?).await?.into();
-    followed.found_at(store.places(feed.alone().await?).await?, asked);
+    let places = store.places(feed.alone().await?).await?;
+    // It may have moved there after it was asked.
+    followed.found_at(places, store.clock().steady());
     let longest = rows.iter().map(|row| row.max_staleness).fold(bound, Micros::max);
     let longest = followed.registry.longest(longest);
     let speaks = followed.speaks_for_all(longest, store.clock().steady());

@@ -184,8 +184,10 @@ impl Registry {
             // Who is missing is known from a reading after the change alone: also whoever does not wait is told it.
             let until = if is_after { deadline } else { deadline.max(begun + READING) };
             if !matches!(timeout_at(until, read.changed()).await, Ok(Ok(()))) {
-                // What this node has applied it need not have told by now.
-                let missing = || nodes.iter().filter(|it| it.position < position && Some(it.id) != this.id);
+                // What this node has noted it need not have told by now.
+                let kept = self.kept();
+                let own = |id: Uuid| (Some(id) == this.id).then_some(kept);
+                let missing = || nodes.iter().filter(|it| lease::lacks(it.position, own(it.id), position));
                 if is_after && speaks_for_all && missing().next().is_none() {
                     return Reached::Everywhere { nodes: nodes.len().max(1) };
                 }
@@ -257,6 +259,8 @@ mod tests {
 
         let mut answer = pin!(registry.everywhere(THIS, 8, 10, LONG));
         assert!(waits(answer.as_mut()).await, "it has not noted it");
+        let given_up = registry.everywhere(THIS, 8, 10, Duration::ZERO).await;
+        assert_eq!(given_up, Reached::Missing { nodes: vec![OWN.to_string()], within: THIS.bound });
         registry.keeps(8);
         assert_eq!(answer.await, Reached::Everywhere { nodes: 1 });
     }

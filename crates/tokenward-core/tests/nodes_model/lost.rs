@@ -7,9 +7,10 @@
 //! next server may take over. A server that was taken over from lets its log be read as it was: whoever reads it then learns what
 //! could have been learned before.
 //!
-//! Two parts are searched, since all of it at once has too many states: *beginning* has three nodes and one that takes over, one
-//! of the nodes may die and come back; *writing* has two nodes and two servers that take over, one after the other, answers to
-//! commits that are lost, and rows of nodes that are lost.
+//! Three parts are searched, since all of it at once has too many states: *beginning* has three nodes and one server that takes
+//! over, one of the nodes may die and come back; *writing* has two nodes and two servers that take over, one after the other,
+//! answers to commits that are lost, and rows of nodes that are lost; *asking* has three nodes, of which one begins and none makes
+//! anything, two servers, and receipts.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +31,9 @@ const NOBODY_KNOWS: u8 = u8::MAX;
 #[derive(Clone, Copy)]
 struct Rules {
     settled: fn(Option<Micros>, bool, Micros, Micros) -> bool,
-    effective: fn(&[i64], i64) -> bool,
+    effective_for: fn(&[(usize, i64)], i64, i64) -> bool,
+    /// The journal has what was committed; otherwise also what was only sent.
+    notes_what_was_committed: bool,
     /// What was committed stands in the node's journal before it is answered, also where the node has not applied it yet.
     notes_before_it_answers: bool,
     /// A log that lacks what was noted is compared, also where all that was applied stands in it.
@@ -57,7 +60,8 @@ struct Rules {
 
 const RULES: Rules = Rules {
     settled: lease::settled,
-    effective: |applied, position| lease::effective(applied.iter().copied(), position),
+    effective_for: |rows, kept, position| lease::effective_for(rows.iter().copied(), Some(REVOKER), kept, position),
+    notes_what_was_committed: true,
     notes_before_it_answers: true,
     compares_what_it_noted: true,
     looks_up_what_may_be_lost: true,
@@ -141,6 +145,10 @@ struct Node {
     noted: Option<Entry>,
     /// The name that the log had before it was found elsewhere.
     turned: Option<u8>,
+    /// Has it taken the log for settled since?
+    settled: bool,
+    /// Does it decide? It does so from when it first has, and goes on by what it knew where the log is found elsewhere and goes on.
+    decides: bool,
     has_row: bool,
     /// Has it ever known of the revocation?
     knew: bool,
@@ -171,6 +179,7 @@ struct State {
     names: u8,
     nodes: [Node; NODES],
     revocation: Revocation,
+    was_committed: bool,
     made: u8,
     everywhere: bool,
     rows_lost: bool,
@@ -206,6 +215,7 @@ enum Action {
 enum Part {
     Beginning,
     Writing,
+    Asking,
 }
 
 struct Logs {
@@ -221,11 +231,15 @@ struct Row {
 
 impl Logs {
     fn servers(&self) -> u8 {
-        if self.part == Part::Writing { 2 } else { 1 }
+        if self.part == Part::Beginning { 1 } else { 2 }
     }
 
     fn makes(&self) -> u8 {
-        if self.part == Part::Writing { 2 } else { 1 }
+        match self.part {
+            Part::Beginning => 1,
+            Part::Writing => 2,
+            Part::Asking => 0,
+        }
     }
 
     fn row(&self, state: &State, node: usize) -> Option<Row> {
@@ -261,11 +275,8 @@ impl Logs {
         node.phase == Phase::Loaded && node.place == Some(state.here) && node.seen == state.log
     }
 
-    /// May it decide by what it knows? By a log that was found elsewhere only where that is settled.
-    fn decides(&self, state: &State, node: usize) -> bool {
-        let it = &state.nodes[node];
-        let knows = it.turned.is_none() || (it.place == Some(state.here) && self.is_settled(state, node));
-        it.phase == Phase::Loaded && knows
+    fn decides(state: &State, node: usize) -> bool {
+        state.nodes[node].phase == Phase::Loaded && state.nodes[node].decides
     }
 
     fn begin_a_line(&self, state: &mut State) {
@@ -287,13 +298,13 @@ impl Logs {
         state.nodes.iter().all(|node| node.phase == Phase::Off || node.has_row)
     }
 
-    fn look(&self, state: &mut State, node: usize) {
+    fn look(&self, state: &mut State, at: usize) {
         let (here, log) = (state.here, state.log.clone());
-        let node = &mut state.nodes[node];
+        let node = &mut state.nodes[at];
         // One whose row is gone registers anew.
         node.has_row = true;
         if node.place != Some(here) {
-            (node.place, node.turned) = (Some(here), Some(name_of(&node.seen)));
+            (node.place, node.turned, node.settled) = (Some(here), Some(name_of(&node.seen)), false);
         }
         let there = log.get(..node.seen.len()).map(hash);
         let position = node.seen.len() as i64;
@@ -306,6 +317,10 @@ impl Logs {
         node.noted = node.noted.filter(|_| lacks);
         node.knew |= takes_away(&log);
         node.seen = log;
+        let settled = self.is_settled(state, at);
+        let node = &mut state.nodes[at];
+        node.settled |= settled;
+        node.decides |= node.settled;
     }
 
     fn compare(&self, state: &mut State, node: usize) {
@@ -342,6 +357,8 @@ impl Logs {
             _ => {}
         }
         (node.phase, node.place, node.noted) = (Phase::Loaded, Some(here), None);
+        // It decides once it has looked again.
+        (node.settled, node.decides) = (false, false);
         node.knew |= takes_away(&log);
         node.seen = log;
     }
@@ -350,6 +367,12 @@ impl Logs {
     fn is_noted(state: &State) -> bool {
         let node = &state.nodes[REVOKER];
         node.noted.is_some() || takes_away(&node.seen)
+    }
+
+    /// It counts on the node that asked for it, which has the log that is written now.
+    fn has_it_here(state: &State) -> bool {
+        let node = &state.nodes[REVOKER];
+        node.phase == Phase::Loaded && node.place == Some(state.here) && takes_away(&node.seen)
     }
 
     /// Where a receipt would find it, in the log that is there.
@@ -365,6 +388,7 @@ impl Logs {
             Action::Commit => {
                 // A log that ends before what is known is another one.
                 let is_known = state.log.len() >= state.nodes[REVOKER].seen.len();
+                state.was_committed |= is_known;
                 state.revocation = if is_known {
                     Revocation::Visible(self.append(&mut state, What::Revoked))
                 } else {
@@ -384,7 +408,12 @@ impl Logs {
                 };
             }
             Action::Note => {
-                let Revocation::Committed(entry, at) = state.revocation else { return None };
+                let sent = Event { what: What::Revoked, line: name_of(&state.log), place: state.here };
+                let (entry, at) = match state.revocation {
+                    Revocation::Committed(entry, at) => (entry, at),
+                    Revocation::Sent => ((state.log.len(), sent), state.here),
+                    _ => return None,
+                };
                 let node = &mut state.nodes[REVOKER];
                 if self.rules.looks_up_what_may_be_lost && node.place > Some(at) {
                     state.revocation = Revocation::Unknown;
@@ -394,9 +423,10 @@ impl Logs {
             }
             Action::Answer => state.revocation = Revocation::Answered,
             Action::Receipt => {
-                let applied: Vec<i64> =
-                    (0..NODES).filter_map(|node| self.row(&state, node)).map(|row| row.applied as i64).collect();
-                let passed = (self.rules.effective)(&applied, Self::position(&state)?);
+                let told = |node: usize| Some((node, self.row(&state, node)?.applied as i64));
+                let rows: Vec<(usize, i64)> = (0..NODES).filter_map(told).collect();
+                let kept = state.nodes[REVOKER].seen.len() as i64;
+                let passed = (self.rules.effective_for)(&rows, kept, Self::position(&state)?);
                 state.everywhere = passed && Self::speaks_for_all(&state);
             }
             Action::Make => {
@@ -453,6 +483,8 @@ impl Model for Logs {
             seen: Vec::new(),
             noted: None,
             turned: None,
+            settled: is_up,
+            decides: is_up,
             has_row: is_up,
             knew: false,
         };
@@ -462,6 +494,7 @@ impl Model for Logs {
             names: 0,
             nodes: [node(true), node(true), node(false)],
             revocation: Revocation::None,
+            was_committed: false,
             made: 0,
             everywhere: false,
             rows_lost: false,
@@ -471,10 +504,16 @@ impl Model for Logs {
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         let is_writing = self.part == Part::Writing;
+        let may_ask = self.part != Part::Beginning;
         let revoker = &state.nodes[REVOKER];
         match state.revocation {
             Revocation::None if revoker.phase == Phase::Loaded => actions.push(Action::Send),
-            Revocation::Sent => actions.push(Action::Commit),
+            Revocation::Sent => {
+                actions.push(Action::Commit);
+                if !self.rules.notes_what_was_committed && !Self::is_noted(state) {
+                    actions.push(Action::Note);
+                }
+            }
             Revocation::Visible(_) => {
                 actions.push(Action::Hear);
                 if is_writing {
@@ -490,7 +529,7 @@ impl Model for Logs {
                     actions.push(Action::Answer);
                 }
             }
-            Revocation::Answered if is_writing && !state.everywhere && Self::is_up_to_date(state, REVOKER) => {
+            Revocation::Answered if may_ask && !state.everywhere && Self::has_it_here(state) => {
                 actions.push(Action::Receipt);
             }
             _ => {}
@@ -510,7 +549,7 @@ impl Model for Logs {
                 Phase::Loaded => actions.push(Action::Look(at)),
             }
         }
-        if !is_writing && !state.has_died {
+        if self.part == Part::Beginning && !state.has_died {
             actions.push(Action::Die);
         }
         if revoker.phase == Phase::Off && revoker.has_row {
@@ -542,7 +581,7 @@ impl Model for Logs {
                 let lives = state.nodes.iter().any(|node| node.phase != Phase::Off && node.knew);
                 let is_claimed = state.revocation == Revocation::Answered && lives && !state.rows_lost;
                 let misses = |node: usize| {
-                    Self::is_up_to_date(state, node) && model.decides(state, node) && !takes_away(&state.log)
+                    Self::is_up_to_date(state, node) && model.is_settled(state, node) && !takes_away(&state.log)
                 };
                 !(is_claimed && (0..NODES).any(misses))
             }),
@@ -553,8 +592,8 @@ impl Model for Logs {
                 };
                 !(0..NODES).any(misses)
             }),
-            Property::always(RECEIPT_HOLDS, |model: &Self, state: &State| {
-                let accepts = |node: usize| model.decides(state, node) && !takes_away(&state.nodes[node].seen);
+            Property::always(RECEIPT_HOLDS, |_: &Self, state: &State| {
+                let accepts = |node: usize| Self::decides(state, node) && !takes_away(&state.nodes[node].seen);
                 !(state.everywhere && !state.rows_lost && (0..NODES).any(accepts))
             }),
             Property::always(ONE_MEANING, |_: &Self, state: &State| {
@@ -572,6 +611,7 @@ impl Model for Logs {
                     state.log.iter().skip_while(|it| !matches!(it.what, What::Revoked | What::RevokedAgain));
                 !after.any(|it| it.what == What::Made)
             }),
+            Property::always(ASKED, |_: &Self, state: &State| state.was_committed || !takes_away(&state.log)),
             // What is looked at happens.
             Property::sometimes("it is answered before it is applied", |_: &Self, state: &State| {
                 state.revocation == Revocation::Answered && !takes_away(&state.nodes[REVOKER].seen)
@@ -582,14 +622,26 @@ impl Model for Logs {
         ];
         match self.part {
             Part::Beginning => all.extend([
-                Property::sometimes("a node that began on a log that lacked something decides", |model: &Self, state: &State| {
+                Property::sometimes("a node that began on a log that lacked something decides", |_: &Self, state: &State| {
                     state.nodes[LATER].turned.is_some()
                         && Self::is_up_to_date(state, LATER)
-                        && model.decides(state, LATER)
+                        && Self::decides(state, LATER)
                         && state.log.iter().any(|it| it.what == What::RevokedAgain)
                 }),
                 Property::sometimes("who died has brought it back", |_: &Self, state: &State| {
                     state.has_died && state.log.iter().any(|it| it.what == What::RevokedAgain)
+                }),
+            ]),
+            Part::Asking => all.extend([
+                Property::sometimes("a receipt is given while three nodes decide", |_: &Self, state: &State| {
+                    state.everywhere && (0..NODES).all(|node| Self::decides(state, node))
+                }),
+                Property::sometimes("what counts everywhere is lost, and brought back", |_: &Self, state: &State| {
+                    state.everywhere && state.log.iter().any(|it| it.what == What::RevokedAgain)
+                }),
+                Property::sometimes("a receipt is given that the row does not tell yet", |model: &Self, state: &State| {
+                    let lacks = model.row(state, REVOKER).is_some_and(|row| row.applied == 0);
+                    state.everywhere && lacks
                 }),
             ]),
             Part::Writing => all.extend([
@@ -612,11 +664,13 @@ const RECEIPT_HOLDS: &str = "what counts everywhere is refused, whatever a serve
 const ONE_MEANING: &str = "a position under a name means one thing";
 const ONCE: &str = "nothing is taken away twice";
 const NOTHING_AFTER: &str = "a token makes nothing after its revocation";
-const FAILURES: [&str; 6] = [SETTLED_HOLDS, KNOWN_HOLDS, RECEIPT_HOLDS, ONE_MEANING, ONCE, NOTHING_AFTER];
+const ASKED: &str = "nothing is taken away that was not";
+const FAILURES: [&str; 7] = [SETTLED_HOLDS, KNOWN_HOLDS, RECEIPT_HOLDS, ONE_MEANING, ONCE, NOTHING_AFTER, ASKED];
 
 #[test]
 fn no_order_of_losses_brings_back_to_life_what_was_taken_away() {
-    for (what, part) in [("beginning", Part::Beginning), ("writing", Part::Writing)] {
+    let parts = [("beginning", Part::Beginning), ("writing", Part::Writing), ("asking", Part::Asking)];
+    for (what, part) in parts {
         let checker = Logs { rules: RULES, part }.checker().threads(2).spawn_bfs().join();
         checker.assert_properties();
         println!("{what}: {} states, {} steps deep", checker.unique_state_count(), checker.max_depth());
@@ -625,10 +679,13 @@ fn no_order_of_losses_brings_back_to_life_what_was_taken_away() {
 
 #[test]
 fn each_rule_of_lost_logs_is_needed() {
-    use Part::{Beginning, Writing};
+    use Part::{Asking, Beginning, Writing};
     let broken = [
         ("a node decides at once by another log", Beginning, Rules { settled: |_, _, _, _| true, ..RULES }),
-        ("a receipt asks no rows", Writing, Rules { effective: |_, _| true, ..RULES }),
+        ("a receipt asks no rows", Writing, Rules { effective_for: |_, _, _| true, ..RULES }),
+        ("a node speaks for the others", Asking, Rules { effective_for: |_, kept, at| kept >= at, ..RULES }),
+        ("the journal has what was only sent", Writing, Rules { notes_what_was_committed: false, ..RULES }),
+        ("a node decides at once by another log, which asks", Asking, Rules { settled: |_, _, _, _| true, ..RULES }),
         ("it is answered before it is noted", Writing, Rules { notes_before_it_answers: false, ..RULES }),
         ("what was noted and not applied is not compared", Writing, Rules { compares_what_it_noted: false, ..RULES }),
         ("what another server may have lost is noted", Writing, Rules { looks_up_what_may_be_lost: false, ..RULES }),

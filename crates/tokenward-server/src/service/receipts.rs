@@ -163,8 +163,8 @@ pub async fn progress(app: &App, position: i64) -> Result<Progress> {
         None => None,
     };
     let Nodes { nodes, this, all, .. } = read;
-    // What this node has applied it need not have told by now.
-    let own = this.filter(|_| app.verifier.position() >= position);
+    // What this node has applied and noted it need not have told by now.
+    let own = this.filter(|_| app.verifier.noted() >= position);
     let missing = || nodes.iter().filter(|node| node.position < position && Some(node.id) != own);
     let forgotten = (!all).then_some((FORGOTTEN, app.verifier.terms().bound()));
     let waited_for = || missing().map(|node| (node.name.as_str(), node.max_staleness)).chain(forgotten);
