@@ -37,17 +37,22 @@ pub async fn bring_back(store: &Store, keeper: &Keeper, lost: &[Entry], common: 
     let mut events = Vec::new();
     let mut repaired = HashSet::new();
     let mut net: Vec<&Entry> = journal::net(lost).into_values().collect();
-    // Places that are gone first, then roles: what else is compared goes by what is left of them.
+    // Organizations that are gone first: what they had is gone with them. Then places, then roles: what else is compared goes by what is
+    // left of them.
     net.sort_by_key(|entry| match entry.after {
         Some(After::Gone) => gone::rank(entry),
-        Some(After::Role { .. }) => 2,
-        _ => 3,
+        Some(After::Role { .. }) => 3,
+        _ => 4,
     });
     let noted = rights::noted_roles(net.iter().copied());
     let last_roles = LastRoles::of(net.iter().copied());
     let gone_roles: Vec<&Entry> = net.iter().copied().filter(|entry| gone::is_role(entry)).collect();
     for entry in net {
         let Some(after) = &entry.after else { continue };
+        if gone::went_along(&mut tx, entry).await? {
+            repaired.insert(entry.position);
+            continue;
+        }
         let before = events.len();
         take_away(&mut tx, after, entry, &noted, &mut events).await?;
         if events.len() > before {
@@ -56,7 +61,9 @@ pub async fn bring_back(store: &Store, keeper: &Keeper, lost: &[Entry], common: 
     }
     // Whatever became of the membership since.
     for entry in lost {
-        if let Some(After::Member { invitation: Some(id), .. }) = &entry.after {
+        if let Some(After::Member { invitation: Some(id), .. }) = &entry.after
+            && !gone::went_along(&mut tx, entry).await?
+        {
             let before = events.len();
             credentials::invitation(&mut tx, entry.organization, *id, &mut events).await?;
             if events.len() > before {

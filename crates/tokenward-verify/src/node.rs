@@ -9,7 +9,6 @@
 //! neither: nobody else writes.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,20 +17,24 @@ use tokenward_core::event::{self, Kind as Event};
 use tokenward_core::journal::Entry;
 use tokenward_core::lease::{self, Comparison};
 use tokenward_core::time::Micros;
-use tokenward_core::{Clock, Code, Error, Result, Time, Uuid};
+use tokenward_core::{Clock, Error, Result, Time, Uuid};
 use tokenward_store::log::{self, Skeleton};
-use tokenward_store::nodes::{self, Node};
+use tokenward_store::nodes;
 use tokenward_store::tokens::{IndexRow, ended};
 use tokenward_store::{Feed, FeedMode, Store, lineage, log_time, nodes_applied};
 
-use crate::compare;
 use crate::feeding::Fed;
 use crate::follow::{self, Followed, LogSwitch};
 use crate::journal::aside;
-use crate::node_rows;
 use crate::noted::{self, Subject};
 
 mod glance;
+mod own_journal;
+mod own_row;
+mod terms;
+
+use own_row::Marks;
+pub use terms::{NodeKind, NodeTerms, host_name};
 
 /// Events read at once. A batch is applied as a whole, so it also bounds how long the newest one waits.
 const BATCH: i64 = 1_000;
@@ -43,116 +46,10 @@ const SWEEP: Micros = tokenward_core::time::MINUTE;
 const UNREAD: Duration = Duration::from_millis(1);
 /// How long to wait after a look that failed.
 const AGAIN: Duration = Duration::from_millis(200);
-/// How often to tell others at most how far one has come, and how often where something is waited for.
-const TELL: Micros = 50_000;
-const TELL_AWAITED: Micros = 2_000;
 /// What a turn of the log may have left behind is over after this time, whatever clock was wrong by how many hours.
 const RECENT: Micros = tokenward_core::time::DAY;
-/// How often it is written at most when this node came where, and how often less of it is kept.
-const MARK: Micros = tokenward_core::time::SECOND;
-const THIN: Micros = 10 * tokenward_core::time::MINUTE;
-/// Looks at the log in one bound, at least: so many may fail before the node stops.
-const LOOKS: u32 = 30;
-/// So many times as often a node looks that hears no hints, and how often at most.
-const UNTOLD: u32 = 4;
-const LEAST_PAUSE: Duration = Duration::from_millis(50);
-
-/// A sign of life that is older than such a part of the bound is that of a node which has stopped, or is cut off.
-const SILENT: Micros = 10;
-
 /// What is wrong with a log that lacks a change which it confirmed.
 const NOT_THERE: &str = "lacks a change that this node has committed";
-
-/// What kind of node it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NodeKind {
-    /// A server.
-    Server,
-    /// A service that decides by itself.
-    Embedded,
-}
-
-impl NodeKind {
-    /// The word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Embedded => "embedded",
-        }
-    }
-}
-
-/// What a node is to others, and to itself.
-#[derive(Clone, Debug)]
-pub struct NodeTerms {
-    /// Its name, for people.
-    pub name: String,
-    /// What kind it is.
-    pub kind: NodeKind,
-    /// Its bound: what was committed so long ago is known, or it does not decide.
-    pub max_staleness: Duration,
-    /// How often to look for changes that nobody hinted at.
-    pub poll: Duration,
-    /// Does it listen for hints of those who write?
-    pub hints: bool,
-    /// Where it notes what was taken away; a server has one where it has a data directory.
-    pub journal: Option<PathBuf>,
-}
-
-impl NodeTerms {
-    /// The bound in microseconds.
-    #[must_use]
-    pub fn bound(&self) -> Micros {
-        Micros::try_from(self.max_staleness.as_micros()).unwrap_or(Micros::MAX)
-    }
-
-    /// How often to look at least; more often where hints are wanted and none is heard.
-    fn pause(&self, is_told: bool) -> Duration {
-        let longest = self.poll.min(self.max_staleness / LOOKS);
-        if self.hints && !is_told { longest.min((longest / UNTOLD).max(LEAST_PAUSE)) } else { longest }
-    }
-
-    /// How often to write at most that one was here.
-    fn renews_every(&self) -> Micros {
-        (micros(self.pause(true)) / 2).max(TELL)
-    }
-
-    /// Is there anything to listen for?
-    pub(crate) fn listens(&self, store: &Store) -> bool {
-        self.hints && store.is_shared()
-    }
-
-    /// How long one step of a look may take: a few can fail before the bound is over.
-    pub(crate) fn patience(&self) -> Duration {
-        (self.max_staleness / 4).clamp(Duration::from_secs(1), Duration::from_secs(5))
-    }
-}
-
-/// The name of this machine.
-#[must_use]
-pub fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-/// When a node came where in the log, by the clock of the database, on the way to a table for receipts.
-#[derive(Default)]
-struct Marks {
-    waiting: Vec<(i64, Time)>,
-    written: Micros,
-    thinned: Micros,
-    /// May this user not write them? Then nobody is told.
-    forbidden: bool,
-}
-
-impl Marks {
-    fn add(&mut self, position: i64, at: Option<Time>) {
-        let Some(at) = at.filter(|_| !self.forbidden) else { return };
-        if self.waiting.last().is_none_or(|(last, _)| *last < position) {
-            self.waiting.push((position, at));
-        }
-    }
-}
 
 /// Follows the log. There is one a process.
 pub(crate) struct Follower {
@@ -303,34 +200,6 @@ impl Follower {
         self.read_ended(followed).await
     }
 
-    /// Writes when this node came where.
-    async fn write_marks(&mut self, now: Micros) -> Result<()> {
-        let Some(own) = self.own.filter(|_| !self.marks.waiting.is_empty() && now - self.marks.written > MARK) else {
-            return Ok(());
-        };
-        let marks = std::mem::take(&mut self.marks.waiting);
-        self.marks.written = now;
-        let written = nodes_applied::note(self.feed.alone().await?, own, &marks).await;
-        self.may_mark(written)?;
-        if now - self.marks.thinned > THIN && !self.marks.forbidden {
-            self.marks.thinned = now;
-            let time = self.store.time_at(self.feed.alone().await?).await?;
-            nodes_applied::thin(self.feed.alone().await?, own, time).await?;
-        }
-        Ok(())
-    }
-
-    /// A user who may not write them goes on without: a receipt then tells only where the node is.
-    fn may_mark(&mut self, done: Result<()>) -> Result<()> {
-        match done {
-            Err(error) if nodes::may_not_register(&error) => {
-                self.marks.forbidden = true;
-                Ok(())
-            }
-            done => done,
-        }
-    }
-
     /// Until the next look, when nobody hints at anything.
     fn pause(&self, followed: &Followed) -> Duration {
         let waiting = self.own.is_some() && self.told < self.position;
@@ -342,13 +211,6 @@ impl Follower {
         } else {
             self.terms.pause(followed.is_told())
         }
-    }
-
-    fn tells_every(&self, followed: &Followed) -> Micros {
-        // Whoever has written here needs nobody to be told where there is nobody else.
-        let is_awaited = self.awaited_elsewhere || (self.awaited_here && !followed.registry.is_alone(self.own));
-        // What could not be noted cannot be told: nothing is hurried for it.
-        if is_awaited && self.told < self.kept.0 { TELL_AWAITED } else { TELL }
     }
 
     async fn turn(&mut self, followed: &Followed) -> Result<()> {
@@ -428,48 +290,6 @@ impl Follower {
         Ok(())
     }
 
-    /// Writes the own row, before anything is decided that others could rely on.
-    async fn register(&mut self, followed: &Followed) -> Result<()> {
-        if self.store.is_alone() {
-            // Nobody else asks for its row.
-            followed.registered(self.store.new_id());
-        }
-        if !self.may_register || self.own.is_some() {
-            return Ok(());
-        }
-        let now = self.store.time_at(self.feed.alone().await?).await?;
-        let node = Node {
-            id: self.store.new_id(),
-            name: self.terms.name.clone(),
-            kind: self.terms.kind.as_str().to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            max_staleness: self.terms.bound(),
-            counter: 0,
-            position: self.position,
-            hash: self.hash.clone(),
-            log: None,
-            pepper: Some(self.pepper),
-            started_at: now,
-            renewed_at: now,
-            applied_at: None,
-        };
-        match nodes::insert(self.feed.alone().await?, &node).await {
-            Ok(()) => {
-                (self.own, self.told) = (Some(node.id), self.position);
-                followed.registered(node.id);
-                Ok(())
-            }
-            Err(error) if self.terms.kind == NodeKind::Embedded && nodes::may_not_register(&error) => {
-                tracing::info!(
-                    "this user may not write to the table `node`: the service is bound by max_staleness alone"
-                );
-                self.may_register = false;
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     async fn load(&mut self, followed: &Followed) -> Result<()> {
         followed.stop_deciding();
         followed.feeding.forget();
@@ -535,99 +355,6 @@ impl Follower {
         if self.unread.is_none() {
             followed.index.ended.complete();
             tracing::info!(ended = followed.index.ended.len(), "what has ended is in memory too");
-        }
-        Ok(())
-    }
-
-    /// Compares the log with what this node knows of it, before it is loaded. One that is not even a relative is not followed.
-    async fn compare(&mut self, followed: &Followed) -> Result<()> {
-        let journal = &followed.journal;
-        self.compared_at = self.store.places(self.feed.alone().await?).await?.here;
-        let compared = match self.terms.kind {
-            NodeKind::Server => {
-                self.miss_journal(followed).await?;
-                let compared = compare::bring_back_from(journal, &self.store, &mut self.feed, &self.terms.name).await;
-                compared.map(|compared| {
-                    followed.forget_ahead(&compared.ahead);
-                    self.brought.extend(compared.brought);
-                })
-            }
-            NodeKind::Embedded => compare::related(journal, &mut self.feed).await.map(|_| ()),
-        };
-        if compared.as_ref().is_err_and(|error| error.code == Code::OtherLog) {
-            // Nothing of this node is written there either.
-            self.store.is_known_to(i64::MAX);
-        }
-        compared
-    }
-
-    /// Says it where a journal is about to begin though this node has had one: what stood there brings nothing back any more.
-    async fn miss_journal(&mut self, followed: &Followed) -> Result<()> {
-        let left = self.take_left(followed).await?;
-        let Some((path, emptied)) = followed.journal.begins() else { return Ok(()) };
-        if !emptied && !self.had_a_journal(left).await? {
-            return Ok(());
-        }
-        tracing::warn!(
-            journal = %path.display(),
-            emptied,
-            "this node has had a journal, which is gone or empty: it begins another one. Of what was taken away until now it knows what the \
-             database says; if that is an older copy, what was revoked since is accepted again. Look at the list of tokens, and keep \
-             the journal on a disk that lasts"
-        );
-        Ok(())
-    }
-
-    /// Has a server of this name stopped in order that kept a journal? It is asked once, by whoever has that again or begins another one.
-    async fn take_left(&mut self, followed: &Followed) -> Result<bool> {
-        if self.sought || !self.store.is_shared() || !followed.journal.is_kept() {
-            return Ok(false);
-        }
-        let left = match nodes::take_left_journal(self.feed.alone().await?, &self.terms.name).await {
-            // Then only a row that was left behind tells it.
-            Err(error) if nodes::may_not_register(&error) => false,
-            left => left?,
-        };
-        self.sought = true;
-        Ok(left)
-    }
-
-    /// A server that is alone has noted whatever a server did. Of several one is known by what it has left behind, a row of its own or the
-    /// word that it stopped in order: two that live may have one name.
-    async fn had_a_journal(&mut self, left: bool) -> Result<bool> {
-        if self.store.is_alone() || left {
-            return log::was_served(self.feed.alone().await?).await;
-        }
-        let now = self.store.time_at(self.feed.alone().await?).await?;
-        let all = nodes::all(self.feed.alone().await?).await?;
-        let is_left = |node: &Node| now.0.saturating_sub(node.renewed_at.0) > node.max_staleness / SILENT;
-        let is_own = |node: &Node| node.name == self.terms.name && node.kind == self.terms.kind.as_str();
-        Ok(all.iter().any(|node| Some(node.id) != self.own && is_own(node) && is_left(node)))
-    }
-
-    /// Notes what was written while this node did not follow.
-    async fn catch_up(&mut self, followed: &Followed) -> Result<()> {
-        let journal = Arc::clone(&followed.journal);
-        let Some(mut last) = aside(move || Ok(journal.last())).await? else {
-            let mark = Entry {
-                log: followed.incarnation(),
-                position: self.position,
-                hash: self.hash.clone(),
-                time: self.store.now(),
-                kind: String::new(),
-                organization: None,
-                target: Uuid::nil(),
-                after: None,
-            };
-            let marks = if self.position > 0 { vec![mark] } else { Vec::new() };
-            return note(followed, marks).await;
-        };
-        while last < self.position {
-            let rows = log::after(self.feed.conn()?, last, BATCH).await?;
-            let Some(newest) = rows.last().map(|row| row.position) else { return Ok(()) };
-            let entries = self.entries(followed, &rows, None).await?;
-            note(followed, entries).await?;
-            last = newest;
         }
         Ok(())
     }
@@ -710,17 +437,6 @@ impl Follower {
             self.settled = Some(turned);
         }
         Ok(settled)
-    }
-
-    /// Writes that this node was here. Is its row still there?
-    async fn renew(&mut self, followed: &Followed, own: Uuid) -> Result<bool> {
-        let now = self.store.time_at(self.feed.conn()?).await?;
-        let (position, hash) = &self.kept;
-        let is_there = nodes::renew(self.feed.conn()?, own, (followed.incarnation(), *position, hash), now).await?;
-        if *position > self.told {
-            self.marks.add(*position, Some(now));
-        }
-        Ok(is_there)
     }
 
     /// Reads the events after the own position and applies them. Answers how many they were.
@@ -838,44 +554,6 @@ impl Follower {
         self.loaded = false;
         Error::internal(format!("the log {how}, at position {}; everything is read anew", self.position))
     }
-
-    /// Tells others how far this node has come, when it has come further.
-    async fn acknowledge(&mut self, followed: &Followed) -> Result<()> {
-        let (Some(own), now) = (self.own, self.clock.steady()) else { return Ok(()) };
-        if self.told < self.kept.0 && now.saturating_sub(self.told_at) >= self.tells_every(followed) {
-            let (position, hash) = &self.kept;
-            let at = nodes::acknowledge(self.feed.alone().await?, own, followed.incarnation(), *position, hash).await?;
-            (self.told, self.told_at) = (*position, now);
-            (self.awaited_here, self.awaited_elsewhere) = (false, false);
-            self.marks.add(self.told, at);
-            // Whoever waits may have waited for this node alone; where there is no other, nobody did.
-            if followed.registry.is_waited_for()
-                && !followed.registry.is_alone(self.own)
-                && let Err(error) = node_rows::read(&self.store, &mut self.feed, followed, self.terms.bound()).await
-            {
-                tracing::debug!(%error, cause = ?error.cause, "cannot read how far the other nodes are");
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes the own row away: nothing is decided here any more.
-    async fn take_leave(&mut self, followed: &Followed) {
-        let Some(own) = self.own.take() else { return };
-        let left = async { nodes::leave(self.feed.alone().await?, own).await };
-        if let Err(error) = left.await {
-            // Which also tells whoever comes by its name that it kept a journal.
-            tracing::warn!(%error, cause = ?error.cause, "the row of this node stays until others see that it has stopped");
-            return;
-        }
-        if self.terms.kind == NodeKind::Server && followed.journal.is_kept() {
-            let (name, now) = (self.terms.name.clone(), self.store.present());
-            let told = async { nodes::left_a_journal(self.feed.alone().await?, own, &name, now).await };
-            if let Err(error) = told.await {
-                tracing::debug!(%error, cause = ?error.cause, "if its journal gets lost, the next start does not tell it");
-            }
-        }
-    }
 }
 
 /// Notes events in the journal, on a thread that may wait for the disk.
@@ -883,8 +561,4 @@ async fn note(followed: &Followed, entries: Vec<Entry>) -> Result<()> {
     let journal = Arc::clone(&followed.journal);
     let lasting = entries.iter().any(Entry::lasts);
     aside(move || journal.keep(entries, lasting)).await
-}
-
-fn micros(time: Duration) -> Micros {
-    Micros::try_from(time.as_micros()).unwrap_or(Micros::MAX)
 }

@@ -1,5 +1,8 @@
 //! What would a policy token be answered? By its id, and never by its text: its policy and its role are asked as they are asked
 //! about a request that somebody sends.
+//!
+//! Whoever may see a token may ask about it: of an API token that is `token:read`, of a policy token `policy:manage`, as its list, its page
+//! and `evaluate` take it, since answers to chosen requests tell what its policy says. No decision is told, so that `token:verify` is not asked.
 
 use std::sync::Arc;
 

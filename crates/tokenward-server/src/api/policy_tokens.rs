@@ -119,7 +119,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about(
                 "Policy tokens",
                 "Ask a policy about requests before it is used, or about the last ones of a policy token; or ask a role. \
-                 Nothing is kept.",
+                 Nothing is kept. About the last ones (`replay_of`) it tells of decisions, which takes `token:verify` as well.",
             )
             .takes::<PolicyEvaluationRequest>()
             .answers::<PolicyEvaluation>(200)
@@ -340,6 +340,8 @@ async fn evaluate(
             answers.into_iter().map(|it| answer(it, None)).collect()
         }
         PolicyEvaluationRequest { opa_policy: Some(policy), role_id: None, requests: None, replay_of: Some(token) } => {
+            // It tells of decisions.
+            grant.require_also(Management::TokenVerify)?;
             let again = policy_tokens::replay(&app, &grant, token, policy).await?;
             again.into_iter().map(replayed).collect()
         }

@@ -28,10 +28,11 @@ const OFFERED: usize = 1_000;
 const AT_ONCE: usize = 64;
 
 /// The first of the living tokens that a member has made or owns, how many these are, and how many of them the member owns; as far as the
-/// person may see them.
+/// person may see them: policy tokens take a right of their own, as in the lists of the API.
 async fn of_member(person: &SignedIn, organization: Uuid, user: Uuid) -> Result<(Vec<Token>, (usize, usize))> {
     let Ok(grant) = person.may(organization, Management::TokenRead) else { return Ok((Vec::new(), (0, 0))) };
-    tokens::of_member(&person.app, &grant, user, MEMBER_TOKENS_LISTED.size()).await
+    let with_policies = person.can(organization, Management::PolicyManage);
+    tokens::of_member(&person.app, &grant, (user, with_policies), MEMBER_TOKENS_LISTED.size()).await
 }
 
 /// The fields about them: one for each, how long those that end are accepted, and who takes over the others.

@@ -631,9 +631,9 @@ async fn holders(person: &SignedIn, organization: Uuid, role: Uuid) -> Result<Ve
         );
     }
     if let Ok(grant) = person.may(organization, Management::TokenRead) {
-        all.extend(
-            tokens::with_role(&person.app, &grant, role).await?.into_iter().map(|name| format!("token “{name}”")),
-        );
+        let with_policies = person.can(organization, Management::PolicyManage);
+        let names = tokens::with_role(&person.app, &grant, role, with_policies).await?;
+        all.extend(names.into_iter().map(|name| format!("token “{name}”")));
     }
     Ok(all)
 }

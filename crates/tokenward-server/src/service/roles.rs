@@ -9,6 +9,7 @@ use tokenward_core::event::{Event, Kind, RoleSnapshot};
 use tokenward_core::name::{check_description, check_name, is_reserved_role};
 use tokenward_core::permission::{Management, Permission};
 use tokenward_core::role::{BuiltIn, ClusterLevel, Matrix, ProjectAccess, Role, RoleKind, Target};
+use tokenward_core::secret;
 use tokenward_core::token::Token;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::members::Member;
@@ -254,9 +255,12 @@ impl Holders {
 
     /// Giving tokens and members a role takes the right to that too.
     fn require_rights(&self, grant: &Grant) -> Result<()> {
-        for (any, needed) in
-            [(!self.tokens.is_empty(), Management::TokenManage), (!self.members.is_empty(), Management::MemberManage)]
-        {
+        let with_policy = self.tokens.iter().any(|token| token.kind == secret::Kind::PolicyToken);
+        for (any, needed) in [
+            (!self.tokens.is_empty(), Management::TokenManage),
+            (with_policy, Management::PolicyManage),
+            (!self.members.is_empty(), Management::MemberManage),
+        ] {
             if any {
                 grant.require_also(needed).map_err(|error| error.about("move_to"))?;
             }

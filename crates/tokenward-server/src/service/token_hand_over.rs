@@ -97,7 +97,7 @@ impl Owned {
         if self.rest.is_some() {
             let most = limits.size(&TOKENS_HANDED_OVER);
             let now = tx.now();
-            all = tokens::of_member(tx.conn(), grant, member.account_id, now, most + 1).await?;
+            all = tokens::of_member(tx.conn(), grant, (member.account_id, true), now, most + 1).await?;
             if all.len() > most {
                 let name = TOKENS_HANDED_OVER.name;
                 return Err(Error::conflict(format!(

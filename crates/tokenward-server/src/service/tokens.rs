@@ -131,12 +131,12 @@ pub async fn living(app: &Arc<App>, grant: &Grant, ids: &[Uuid]) -> Result<HashS
     Ok(tokens::living(reader.conn(), grant, ids).await?.into_iter().collect())
 }
 
-/// The living tokens of all kinds that a member has made or is accountable for: the first of them, how many there are, and of how many
-/// of these the member is the owner.
+/// The living tokens that a member has made or is accountable for, policy tokens where it says `true` beside the member: the first of them,
+/// how many there are, and of how many of these the member is the owner.
 pub async fn of_member(
     app: &Arc<App>,
     grant: &Grant,
-    member: Uuid,
+    member: (Uuid, bool),
     most: usize,
 ) -> Result<(Vec<Token>, (usize, usize))> {
     let mut reader = app.read_for(grant).await?;
@@ -160,10 +160,11 @@ pub async fn count(app: &Arc<App>, grant: &Grant) -> Result<u64> {
     tokens::count(reader.conn(), grant).await
 }
 
-/// The names of the tokens that have a role, also of those whose end has come.
-pub async fn with_role(app: &Arc<App>, grant: &Grant, role: Uuid) -> Result<Vec<String>> {
+/// The names of the tokens that have a role, also of those whose end has come; of policy tokens where these may be seen.
+pub async fn with_role(app: &Arc<App>, grant: &Grant, role: Uuid, with_policies: bool) -> Result<Vec<String>> {
     let mut reader = app.read_for(grant).await?;
-    Ok(tokens::with_role(reader.conn(), grant, role).await?.into_iter().map(|it| it.name).collect())
+    let all = tokens::with_role(reader.conn(), grant, role).await?.into_iter();
+    Ok(all.filter(|it| with_policies || it.kind == secret::Kind::Token).map(|it| it.name).collect())
 }
 
 /// How many living tokens have each role.

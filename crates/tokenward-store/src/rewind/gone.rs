@@ -20,14 +20,44 @@ pub(super) fn is_role(entry: &Entry) -> bool {
     matches!(entry.after, Some(After::Gone)) && Kind::parse(&entry.kind) == Some(Kind::RoleDeleted)
 }
 
-/// In which order what is gone is taken out, among all that is brought back: environments before what they belong to, and these before
-/// roles (2) and the rest.
+/// In which order what is gone is taken out, among all that is brought back: organizations before what belongs to them, which is gone by
+/// that; environments before what they belong to; and these before roles (3) and the rest.
 pub(super) fn rank(entry: &Entry) -> u8 {
     match Kind::parse(&entry.kind) {
-        Some(Kind::EnvironmentDeleted) => 0,
-        Some(Kind::ProjectDeleted | Kind::ClusterDeleted) => 1,
-        _ => 3,
+        Some(Kind::OrganizationDeleted) => 0,
+        Some(Kind::EnvironmentDeleted) => 1,
+        Some(Kind::ProjectDeleted | Kind::ClusterDeleted) => 2,
+        _ => 4,
     }
+}
+
+/// Is the entry about something of an organization that was deleted? Then it is gone too, and nothing more is written in the name of that
+/// organization. What is kept for ever of tokens is another matter, and so is what people sign in with.
+pub(super) async fn went_along(tx: &mut Tx, entry: &Entry) -> Result<bool> {
+    let Some(organization) = entry.organization else { return Ok(false) };
+    let belongs = match &entry.after {
+        Some(After::Gone) => Kind::parse(&entry.kind) != Some(Kind::OrganizationDeleted),
+        Some(
+            After::Role { .. }
+            | After::Api { .. }
+            | After::TokenPolicy { .. }
+            | After::SignIn { .. }
+            | After::Rules { .. }
+            | After::Invitation
+            | After::Member { .. }
+            | After::Cut { .. }
+            | After::Environment { .. },
+        ) => true,
+        _ => false,
+    };
+    if !belongs {
+        return Ok(false);
+    }
+    // One that the older state does not have was never there for it: what it had is lost.
+    let deleted: Option<Uuid> = run!(tx.conn(), c => sqlx::query_scalar(
+        "SELECT id FROM organization WHERE id = $1 AND deleted_at IS NOT NULL"
+    ).bind(organization).fetch_optional(&mut *c))?;
+    Ok(deleted.is_some())
 }
 
 /// Takes out what the entry says is gone; a role is taken out by [`role`].

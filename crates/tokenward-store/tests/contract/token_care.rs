@@ -11,6 +11,7 @@ use crate::world::{World, end, new_token, unique};
 
 on_both_engines![
     a_token_has_an_owner_and_is_handed_over,
+    policy_tokens_of_a_member_are_told_to_whoever_may_see_them,
     labels_and_metadata_read_back_and_are_told_apart_from_the_index,
     digests_are_looked_up_many_at_once,
 ];
@@ -81,6 +82,27 @@ async fn a_token_has_an_owner_and_is_handed_over(world: World) {
     end(tx).await.unwrap();
     let left = tokens::owned_by(world.reader().await.conn(), &acme.grant, bob).await.unwrap();
     assert_eq!(left.iter().map(|it| (it.id, it.expires_at)).collect::<Vec<_>>(), [(first, Some(until))]);
+}
+
+async fn policy_tokens_of_a_member_are_told_to_whoever_may_see_them(world: World) {
+    world.pepper(1).await;
+    let acme = world.organization("Acme").await;
+    let [plain, bounded] = [(); 2].map(|()| world.store.new_id());
+    let mut tx = world.begin().await;
+    let new = new_token(&acme, plain, "plain", Digest(unique()));
+    tokens::insert(&mut tx, &acme.may(Management::TokenManage), new).await.unwrap();
+    let new =
+        tokens::NewToken { policy: Some("allow := true"), ..new_token(&acme, bounded, "bounded", Digest(unique())) };
+    tokens::insert(&mut tx, &acme.may(Management::PolicyManage), new).await.unwrap();
+    end(tx).await.unwrap();
+    let reader = &mut world.reader().await;
+    for (with_policies, ids) in [(false, HashSet::from([plain])), (true, HashSet::from([plain, bounded]))] {
+        let of = (acme.owner, with_policies);
+        let told = tokens::of_member(reader.conn(), &acme.grant, of, world.now(), 10).await.unwrap();
+        assert_eq!(told.iter().map(|it| it.id).collect::<HashSet<_>>(), ids);
+        let counted = tokens::count_of_member(reader.conn(), &acme.grant, of, world.now()).await.unwrap();
+        assert_eq!(counted, (ids.len() as u64, ids.len() as u64));
+    }
 }
 
 async fn labels_and_metadata_read_back_and_are_told_apart_from_the_index(world: World) {

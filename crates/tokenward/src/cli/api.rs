@@ -64,7 +64,7 @@ pub async fn run(command: ApiCommand, context: &Context<'_>) -> Result {
             query.extend_pairs((!allow_paths.is_empty()).then(|| ("allow_paths", allow_paths.join(","))));
             query.extend_pairs(dry_run.then_some(("dry_run", "true")));
             let path = format!("{}?{}", path(&organization, &name)?, query.finish());
-            let answer: ApiAnswer<ApiDetail> = context.client.put_document(&path, kind, document).await?;
+            let answer: ApiAnswer<ApiDetail> = context.client.put_document(&path, kind, document, None).await?;
             let count = counted(answer.routes.len());
             let did =
                 if dry_run { format!("`{name}` would have {count}.") } else { format!("Imported `{name}`: {count}.") };

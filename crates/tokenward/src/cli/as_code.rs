@@ -26,7 +26,8 @@ use tokenward_api::roles::{AvailableRole, CustomRole, CustomRoleEdit, CustomRole
 use tokenward_api::sign_in_policy::SignInPolicyBody;
 use tokenward_api::tokens::{ApiTokenEditRequest, ApiTokenRequest};
 use tokenward_api::variables::{VariableEdit, VariableRequest};
-use tokenward_core::name::fold_email;
+use tokenward_core::Time;
+use tokenward_core::name::{fold, fold_case, fold_email};
 use tokenward_server::limits::DOCUMENT_BYTES;
 use tokenward_server::service::apis::read_yaml;
 use tokio::sync::{Mutex, OnceCell};
@@ -78,18 +79,19 @@ struct Step {
     action: Action,
 }
 
-/// How it is done. Roles are named: they may be made by a step before.
+/// How it is done. Roles are named: they may be made by a step before. What changes a thing has the version that was read of it, so
+/// that what somebody else changes meanwhile is not overwritten.
 enum Action {
-    /// With the version that was read, as below: what somebody else changes meanwhile is not overwritten.
     Settings(Box<OrganizationEdit>, Option<HeaderValue>),
     NewRole(CustomRoleRequest),
     Role(Uuid, Box<CustomRoleEdit>, Option<HeaderValue>),
     NewProject(ProjectRequest),
-    Project(Uuid, ProjectRequest),
+    Project(Uuid, ProjectRequest, Option<HeaderValue>),
     Api {
         path: String,
         kind: &'static str,
         document: Vec<u8>,
+        etag: Option<HeaderValue>,
     },
     Invite {
         email: String,
@@ -98,6 +100,7 @@ enum Action {
     MemberRole {
         user: Uuid,
         role: String,
+        etag: Option<HeaderValue>,
     },
     /// With a policy where it is a policy token.
     NewToken {
@@ -113,6 +116,7 @@ enum Action {
         body: Box<ApiTokenEditRequest>,
         role: Option<String>,
         places: narrow::Places,
+        etag: Option<HeaderValue>,
     },
     TokenPolicy {
         rules: BTreeMap<String, file::Rules>,
@@ -136,6 +140,7 @@ enum Action {
         place: more::VariableOwnerPlace,
         id: Uuid,
         body: Box<VariableEdit>,
+        etag: Option<HeaderValue>,
     },
     Delete(String),
     RemoveMember(Uuid),
@@ -358,7 +363,7 @@ impl<'a> Survey<'a> {
 
     async fn roles(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
         let Some(wanted) = &self.file.roles else { return Ok(()) };
-        once("roles", wanted.iter().map(|it| &it.name))?;
+        once("roles", wanted.iter().map(|it| &it.name), fold)?;
         let now: Vec<ApiAnswer<CustomRole>> = self.all("/customRole").await?;
         for it in wanted {
             let Some(old) = now.iter().find(|old| old.name == it.name) else {
@@ -405,7 +410,7 @@ impl<'a> Survey<'a> {
 
     async fn projects(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
         let Some(wanted) = &self.file.projects else { return Ok(()) };
-        once("projects", wanted.iter().map(|it| &it.name))?;
+        once("projects", wanted.iter().map(|it| &it.name), fold_case)?;
         let now: Vec<ApiAnswer<Project>> = self.all("/project").await?;
         for it in wanted {
             let body = ProjectRequest { name: it.name.clone(), description: Some(it.description.clone()) };
@@ -419,7 +424,7 @@ impl<'a> Survey<'a> {
                         it.name,
                         change("description", &old.description, &it.description)
                     );
-                    steps.push(Step { words, action: Action::Project(old.id, body) });
+                    steps.push(Step { words, action: Action::Project(old.id, body, version(old.updated_at)) });
                 }
                 Some(_) => {}
             }
@@ -433,7 +438,7 @@ impl<'a> Survey<'a> {
 
     async fn apis(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
         let Some(wanted) = &self.file.apis else { return Ok(()) };
-        once("apis", wanted.iter().map(|it| &it.name))?;
+        once("apis", wanted.iter().map(|it| &it.name), str::to_owned)?;
         let now: Vec<ApiAnswer<ApiItem>> = self.all("/api").await?;
         for it in wanted {
             let place = self.directory.join(&it.file);
@@ -445,7 +450,8 @@ impl<'a> Survey<'a> {
             let path = format!("{}/api/{}?{query}", self.base, segment(&it.name)?);
             let old = now.iter().find(|old| old.name == it.name);
             let tried = format!("{path}{}dry_run=true", if query.is_empty() { "" } else { "&" });
-            let would: ApiAnswer<ApiDetail> = self.context.client.put_document(&tried, kind, document.clone()).await?;
+            let would: ApiAnswer<ApiDetail> =
+                self.context.client.put_document(&tried, kind, document.clone(), None).await?;
             let routes = would.changes.as_ref().map_or(0, |changes| changes.routes.len());
             let words = match old {
                 None => format!("+ API `{}`: {} routes", it.name, would.routes.len()),
@@ -459,7 +465,9 @@ impl<'a> Survey<'a> {
                     format!("~ API `{}`: {routes} routes{also}", it.name)
                 }
             };
-            steps.push(Step { words, action: Action::Api { path, kind, document } });
+            // Of one that is to be made: there is none yet.
+            let etag = version(old.map_or(Time(0), |old| old.updated_at));
+            steps.push(Step { words, action: Action::Api { path, kind, document, etag } });
         }
         for old in now.iter().filter(|old| wanted.iter().all(|it| it.name != old.name)) {
             let action = Action::Delete(format!("{}/api/{}", self.base, segment(&old.name)?));
@@ -470,10 +478,9 @@ impl<'a> Survey<'a> {
 
     async fn members(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
         let Some(wanted) = &self.file.members else { return Ok(()) };
-        once("members", wanted.iter().map(|it| &it.email))?;
+        once("members", wanted.iter().map(|it| &it.email), fold_email)?;
         let now = self.members_there().await?;
         let invited: Vec<ApiAnswer<InviteMember>> = self.all("/inviteMember").await?;
-        let same = |a: &str, b: &str| fold_email(a) == fold_email(b);
         for it in wanted {
             self.kept(self.require_role(&it.role).await).await?;
             let pending = invited.iter().find(|old| same(&old.email, &it.email));
@@ -481,7 +488,8 @@ impl<'a> Survey<'a> {
                 Some(old) if old.role_name.eq_ignore_ascii_case(&it.role) => {}
                 Some(old) => {
                     let words = format!("~ member {}: {}", it.email, change("role", &old.role_name, &it.role));
-                    steps.push(Step { words, action: Action::MemberRole { user: old.id, role: it.role.clone() } });
+                    let (user, role, etag) = (old.id, it.role.clone(), version(old.updated_at));
+                    steps.push(Step { words, action: Action::MemberRole { user, role, etag } });
                 }
                 None if pending.is_some() => {}
                 None => {
@@ -537,29 +545,31 @@ impl<'a> Survey<'a> {
         match step.action {
             Action::Settings(body, etag) => self.put_of_organization(base, &body, etag).await?,
             Action::NewRole(body) => {
-                client.post::<IgnoredAny>(&format!("{base}/customRole"), &body).await?;
+                client.create::<IgnoredAny>(&format!("{base}/customRole"), &body).await?;
                 *self.known.roles.lock().await = None;
             }
             Action::Role(id, body, etag) => {
                 client.put::<IgnoredAny>(&format!("{base}/customRole/{id}"), &body, etag).await.map(drop)?;
             }
-            Action::NewProject(body) => client.post::<IgnoredAny>(&format!("{base}/project"), &body).await.map(drop)?,
-            Action::Project(id, body) => {
-                client.put::<IgnoredAny>(&format!("/project/{id}"), &body, None).await.map(drop)?;
+            Action::NewProject(body) => {
+                client.create::<IgnoredAny>(&format!("{base}/project"), &body).await.map(drop)?;
             }
-            Action::Api { path, kind, document } => {
-                client.put_document::<IgnoredAny>(&path, kind, document).await.map(drop)?;
+            Action::Project(id, body, etag) => {
+                client.put::<IgnoredAny>(&format!("/project/{id}"), &body, etag).await.map(drop)?;
+            }
+            Action::Api { path, kind, document, etag } => {
+                client.put_document::<IgnoredAny>(&path, kind, document, etag).await.map(drop)?;
             }
             Action::Invite { email, role } => {
                 let body =
                     InviteMemberRequest { email: email.clone(), role_id: Some(self.role(&role).await?), role: None };
-                let invited: ApiAnswer<InviteMember> = client.post(&format!("{base}/inviteMember"), &body).await?;
+                let invited: ApiAnswer<InviteMember> = client.create(&format!("{base}/inviteMember"), &body).await?;
                 if self.prints_links {
                     note(clean(&format!("The invitation link of {email}, for nobody else:")));
                     output::print_once(&invited.invitation_link)?;
                 }
             }
-            Action::MemberRole { user, role } => {
+            Action::MemberRole { user, role, etag } => {
                 let role_id = self.role(&role).await?;
                 let body = MemberRoleUpdate {
                     user_id: user.to_string(),
@@ -569,7 +579,7 @@ impl<'a> Survey<'a> {
                     tokens: Vec::new(),
                     rest: None,
                 };
-                client.put::<IgnoredAny>(&format!("{base}/member"), &body, None).await.map(drop)?;
+                client.put::<IgnoredAny>(&format!("{base}/member"), &body, etag).await.map(drop)?;
             }
             Action::NewToken { mut body, policy, role, secret_file, places } => {
                 body.role_id = Some(Some(self.role(&role).await?));
@@ -582,18 +592,20 @@ impl<'a> Survey<'a> {
                     }
                 }
             }
-            Action::Token { id, what, mut body, role, places } => {
+            Action::Token { id, what, mut body, role, places, etag } => {
                 (body.projects, body.environments) = self.placed(&places).await?;
                 if let Some(role) = role {
                     body.role_id = Some(Some(self.role(&role).await?));
                 }
                 match what {
                     tokens::Changed::Token => {
-                        client.patch::<IgnoredAny>(&format!("{base}/apiToken/{id}"), &body).await.map(drop)?;
+                        let path = format!("{base}/apiToken/{id}");
+                        client.patch::<IgnoredAny>(&path, &body, etag).await.map(drop)?;
                     }
                     tokens::Changed::PolicyToken(policy) => {
                         let body = PolicyApiTokenEditRequest::of(*body, policy);
-                        client.patch::<IgnoredAny>(&format!("{base}/policyApiToken/{id}"), &body).await.map(drop)?;
+                        let path = format!("{base}/policyApiToken/{id}");
+                        client.patch::<IgnoredAny>(&path, &body, etag).await.map(drop)?;
                     }
                 }
             }
@@ -601,11 +613,11 @@ impl<'a> Survey<'a> {
             Action::SignIn { body, etag } => self.put_sign_in(&body, etag).await?,
             Action::TokenPolicy { rules, life, etag } => self.put_token_policy(rules, life, etag).await?,
             Action::NewVariable { place, secret, body } => {
-                client.post::<IgnoredAny>(&self.variable_path(&place, secret).await?, &body).await.map(drop)?;
+                client.create::<IgnoredAny>(&self.variable_path(&place, secret).await?, &body).await.map(drop)?;
             }
-            Action::Variable { place, id, body } => {
+            Action::Variable { place, id, body, etag } => {
                 let path = format!("{}/{id}", self.variable_path(&place, false).await?);
-                client.put::<IgnoredAny>(&path, &body, None).await.map(drop)?;
+                client.put::<IgnoredAny>(&path, &body, etag).await.map(drop)?;
             }
             Action::Delete(path) => client.delete(&path).await?,
             Action::RemoveMember(user) => {
@@ -623,14 +635,33 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// Nothing is described twice.
-fn once<'n>(section: &str, names: impl Iterator<Item = &'n String>) -> Result {
-    let mut seen: Vec<&String> = names.collect();
-    seen.sort_unstable();
-    match seen.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Failure::error(format!("`{section}` has `{}` twice.", pair[0]))),
-        None => Ok(()),
+/// Nothing is described twice, nor in two spellings that `fold` to the same name.
+fn once<'n>(section: &str, names: impl Iterator<Item = &'n String>, fold: impl Fn(&str) -> String) -> Result {
+    let mut seen: BTreeMap<String, &String> = BTreeMap::new();
+    for name in names {
+        match seen.insert(fold(name), name) {
+            None => {}
+            Some(first) if first == name => {
+                return Err(Failure::error(format!("`{section}` has `{name}` twice.")));
+            }
+            Some(first) => {
+                let what = format!("`{section}` has `{first}` twice: `{name}` is the same in another spelling.");
+                return Err(Failure::error(what));
+            }
+        }
     }
+    Ok(())
+}
+
+/// Do two addresses reach the same person?
+fn same(one: &str, other: &str) -> bool {
+    fold_email(one) == fold_email(other)
+}
+
+/// The version of a thing that a list told, for `If-Match`: its `updated_at` in the quotes of an `ETag`.
+fn version(at: Time) -> Option<HeaderValue> {
+    // Digits and signs of ASCII are always a header value.
+    HeaderValue::try_from(format!("\"{at}\"")).ok()
 }
 
 fn wrong(it: &file::Token, problem: &str) -> Failure {
@@ -643,4 +674,24 @@ fn or_none(text: &str) -> &str {
 
 fn change(what: &str, before: &str, after: &str) -> String {
     format!("{what}: {} → {}", or_none(before), or_none(after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_known_in_every_spelling_of_the_address() {
+        assert!(same("ada@bücher.example", "Ada@XN--bcher-kva.Example"));
+        assert!(!same("ada@bücher.example", "ada@bucher.example"));
+        let twice = ["a@b.example", "c@b.example", "A@B.EXAMPLE"].map(str::to_owned);
+        assert!(once("members", twice.iter(), fold_email).is_err());
+        assert_eq!(once("tokens", twice.iter(), str::to_owned), Ok(()));
+    }
+
+    #[test]
+    fn the_version_of_a_list_is_a_tag() {
+        let tag = version(Time(1_800_000_000_000_001)).unwrap();
+        assert_eq!(tag, "\"2027-01-15T08:00:00.000001Z\"");
+    }
 }

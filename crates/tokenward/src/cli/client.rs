@@ -17,9 +17,11 @@ use serde_json::Value;
 use tokenward_api::error::{ErrorBody, Fault};
 use tokenward_api::organizations;
 use tokenward_api::sessions::{Proof, Proven};
+use tokenward_core::Random as _;
 use tokenward_core::secret::Kind;
 use tokenward_core::sync::lock;
 use tokenward_server::config::ListenAddress;
+use tokenward_verify::server::random::OsRandom;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -42,6 +44,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LARGEST_ANSWER: usize = 1 << 30;
 /// The same of a refusal, which is a few sentences.
 const LARGEST_REFUSAL: usize = 4 << 20;
+
+/// How long it is waited before what must be done once is sent again, while nobody knows whether it was.
+const SENT_AGAIN: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2)];
 
 /// Where the credential came from: what to say when it is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -229,6 +234,15 @@ impl Client {
         Ok(self.send(self.request(Method::POST, path).json(body)).await?.answer)
     }
 
+    /// POST of what is to be made once, whatever becomes of its answers: where one is lost it is sent again with the same
+    /// `Idempotency-Key`, and answered as the first one was.
+    pub async fn create<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<ApiAnswer<T>> {
+        let mut key = [0_u8; 16];
+        OsRandom.fill(&mut key);
+        let request = self.request(Method::POST, path).header("idempotency-key", hex::encode(key)).json(body);
+        Ok(self.send_again(request, &SENT_AGAIN).await?.answer)
+    }
+
     /// POST of objects of JSON, one a line, which may take so long.
     pub async fn post_lines<T: DeserializeOwned>(
         &self,
@@ -262,27 +276,29 @@ impl Client {
         body: &impl Serialize,
         etag: Option<HeaderValue>,
     ) -> Result<Versioned<T>> {
-        let mut request = self.request(Method::PUT, path).json(body);
-        if let Some(etag) = etag {
-            request = request.header(IF_MATCH, etag);
-        }
-        self.send(request).await
+        self.send(meant_for(self.request(Method::PUT, path).json(body), etag)).await
     }
 
-    /// PUT of a document as it is.
+    /// PUT of a document as it is; a version is as with [`put`](Self::put).
     pub async fn put_document<T: DeserializeOwned>(
         &self,
         path: &str,
         content_type: &'static str,
         body: Vec<u8>,
+        etag: Option<HeaderValue>,
     ) -> Result<ApiAnswer<T>> {
         let request = self.request(Method::PUT, path).header(CONTENT_TYPE, content_type).body(body);
-        Ok(self.send(request).await?.answer)
+        Ok(self.send(meant_for(request, etag)).await?.answer)
     }
 
-    /// PATCH: what the body leaves out stays as it is.
-    pub async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<ApiAnswer<T>> {
-        Ok(self.send(self.request(Method::PATCH, path).json(body)).await?.answer)
+    /// PATCH: what the body leaves out stays as it is; a version is as with [`put`](Self::put).
+    pub async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        etag: Option<HeaderValue>,
+    ) -> Result<ApiAnswer<T>> {
+        Ok(self.send(meant_for(self.request(Method::PATCH, path).json(body), etag)).await?.answer)
     }
 
     pub async fn delete(&self, path: &str) -> Result {
@@ -330,8 +346,17 @@ impl Client {
 
     /// Sends a request; once more, where the server wants a proof before that can be typed.
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Versioned<T>> {
+        self.send_again(request, &[]).await
+    }
+
+    /// The same of a request that may be sent again after these pauses, where its answer was lost: it counts once.
+    async fn send_again<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        pauses: &[Duration],
+    ) -> Result<Versioned<T>> {
         let again = request.try_clone();
-        match (self.send_once(request).await, again) {
+        match (self.send_until_heard(request, pauses).await, again) {
             (Err(refusal), Some(again)) if refusal.asks_for_proof.is_some() && self.may_ask => {
                 let mut proof = proof::ask(refusal)?;
                 let sent = |proof: &Proof| self.request(Method::POST, "/session/proof").json(proof);
@@ -345,10 +370,29 @@ impl Client {
                 self.renew(&proven.answer.token)?;
                 let mut again = again.build().map_err(|cause| self.unreachable(&cause))?;
                 again.headers_mut().insert(AUTHORIZATION, authorization(&proven.answer.token)?);
-                self.send_once(RequestBuilder::from_parts(self.http.clone(), again)).await
+                self.send_until_heard(RequestBuilder::from_parts(self.http.clone(), again), pauses).await
             }
             (outcome, _) => outcome,
         }
+    }
+
+    async fn send_until_heard<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        pauses: &[Duration],
+    ) -> Result<Versioned<T>> {
+        let mut lost = false;
+        for pause in pauses {
+            let Some(copy) = request.try_clone() else { break };
+            match self.send_once(copy).await {
+                // A server that is away by then says nothing about the first request.
+                Err(failure) if lost || !failure.undone => lost = true,
+                answered => return answered,
+            }
+            tokio::time::sleep(*pause).await;
+        }
+        let last = self.send_once(request).await;
+        last.map_err(|failure| Failure { undone: failure.undone && !lost, ..failure })
     }
 
     /// The session has another token since it was proven who sits at it, and the one until then has ended.
@@ -671,6 +715,14 @@ fn in_browser(ways: &[&str]) -> String {
         None => format!("by your {way}"),
     });
     how.collect::<Vec<_>>().join(" or ")
+}
+
+/// The request, for this version of the thing alone.
+fn meant_for(request: RequestBuilder, etag: Option<HeaderValue>) -> RequestBuilder {
+    match etag {
+        Some(etag) => request.header(IF_MATCH, etag),
+        None => request,
+    }
 }
 
 fn was_refused(error: &(dyn std::error::Error + 'static)) -> bool {

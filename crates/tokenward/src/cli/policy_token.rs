@@ -307,7 +307,7 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
     if args.dry_run {
         return token_effect::print_effect::<PolicyApiToken>(&path, &before, &body, context).await;
     }
-    let changed: ApiAnswer<PolicyApiToken> = context.client.patch(&path, &body).await?;
+    let changed: ApiAnswer<PolicyApiToken> = context.client.patch(&path, &body, None).await?;
     if context.global.json {
         return output::json(&changed.raw);
     }

@@ -409,7 +409,7 @@ async fn edit(args: EditArgs, context: &Context<'_>) -> Result {
     if args.dry_run {
         return token_effect::print_effect::<ApiToken>(&path, &before, &body, context).await;
     }
-    let changed: ApiAnswer<ApiToken> = context.client.patch(&path, &body).await?;
+    let changed: ApiAnswer<ApiToken> = context.client.patch(&path, &body, None).await?;
     if context.global.json {
         return output::json(&changed.raw);
     }

@@ -10,15 +10,15 @@ use crate::process::{Bootstrapped, Said, Service, run_with, text};
 use crate::start::bootstrapped;
 
 /// A server with an organization, and the file that says how that is to be.
-struct Described {
-    service: Service,
-    owner: Bootstrapped,
-    files: TempDir,
-    file: PathBuf,
+pub struct Described {
+    pub service: Service,
+    pub owner: Bootstrapped,
+    pub files: TempDir,
+    pub file: PathBuf,
 }
 
 impl Described {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let (files, data, owner) = bootstrapped();
         let service = Service::start(&["--data-dir", text(&data)]);
         let file = files.path().join("org.yaml");
@@ -29,17 +29,17 @@ impl Described {
         [("TOKENWARD_URL", self.service.url.as_str()), ("TOKENWARD_TOKEN", self.owner.token.as_str())]
     }
 
-    fn run(&self, line: &[&str]) -> Said {
+    pub fn run(&self, line: &[&str]) -> Said {
         run_with(line, &self.variables())
     }
 
-    fn with_file(&self, line: &[&str]) -> Said {
+    pub fn with_file(&self, line: &[&str]) -> Said {
         self.run(&[line, &["--file", text(&self.file)]].concat())
     }
 
     /// Applies the file: what is done is told with these words, and the second time there is nothing to do.
     #[track_caller]
-    fn applied(&self, words: &str) {
+    pub fn applied(&self, words: &str) {
         let done = self.with_file(&["apply", "--yes"]);
         assert!(done.code == Some(0) && done.out.contains(words), "{words}: {done:?}");
         let planned = self.with_file(&["plan"]);
@@ -248,6 +248,12 @@ fn what_is_wrong_in_a_file_is_told_before_anything_is_done() {
         ("token: []", "unknown field `token`"),
         ("tokens:\n  - name: a\n    role: viewer\n", "secret_file"),
         ("roles:\n  - name: a\n  - name: a\n", "`roles` has `a` twice"),
+        ("roles:\n  - name: ops\n  - name: Ops\n", "`roles` has `ops` twice: `Ops` is the same"),
+        ("projects:\n  - name: shop\n  - name: SHOP\n", "`projects` has `shop` twice: `SHOP` is the same"),
+        (
+            "members:\n  - { email: ada@bücher.example, role: viewer }\n  - { email: Ada@xn--bcher-kva.example, role: viewer }\n",
+            "`members` has `ada@bücher.example` twice: `Ada@xn--bcher-kva.example` is the same",
+        ),
         ("roles: &x []", "anchors"),
         ("tokens:\n  - { name: a, role: viewer, secret_file: org.yaml }\n", "is there already"),
     ] {

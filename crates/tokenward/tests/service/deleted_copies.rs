@@ -3,7 +3,9 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokenward_core::Uuid;
 use tokenward_server::config::Config;
+use tokenward_store::log;
 
 use crate::nodes::{database, node_config};
 use crate::other_log::{Dump, keep_copy, put_copy_back, restored};
@@ -168,4 +170,43 @@ async fn nothing_that_was_deleted_comes_back_on_postgres() {
     server.stop().await;
     let (_, server) = restored(&dump, with()).await;
     in_the_older_copy(&server, &acme, &world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_deleted_organization_nothing_comes_back_and_nothing_is_written_besides_its_end() {
+    let (server, acme) = Server::with_owner().await;
+    let globex = server.new_organization("Globex").await;
+    let text = server.token(&globex, "ci", "admin").await;
+    let (leaver, session) = server.member(&globex, "leaver@globex.example", "viewer").await;
+    let shop = made(&server, &globex, &globex.path("project"), json!({ "name": "shop" })).await;
+    let clerk = role(&server, &globex, "clerk", "invoices:read").await;
+    let body = json!({ "email": "invited@globex.example", "role_id": server.role(&globex, "viewer").await });
+    let invited = made(&server, &globex, &globex.path("inviteMember"), body).await;
+    let (copy, server) = keep_copy(server, config).await;
+    let body = json!({ "user_id": leaver });
+    server.call(Method::DELETE, &globex.path("member"), &globex.owner, Some(body)).await.expect(204);
+    for path in [
+        format!("/project/{shop}"),
+        globex.path(&format!("customRole/{clerk}")),
+        globex.path(&format!("inviteMember/{invited}")),
+        format!("/organization/{}", globex.id),
+    ] {
+        assert!(server.delete(&path, &globex.owner).await.status.is_success(), "{path}");
+    }
+    let server = put_copy_back(server, &copy, config).await;
+    for (path, credential, status) in [
+        (globex.path("apiToken"), &globex.owner, 404),
+        (globex.path("project"), &session, 404),
+        (format!("/project/{shop}"), &globex.owner, 404),
+        ("/token/self".to_owned(), &text, 401),
+        (acme.path("apiToken"), &acme.owner, 200),
+    ] {
+        assert_eq!(server.get(&path, credential).await.status.as_u16(), status, "{path}");
+    }
+    let mut reader = server.running.app.store.read().await.unwrap();
+    let all = log::after(reader.conn(), 0, 1_000).await.unwrap();
+    let rewound = all.iter().position(|it| it.kind == "log.rewound").unwrap();
+    let id: Uuid = globex.id.parse().unwrap();
+    let of = all[rewound..].iter().filter(|it| it.organization_id == Some(id));
+    assert_eq!(of.map(|it| it.kind.as_str()).collect::<Vec<_>>(), ["organization.deleted"]);
 }

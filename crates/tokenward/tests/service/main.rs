@@ -12,6 +12,7 @@ mod account_attacks;
 mod account_links;
 mod apis;
 mod as_code;
+mod as_code_between;
 mod at_least;
 mod backup;
 mod cli;

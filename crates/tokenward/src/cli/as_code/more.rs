@@ -16,7 +16,7 @@ use super::super::find::find;
 use super::super::output::{Exit, Failure, Result};
 use super::super::prompt;
 use super::file::{self, Life, Rules};
-use super::{Action, Step, Survey, change, once};
+use super::{Action, Step, Survey, change, once, version};
 
 /// Whose a variable is, by name: what it belongs to may be made by a step before.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -162,7 +162,7 @@ impl Survey<'_> {
         let Some(wanted) = &self.file.variables else { return Ok(()) };
         let key = |it: &file::Variable| format!("{}: {}", VariableOwnerPlace::of(it).text(), it.key);
         let keys: Vec<String> = wanted.iter().map(key).collect();
-        once("variables", keys.iter())?;
+        once("variables", keys.iter(), str::to_owned)?;
         let projects = self.projects_there().await?;
         let made = |name: &str| self.file.projects.iter().flatten().any(|it| it.name == name);
         let mut of: BTreeMap<VariableOwnerPlace, Vec<&file::Variable>> = BTreeMap::new();
@@ -248,7 +248,8 @@ impl Survey<'_> {
             enable_interpolation_in_file: None,
             secret_manager_access_id: None,
         };
-        Ok(Some(Step { words, action: Action::Variable { place: place.clone(), id: old.id, body: Box::new(body) } }))
+        let (place, etag) = (place.clone(), version(old.updated_at));
+        Ok(Some(Step { words, action: Action::Variable { place, id: old.id, body: Box::new(body), etag } }))
     }
 
     /// The variables that are of this place itself, secrets among them.

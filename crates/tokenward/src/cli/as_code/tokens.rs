@@ -23,7 +23,7 @@ use super::super::token_allowance::{sent_quota, sent_rate, shown_quota, shown_ra
 use super::super::token_args::{changed_metadata, label_list, metadata_text, sent_networks};
 use super::super::{prompt, when};
 use super::narrow::Places;
-use super::{Action, Step, Survey, change, file, once, wrong};
+use super::{Action, Step, Survey, change, file, once, same, version, wrong};
 
 /// Which kind of token is changed, and the other policy of one that has one.
 pub(super) enum Changed {
@@ -34,7 +34,7 @@ pub(super) enum Changed {
 impl Survey<'_> {
     pub(super) async fn tokens(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
         let Some(wanted) = &self.file.tokens else { return Ok(()) };
-        once("tokens", wanted.iter().map(|it| &it.name))?;
+        once("tokens", wanted.iter().map(|it| &it.name), str::to_owned)?;
         let now: Vec<ApiAnswer<ApiToken>> = self.all("/apiToken").await?;
         for it in wanted {
             self.kept(self.require_role(&it.role).await).await?;
@@ -50,7 +50,7 @@ impl Survey<'_> {
 
     pub(super) async fn policy_tokens(&self, steps: &mut Vec<Step>, gone: &mut Vec<Step>) -> Result {
         let Some(wanted) = &self.file.policy_tokens else { return Ok(()) };
-        once("policy_tokens", wanted.iter().map(|it| &it.token.name))?;
+        once("policy_tokens", wanted.iter().map(|it| &it.token.name), str::to_owned)?;
         let now: Vec<ApiAnswer<PolicyApiToken>> = self.all("/policyApiToken").await?;
         for it in wanted {
             self.kept(self.require_role(&it.token.role).await).await?;
@@ -92,6 +92,14 @@ impl Survey<'_> {
             _ => return Err(wrong(&it.token, "its policy stands in `policy` or in `policy_file`")),
         };
         let Some(old) = old else { return self.new_token(&it.token, Some(policy), steps).await };
+        let place = it.token.secret_file.as_ref().map(|file| self.directory.join(file));
+        if let Some(place) = place.filter(|it| std::fs::metadata(it).is_ok_and(|it| it.is_file() && it.len() == 0)) {
+            let lost = format!(
+                "its secret is lost: {} is empty, as what answered when it was made was not heard. Delete both",
+                place.display()
+            );
+            return Err(wrong(&it.token, &lost));
+        }
         let mut said = Vec::new();
         if old.opa_policy != policy {
             said.push(format!("policy: {} lines → {}", old.opa_policy.lines().count(), policy.lines().count()));
@@ -216,8 +224,8 @@ impl Survey<'_> {
         let places = self.narrow(it, old, &mut body, &mut said).await?;
         if !said.is_empty() {
             let words = format!("~ {} `{}`: {}", it.what(), it.name, said.join("; "));
-            let body = Box::new(body);
-            steps.push(Step { words, action: Action::Token { id: old.id, what, body, role, places } });
+            let (id, body, etag) = (old.id, Box::new(body), version(old.updated_at));
+            steps.push(Step { words, action: Action::Token { id, what, body, role, places, etag } });
         }
         Ok(())
     }
@@ -226,7 +234,7 @@ impl Survey<'_> {
     pub(super) async fn make_token(&self, mut body: ApiTokenRequest, secret_file: Option<PathBuf>) -> Result {
         let path = format!("{}/apiToken", self.base);
         let Some(place) = secret_file else {
-            return self.context.client.post::<ApiTokenCreate>(&path, &body).await.map(drop);
+            return self.context.client.create::<ApiTokenCreate>(&path, &body).await.map(drop);
         };
         let secret = PlainText::generate(Kind::Token, &Prefixes::default(), &OsRandom);
         let mut file = new_file(&place)?;
@@ -234,7 +242,7 @@ impl Survey<'_> {
         written.map_err(|cause| not_written(&place, &cause))?;
         body.sha256 = Some(hex::encode(secret.inner_digest().to_bytes()));
         body.last_four = Some(secret.last_four().to_owned());
-        let made = self.context.client.post::<ApiTokenCreate>(&path, &body).await;
+        let made = self.context.client.create::<ApiTokenCreate>(&path, &body).await;
         if made.as_ref().is_err_and(|failure| failure.undone) {
             // It is the secret of nothing. Where it cannot be removed, the next run says so.
             let _ = std::fs::remove_file(&place);
@@ -247,10 +255,10 @@ impl Survey<'_> {
     pub(super) async fn make_policy_token(&self, body: &PolicyApiTokenRequest, place: Option<PathBuf>) -> Result {
         let path = format!("{}/policyApiToken", self.base);
         let Some(place) = place else {
-            return self.context.client.post::<IgnoredAny>(&path, body).await.map(drop);
+            return self.context.client.create::<IgnoredAny>(&path, body).await.map(drop);
         };
         let mut file = new_file(&place)?;
-        match self.context.client.post::<PolicyApiTokenCreate>(&path, body).await {
+        match self.context.client.create::<PolicyApiTokenCreate>(&path, body).await {
             Ok(made) => file
                 .write_all(made.token.as_deref().unwrap_or_default().as_bytes())
                 .and_then(|()| file.sync_all())
@@ -258,11 +266,18 @@ impl Survey<'_> {
                     let lost = format!("The policy token `{}` was made, and its secret is lost: delete it.", made.name);
                     not_written(&place, &cause).hint(lost)
                 }),
-            Err(failure) => {
+            Err(failure) if failure.undone => {
                 // Nothing was written into it.
                 let _ = std::fs::remove_file(&place);
                 Err(failure)
             }
+            // The empty file stays, by which the next plan knows it.
+            Err(failure) => Err(failure.hint(format!(
+                "Whether the policy token `{}` was made is not known; if it was, its secret is lost. Delete it if it is there, and \
+                 {}, before you apply again.",
+                body.name,
+                place.display()
+            ))),
         }
     }
 }
@@ -358,9 +373,7 @@ fn lines(labels: &BTreeMap<String, String>) -> String {
 fn is_owner(token: &ApiToken, named: &str) -> bool {
     match token.owner_id {
         None => named == "none",
-        Some(id) => {
-            named.eq_ignore_ascii_case(token.owner_name.as_deref().unwrap_or_default()) || named == id.to_string()
-        }
+        Some(id) => same(named, token.owner_name.as_deref().unwrap_or_default()) || named == id.to_string(),
     }
 }
 

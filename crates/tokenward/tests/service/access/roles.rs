@@ -195,6 +195,21 @@ async fn a_role_in_use_says_by_whom_and_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn policy_tokens_get_another_role_with_theirs_by_whoever_may_change_them() {
+    let (server, acme) = Server::with_owner().await;
+    let (role, viewer) = (custom(&server, &acme, "deployer").await, server.role(&acme, "viewer").await);
+    let body = json!({ "name": "reader", "role_id": role["id"], "opa_policy": "allow := true" });
+    server.post(&acme.path("policyApiToken"), &acme.owner, body).await.expect(201);
+    let permissions = ["role:manage", "token:manage"];
+    let narrow = json!({ "name": "narrow", "role_id": server.role(&acme, "admin").await, "permissions": permissions });
+    let (_, narrow) = server.new_token(&acme, narrow).await;
+    let path = acme.path(&format!("customRole/{}?move_to={viewer}", role["id"].as_str().unwrap()));
+    let refused = server.delete(&path, &narrow).await;
+    assert_eq!((refused.status.as_u16(), &refused.json()["missing_permission"]), (403, &json!("policy:manage")));
+    server.delete(&path, &acme.owner).await.expect(204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_is_left_hands_its_holders_to_another_one_at_once() {
     let (server, acme) = Server::with_owner().await;
     let role = custom(&server, &acme, "deployer").await;

@@ -96,6 +96,30 @@ async fn it_is_no_use_nobody_is_told_and_what_has_ended_is_told() {
     assert_eq!(decided(&server, &acme, &id, question).await.1["code"], "revoked");
 }
 
+/// By answers to chosen requests its policy can be read, as by the list; of an API token it is the list of those.
+#[tokio::test]
+async fn whoever_may_see_a_token_may_ask_about_it_and_nobody_else() {
+    let (server, acme) = Server::with_owner().await;
+    let (policy, _) = made(&server, &acme, "policy", "viewer", "allow := true").await;
+    let (plain, _) =
+        server.new_token(&acme, json!({ "name": "plain", "role_id": server.role(&acme, "viewer").await })).await;
+    let admin = server.role(&acme, "admin").await;
+    let narrow = json!({ "name": "manager", "role_id": admin, "permissions": ["policy:manage"] });
+    let (_, manager) = server.new_token(&acme, narrow).await;
+    let devops = server.token(&acme, "devops", "devops").await;
+    let question = json!({ "request": { "method": "GET", "path": "/bills", "gateway": true } });
+    for (token, list, asked, codes) in [
+        (policy, "policyApiToken", question, [(&manager, 200), (&devops, 403)]),
+        (plain, "apiToken", json!({ "permission": "bills:read" }), [(&manager, 403), (&devops, 200)]),
+    ] {
+        for (text, status) in codes {
+            assert_eq!(server.get(&acme.path(list), text).await.status.as_u16(), status, "{list}");
+            let path = acme.path(&format!("{list}/{token}/decide"));
+            assert_eq!(server.post(&path, text, asked.clone()).await.status.as_u16(), status, "{list}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_token_of_either_kind_is_switched_only_as_it_was_read() {
     let (server, acme) = Server::with_owner().await;

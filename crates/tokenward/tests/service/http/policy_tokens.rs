@@ -286,6 +286,15 @@ async fn an_edited_policy_is_tried_on_the_last_requests_of_its_token() {
         server.post(&path, &acme.owner, json!({ "opa_policy": narrower, "replay_of": id })).await.json(),
         answers
     );
+    // What was decided is not for everybody who may change policy tokens; asking about requests that nobody has sent is.
+    let narrow =
+        json!({ "name": "manager", "role_id": server.role(&acme, "admin").await, "permissions": ["policy:manage"] });
+    let (_, manager) = server.new_token(&acme, narrow).await;
+    let refused = server.post(&path, &manager, json!({ "opa_policy": narrower, "replay_of": id })).await;
+    assert_eq!(refused.outcome(), (403, "scope_denied".into()), "{}", refused.text);
+    assert_eq!(refused.json()["missing_permission"], "token:verify");
+    let invented = json!({ "opa_policy": narrower, "requests": [{ "method": "GET", "path": "/project" }] });
+    server.post(&path, &manager, invented).await.expect(200);
     let foreign = server.new_organization("Other").await;
     let other = foreign.path("policyApiToken/evaluate");
     let asked = json!({ "opa_policy": narrower, "replay_of": id });
