@@ -32,7 +32,7 @@ use crate::limits::Limits;
 use crate::service::mail::{MailError, Mailer};
 use crate::service::organization_creators::OrganizationCreators;
 use crate::service::passkeys::RelyingParty;
-use crate::service::ways::SignIn;
+use crate::service::sign_in_methods::SignIn;
 
 pub use crate::transport::ListenAddress;
 pub use fault::ConfigError;

@@ -5,7 +5,7 @@ use tokenward_core::{Code, Error, Uuid, password};
 use zeroize::Zeroizing;
 
 use super::account_events;
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{OTP, Pairs, Problems};
 use super::page::{At, PageResult};
 use super::passkeys;

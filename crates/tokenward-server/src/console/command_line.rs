@@ -200,7 +200,7 @@ pub(super) async fn decide(Extension(person): Extension<SignedIn>, Extension(for
             }
         }
         "refuse" => match device::refuse(app, caller, &typed).await {
-            Ok(_) => person.done("/console/account", super::done::Flashed::DeviceRefused),
+            Ok(_) => person.done("/console/account", super::flash::Flashed::DeviceRefused),
             Err(error) => device_page(&person, &form, Problems::of(error)?).await,
         },
         _ => again(&person, &form, Problems::default()).await,

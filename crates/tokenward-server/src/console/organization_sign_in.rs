@@ -10,7 +10,7 @@ use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::sign_in::SignInRule;
 use tokenward_core::{Result, Time, Uuid};
 
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::organization_sessions;
 use super::page::{At, PageResult, long_page, page, sign_in_with};

@@ -9,7 +9,7 @@ use tokenward_core::token::Token;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use super::decisions;
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;

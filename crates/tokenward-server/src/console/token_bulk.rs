@@ -8,7 +8,7 @@ use tokenward_core::token::{RevokeReason, Token, TokenFilter};
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::Position;
 
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems};
 use super::page::{At, PageResult, long_page};
 use super::person::SignedIn;

@@ -12,7 +12,7 @@ use tokenward_core::token::{RevokeReason, Token};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::confirm::Confirmation;
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems};
 use super::page::{At, PageError, PageResult, page};
 use super::person::SignedIn;

@@ -7,7 +7,7 @@ use tokenward_core::permission::Management;
 use tokenward_core::secret::Kind;
 use tokenward_core::time::length;
 
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;

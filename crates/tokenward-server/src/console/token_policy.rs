@@ -8,7 +8,7 @@ use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token_policy::Rules;
 use tokenward_core::{Time, Uuid};
 
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;

@@ -25,8 +25,8 @@ use super::compare::{self, Tried};
 use super::known::{Guesser, Known};
 use super::new_text::NewText;
 use super::session_limits::BY_PROVIDER;
+use super::sign_in_methods::{self, SignInMethods, SignInOffer};
 use super::turns::Lane;
-use super::ways::{self, SignInMethods, SignInOffer};
 use super::{App, Written, accounts as people};
 use crate::limits::PROOF_TIME;
 
@@ -224,7 +224,7 @@ pub async fn is_fresh(app: &Arc<App>, caller: &Caller) -> Result<bool> {
 /// In which ways the caller can prove anew who sits at the session: the words of methods, with `+` between those that go together.
 pub async fn ways(app: &App, caller: &Caller) -> Result<Vec<String>> {
     let mut reader = app.store.read().await?;
-    Ok(words(&ways::of(reader.conn(), &SignInOffer::of(app), caller.require_user()?).await?))
+    Ok(words(&sign_in_methods::of(reader.conn(), &SignInOffer::of(app), caller.require_user()?).await?))
 }
 
 fn words(ways: &SignInMethods) -> Vec<String> {
