@@ -196,7 +196,7 @@ pub struct Live {
     /// Is there a proxy in front that hides who asks?
     pub clients_hidden: bool,
     /// How gateways are listened to.
-    pub gateways: gateway::Settings,
+    pub gateways: gateway::GatewaySettings,
     /// Who may make organizations.
     pub organization_creators: organization_creators::OrganizationCreators,
     /// Who sends mail, where SMTP is configured.

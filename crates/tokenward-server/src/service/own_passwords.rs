@@ -10,7 +10,7 @@ use tokenward_store::{accounts, sessions};
 use zeroize::Zeroizing;
 
 use super::accounts::{self as people, changed, check_password, own_account};
-use super::compare::{self, Tried};
+use super::compare::{self, PasswordAttempt};
 use super::known::{Guesser, Known};
 use super::sign_in_methods::{self, SignInOffer};
 use super::turns::Lane;
@@ -32,7 +32,8 @@ pub async fn change_password(
     // A stolen session must not be able to try passwords either; but strangers at the same account hold nobody up here.
     let known = Known::Account(account.id);
     let guesser = Guesser::Known(known.clone());
-    let tried = Tried { notice: Notice::PasswordRefused, account: Some(account.id), address: caller.by().address };
+    let tried =
+        PasswordAttempt { notice: Notice::PasswordRefused, account: Some(account.id), address: caller.by().address };
     if !compare::is_right(app, &guesser, tried, Lane::from(&guesser), present, hash.clone()).await? {
         return Err(wrong());
     }

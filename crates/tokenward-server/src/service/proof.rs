@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::codes::check;
 use super::codes::factor_mail;
-use super::compare::{self, Tried};
+use super::compare::{self, PasswordAttempt};
 use super::known::{Guesser, Known};
 use super::new_text::NewText;
 use super::session_limits::BY_PROVIDER;
@@ -137,7 +137,7 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, given: ProofInput) -> Result
             app.sign_in.require_passwords()?;
             // A stolen session must not be able to try passwords; what strangers try at the account holds nobody up here.
             let guesser = Guesser::Known(Known::Account(account.id));
-            let tried = Tried { notice: Notice::PasswordRefused, account: Some(account.id), address };
+            let tried = PasswordAttempt { notice: Notice::PasswordRefused, account: Some(account.id), address };
             if !compare::is_right(app, &guesser, tried, Lane::from(&guesser), password, hash.clone()).await? {
                 return Err(wrong());
             }
