@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use tokenward_verify::server::reach::{Reach, reach};
+use tokenward_verify::server::reach::{FileAccess, reach};
 
 /// The mode of a file that every user of the machine can read; `None` for others, and for one that cannot be looked at,
 /// which whoever opens it says better. Its group is let in: certificates are often kept for one.
@@ -28,7 +28,9 @@ pub fn check_directory(path: &Path) -> Result<()> {
     let mode = meta.permissions().mode() & 0o777;
     let reach = reach(&meta);
     let empty = || std::fs::read_dir(path).is_ok_and(|mut all| all.next().is_none());
-    if reach == Reach::Everybody && empty() && std::fs::set_permissions(path, PermissionsExt::from_mode(0o700)).is_ok()
+    if reach == FileAccess::Everybody
+        && empty()
+        && std::fs::set_permissions(path, PermissionsExt::from_mode(0o700)).is_ok()
     {
         tracing::info!(data_dir = %path.display(), "the data directory was open to everybody; it is closed now (mode 700)");
         return Ok(());
@@ -36,16 +38,16 @@ pub fn check_directory(path: &Path) -> Result<()> {
     let path = path.display();
     let advice = "run chmod 700 on it, or name a directory inside of it with --data-dir, which is made for nobody else";
     match reach {
-        Reach::Owner => {}
-        Reach::OwnGroup => tracing::warn!(
+        FileAccess::Owner => {}
+        FileAccess::OwnGroup => tracing::warn!(
             data_dir = %path, mode = format!("{mode:o}"),
             "its group can read or write the data directory. An orchestrator sets it so (fsGroup); anywhere else, run \
              chmod 700 on it"
         ),
-        Reach::OtherGroup => bail!(
+        FileAccess::OtherGroup => bail!(
             "a group that this user is not in can read or write the data directory {path} (mode {mode:o}): {advice}"
         ),
-        Reach::Everybody => {
+        FileAccess::Everybody => {
             bail!("everybody on this machine can read or write the data directory {path} (mode {mode:o}): {advice}")
         }
     }

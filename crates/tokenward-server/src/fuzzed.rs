@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tokenward_core::Result;
 use tokenward_core::routes::Route;
-use tokenward_verify::server::gateway::Settings;
+use tokenward_verify::server::gateway::GatewaySettings;
 
 use crate::console::view::FieldChange;
 pub use crate::http::address;
@@ -17,7 +17,7 @@ pub fn document(format: Format, document: &[u8]) -> Result<(Vec<Route>, String)>
 /// The names of the headers of a question of Envoy's, and of those that an allowed one takes away.
 #[must_use]
 pub fn question(bytes: &[u8]) -> Option<(Vec<String>, Vec<String>)> {
-    let settings = Settings { trusted: Vec::new(), header: None, only: false };
+    let settings = GatewaySettings { trusted: Vec::new(), header: None, only: false };
     let (http, removed) = crate::envoy::headers_removed(&settings, bytes)?;
     let raw = http.header_map.into_iter().flat_map(|map| map.headers).map(|header| header.key);
     Some((http.headers.into_keys().chain(raw).collect(), removed))

@@ -51,7 +51,7 @@ use crate::service::{token_use, token_warnings};
 use crate::signals::{ServiceSignal, Signals};
 use crate::supervisor::Supervisor;
 use crate::traces::Traces;
-use crate::transport::{self, Authority, Certificate, Door, ListenAddress, Listener, Listening, Terms};
+use crate::transport::{self, Authority, Certificate, Door, ListenAddress, Listener, ListenerTerms, Listening};
 use crate::{console, envoy, files, http, telemetry, workers};
 use tokenward_verify::server::Verifier;
 use tokenward_verify::server::clock::SystemClock;
@@ -270,7 +270,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>
     let set_up_link = secret.map(|secret| format!("{}/set-up/{}", app.public_url, *secret));
     let front = api::front(&app, router(&app));
     let listening = listeners.into_iter().map(|listener| {
-        let terms = Terms {
+        let terms = ListenerTerms {
             limits: app.limits.clone(),
             door: Arc::clone(&door),
             tls: tls.clone(),

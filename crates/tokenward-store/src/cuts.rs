@@ -41,7 +41,7 @@ pub async fn of(conn: Conn<'_>, organizations: Option<&[Uuid]>) -> Result<Vec<(U
 
 /// What would be taken back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Reach {
+pub struct CutCount {
     /// The id of the last one.
     pub through: Uuid,
     /// How many there are.
@@ -52,7 +52,7 @@ pub struct Reach {
 
 /// Which tokens of the organization, of all kinds, were made before this moment, or at all, and not taken back; `None` where
 /// there are none.
-pub async fn reach(mut conn: Conn<'_>, grant: &Grant, before: Option<Time>) -> Result<Option<Reach>> {
+pub async fn reach(mut conn: Conn<'_>, grant: &Grant, before: Option<Time>) -> Result<Option<CutCount>> {
     let (organization, before) = (grant.organization(), before.unwrap_or(Time(i64::MAX)).0);
     // Those that were taken back before count too: their deletion must not be undone afterwards.
     let through: Option<Uuid> = run!(conn.reborrow(), c => sqlx::query_scalar(concat!(
@@ -66,7 +66,7 @@ pub async fn reach(mut conn: Conn<'_>, grant: &Grant, before: Option<Time>) -> R
         "JOIN organization o ON o.id = t.organization_id WHERE t.organization_id = $1 AND t.revoked_at IS NULL ",
         "AND t.name_freed_at IS NULL AND (o.tokens_cut IS NULL OR t.id > o.tokens_cut) AND t.id <= $2"
     )).bind(organization).bind(through).bind(Kind::PolicyToken.as_str()).fetch_one(&mut *c))?;
-    let found = Reach { through, count: count.unsigned_abs(), with_policy: with_policy.unsigned_abs() };
+    let found = CutCount { through, count: count.unsigned_abs(), with_policy: with_policy.unsigned_abs() };
     Ok(Some(found).filter(|found| found.count > 0))
 }
 

@@ -166,7 +166,7 @@ pub async fn find(conn: Conn<'_>, organizations: &[Uuid], id: &str) -> Result<Op
 
 /// Which denials.
 #[derive(Clone, Default, Debug)]
-pub struct Sought {
+pub struct DenialFilter {
     /// Of this token.
     pub token: Option<Uuid>,
     /// For this reason.
@@ -180,8 +180,8 @@ pub struct Sought {
 }
 
 /// The last denials of the organization, the newest first.
-pub async fn list(conn: Conn<'_>, grant: &Grant, sought: &Sought, limit: i64) -> Result<Vec<Denial>> {
-    fn query<DB>(organization: Uuid, sought: &Sought, limit: i64) -> QueryBuilder<DB>
+pub async fn list(conn: Conn<'_>, grant: &Grant, sought: &DenialFilter, limit: i64) -> Result<Vec<Denial>> {
+    fn query<DB>(organization: Uuid, sought: &DenialFilter, limit: i64) -> QueryBuilder<DB>
     where
         DB: sqlx::Database,
         i64: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,

@@ -167,7 +167,7 @@ pub struct Group {
 
 /// Which sums.
 #[derive(Clone, Copy, Debug)]
-pub struct Sought {
+pub struct UsageFilter {
     /// From this day on.
     pub from: i64,
     /// Up to this day, which is among them.
@@ -197,7 +197,7 @@ row! {
     }
 }
 
-fn sums_query<DB>(organization: Uuid, sought: &Sought, denied: bool) -> QueryBuilder<DB>
+fn sums_query<DB>(organization: Uuid, sought: &UsageFilter, denied: bool) -> QueryBuilder<DB>
 where
     DB: sqlx::Database,
     i64: for<'q> sqlx::Encode<'q, DB> + sqlx::Type<DB>,
@@ -231,7 +231,7 @@ where
 }
 
 /// The sums of an organization.
-pub async fn sums(mut conn: Conn<'_>, grant: &Grant, sought: &Sought) -> Result<Vec<Sum>> {
+pub async fn sums(mut conn: Conn<'_>, grant: &Grant, sought: &UsageFilter) -> Result<Vec<Sum>> {
     let organization = grant.organization();
     // Without a group there is one row also where nothing was counted, with nothing in it.
     let any: Option<(i64,)> = run!(conn.reborrow(), c => sqlx::query_as(

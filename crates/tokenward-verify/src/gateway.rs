@@ -74,7 +74,7 @@ const NAME: AsciiSet = CONTROLS.add(b'%').add(b'"').add(b'\\').add(b',').add(b';
 
 /// How gateways are listened to.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct GatewaySettings {
     /// Peers that say truly which request they hold.
     pub trusted: Vec<IpNet>,
     /// A further header whose value is a token; lowercase.
@@ -83,7 +83,7 @@ pub struct Settings {
     pub only: bool,
 }
 
-impl Settings {
+impl GatewaySettings {
     /// The place of a credential that a header is, by its name in lower case.
     #[must_use]
     pub fn place(&self, name: &str) -> Option<CredentialHeader> {
@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn a_header_of_ones_own_stands_beside_the_usual_ones_or_alone() {
         let places = |header: Option<&str>, only| {
-            let settings = Settings { trusted: Vec::new(), header: header.map(str::to_owned), only };
+            let settings = GatewaySettings { trusted: Vec::new(), header: header.map(str::to_owned), only };
             settings.places().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(places(None, false), ["authorization", "x-api-key"]);

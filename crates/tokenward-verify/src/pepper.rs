@@ -16,7 +16,7 @@ use tokenward_store::Store;
 use tokenward_store::peppers::{self, KnownPepper};
 use zeroize::Zeroizing;
 
-use crate::reach::{Reach, reach};
+use crate::reach::{FileAccess, reach};
 
 /// The file is read more than once at a start.
 static GROUP_TOLD: Once = Once::new();
@@ -245,14 +245,14 @@ fn read_file(path: &Path) -> Result<Vec<Pepper>, PepperError> {
     let meta = std::fs::metadata(path).map_err(io)?;
     let mode = meta.permissions().mode() & 0o777;
     match reach(&meta) {
-        Reach::Owner => {}
-        Reach::OwnGroup => GROUP_TOLD.call_once(|| {
+        FileAccess::Owner => {}
+        FileAccess::OwnGroup => GROUP_TOLD.call_once(|| {
             tracing::warn!(
                 pepper = %path.display(), mode = format!("{mode:o}"),
                 "its group can read the pepper. An orchestrator sets it so (fsGroup); anywhere else, run chmod 600 on it"
             );
         }),
-        Reach::OtherGroup | Reach::Everybody => return Err(PepperError::Mode { path: path.to_owned(), mode }),
+        FileAccess::OtherGroup | FileAccess::Everybody => return Err(PepperError::Mode { path: path.to_owned(), mode }),
     }
     parse(&text, &path.display().to_string())
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 /// Who gets at it besides its owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reach {
+pub enum FileAccess {
     /// Nobody.
     Owner,
     /// A group that this process is in: orchestrators give a volume to one (Kubernetes by `fsGroup`), and set its bits.
@@ -18,17 +18,17 @@ pub enum Reach {
 
 /// Who can read or write what has these properties.
 #[must_use]
-pub fn reach(of: &Metadata) -> Reach {
+pub fn reach(of: &Metadata) -> FileAccess {
     let group_is_ours = || {
         let groups = rustix::process::getgroups().unwrap_or_default();
         let own = rustix::process::getegid();
         std::iter::once(own).chain(groups).any(|group| group.as_raw() == of.gid())
     };
     match of.mode() {
-        mode if mode & 0o6 != 0 => Reach::Everybody,
-        mode if mode & 0o60 == 0 => Reach::Owner,
-        _ if group_is_ours() => Reach::OwnGroup,
-        _ => Reach::OtherGroup,
+        mode if mode & 0o6 != 0 => FileAccess::Everybody,
+        mode if mode & 0o60 == 0 => FileAccess::Owner,
+        _ if group_is_ours() => FileAccess::OwnGroup,
+        _ => FileAccess::OtherGroup,
     }
 }
 
@@ -46,12 +46,12 @@ mod tests {
             std::fs::set_permissions(directory.path(), Permissions::from_mode(mode)).unwrap();
             reach(&std::fs::metadata(directory.path()).unwrap())
         };
-        assert_eq!((of(0o700), of(0o711)), (Reach::Owner, Reach::Owner));
-        assert_eq!((of(0o750), of(0o2770)), (Reach::OwnGroup, Reach::OwnGroup));
-        assert_eq!((of(0o755), of(0o702)), (Reach::Everybody, Reach::Everybody));
+        assert_eq!((of(0o700), of(0o711)), (FileAccess::Owner, FileAccess::Owner));
+        assert_eq!((of(0o750), of(0o2770)), (FileAccess::OwnGroup, FileAccess::OwnGroup));
+        assert_eq!((of(0o755), of(0o702)), (FileAccess::Everybody, FileAccess::Everybody));
         // Only root can give a file to a group that it is not in.
         if std::os::unix::fs::chown(directory.path(), None, Some(54_321)).is_ok() {
-            assert_eq!((of(0o750), of(0o700)), (Reach::OtherGroup, Reach::Owner));
+            assert_eq!((of(0o750), of(0o700)), (FileAccess::OtherGroup, FileAccess::Owner));
         }
     }
 }

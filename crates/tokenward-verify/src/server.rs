@@ -43,7 +43,7 @@ pub mod pepper {
 
 /// Who else gets at a file or directory.
 pub mod reach {
-    pub use crate::reach::{Reach, reach};
+    pub use crate::reach::{FileAccess, reach};
 }
 
 /// What a node is to others.

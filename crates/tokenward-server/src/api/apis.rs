@@ -25,7 +25,7 @@ use super::understood::QueryKind;
 use crate::body::{Bounds, Unread};
 use crate::coming::{Budget, Coming};
 use crate::limits::{DISCARDED_BYTES, DOCUMENT_BYTES, DOCUMENT_TIME, WHOLE_DOCUMENT_BYTES};
-use crate::service::apis::{self, Api, ApiWithRoutes, DocumentOptions, Effect, Format, KeptRoute, Piece, Text};
+use crate::service::apis::{self, Api, ApiWithRoutes, DocumentEffect, DocumentOptions, Format, KeptRoute, Piece, Text};
 use crate::service::{App, Written};
 
 fn item(api: Api) -> ApiItem {
@@ -59,7 +59,7 @@ pub(super) fn single_or_several(mut ways: Vec<Vec<String>>) -> (Vec<String>, Vec
     if ways.len() > 1 { (Vec::new(), ways) } else { (ways.pop().unwrap_or_default(), Vec::new()) }
 }
 
-fn changes(effect: Effect) -> ApiChanges {
+fn changes(effect: DocumentEffect) -> ApiChanges {
     let route =
         |it: apis::RouteChange| RouteChange { method: it.method, path: it.path, before: it.before, after: it.after };
     let role = |it: apis::RoleChange| RoleReach {

@@ -26,8 +26,8 @@ use super::json;
 use super::right::PathResource;
 use super::understood::{NO_MOMENT, QueryKind};
 use crate::limits::PROOF_PAGE;
-use crate::service::events::{self, Proven};
-use crate::service::retention::{self, Dated, Retention};
+use crate::service::events::{self, ProvenEvent};
+use crate::service::retention::{self, Retention, VersionedRetention};
 use crate::service::{App, log};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -139,7 +139,7 @@ fn retention_body(retention: &Retention) -> EventRetention {
 }
 
 async fn retained(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
-    let Dated { retention, updated_at } = retention::get(&app, &grant).await?;
+    let VersionedRetention { retention, updated_at } = retention::get(&app, &grant).await?;
     Ok(tagged(updated_at, Json(retention_body(&retention))))
 }
 
@@ -262,8 +262,8 @@ fn proven_event(material: Material) -> ProvenEvent {
     }
 }
 
-fn event_proof(app: &App, proven: Proven) -> EventProof {
-    let Proven { material, path, checkpoint } = proven;
+fn event_proof(app: &App, proven: ProvenEvent) -> EventProof {
+    let ProvenEvent { material, path, checkpoint } = proven;
     EventProof {
         event: proven_event(material),
         path: path.iter().map(hex::encode).collect(),

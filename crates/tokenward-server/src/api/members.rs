@@ -26,7 +26,7 @@ use super::right::PathResource;
 use crate::limits::{MEMBER_TOKENS, WORD};
 use crate::service::App;
 use crate::service::members::{self, InvitationFate};
-use crate::service::token_hand_over::{Fate, Owned};
+use crate::service::token_hand_over::{Owned, TokenFate};
 
 /// The word of the old vocabulary for a role: connectors still read it.
 pub(super) fn deprecated_role(kind: RoleKind) -> &'static str {
@@ -84,7 +84,7 @@ fn owned(to: Option<&str>, each: &[MemberToken], rest: Option<&MemberRest>) -> R
 }
 
 /// What becomes of one of them.
-fn fate(at: usize, sent: &MemberToken, faults: &mut Faults) -> Option<Fate> {
+fn fate(at: usize, sent: &MemberToken, faults: &mut Faults) -> Option<TokenFate> {
     let field = |name: &str| format!("tokens[{at}].{name}");
     faults.check(&field("action"), WORD.check_text(&sent.action));
     faults.check(&field("overlap"), WORD.check_text(sent.overlap.as_deref().unwrap_or_default()));
@@ -95,20 +95,20 @@ fn fate(at: usize, sent: &MemberToken, faults: &mut Faults) -> Option<Fate> {
         faults.push(field("overlap"), "belongs to the action `end`; leave it out");
     }
     match sent.action.as_str() {
-        "keep" => Some(Fate::Keep),
-        "delete" => Some(Fate::Delete),
+        "keep" => Some(TokenFate::Keep),
+        "delete" => Some(TokenFate::Delete),
         "hand_over" => {
             if sent.to.is_none() {
                 faults.push(field("to"), "is missing: say who is accountable for it from then on");
             }
-            sent.to.map(Fate::HandOver)
+            sent.to.map(TokenFate::HandOver)
         }
         "end" => {
             let overlap = sent.overlap.as_deref().and_then(length);
             if overlap.is_none() {
                 faults.push(field("overlap"), "is no length of time; write one such as 24h, 30m or 7d");
             }
-            overlap.map(Fate::End)
+            overlap.map(TokenFate::End)
         }
         unknown => {
             let known = known_words(unknown, ["keep", "hand_over", "end", "delete"].into_iter());
@@ -119,7 +119,7 @@ fn fate(at: usize, sent: &MemberToken, faults: &mut Faults) -> Option<Fate> {
 }
 
 /// What becomes of all others.
-fn of_rest(sent: &MemberRest, faults: &mut Faults) -> Option<Fate> {
+fn of_rest(sent: &MemberRest, faults: &mut Faults) -> Option<TokenFate> {
     faults.check("rest.action", WORD.check_text(&sent.action));
     faults.check("rest.overlap", WORD.check_text(sent.overlap.as_deref().unwrap_or_default()));
     match sent.action.as_str() {
@@ -127,13 +127,13 @@ fn of_rest(sent: &MemberRest, faults: &mut Faults) -> Option<Fate> {
             faults.push("rest.overlap", "belongs to the action `end`; leave it out");
             None
         }
-        "delete" => Some(Fate::Delete),
+        "delete" => Some(TokenFate::Delete),
         "end" => {
             let overlap = sent.overlap.as_deref().and_then(length);
             if overlap.is_none() {
                 faults.push("rest.overlap", "is no length of time; write one such as 24h, 30m or 7d");
             }
-            overlap.map(Fate::End)
+            overlap.map(TokenFate::End)
         }
         unknown => {
             let known = known_words(unknown, ["end", "delete"].into_iter());

@@ -32,7 +32,7 @@ use super::tokens::{
 };
 use crate::limits::POLICY_CHARACTERS;
 use crate::service::policy_tokens::{
-    self, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial, TrialAnswer, TrialTexts,
+    self, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, TrialAnswer, TrialRequest, TrialTexts,
 };
 use crate::service::role_trial::{self, RoleTrial};
 use crate::service::token_list::{self, Filter};
@@ -393,7 +393,7 @@ fn contradiction(sent: &PolicyEvaluationRequest) -> Error {
     }
 }
 
-fn of_policy(all: Vec<PolicyTrial>) -> Result<Vec<Trial>, Error> {
+fn of_policy(all: Vec<PolicyTrial>) -> Result<Vec<TrialRequest>, Error> {
     let mut faults = Faults::default();
     let trial = |(at, it): (usize, PolicyTrial)| {
         for (field, there, problem) in [
@@ -407,7 +407,7 @@ fn of_policy(all: Vec<PolicyTrial>) -> Result<Vec<Trial>, Error> {
             }
         }
         let (method, path) = (it.method.unwrap_or_default(), it.path.unwrap_or_default());
-        Trial { method, path, body: it.body, gateway: it.gateway.unwrap_or_default() }
+        TrialRequest { method, path, body: it.body, gateway: it.gateway.unwrap_or_default() }
     };
     let trials = all.into_iter().enumerate().map(trial).collect();
     faults.finish()?;

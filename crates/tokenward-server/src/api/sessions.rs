@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::extract::{Body, client, id, written, written_empty};
 use super::second_factor::given;
 use crate::limits::{EMAIL, PASSWORD};
-use crate::service::sessions::Listed;
+use crate::service::sessions::ListedSession;
 use crate::service::{App, proof, sessions};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -111,21 +111,22 @@ async fn list(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<OwnSessionList>, ApiError> {
-    let results = sessions::list(&app, &caller).await?.into_iter().map(|Listed { session, last_use }| OwnSession {
-        current: session.id == caller.credential_id(),
-        last_used_at: last_use.as_ref().map(|it| it.used_at),
-        last_used_from: last_use.as_ref().and_then(|it| it.address.clone()),
-        last_used_agent: last_use.and_then(|it| it.user_agent),
-        id: session.id,
-        created_at: session.created_at,
-        expires_at: session.expires_at,
-        console: session.console,
-        address: session.address,
-        user_agent: session.user_agent,
-        methods: session.methods.words(),
-        proven_at: session.proven_at,
-        organization_id: session.organization_id,
-    });
+    let results =
+        sessions::list(&app, &caller).await?.into_iter().map(|ListedSession { session, last_use }| OwnSession {
+            current: session.id == caller.credential_id(),
+            last_used_at: last_use.as_ref().map(|it| it.used_at),
+            last_used_from: last_use.as_ref().and_then(|it| it.address.clone()),
+            last_used_agent: last_use.and_then(|it| it.user_agent),
+            id: session.id,
+            created_at: session.created_at,
+            expires_at: session.expires_at,
+            console: session.console,
+            address: session.address,
+            user_agent: session.user_agent,
+            methods: session.methods.words(),
+            proven_at: session.proven_at,
+            organization_id: session.organization_id,
+        });
     Ok(Json(OwnSessionList { results: results.collect() }))
 }
 

@@ -22,7 +22,7 @@ use super::understood::QueryKind;
 use crate::limits::PROVIDER_KEYS;
 use crate::service::App;
 use crate::service::session_limits::{Bounds, IDLE, LIFETIME};
-use crate::service::sign_in_policy::{self as service, Dated, SignInPolicyChange};
+use crate::service::sign_in_policy::{self as service, SignInPolicyChange, VersionedSignInPolicy};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const PATH: &str = "/organization/{organizationId}/signInPolicy";
@@ -50,7 +50,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 #[derive(Deserialize)]
-struct Trial {
+struct TrialQuery {
     dry_run: Option<bool>,
 }
 
@@ -105,14 +105,14 @@ fn wanted(sent: SignInPolicyBody) -> Checked<SignInPolicyChange> {
 }
 
 async fn show(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
-    let Dated { policy, updated_at } = service::get(&app, &grant).await?;
+    let VersionedSignInPolicy { policy, updated_at } = service::get(&app, &grant).await?;
     Ok(tagged(updated_at, Json(body(&policy, None))))
 }
 
 async fn set(
     State(app): State<Arc<App>>,
     Extension(grant): Extension<Grant>,
-    Query(Trial { dry_run }): Query<Trial>,
+    Query(TrialQuery { dry_run }): Query<TrialQuery>,
     Precondition(if_match): Precondition,
     Body(sent): Body<SignInPolicyBody>,
 ) -> Result<Response, ApiError> {

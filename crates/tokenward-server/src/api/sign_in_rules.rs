@@ -17,7 +17,7 @@ use super::error::ApiError;
 use super::extract::{Body, Precondition, tagged, written};
 use super::right::PathResource;
 use crate::service::App;
-use crate::service::sign_in_rules::{self, Dated};
+use crate::service::sign_in_rules::{self, VersionedSignInRules};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     const PATH: &str = "/organization/{organizationId}/signInRules";
@@ -50,7 +50,7 @@ fn body(rules: &[RuleRow]) -> SignInRules {
 }
 
 async fn show(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
-    let Dated { rules, updated_at } = sign_in_rules::get(&app, &grant).await?;
+    let VersionedSignInRules { rules, updated_at } = sign_in_rules::get(&app, &grant).await?;
     Ok(tagged(updated_at, Json(body(&rules))))
 }
 

@@ -26,7 +26,7 @@ use super::tokens::{FILTER_KINDS, FILTERS, ListQuery};
 use crate::limits::{DESCRIPTION, TOKEN_BULK_IDS, WORD};
 use crate::service::App;
 use crate::service::token_bulk::{self, Action, Set};
-use crate::service::token_cut::{self, Reach};
+use crate::service::token_cut::{self, CutPreview};
 use crate::service::tokens::Why;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -174,7 +174,7 @@ async fn revoke_all(
     let reason = sent.reason.as_deref().and_then(|word| faults.read("reason", RevokeReason::parse(word)));
     faults.check("note", DESCRIPTION.check_text(sent.note.as_deref().unwrap_or_default()));
     faults.finish()?;
-    let answer = |it: Reach, done| ApiTokenRevokeAll { count: it.count, includes_caller: it.own, done };
+    let answer = |it: CutPreview, done| ApiTokenRevokeAll { count: it.count, includes_caller: it.own, done };
     let found = token_cut::preview(&app, &grant, sent.created_before).await?;
     if sent.dry_run || found.count == 0 {
         return Ok(Json(answer(found, false)).into_response());

@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::extract::{Body, id};
 use super::right::PathResource;
 use super::tokens::{given, token_change};
-use crate::service::policy_tokens::{self, PolicyToken, Tried};
+use crate::service::policy_tokens::{self, PolicyToken, TrialPolicy};
 use crate::service::token_effect::{self, TokenEffect};
 use crate::service::{App, tokens};
 
@@ -79,7 +79,7 @@ async fn policy_token_effect(
     let change = token_change(edit, &mut faults);
     faults.finish()?;
     let other = match policy.filter(|policy| *policy != before) {
-        Some(policy) => Some(Tried::compile(grant.organization(), policy).await?),
+        Some(policy) => Some(TrialPolicy::compile(grant.organization(), policy).await?),
         None => None,
     };
     Ok(Json(effect_body(token_effect::of_change(&app, &grant, &token, &change, other, true).await?)))

@@ -19,7 +19,7 @@ use super::extract::{Body, Precondition, tagged, written};
 use super::right::PathResource;
 use crate::limits::TOKEN_POLICY_ROLES;
 use crate::service::App;
-use crate::service::token_policy::{self, Dated, RulesInput, SentBeside};
+use crate::service::token_policy::{self, RulesInput, SentBeside, VersionedTokenPolicy};
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -70,7 +70,7 @@ fn body(policy: &TokenPolicy) -> TokenPolicyBody {
 }
 
 async fn show(State(app): State<Arc<App>>, Extension(grant): Extension<Grant>) -> Result<Response, ApiError> {
-    let Dated { policy, updated_at } = token_policy::get(&app, &grant).await?;
+    let VersionedTokenPolicy { policy, updated_at } = token_policy::get(&app, &grant).await?;
     Ok(tagged(updated_at, Json(body(&policy))))
 }
 

@@ -25,7 +25,7 @@ use super::understood::QueryKind;
 use crate::limits::{USAGE_DAYS, USAGE_ROWS};
 use crate::service::App;
 use crate::service::log_format::csv_line;
-use crate::service::token_use::{self, GrantedUsed, Group, Sought, Sum, Sums, Used, date, day, read_date};
+use crate::service::token_use::{self, GrantedUsed, Group, Sum, Sums, UsageFilter, Used, date, day, read_date};
 
 /// Days in an answer where nobody says which.
 const USUAL: i64 = 30;
@@ -72,7 +72,7 @@ struct ListQuery {
 }
 
 impl ListQuery {
-    fn sought(&self, today: i64) -> Result<Sought, Error> {
+    fn sought(&self, today: i64) -> Result<UsageFilter, Error> {
         let mut faults = Faults::default();
         let mut read = |name: &str, text: &Option<String>| {
             let text = text.as_deref().filter(|text| !text.is_empty())?;
@@ -105,7 +105,7 @@ impl ListQuery {
         }
         faults.finish()?;
         let limit = i64::try_from(USAGE_ROWS.default).unwrap_or(i64::MAX);
-        Ok(Sought { from, to, group, limit })
+        Ok(UsageFilter { from, to, group, limit })
     }
 }
 

@@ -32,7 +32,7 @@ use crate::limits::Limits;
 use crate::service::mail::{MailError, Mailer};
 use crate::service::organization_creators::OrganizationCreators;
 use crate::service::passkeys::RelyingParty;
-use crate::service::ways::SignIn;
+use crate::service::sign_in_methods::SignIn;
 
 pub use crate::transport::ListenAddress;
 pub use fault::ConfigError;
@@ -161,7 +161,7 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Who says who people are, by the key of each.
     #[serde(default)]
-    pub oidc: BTreeMap<String, issuer::settings::Settings>,
+    pub oidc: BTreeMap<String, issuer::settings::ProviderSettings>,
     /// All of the above as it was written, to tell what is another when it is read again.
     #[serde(skip)]
     pub written: toml::Table,
@@ -398,8 +398,8 @@ impl Config {
 
     /// How gateways are listened to.
     #[must_use]
-    pub fn gateways(&self) -> gateway::Settings {
-        gateway::Settings {
+    pub fn gateways(&self) -> gateway::GatewaySettings {
+        gateway::GatewaySettings {
             trusted: self.trusted_gateways.clone(),
             header: self.credential_header.clone(),
             only: self.credential_header_only,

@@ -18,7 +18,7 @@ use tracing_subscriber::filter::Targets;
 use super::LogFormat;
 use crate::service::organization_creators::OrganizationCreators;
 use crate::service::session_limits;
-use crate::service::ways::SignIn;
+use crate::service::sign_in_methods::SignIn;
 use crate::service::{ended_tokens, retention};
 use crate::transport::ListenAddress;
 

@@ -5,7 +5,7 @@ use tokenward_core::{Code, Error, Uuid, password};
 use zeroize::Zeroizing;
 
 use super::account_events;
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{OTP, Pairs, Problems};
 use super::page::{At, PageResult};
 use super::passkeys;
@@ -18,7 +18,7 @@ use super::view::{
 };
 use super::words::{agent, proven_how};
 use crate::issuer::Provider;
-use crate::service::sessions::Listed;
+use crate::service::sessions::ListedSession;
 use crate::service::{IfMatch, accounts, email_changes, identities, own_passwords, sessions};
 use tokenward_store::identities::Identity;
 
@@ -43,7 +43,7 @@ async fn account_page(person: &SignedIn, typed: Option<&Pairs>, mut problems: Pr
             let organization = directory.organization(id?)?;
             Some(format!(", for {} alone", organization.name))
         };
-        let row = |Listed { session, last_use }: Listed| SessionRow {
+        let row = |ListedSession { session, last_use }: ListedSession| SessionRow {
             id: session.id.to_string(),
             client: agent(session.user_agent.as_deref()),
             last_seen: last_use.as_ref().map(|it| person.moment(it.used_at)),

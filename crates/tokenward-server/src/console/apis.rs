@@ -14,7 +14,7 @@ use tokenward_core::routes::{Rules, Source, Unknown};
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use super::confirm::Confirmation;
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageError, PageResult, page};
 use super::paging::{Column, Holds, List, ListPlace, SortKey};
@@ -28,7 +28,7 @@ use super::words::{METHODS, grouped, quoted};
 use crate::limits::{ALLOW_PATHS, PASTED_DOCUMENT_BYTES, QUERY, ROUTE_PATH_BYTES};
 use crate::service::IfMatch;
 use crate::service::apis::{
-    self, Api, ApiWithRoutes, DocumentOptions, Effect, Format, KeptRoute, Reached, RouteChange, Text,
+    self, Api, ApiWithRoutes, DocumentEffect, DocumentOptions, Format, KeptRoute, Reached, RouteChange, Text,
 };
 
 /// What a form with a larger document is told.
@@ -177,7 +177,7 @@ async fn review(person: &SignedIn, grant: &Grant, name: String, typed: &Pairs) -
 /// Routes of a review at most; those that change stand first.
 const REVIEWED: usize = 500;
 
-fn review_of(new: ApiWithRoutes, Effect { routes: changes, roles }: Effect) -> ApiReview {
+fn review_of(new: ApiWithRoutes, DocumentEffect { routes: changes, roles }: DocumentEffect) -> ApiReview {
     let total = new.routes.len();
     let marked = |change: RouteChange| {
         let mark = match (&change.before, &change.after) {

@@ -11,7 +11,7 @@ use tokenward_core::{Result, Uuid};
 use tokenward_store::clusters::Cluster;
 
 use super::confirm::Confirmation;
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
 use super::paging::{Column, Holds, List, ListPlace, SortKey};

@@ -13,7 +13,7 @@ use super::proof;
 use super::view::{Choice, CommandLinePage, DevicePage, HandedPage, Nav, ProviderLink, WaitingMachine};
 use super::words::agent;
 use crate::limits::HOST_NAME;
-use crate::service::command_line::{HOURS, Terms, code, device};
+use crate::service::command_line::{CommandLineTerms, HOURS, code, device};
 use crate::service::proof as proofs;
 
 /// Where `tokenward login` leads.
@@ -65,10 +65,10 @@ impl CommandLineRequest {
 }
 
 /// What the person chose.
-fn terms(form: &Pairs) -> Result<Terms> {
+fn terms(form: &Pairs) -> Result<CommandLineTerms> {
     let organization = form.read("organization", "one of your organizations", |text| text.parse().ok())?;
     let hours = form.read("hours", "a number of hours", |text| text.parse().ok())?.unwrap_or(HOURS[HOURS.len() - 1]);
-    Ok(Terms { organization, hours })
+    Ok(CommandLineTerms { organization, hours })
 }
 
 /// What both pages ask of whoever is to sign a command line in.
@@ -200,7 +200,7 @@ pub(super) async fn decide(Extension(person): Extension<SignedIn>, Extension(for
             }
         }
         "refuse" => match device::refuse(app, caller, &typed).await {
-            Ok(_) => person.done("/console/account", super::done::Flashed::DeviceRefused),
+            Ok(_) => person.done("/console/account", super::flash::Flashed::DeviceRefused),
             Err(error) => device_page(&person, &form, Problems::of(error)?).await,
         },
         _ => again(&person, &form, Problems::default()).await,

@@ -8,7 +8,7 @@ use tokenward_core::permission::Management;
 use tokenward_core::{Code, Error, Uuid, password};
 use zeroize::Zeroizing;
 
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems};
 use super::page::{At, PageResult, page};
 use super::person::{SignedIn, SignedOut};

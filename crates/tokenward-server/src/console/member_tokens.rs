@@ -15,7 +15,7 @@ use super::tokens::{people, row};
 use super::view::{Choice, Heirs, MemberToken, MemberTokens};
 use super::words::count;
 use crate::limits::{MEMBER_TOKENS, MEMBER_TOKENS_LISTED, TOKEN_OVERLAP};
-use crate::service::token_hand_over::{Fate, Owned};
+use crate::service::token_hand_over::{Owned, TokenFate};
 use crate::service::{token_policy, tokens, usage};
 
 /// How long a token that ends is still accepted, of which nothing is said.
@@ -161,8 +161,8 @@ pub(super) fn typed(form: &Pairs) -> Result<Owned> {
     let ends = || overlap.ok_or_else(no_overlap);
     let rest = match form.get("rest") {
         "" => None,
-        "end" => Some(Fate::End(ends()?)),
-        "delete" => Some(Fate::Delete),
+        "end" => Some(TokenFate::End(ends()?)),
+        "delete" => Some(TokenFate::Delete),
         _ => return Err(Error::invalid("rest", "is none of the choices")),
     };
     Ok(Owned { to, each, rest })
@@ -173,15 +173,15 @@ fn no_overlap() -> Error {
 }
 
 /// What is to become of one of them.
-fn fate(value: &str, overlap: Option<Micros>) -> Result<(Uuid, Fate)> {
+fn fate(value: &str, overlap: Option<Micros>) -> Result<(Uuid, TokenFate)> {
     let wrong = || Error::invalid("fate", "is none of the choices");
     let (id, what) = value.split_once('.').ok_or_else(wrong)?;
     let id = Uuid::try_parse(id).map_err(|_| Error::invalid("fate", "is not about the id of a token"))?;
     let fate = match what {
-        "keep" => Fate::Keep,
-        "delete" => Fate::Delete,
-        "end" => Fate::End(overlap.ok_or_else(no_overlap)?),
-        to => Fate::HandOver(Uuid::try_parse(to).map_err(|_| wrong())?),
+        "keep" => TokenFate::Keep,
+        "delete" => TokenFate::Delete,
+        "end" => TokenFate::End(overlap.ok_or_else(no_overlap)?),
+        to => TokenFate::HandOver(Uuid::try_parse(to).map_err(|_| wrong())?),
     };
     Ok((id, fate))
 }
@@ -208,18 +208,18 @@ mod tests {
         let (token, member) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let read = |form: String| typed(&Pairs::parse(form.as_bytes())).map(|owned| owned.each);
         for (what, fate) in [
-            ("keep".to_owned(), Fate::Keep),
-            ("delete".to_owned(), Fate::Delete),
-            ("end".to_owned(), Fate::End(tokenward_core::time::DAY)),
-            (member.to_string(), Fate::HandOver(member)),
+            ("keep".to_owned(), TokenFate::Keep),
+            ("delete".to_owned(), TokenFate::Delete),
+            ("end".to_owned(), TokenFate::End(tokenward_core::time::DAY)),
+            (member.to_string(), TokenFate::HandOver(member)),
         ] {
             let form = format!("fate=&fate={token}.{what}&overlap=24h");
             assert_eq!(read(form).unwrap(), [(token, fate)], "{what}");
         }
         let rest = |form: &str| typed(&Pairs::parse(form.as_bytes())).map(|owned| owned.rest);
         assert_eq!(rest("rest=").unwrap(), None);
-        assert_eq!(rest("rest=delete").unwrap(), Some(Fate::Delete));
-        assert_eq!(rest("rest=end&overlap=24h").unwrap(), Some(Fate::End(tokenward_core::time::DAY)));
+        assert_eq!(rest("rest=delete").unwrap(), Some(TokenFate::Delete));
+        assert_eq!(rest("rest=end&overlap=24h").unwrap(), Some(TokenFate::End(tokenward_core::time::DAY)));
         for wrong in [
             "fate=7".to_owned(),
             "fate=7.delete".to_owned(),

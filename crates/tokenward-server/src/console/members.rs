@@ -10,7 +10,7 @@ use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::invitations::Invitation;
 use tokenward_store::members::Member;
 
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::member_tokens;
 use super::page::{At, PageResult, long_page, page};

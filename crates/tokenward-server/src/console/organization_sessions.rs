@@ -5,7 +5,7 @@ use tokenward_core::permission::Management;
 use tokenward_core::time::{Micros, length_text};
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems};
 use super::page::{At, PageResult};
 use super::person::SignedIn;

@@ -10,7 +10,7 @@ use tokenward_core::role::{BuiltIn, Role, RoleKind};
 use tokenward_core::sign_in::SignInRule;
 use tokenward_core::{Result, Time, Uuid};
 
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::organization_sessions;
 use super::page::{At, PageResult, long_page, page, sign_in_with};
@@ -22,7 +22,7 @@ use super::words::{role_name, role_tag};
 use crate::heavy;
 use crate::limits::SIGN_IN_RULES;
 use crate::service::sign_in_policy::{self, SignInPolicyChange};
-use crate::service::sign_in_rules::{self, Dated};
+use crate::service::sign_in_rules::{self, VersionedSignInRules};
 use crate::service::{App, IfMatch, oidc};
 
 /// Rules that the form has room for besides those that are there.
@@ -62,7 +62,7 @@ async fn sign_in_page(
 ) -> PageResult {
     let (rules, updated_at) = match person.may(organization, Management::MemberManage) {
         Ok(grant) => {
-            let Dated { rules: saved, updated_at } = sign_in_rules::get(&person.app, &grant).await?;
+            let VersionedSignInRules { rules: saved, updated_at } = sign_in_rules::get(&person.app, &grant).await?;
             let rules = match typed {
                 Some(form) => typed_rules(form),
                 None => saved.iter().map(sign_in_rules::plain).collect(),

@@ -8,7 +8,7 @@ use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::organizations::Organization;
 
 use super::confirm::Confirmation;
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;

@@ -20,7 +20,7 @@ use super::view::{Bars, EndMark, GrantedView, Nav, OverviewPage, PartRow};
 use super::words::{grouped, role_name};
 use crate::service::limit_warnings;
 use crate::service::token_list::{self, Filter};
-use crate::service::token_use::{self, Count, GrantedUsed, Group, Sought, date, day};
+use crate::service::token_use::{self, Count, GrantedUsed, Group, UsageFilter, date, day};
 use crate::service::usage;
 
 /// Days that pictures show.
@@ -88,7 +88,7 @@ pub(super) async fn show(
     let now = person.app.now();
     let today = day(now);
     let from = today + 1 - DAYS as i64;
-    let sought = |group| Sought { from, to: today, group, limit: 1_000 };
+    let sought = |group| UsageFilter { from, to: today, group, limit: 1_000 };
     let by_day = token_use::sums(&person.app, &grant, sought(Group { day: true, ..Group::default() })).await?;
     let by_reason = token_use::sums(&person.app, &grant, sought(Group { reason: true, ..Group::default() })).await?;
     let mut days = vec![(0, 0); DAYS];

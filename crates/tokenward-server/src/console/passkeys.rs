@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokenward_core::{Code, Error, Result, Uuid};
 
 use super::cookie;
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems};
 use super::page::{At, PageError, PageResult, own_path};
 use super::person::{SignedIn, SignedOut};

@@ -16,7 +16,7 @@ use tokenward_store::Position;
 use zeroize::Zeroizing;
 
 use super::cookie;
-use super::done::{FlashCookie, Flashed};
+use super::flash::{FlashCookie, Flashed};
 use super::page::{PageResult, see_other};
 use super::view::{Flash, FlashKind, Moment, Nav, NavigationEntry, OrganizationLink, Shell};
 use super::words::role_name;

@@ -9,14 +9,14 @@ use tokenward_core::token::Token;
 use tokenward_core::{Code, Error, Result, Time, Uuid};
 
 use super::decisions;
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
 use super::policy_recipes::RECIPES;
 use super::proof;
 use super::token_bulk;
-use super::token_changes::{self, Listed, Switch, typed_change};
+use super::token_changes::{self, Switch, TokenListKind, typed_change};
 use super::token_effect::effect_of;
 use super::token_life;
 use super::token_list;
@@ -31,14 +31,18 @@ use super::view::{
     RecipeLink, ReplayRow, TokenEffect, TrialForm, Verdict,
 };
 use super::words::METHODS;
-use crate::service::policy_tokens::{self, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, Trial};
+use crate::service::policy_tokens::{self, NewPolicyToken, PolicyToken, PolicyTokenChange, Replayed, TrialRequest};
 use crate::service::tokens::{self, Created};
 use crate::service::{IfMatch, policy_denials, token_attestation, token_refused, usage};
 
 /// The path of the list below the organization.
 const LIST: &str = "policy-tokens";
-const LISTED: Listed =
-    Listed { path: LIST, kind: Kind::PolicyToken, read: Management::PolicyManage, right: Management::PolicyManage };
+const LISTED: TokenListKind = TokenListKind {
+    path: LIST,
+    kind: Kind::PolicyToken,
+    read: Management::PolicyManage,
+    right: Management::PolicyManage,
+};
 
 /// `GET …/policy-tokens`.
 pub(super) async fn list(
@@ -135,7 +139,7 @@ async fn verdict(person: &SignedIn, grant: &Grant, typed: &Pairs) -> Result<Verd
         let text = "The policy can be used. Write a path to see what it says of a request.".to_owned();
         return Ok(Verdict { good: true, text });
     }
-    let trial = Trial {
+    let trial = TrialRequest {
         method: typed.get("method").to_owned(),
         path: path.clone(),
         body: Some(typed.get("body").to_owned()).filter(|body| !body.is_empty()),

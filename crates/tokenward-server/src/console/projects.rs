@@ -7,8 +7,8 @@ use tokenward_core::permission::Management;
 use tokenward_core::{Result, Uuid};
 
 use super::confirm::Confirmation;
-use super::done::Flashed;
 use super::environments;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
 use super::paging::{Column, Holds, List, ListPlace, SortKey};

@@ -7,7 +7,7 @@ use tokenward_core::permission::Management;
 use tokenward_core::{Code, Error, Uuid};
 
 use super::cookie;
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::page::{ANEW, At, PageResult, next_to, own_path, page, see_other, sign_in_with};
 use super::person::{SignedIn, SignedOut};

@@ -14,7 +14,7 @@ use tokenward_core::role::{
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::confirm::Confirmation;
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageError, PageResult, long_page, page};
 use super::paging::{Column, Holds, List, ListPlace, SortKey};

@@ -6,7 +6,7 @@ use tokenward_core::second_factor::{OneTimeCode, SecondFactor};
 use tokenward_core::{Error, Result};
 
 use super::cookie;
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{OTP, Pairs, Problems, Query};
 use super::page::{PageResult, own_path, page, see_other};
 use super::person::{SignedIn, SignedOut};

@@ -4,7 +4,7 @@ use axum::Extension;
 use tokenward_core::{Code, Error, password};
 use zeroize::Zeroizing;
 
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems};
 use super::page::{At, PageResult, see_other};
 use super::person::SignedOut;

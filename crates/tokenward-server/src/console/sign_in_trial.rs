@@ -7,13 +7,13 @@ use super::person::SignedIn;
 use super::view::{DetailLine, Nav, SignInTrialPage};
 use super::words::{count, quoted, role_tag};
 use crate::issuer::Groups;
-use crate::service::oidc::Trial;
+use crate::service::oidc::SignInTrial;
 
 /// Groups that are named.
 const NAMED: usize = 50;
 
 /// Shows what came of it.
-pub(super) async fn shown(person: &SignedIn, trial: Trial) -> PageResult {
+pub(super) async fn shown(person: &SignedIn, trial: SignInTrial) -> PageResult {
     let provider = person.app.providers.get(&trial.key)?;
     let directory = person.app.verifier.directory();
     let (gives, gives_role) = match (&trial.groups, &trial.gives) {

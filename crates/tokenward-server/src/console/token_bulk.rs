@@ -8,12 +8,12 @@ use tokenward_core::token::{RevokeReason, Token, TokenFilter};
 use tokenward_core::{Code, Error, Result, Uuid};
 use tokenward_store::Position;
 
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems};
 use super::page::{At, PageResult, long_page};
 use super::person::SignedIn;
 use super::proof;
-use super::token_changes::{Listed, TOKENS};
+use super::token_changes::{TOKENS, TokenListKind};
 use super::token_typed::{expiry, typed_member};
 use super::tokens::{REASONS, owner_fields, row, token_form};
 use super::view::{Choice, Nav, TokenBulkPage};
@@ -45,7 +45,7 @@ pub(super) async fn bulk(
 }
 
 /// The same with those of one of the lists.
-pub(super) async fn bulk_of(person: &SignedIn, of: Listed, organization: Uuid, typed: &Pairs) -> PageResult {
+pub(super) async fn bulk_of(person: &SignedIn, of: TokenListKind, organization: Uuid, typed: &Pairs) -> PageResult {
     let grant = person.may(organization, of.right)?;
     let action = ACTIONS.into_iter().find(|(word, _)| *word == typed.get("action"));
     let Some((action, said)) = action else {
@@ -101,7 +101,7 @@ async fn act(
 async fn ask(
     person: &SignedIn,
     grant: &Grant,
-    (of, ids): (Listed, &[Uuid]),
+    (of, ids): (TokenListKind, &[Uuid]),
     action: &'static str,
     typed: &Pairs,
     mut problems: Problems,

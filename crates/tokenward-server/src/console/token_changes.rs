@@ -12,7 +12,7 @@ use tokenward_core::token::{RevokeReason, Token};
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::confirm::Confirmation;
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems};
 use super::page::{At, PageError, PageResult, page};
 use super::person::SignedIn;
@@ -32,7 +32,7 @@ use crate::service::{App, IfMatch, Written, policy_tokens, usage};
 
 /// The list that a token is in.
 #[derive(Clone, Copy)]
-pub(super) struct Listed {
+pub(super) struct TokenListKind {
     /// Its path below the organization.
     pub path: &'static str,
     /// Its tokens.
@@ -44,10 +44,10 @@ pub(super) struct Listed {
 }
 
 /// API tokens.
-pub(super) const TOKENS: Listed =
-    Listed { path: LIST, kind: Kind::Token, read: Management::TokenRead, right: Management::TokenManage };
+pub(super) const TOKENS: TokenListKind =
+    TokenListKind { path: LIST, kind: Kind::Token, read: Management::TokenRead, right: Management::TokenManage };
 
-impl Listed {
+impl TokenListKind {
     /// One of them: a living one, or one of which it is still told that it has ended.
     pub(super) async fn find(self, person: &SignedIn, grant: &Grant, id: Uuid) -> Result<Token> {
         match self.kind {
@@ -318,7 +318,7 @@ pub(super) async fn ask_end_version(
 /// Asks before an earlier secret of a token of one of the lists ends.
 pub(super) async fn end_page(
     person: &SignedIn,
-    list: Listed,
+    list: TokenListKind,
     (organization, id): (Uuid, Uuid),
     version: u16,
 ) -> PageResult {
@@ -327,7 +327,13 @@ pub(super) async fn end_page(
     question.ask(person, organization, &Pairs::default(), Problems::default()).await
 }
 
-async fn end_question(person: &SignedIn, grant: &Grant, list: Listed, id: Uuid, version: u16) -> Result<Confirmation> {
+async fn end_question(
+    person: &SignedIn,
+    grant: &Grant,
+    list: TokenListKind,
+    id: Uuid,
+    version: u16,
+) -> Result<Confirmation> {
     let token = list.find(person, grant, id).await?;
     let of = std::slice::from_ref(&token);
     let versions = tokens::versions(&person.app, grant, of).await?.remove(&id).unwrap_or_default();
@@ -370,7 +376,7 @@ pub(super) async fn end_version(
 /// Ends an earlier secret of a token of one of the lists.
 pub(super) async fn ended(
     person: &SignedIn,
-    list: Listed,
+    list: TokenListKind,
     (organization, id): (Uuid, Uuid),
     version: u16,
 ) -> PageResult {
@@ -392,7 +398,7 @@ pub(super) async fn ask_delete(
 pub(super) async fn delete_page(
     person: &SignedIn,
     grant: &Grant,
-    list: Listed,
+    list: TokenListKind,
     id: Uuid,
     typed: &Pairs,
     mut problems: Problems,
@@ -434,7 +440,7 @@ pub(super) async fn delete(
 /// Deletes a token of one of the lists, for the reason that was chosen.
 pub(super) async fn deleted(
     person: &SignedIn,
-    list: Listed,
+    list: TokenListKind,
     (organization, id): (Uuid, Uuid),
     typed: &Pairs,
 ) -> PageResult {
@@ -482,7 +488,7 @@ pub(super) enum Switch {
 }
 
 impl Switch {
-    async fn question(self, person: &SignedIn, grant: &Grant, list: Listed, id: Uuid) -> Result<Confirmation> {
+    async fn question(self, person: &SignedIn, grant: &Grant, list: TokenListKind, id: Uuid) -> Result<Confirmation> {
         let token = list.find(person, grant, id).await?;
         let name = &token.name;
         let (action, question, consequence, button) = match self {
@@ -522,7 +528,7 @@ impl Switch {
         })
     }
 
-    pub(super) async fn ask(self, person: &SignedIn, list: Listed, organization: Uuid, id: Uuid) -> PageResult {
+    pub(super) async fn ask(self, person: &SignedIn, list: TokenListKind, organization: Uuid, id: Uuid) -> PageResult {
         let grant = person.may(organization, list.right)?;
         let question = self.question(person, &grant, list, id).await?;
         question.ask(person, organization, &Pairs::default(), Problems::default()).await
@@ -531,7 +537,7 @@ impl Switch {
     pub(super) async fn act(
         self,
         person: &SignedIn,
-        list: Listed,
+        list: TokenListKind,
         (organization, id): (Uuid, Uuid),
         typed: &Pairs,
     ) -> PageResult {

@@ -7,7 +7,7 @@ use tokenward_core::token::RevokeReason;
 use tokenward_core::{Error, Result, Time, Uuid};
 use tokenward_store::Position;
 
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;

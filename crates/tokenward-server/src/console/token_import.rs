@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use tokenward_core::permission::Management;
 use tokenward_core::{Code, Error, Uuid};
 
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;

@@ -7,11 +7,11 @@ use tokenward_core::permission::Management;
 use tokenward_core::secret::Kind;
 use tokenward_core::time::length;
 
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
-use super::token_changes::{Listed, TOKENS};
+use super::token_changes::{TOKENS, TokenListKind};
 use super::tokens::row;
 use super::view::{Choice, Nav, TokenBrownoutPage};
 use crate::service::token_brownout::{self, BrownoutRequest};
@@ -36,7 +36,11 @@ pub(super) async fn ask_brownout(Extension(person): Extension<SignedIn>, At(plac
 }
 
 /// Asks for the windows in which a token is refused.
-pub(super) async fn brownout_asked(person: &SignedIn, of: Listed, (organization, id): (Uuid, Uuid)) -> PageResult {
+pub(super) async fn brownout_asked(
+    person: &SignedIn,
+    of: TokenListKind,
+    (organization, id): (Uuid, Uuid),
+) -> PageResult {
     let grant = person.may(organization, of.right)?;
     let usual = Pairs::from([("minutes", "5".to_owned()), ("every", "1h".to_owned()), ("lasts", "3d".to_owned())]);
     brownout_page(person, &grant, (of, id), &usual, Problems::default()).await
@@ -45,7 +49,7 @@ pub(super) async fn brownout_asked(person: &SignedIn, of: Listed, (organization,
 async fn brownout_page(
     person: &SignedIn,
     grant: &Grant,
-    (of, id): (Listed, Uuid),
+    (of, id): (TokenListKind, Uuid),
     typed: &Pairs,
     mut problems: Problems,
 ) -> PageResult {
@@ -78,7 +82,7 @@ pub(super) async fn brownout(
 /// Starts the brownout that was typed.
 pub(super) async fn brownout_started(
     person: &SignedIn,
-    of: Listed,
+    of: TokenListKind,
     (organization, id): (Uuid, Uuid),
     typed: &Pairs,
 ) -> PageResult {
@@ -106,7 +110,11 @@ pub(super) async fn end_brownout(Extension(person): Extension<SignedIn>, At(plac
 }
 
 /// Ends the brownout of a token.
-pub(super) async fn brownout_ended(person: &SignedIn, of: Listed, (organization, id): (Uuid, Uuid)) -> PageResult {
+pub(super) async fn brownout_ended(
+    person: &SignedIn,
+    of: TokenListKind,
+    (organization, id): (Uuid, Uuid),
+) -> PageResult {
     let grant = person.may(organization, of.right)?;
     let ended = token_brownout::end(&person.app, grant, (of.kind, id), IfMatch(None)).await?;
     person.done_at(&format!("/console/{organization}/{}/{id}", of.path), Flashed::TokenBrownoutEnded, ended.position)

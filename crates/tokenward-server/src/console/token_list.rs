@@ -16,7 +16,7 @@ use super::overview;
 use super::page::{At, PageResult, page, see_other};
 use super::paging::{Column, Cut, Holds, List, ListOrder, ListPlace, PAGE, PageSelector, SortKey};
 use super::person::SignedIn;
-use super::token_changes::{Listed, TOKENS};
+use super::token_changes::{TOKENS, TokenListKind};
 use super::token_filters::NarrowedTo;
 use super::tokens::{row, state_of};
 use super::view::{Chip, Nav, TokenState, TokensPage};
@@ -81,7 +81,7 @@ static OF_POLICY_TOKENS: List = List { word: "policytokens", keys: List::KEYS, c
 /// What a query asks for.
 struct ListRequest {
     /// Of which list.
-    of: Listed,
+    of: TokenListKind,
     search: String,
     filter: String,
     /// What narrows it besides.
@@ -91,7 +91,7 @@ struct ListRequest {
 }
 
 impl ListRequest {
-    fn read(of: Listed, query: &Pairs, organization: Uuid) -> Result<Self> {
+    fn read(of: TokenListKind, query: &Pairs, organization: Uuid) -> Result<Self> {
         let search = query.understood(&[&TOKEN_KEYS[..], &TOKEN_FILTERS].concat())?.line("q");
         QUERY.check_text(&search).map_err(|problem| Error::invalid("q", problem))?;
         if search.contains(char::is_control) {
@@ -151,7 +151,7 @@ pub(super) async fn list(
 }
 
 /// One of the lists.
-pub(super) async fn listed(person: &SignedIn, of: Listed, organization: Uuid, query: &Pairs) -> PageResult {
+pub(super) async fn listed(person: &SignedIn, of: TokenListKind, organization: Uuid, query: &Pairs) -> PageResult {
     let grant = person.may(organization, of.read)?;
     let asked = ListRequest::read(of, query, organization)?;
     if way_back::is_token_like(person.app.verifier.prefixes(), &asked.search) {
@@ -173,7 +173,7 @@ pub(super) async fn find(
 }
 
 /// The search in one of the lists.
-pub(super) async fn found(person: &SignedIn, of: Listed, organization: Uuid, form: &Pairs) -> PageResult {
+pub(super) async fn found(person: &SignedIn, of: TokenListKind, organization: Uuid, form: &Pairs) -> PageResult {
     let grant = person.may(organization, of.read)?;
     let base = format!("/console/{organization}/{}", of.path);
     let list: Pairs = ["filter", "sort"].into_iter().chain(TOKEN_FILTERS).map(|key| (key, form.line(key))).collect();

@@ -8,7 +8,7 @@ use tokenward_core::time::{Micros, length_text};
 use tokenward_core::token_policy::Rules;
 use tokenward_core::{Time, Uuid};
 
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{Pairs, Problems, Query};
 use super::page::{At, PageResult, page};
 use super::person::SignedIn;
@@ -16,7 +16,7 @@ use super::tokens::row;
 use super::view::{Choice, Nav, RolePolicyRow, TokenPolicyPage};
 use super::words::{length_words, role_name};
 use crate::service::IfMatch;
-use crate::service::token_policy::{self, Dated, RulesInput, SentBeside};
+use crate::service::token_policy::{self, RulesInput, SentBeside, VersionedTokenPolicy};
 
 /// Tokens beyond the policy that the page names.
 const SHOWN: usize = 50;
@@ -43,7 +43,7 @@ async fn policy_page(
     mut problems: Problems,
 ) -> PageResult {
     let grant = person.may(organization, Management::TokenRead)?;
-    let Dated { policy, updated_at } = token_policy::get(&person.app, &grant).await?;
+    let VersionedTokenPolicy { policy, updated_at } = token_policy::get(&person.app, &grant).await?;
     let (beyond, more) = token_policy::exceeding(&person.app, &grant, Kind::Token, &policy, SHOWN).await?;
     let (beyond_with_policy, more_with_policy) = match person.may(organization, Management::PolicyManage) {
         Ok(grant) => token_policy::exceeding(&person.app, &grant, Kind::PolicyToken, &policy, SHOWN).await?,

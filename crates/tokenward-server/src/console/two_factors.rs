@@ -5,7 +5,7 @@ use axum::Extension;
 use tokenward_core::permission::Management;
 use tokenward_core::{Error, Result, Time, Uuid};
 
-use super::done::Flashed;
+use super::flash::Flashed;
 use super::form::{OTP, PASSWORD, Pairs, Problems, Query};
 use super::page::{At, PageResult, next_to, own_path, see_other};
 use super::person::SignedIn;

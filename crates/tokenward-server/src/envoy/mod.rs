@@ -31,7 +31,7 @@ use crate::limits::GATEWAY_STREAMS;
 use crate::metrics::{Surface, Way};
 use crate::service::App;
 use crate::traces;
-use crate::transport::{self, Door, Inward, Listener, Listening, Terms};
+use crate::transport::{self, Door, Inward, Listener, ListenerTerms, Listening};
 use messages::{
     AttributeContext, CheckRequest, CheckResponse, DeniedHttpResponse, HeaderValue, HeaderValueOption, HttpRequest,
     HttpResponse, HttpStatus, OVERWRITE_IF_EXISTS_OR_ADD, OkHttpResponse, Status, Struct, Value,
@@ -46,7 +46,7 @@ const OURS: &str = "x-tokenward-";
 /// Listens.
 pub fn start(app: &Arc<App>, door: &Arc<Door>, listener: Listener, tls: Option<TlsAcceptor>) -> Result<Listening> {
     let router = Routes::new(Gate(Arc::clone(app))).prepare().into_axum_router();
-    let terms = Terms {
+    let terms = ListenerTerms {
         limits: app.limits.clone(),
         door: Arc::clone(door),
         tls,
@@ -154,7 +154,7 @@ fn decide(
 
 /// What Envoy holds, as far as it is to be believed.
 fn held<'a>(
-    settings: &'a gateway::Settings,
+    settings: &'a gateway::GatewaySettings,
     peer: Option<IpAddr>,
     attributes: &'a AttributeContext,
     http: &'a HttpRequest,
@@ -176,7 +176,10 @@ fn held<'a>(
 /// What `fuzz/` asks: reads a question off the wire, and answers which headers an allowed one would take away, if it can
 /// be allowed at all.
 #[cfg(feature = "fuzzing")]
-pub(crate) fn headers_removed(settings: &gateway::Settings, question: &[u8]) -> Option<(HttpRequest, Vec<String>)> {
+pub(crate) fn headers_removed(
+    settings: &gateway::GatewaySettings,
+    question: &[u8],
+) -> Option<(HttpRequest, Vec<String>)> {
     let attributes = <CheckRequest as prost::Message>::decode(question).ok()?.attributes?;
     let http = attributes.request.clone()?.http?;
     held(settings, None, &attributes, &http).ok()?;

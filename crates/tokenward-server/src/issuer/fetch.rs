@@ -11,7 +11,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder, StatusCode, Url};
 
 use super::address::{Trouble, checked, is_forbidden, is_local_name, is_loopback};
-use super::settings::Settings;
+use super::settings::ProviderSettings;
 use crate::limits::{PROVIDER_BYTES, PROVIDER_TIME};
 
 /// Asks one provider.
@@ -19,7 +19,7 @@ pub(super) struct Fetcher(Client);
 
 impl Fetcher {
     /// With the authorities that its settings name. The error says what is wrong with them.
-    pub fn new(settings: &Settings) -> Result<Self, Trouble> {
+    pub fn new(settings: &ProviderSettings) -> Result<Self, Trouble> {
         let failed = |error: &dyn fmt::Display| Trouble(format!("cannot be asked: {error}"));
         let mut builder = Client::builder()
             .user_agent(concat!("tokenward/", env!("CARGO_PKG_VERSION")))

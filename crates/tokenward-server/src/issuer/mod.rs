@@ -32,7 +32,7 @@ use claims::Claims;
 use fetch::Fetcher;
 pub use known::Metadata;
 use known::{ProviderCache, fetched_keys};
-use settings::{AuthMethod, EmailVerified, SecondFactorBy, Settings};
+use settings::{AuthMethod, EmailVerified, ProviderSettings, SecondFactorBy};
 use token::Expected;
 
 /// Entra's `sub` changes with the registration of an application; this does not.
@@ -47,7 +47,7 @@ const ENTRA: [&str; 4] = [
 pub struct Provider {
     /// Its key in the settings.
     pub key: String,
-    settings: Settings,
+    settings: ProviderSettings,
     /// The picture on the button, as a page holds it.
     icon: String,
     fetcher: Fetcher,
@@ -56,7 +56,7 @@ pub struct Provider {
 
 /// Who somebody is, in the words of a provider that was asked just now.
 #[derive(Clone, Debug)]
-pub struct Proven {
+pub struct ProvenIdentity {
     /// The identity: this, and the issuer.
     pub subject: String,
     /// The address that it gives, in the form in which addresses are kept.
@@ -85,7 +85,7 @@ pub enum Groups {
 }
 
 /// What a provider says without a person.
-pub struct Tried {
+pub struct ProviderCheck {
     /// What discovery says.
     pub metadata: Arc<Metadata>,
     /// Its keys, each with what it signs.
@@ -135,7 +135,7 @@ struct Refusal {
 
 impl Provider {
     /// With these settings. The error says what cannot be used of them.
-    pub fn new(key: &str, settings: Settings) -> Result<Self, Trouble> {
+    pub fn new(key: &str, settings: ProviderSettings) -> Result<Self, Trouble> {
         let icon = settings.picture().map_err(|problem| Trouble(format!("icon {problem}")))?;
         let (fetcher, known) = (Fetcher::new(&settings)?, ProviderCache::default());
         Ok(Self { key: key.to_owned(), settings, icon, fetcher, known })
@@ -193,7 +193,7 @@ impl Provider {
     }
 
     /// Asks it for all that does not need a person.
-    pub async fn tried(&self, now: Time) -> Result<Tried, Trouble> {
+    pub async fn tried(&self, now: Time) -> Result<ProviderCheck, Trouble> {
         let metadata = self.metadata(now).await?;
         let keys = fetched_keys(&self.fetcher, &metadata.jwks_uri).await?;
         let named = |key: &jsonwebtoken::jwk::Jwk| {
@@ -202,7 +202,7 @@ impl Provider {
             format!("{} ({kind})", key.common.key_id.as_deref().unwrap_or("without a name"))
         };
         let clock = self.fetcher.clock(&metadata.jwks_uri, now.seconds()).await?;
-        Ok(Tried { keys: keys.iter().map(named).collect(), clock, metadata })
+        Ok(ProviderCheck { keys: keys.iter().map(named).collect(), clock, metadata })
     }
 
     /// The address that asks a person who they are.
@@ -240,7 +240,7 @@ impl Provider {
     }
 
     /// Who came back with this code.
-    pub async fn redeem(&self, code: &str, asked: &Question<'_>, now: Time) -> Result<Proven, Trouble> {
+    pub async fn redeem(&self, code: &str, asked: &Question<'_>, now: Time) -> Result<ProvenIdentity, Trouble> {
         let metadata = self.metadata(now).await?;
         let tokens = self.tokens(&metadata, code, asked).await?;
         let id_token =
@@ -248,7 +248,7 @@ impl Provider {
         let head = token::head(&id_token)?;
         let keys = self.known.keys(&self.fetcher, &self.settings.issuer, &head, now).await?;
         let mut claims = token::verified(&id_token, &head, keys.iter())?;
-        let Settings { issuer, client_id, .. } = &self.settings;
+        let ProviderSettings { issuer, client_id, .. } = &self.settings;
         token::check(&claims, &Expected { issuer, client_id, nonce: asked.nonce, now: now.seconds() })?;
         // Only what it has signed about this sign-in: UserInfo says nothing of one.
         let two_factors = self.vouches() || factors::two(&claims, &self.settings.acr_two_factors);
@@ -263,7 +263,7 @@ impl Provider {
         let head = token::head(logout_token)?;
         let keys = self.known.keys(&self.fetcher, &self.settings.issuer, &head, now).await?;
         let claims = token::verified(logout_token, &head, keys.iter())?;
-        let Settings { issuer, client_id, .. } = &self.settings;
+        let ProviderSettings { issuer, client_id, .. } = &self.settings;
         logout::read(&claims, issuer, client_id, now.seconds())
     }
 
@@ -287,7 +287,7 @@ impl Provider {
         code: &str,
         asked: &Question<'_>,
     ) -> Result<(String, Option<HeaderValue>), Trouble> {
-        let Settings { client_id, client_secret, .. } = &self.settings;
+        let ProviderSettings { client_id, client_secret, .. } = &self.settings;
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "authorization_code").append_pair("code", code);
         form.append_pair("redirect_uri", asked.redirect_uri).append_pair("code_verifier", asked.verifier);
@@ -325,7 +325,7 @@ impl Provider {
 }
 
 /// Who somebody is, by these claims.
-fn proven(settings: &Settings, claims: Claims, two_factors: bool) -> Result<Proven, Trouble> {
+fn proven(settings: &ProviderSettings, claims: Claims, two_factors: bool) -> Result<ProvenIdentity, Trouble> {
     if let Some((claim, value)) = settings.required_claims.iter().find(|(claim, value)| !claims.holds(claim, value)) {
         return Err(Trouble(format!("knows you, but only those may come in whose claim `{claim}` is `{value}`")));
     }
@@ -340,7 +340,7 @@ fn proven(settings: &Settings, claims: Claims, two_factors: bool) -> Result<Prov
     let ours = address.as_deref().is_some_and(|it| settings.proves_domain_of(it));
     let word = settings.email_verified == EmailVerified::Assumed || claims.is_true("email_verified");
     let short = |name: &str| claims.text(name).filter(|it| !it.is_empty() && it.len() <= 255).map(str::to_owned);
-    Ok(Proven {
+    Ok(ProvenIdentity {
         email_proven: ours && word,
         email: address,
         name: short("name"),
@@ -361,8 +361,8 @@ pub struct Providers {
 
 impl Providers {
     /// Those of the settings. The error names the provider, and says what cannot be used.
-    pub fn new(settings: &BTreeMap<String, Settings>) -> Result<Self, Trouble> {
-        let made = |(key, settings): (&String, &Settings)| {
+    pub fn new(settings: &BTreeMap<String, ProviderSettings>) -> Result<Self, Trouble> {
+        let made = |(key, settings): (&String, &ProviderSettings)| {
             let provider = Provider::new(key, settings.clone());
             Ok((key.clone(), provider.map_err(|trouble| Trouble(format!("oidc.{key} {trouble}")))?))
         };
@@ -411,7 +411,7 @@ mod tests {
     const OTHER: &str = "https://login.acme.example";
 
     /// Who that is at such a provider, or why nobody.
-    fn who(issuer: &str, said: &Value) -> Result<Proven, String> {
+    fn who(issuer: &str, said: &Value) -> Result<ProvenIdentity, String> {
         let all = [("ISSUER", issuer), ("CLIENT_ID", "tokenward"), ("EMAIL_DOMAINS", "acme.example,Bücher.example")];
         let variable = |(name, value): (&str, &str)| -> (OsString, OsString) {
             (format!("TOKENWARD_OIDC_CORP_{name}").into(), value.into())

@@ -39,7 +39,7 @@ fn is_template(part: &str) -> bool {
 /// One provider.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct ProviderSettings {
     /// Its issuer, byte for byte as in its tokens.
     pub issuer: String,
     /// Who we are there.
@@ -112,17 +112,17 @@ pub enum AuthMethod {
     Public,
 }
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for ProviderSettings {
     /// Without the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
+        f.debug_struct("ProviderSettings")
             .field("issuer", &self.issuer)
             .field("client_id", &self.client_id)
             .finish_non_exhaustive()
     }
 }
 
-impl Settings {
+impl ProviderSettings {
     /// What people read on the button.
     #[must_use]
     pub fn shown_name<'a>(&'a self, key: &'a str) -> &'a str {
@@ -218,7 +218,7 @@ impl Settings {
 
 /// Two of these with one issuer would be one provider with two names, and one person's identity at both.
 #[must_use]
-pub fn twins(all: &BTreeMap<String, Settings>) -> Option<(&str, &str)> {
+pub fn twins(all: &BTreeMap<String, ProviderSettings>) -> Option<(&str, &str)> {
     let pairs = all.iter().enumerate().flat_map(|(at, one)| all.iter().skip(at + 1).map(move |other| (one, other)));
     let mut same = pairs.filter(|(one, other)| !one.1.issuer.is_empty() && one.1.issuer == other.1.issuer);
     same.next().map(|(one, other)| (one.0.as_str(), other.0.as_str()))

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::address::Trouble;
 use super::claims::Claims;
 use super::fetch::Fetcher;
-use super::settings::{EmailVerified, Settings};
+use super::settings::{EmailVerified, ProviderSettings};
 
 /// What a token alone says: who came, when the person was asked and how, in which session there. UserInfo knows of no sign-in.
 const OF_THE_SIGN_IN: [&str; 5] = ["oid", "auth_time", "acr", "amr", "sid"];
@@ -17,7 +17,7 @@ const WAITED: Duration = Duration::from_secs(2);
 
 /// Asks for what the claims lack. Without what decides who comes in nobody does; for want of a name nobody is kept out.
 pub(super) async fn complete(
-    settings: &Settings,
+    settings: &ProviderSettings,
     fetcher: &Fetcher,
     (url, access): (&str, &str),
     claims: &mut Claims,
@@ -41,7 +41,7 @@ pub(super) async fn complete(
 
 /// Do the claims lack something by which it is decided who comes in, and as whom? Whether an address is the person's decides nothing where
 /// the provider proves none of its domain, or where the operator's word counts.
-fn decides(settings: &Settings, claims: &Claims) -> bool {
+fn decides(settings: &ProviderSettings, claims: &Claims) -> bool {
     let misses = |claim: &str| !claim.is_empty() && claims.lacks(claim);
     let word_counts = settings.email_verified == EmailVerified::Claim
         && claims.address().is_some_and(|address| settings.proves_domain_of(&address));

@@ -15,14 +15,14 @@ use super::{page, sample};
 use crate::http::status;
 use crate::limits::STREAMS;
 use crate::service::App;
-use crate::transport::{self, Door, Inward, Listener, Listening, Terms};
+use crate::transport::{self, Door, Inward, Listener, ListenerTerms, Listening};
 
 /// Prometheus' text format.
 const FORMAT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 /// Listens, and looks now and then what only the database knows. `door` is that of the clients.
 pub fn start(app: &Arc<App>, door: &Arc<Door>, listener: Listener) -> Result<(Listening, JoinHandle<()>)> {
-    let terms = Terms {
+    let terms = ListenerTerms {
         limits: app.limits.clone(),
         // Its connections are none of the clients': it tells how it is also when these have used up all of theirs.
         door: Arc::new(Door::new(&app.limits, Vec::new())),

@@ -23,7 +23,7 @@ use tokenward_verify::server::Client;
 use zeroize::Zeroizing;
 
 use super::accounts::{changed, snapshot as account_snapshot};
-use super::compare::{self, Tried};
+use super::compare::{self, PasswordAttempt};
 use super::identities::{ByProvider, linked};
 use super::invitations::{event, snapshot};
 use super::known::Known;
@@ -234,7 +234,7 @@ async fn with_password(
         return app.write(visitor, move |tx, _| Box::pin(join_anew(tx, link, name, hash, limits))).await;
     };
     let guesser = app.devices.guesser(&account.email, None, client.address, app.now());
-    let tried = Tried { notice: Notice::SignInFailed, account: Some(account.id), address: client.address };
+    let tried = PasswordAttempt { notice: Notice::SignInFailed, account: Some(account.id), address: client.address };
     let right = compare::is_right(app, &guesser, tried, lane.clone(), password.clone(), hash.clone()).await?;
     let visitor = Visitor::new(client.by(Actor::Visitor)).proven(account.id, &account.email);
     if right {

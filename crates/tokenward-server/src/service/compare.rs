@@ -12,7 +12,7 @@ use super::turns::Lane;
 
 /// What the security log says of a password that is wrong.
 #[derive(Clone, Copy)]
-pub(super) struct Tried {
+pub(super) struct PasswordAttempt {
     /// What was tried.
     pub notice: Notice,
     /// At which account; `None` where the address has none.
@@ -26,7 +26,7 @@ pub(super) struct Tried {
 pub(super) async fn is_right(
     app: &App,
     guesser: &Guesser,
-    tried: Tried,
+    tried: PasswordAttempt,
     lane: Lane,
     password: Zeroizing<String>,
     hash: Option<String>,

@@ -221,7 +221,7 @@ pub(super) async fn counted(
     let mut kept = Vec::new();
     let listed = if filter.valid == Some(true) { 0 } else { limit };
     if listed.max(most) > 0 {
-        let sought = denials::Sought {
+        let sought = denials::DenialFilter {
             token: filter.token,
             reason: filter.reason,
             address: filter.address.map(|it| it.to_string()),

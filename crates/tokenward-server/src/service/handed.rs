@@ -28,7 +28,7 @@ pub enum Handed {
 }
 
 /// What becomes of it.
-pub(super) struct Terms {
+pub(super) struct HandedTerms {
     pub methods: Methods,
     pub proven_at: Time,
     pub auth_time: Option<Time>,
@@ -41,7 +41,7 @@ pub(super) struct Terms {
 
 impl Handed {
     /// Takes it, once, for a session of this account.
-    pub(super) async fn take(&self, tx: &mut Tx, account: Uuid) -> Result<Terms> {
+    pub(super) async fn take(&self, tx: &mut Tx, account: Uuid) -> Result<HandedTerms> {
         let now = tx.now();
         let (session, organization, life, by_device) = match *self {
             Self::Code { carried, session, organization, life } => {
@@ -59,7 +59,7 @@ impl Handed {
         };
         // Whoever signs out meanwhile hands nothing over any more.
         let from = sessions::inherited(tx.conn(), account, session, now).await?.ok_or_else(unknown_code)?;
-        Ok(Terms {
+        Ok(HandedTerms {
             methods: if by_device { from.methods.and(Method::Device) } else { from.methods },
             proven_at: from.proven_at,
             auth_time: from.auth_time,

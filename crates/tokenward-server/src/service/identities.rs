@@ -11,7 +11,7 @@ use tokenward_core::{Error, Result, Uuid};
 use tokenward_store::identities::{self, Identity};
 use tokenward_store::{Tx, accounts, sessions, sign_in_rules};
 
-use super::ways::{self, SignInOffer};
+use super::sign_in_methods::{self, SignInOffer};
 use super::{App, Written, accounts as people, person_mail, proof};
 
 /// An identity that a provider has proved just now.
@@ -99,10 +99,10 @@ pub async fn remove(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<Written
     let unlinked = app.write(caller.person()?, move |tx, person| {
         Box::pin(async move {
             proof::require(tx, person, within).await?;
-            let before = ways::of(tx.conn(), &doors, person.account()).await?;
+            let before = sign_in_methods::of(tx.conn(), &doors, person.account()).await?;
             let identity = identities::delete(tx, person.account(), id).await?;
             let identity = identity.ok_or_else(|| Error::not_found("identity"))?;
-            ways::require_left(tx, &doors, person.account(), &before).await?;
+            sign_in_methods::require_left(tx, &doors, person.account(), &before).await?;
             let key = keys.iter().find(|(issuer, _)| *issuer == identity.issuer).map(|(_, key)| key.as_str());
             let mut events = ended(tx, person, key).await?;
             events.push(removed(&identity));

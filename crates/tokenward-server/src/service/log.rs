@@ -13,7 +13,7 @@ use super::{App, Written};
 
 /// Which log it is.
 #[derive(Clone, Debug)]
-pub struct Status {
+pub struct LogStatus {
     /// Where it ends.
     pub end: Position,
     /// The hash there.
@@ -25,12 +25,12 @@ pub struct Status {
 }
 
 /// For those who may read the log.
-pub async fn status(app: &App, grant: &Grant) -> Result<Status> {
+pub async fn status(app: &App, grant: &Grant) -> Result<LogStatus> {
     let mut read = app.read_for(grant).await?;
     let turns = lineage::turns(read.conn(), grant.organization()).await?;
     let lost = lineage::lost(read.conn(), grant.organization()).await?;
     let (end, hash) = log::end(read.conn()).await?;
-    Ok(Status { end, hash, turns, lost })
+    Ok(LogStatus { end, hash, turns, lost })
 }
 
 /// Is there something that nobody in the organization has acknowledged?

@@ -65,6 +65,7 @@ pub mod sessions;
 pub mod set_up;
 mod shares;
 pub mod sign_in_failures;
+pub mod sign_in_methods;
 pub mod sign_in_policy;
 pub mod sign_in_rules;
 pub mod status;
@@ -100,7 +101,6 @@ pub mod tokens;
 pub mod turns;
 pub mod usage;
 pub mod variables;
-pub mod ways;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -162,7 +162,7 @@ pub struct App {
     /// Writes that share a commit.
     pub together: Together,
     /// How people sign in.
-    pub sign_in: ways::SignIn,
+    pub sign_in: sign_in_methods::SignIn,
     /// How long sessions last.
     pub session_limits: session_limits::SessionLimits,
     /// For which host passkeys are made; `None` where this server is known by an address alone.
@@ -196,7 +196,7 @@ pub struct Live {
     /// Is there a proxy in front that hides who asks?
     pub clients_hidden: bool,
     /// How gateways are listened to.
-    pub gateways: gateway::Settings,
+    pub gateways: gateway::GatewaySettings,
     /// Who may make organizations.
     pub organization_creators: organization_creators::OrganizationCreators,
     /// Who sends mail, where SMTP is configured.

@@ -10,10 +10,10 @@ use tokenward_store::{accounts, sessions};
 use zeroize::Zeroizing;
 
 use super::accounts::{self as people, changed, check_password, own_account};
-use super::compare::{self, Tried};
+use super::compare::{self, PasswordAttempt};
 use super::known::{Guesser, Known};
+use super::sign_in_methods::{self, SignInOffer};
 use super::turns::Lane;
-use super::ways::{self, SignInOffer};
 use super::{App, Written, person_mail, proof};
 
 /// Changes the caller's own password and ends all other sessions. The present one must be given; and
@@ -32,7 +32,8 @@ pub async fn change_password(
     // A stolen session must not be able to try passwords either; but strangers at the same account hold nobody up here.
     let known = Known::Account(account.id);
     let guesser = Guesser::Known(known.clone());
-    let tried = Tried { notice: Notice::PasswordRefused, account: Some(account.id), address: caller.by().address };
+    let tried =
+        PasswordAttempt { notice: Notice::PasswordRefused, account: Some(account.id), address: caller.by().address };
     if !compare::is_right(app, &guesser, tried, Lane::from(&guesser), present, hash.clone()).await? {
         return Err(wrong());
     }
@@ -94,10 +95,10 @@ pub async fn remove_password(app: &Arc<App>, caller: &Caller) -> Result<Written<
             if accounts::password_hash(tx.conn(), account.id).await?.is_none() {
                 return Err(Error::not_found("password"));
             }
-            let before = ways::of(tx.conn(), &doors, account.id).await?;
+            let before = sign_in_methods::of(tx.conn(), &doors, account.id).await?;
             let now = tx.now();
             accounts::remove_password(tx, account.id, now).await?;
-            ways::require_left(tx, &doors, account.id, &before).await?;
+            sign_in_methods::require_left(tx, &doors, account.id, &before).await?;
             sessions::delete_others(tx, account.id, Some(person.session())).await?;
             Ok((account.email.clone(), vec![changed(&account, true)]))
         })

@@ -23,9 +23,9 @@ use zeroize::Zeroizing;
 use super::accounts::{Taking, changed, check_password, snapshot};
 use super::known::Known;
 use super::links::{link_digest, link_secret};
+use super::sign_in_methods::{self, SignInOffer};
 use super::takeover::end_what_it_made;
 use super::turns::Lane;
-use super::ways::{self, SignInOffer};
 use super::{App, Written, person_mail};
 use crate::limits::{EMAIL, PASSWORD_RESET_TIME, PASSWORD_RESETS_WAITING};
 
@@ -120,7 +120,7 @@ async fn mail(app: &Arc<App>, asked: &ResetRequest) -> Result<()> {
     let Some(mailer) = app.live().mailer.clone() else { return Ok(()) };
     let mut reader = app.store.read().await?;
     let Some(account) = accounts::by_email(reader.conn(), &asked.email).await? else { return Ok(()) };
-    let ways = ways::of(reader.conn(), &SignInOffer::of(app), account.id).await?;
+    let ways = sign_in_methods::of(reader.conn(), &SignInOffer::of(app), account.id).await?;
     let second_factor = factors::of(reader.conn(), account.id, None).await?.has_second();
     drop(reader);
     mailer.pay_for_reset(&account.email, app.now())?;

@@ -78,12 +78,12 @@ async fn lines_of(organization: Uuid, source: String) -> Result<Option<PolicyLin
 }
 
 /// A policy that is tried, with its lines.
-pub struct Tried {
+pub struct TrialPolicy {
     policy: Policy,
     lines: Option<PolicyLines>,
 }
 
-impl Tried {
+impl TrialPolicy {
     /// What is wrong with it is told as the field in which it came.
     pub async fn compile(organization: Uuid, source: String) -> Result<Self> {
         let policy = compile(organization, source.clone()).await?;
@@ -251,7 +251,7 @@ fn with_policy(token: &Token, policy: &str) -> TokenSnapshot {
 
 /// A request about which a policy is asked before it is used.
 #[derive(Clone, Debug)]
-pub struct Trial {
+pub struct TrialRequest {
     /// Its method.
     pub method: String,
     /// Its path.
@@ -321,7 +321,12 @@ pub fn lines_told(lines: &[u32]) -> Option<String> {
 
 /// Asks a policy about requests, as it will be asked: resources of the organization are looked up. There is no token yet, so that a
 /// policy which looks at it cannot tell.
-pub async fn evaluate(app: &Arc<App>, grant: &Grant, policy: String, trials: Vec<Trial>) -> Result<Vec<TrialAnswer>> {
+pub async fn evaluate(
+    app: &Arc<App>,
+    grant: &Grant,
+    policy: String,
+    trials: Vec<TrialRequest>,
+) -> Result<Vec<TrialAnswer>> {
     let faults = check_trials(trials.iter().map(|it| TrialTexts {
         method: Some(&it.method),
         path: Some(&it.path),
@@ -329,13 +334,13 @@ pub async fn evaluate(app: &Arc<App>, grant: &Grant, policy: String, trials: Vec
         api: None,
         permission: None,
     }));
-    let policy = faults.and(Tried::compile(grant.organization(), policy).await)?;
+    let policy = faults.and(TrialPolicy::compile(grant.organization(), policy).await)?;
     let (app, grant) = (Arc::clone(app), grant.clone());
     heavy::run(grant.organization(), move || trials.iter().map(|trial| ask(&app, &grant, &policy, trial)).collect())
         .await
 }
 
-fn ask(app: &App, grant: &Grant, policy: &Tried, trial: &Trial) -> TrialAnswer {
+fn ask(app: &App, grant: &Grant, policy: &TrialPolicy, trial: &TrialRequest) -> TrialAnswer {
     let body = trial.body.as_deref().unwrap_or_default();
     let asked = AskedRequest {
         method: &trial.method,
@@ -366,7 +371,7 @@ pub struct Replayed {
 /// too long to be kept are left out.
 pub async fn replay(app: &Arc<App>, grant: &Grant, id: Uuid, policy: String) -> Result<Vec<Replayed>> {
     let name = get(app, grant, id).await?.token.name;
-    let policy = Tried::compile(grant.organization(), policy).await?;
+    let policy = TrialPolicy::compile(grant.organization(), policy).await?;
     let (app, organization) = (Arc::clone(app), grant.organization());
     heavy::run(organization, move || {
         let decisions = app.verifier.decisions(organization, Some(id)).into_iter();

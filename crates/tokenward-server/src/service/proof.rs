@@ -21,12 +21,12 @@ use zeroize::Zeroizing;
 
 use super::codes::check;
 use super::codes::factor_mail;
-use super::compare::{self, Tried};
+use super::compare::{self, PasswordAttempt};
 use super::known::{Guesser, Known};
 use super::new_text::NewText;
 use super::session_limits::BY_PROVIDER;
+use super::sign_in_methods::{self, SignInMethods, SignInOffer};
 use super::turns::Lane;
-use super::ways::{self, SignInMethods, SignInOffer};
 use super::{App, Written, accounts as people};
 use crate::limits::PROOF_TIME;
 
@@ -137,7 +137,7 @@ pub async fn prove(app: &Arc<App>, caller: &Caller, given: ProofInput) -> Result
             app.sign_in.require_passwords()?;
             // A stolen session must not be able to try passwords; what strangers try at the account holds nobody up here.
             let guesser = Guesser::Known(Known::Account(account.id));
-            let tried = Tried { notice: Notice::PasswordRefused, account: Some(account.id), address };
+            let tried = PasswordAttempt { notice: Notice::PasswordRefused, account: Some(account.id), address };
             if !compare::is_right(app, &guesser, tried, Lane::from(&guesser), password, hash.clone()).await? {
                 return Err(wrong());
             }
@@ -224,7 +224,7 @@ pub async fn is_fresh(app: &Arc<App>, caller: &Caller) -> Result<bool> {
 /// In which ways the caller can prove anew who sits at the session: the words of methods, with `+` between those that go together.
 pub async fn ways(app: &App, caller: &Caller) -> Result<Vec<String>> {
     let mut reader = app.store.read().await?;
-    Ok(words(&ways::of(reader.conn(), &SignInOffer::of(app), caller.require_user()?).await?))
+    Ok(words(&sign_in_methods::of(reader.conn(), &SignInOffer::of(app), caller.require_user()?).await?))
 }
 
 fn words(ways: &SignInMethods) -> Vec<String> {

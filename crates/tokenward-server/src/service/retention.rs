@@ -39,7 +39,7 @@ pub struct Retention {
 
 /// What counts, and since when the organization's row is as it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Dated {
+pub struct VersionedRetention {
     /// What counts.
     pub retention: Retention,
     /// The version for `If-Match`: that of the organization.
@@ -68,17 +68,22 @@ pub fn read(text: &str) -> Result<Micros, String> {
 }
 
 /// For those who may read the log.
-pub async fn get(app: &App, grant: &Grant) -> Result<Dated> {
+pub async fn get(app: &App, grant: &Grant) -> Result<VersionedRetention> {
     let mut reader = app.read_for(grant).await?;
     // First, so that it is never newer than what is told beside it.
     let updated_at = organizations::get(reader.conn(), grant).await?.updated_at;
     let own = retention::get(reader.conn(), grant).await?;
-    Ok(Dated { retention: Retention { own, server: app.event_retention }, updated_at })
+    Ok(VersionedRetention { retention: Retention { own, server: app.event_retention }, updated_at })
 }
 
 /// Says how long the organization keeps what its events say; `None` leaves it to the server. It cannot be longer than the
 /// server says: somebody would rely on what is not there any more.
-pub async fn set(app: &Arc<App>, grant: Grant, own: Option<Micros>, if_match: IfMatch) -> Result<Written<Dated>> {
+pub async fn set(
+    app: &Arc<App>,
+    grant: Grant,
+    own: Option<Micros>,
+    if_match: IfMatch,
+) -> Result<Written<VersionedRetention>> {
     let server = app.event_retention;
     if let (Some(own), Some(server)) = (own, server)
         && own > server
@@ -97,7 +102,7 @@ pub async fn set(app: &Arc<App>, grant: Grant, own: Option<Micros>, if_match: If
             let said = |it: Option<Micros>| RetentionSnapshot { event_retention: it.map(length_text) };
             let event =
                 Event::new(Kind::OrganizationUpdated, Some(organization.id), organization.id, &organization.name);
-            let set = Dated { retention: Retention { own, server }, updated_at };
+            let set = VersionedRetention { retention: Retention { own, server }, updated_at };
             Ok((set, vec![event.before(said(before)).after(said(own))]))
         })
     })

@@ -27,7 +27,7 @@ use super::codes::{check, factor_mail, kept, take_away, totp};
 use super::new_text::NewText;
 use super::proof::{self, ProvenAt, Renewed};
 use super::sessions::end_other;
-use super::ways::{self, SignInOffer};
+use super::sign_in_methods::{self, SignInOffer};
 use super::{App, Written, seal};
 use crate::limits::{RECOVERY_CODES, SECOND_FACTOR_SET_UP};
 
@@ -236,12 +236,12 @@ pub async fn remove(app: &Arc<App>, caller: &Caller) -> Result<Written<()>> {
         Box::pin(async move {
             proof::require(tx, person, within).await?;
             let name = person.by().actor.name().to_owned();
-            let before = ways::of(tx.conn(), &doors, person.account()).await?;
+            let before = sign_in_methods::of(tx.conn(), &doors, person.account()).await?;
             let mut events = take_away(tx, person.account(), &name).await?;
             if events.is_empty() {
                 return Err(Error::not_found("authenticator"));
             }
-            ways::require_left(tx, &doors, person.account(), &before).await?;
+            sign_in_methods::require_left(tx, &doors, person.account(), &before).await?;
             for session in sessions::of_accounts(tx.conn(), &[person.account()]).await? {
                 if session.id != person.session() {
                     sessions::delete(tx, person.account(), session.id).await?;

@@ -39,11 +39,11 @@ pub struct Security(Mutex<Noticed>);
 #[derive(Default)]
 struct Noticed {
     lines: HashMap<(&'static str, Option<IpAddr>), u64>,
-    attempts: HashMap<Tried, (i64, Time)>,
+    attempts: HashMap<AttemptKey, (i64, Time)>,
 }
 
 /// What was tried at an account, and from where.
-type Tried = (Uuid, Notice, Option<IpAddr>);
+type AttemptKey = (Uuid, Notice, Option<IpAddr>);
 
 impl Security {
     /// Something was tried, at an account if one is known.
@@ -91,7 +91,7 @@ impl Noticed {
     }
 
     /// Counts again what could not be written.
-    fn put_back(&mut self, all: Vec<(Tried, (i64, Time))>) {
+    fn put_back(&mut self, all: Vec<(AttemptKey, (i64, Time))>) {
         for (key, (count, last)) in all {
             if self.attempts.len() >= SECURITY_MEMORY.size() && !self.attempts.contains_key(&key) {
                 continue;
@@ -147,7 +147,8 @@ fn report(app: &App) {
 
 /// Writes the attempts that are only in memory, some at a time, since others wait to write. What cannot be written stays there.
 pub async fn flush(app: &App) -> Result<()> {
-    let mut left: Vec<(Tried, (i64, Time))> = std::mem::take(&mut lock(&app.security.0).attempts).into_iter().collect();
+    let mut left: Vec<(AttemptKey, (i64, Time))> =
+        std::mem::take(&mut lock(&app.security.0).attempts).into_iter().collect();
     while !left.is_empty() {
         let some = left.split_off(left.len().saturating_sub(AT_ONCE));
         if let Err(error) = write(app, &some).await {
@@ -159,7 +160,7 @@ pub async fn flush(app: &App) -> Result<()> {
     Ok(())
 }
 
-async fn write(app: &App, taken: &[(Tried, (i64, Time))]) -> Result<()> {
+async fn write(app: &App, taken: &[(AttemptKey, (i64, Time))]) -> Result<()> {
     let keep = i64::from(ACCOUNT_NOTICES.number());
     let mut tx = app.store.begin_unlogged().await?;
     for ((account, notice, client), (count, last_at)) in taken {

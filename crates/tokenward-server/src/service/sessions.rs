@@ -25,8 +25,8 @@ use zeroize::Zeroizing;
 
 use super::codes::check::{self, Taken};
 use super::codes::factor_mail;
-use super::compare::{self, Tried};
-use super::handed::{Handed, Terms};
+use super::compare::{self, PasswordAttempt};
+use super::handed::{Handed, HandedTerms};
 use super::known::Guesser;
 use super::new_text::NewText;
 use super::passkey_use::{self, Asserted};
@@ -280,7 +280,7 @@ pub async fn by_password(
     };
     drop(reader);
     let known = account.as_ref().map(|account| account.id);
-    let tried = Tried { notice: Notice::SignInFailed, account: known, address: client.address };
+    let tried = PasswordAttempt { notice: Notice::SignInFailed, account: known, address: client.address };
     let right = compare::is_right(app, &guesser, tried, Lane::from(&guesser), password, hash.clone()).await?;
     let account = account.filter(|_| right).ok_or_else(wrong)?;
     // A program keeps no cookie: it is known by its network.
@@ -342,7 +342,7 @@ pub async fn begin(
             };
             let terms = match &proof.handed {
                 Some(handed) => handed.take(tx, account.id).await?,
-                None => Terms {
+                None => HandedTerms {
                     methods: proof.methods,
                     proven_at: now,
                     // The word of a provider is as old as it says, and no fresh proof where it does not.
@@ -357,7 +357,7 @@ pub async fn begin(
                     expires_at: now.plus(lifetime),
                 },
             };
-            let Terms { methods, proven_at, there, absent_claim, organization, expires_at, .. } = terms;
+            let HandedTerms { methods, proven_at, there, absent_claim, organization, expires_at, .. } = terms;
             let (methods, mut events, left) = match second {
                 Some(taken) => (methods.and(taken.method), taken.events, taken.left),
                 None => (methods, Vec::new(), None),
@@ -454,7 +454,7 @@ fn wrong() -> Error {
 }
 
 /// A session, and its last use as far as that was written.
-pub struct Listed {
+pub struct ListedSession {
     /// The session.
     pub session: Session,
     /// When it was last used, from where and with what.
@@ -462,7 +462,7 @@ pub struct Listed {
 }
 
 /// The caller's own sessions, the newest first.
-pub async fn list(app: &Arc<App>, caller: &Caller) -> Result<Vec<Listed>> {
+pub async fn list(app: &Arc<App>, caller: &Caller) -> Result<Vec<ListedSession>> {
     let user = caller.require_user()?;
     let mut reader = app.store.read().await?;
     let mut all = sessions::of_accounts(reader.conn(), &[user]).await?;
@@ -470,7 +470,7 @@ pub async fn list(app: &Arc<App>, caller: &Caller) -> Result<Vec<Listed>> {
     all.sort_by_key(|session| std::cmp::Reverse(session.created_at));
     let ids: Vec<Uuid> = all.iter().map(|session| session.id).collect();
     let mut uses = session_uses::of(reader.conn(), &ids).await?;
-    Ok(all.into_iter().map(|session| Listed { last_use: uses.remove(&session.id), session }).collect())
+    Ok(all.into_iter().map(|session| ListedSession { last_use: uses.remove(&session.id), session }).collect())
 }
 
 /// Ends all of the caller's sessions but the one that asks, in one write. Answers how many; `None` where there was no other.

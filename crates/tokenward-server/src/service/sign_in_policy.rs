@@ -22,7 +22,7 @@ use crate::limits::{GRACE_DAYS, PROVIDER_KEYS};
 
 /// A policy, and since when the organization's row is as it is.
 #[derive(Clone, Debug)]
-pub struct Dated {
+pub struct VersionedSignInPolicy {
     /// What is asked.
     pub policy: SignInPolicy,
     /// The version for `If-Match`: that of the organization.
@@ -80,14 +80,14 @@ pub struct KeptOut {
 }
 
 /// What the organization asks.
-pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<Dated> {
+pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<VersionedSignInPolicy> {
     let mut reader = app.read_for(grant).await?;
     read(reader.conn(), grant).await
 }
 
-async fn read(mut conn: Conn<'_>, grant: &Grant) -> Result<Dated> {
+async fn read(mut conn: Conn<'_>, grant: &Grant) -> Result<VersionedSignInPolicy> {
     let updated_at = organizations::get(conn.reborrow(), grant).await?.updated_at;
-    Ok(Dated { policy: sign_in_rules::asked_by(conn, grant.organization()).await?, updated_at })
+    Ok(VersionedSignInPolicy { policy: sign_in_rules::asked_by(conn, grant.organization()).await?, updated_at })
 }
 
 /// The members whom such a policy keeps out until they do something: link an identity of these providers, or set a second factor up.
@@ -144,7 +144,7 @@ pub async fn set(
     grant: Grant,
     wanted: SignInPolicyChange,
     if_match: IfMatch,
-) -> Result<Written<Dated>> {
+) -> Result<Written<VersionedSignInPolicy>> {
     check(app, &wanted)?;
     let (within, limits) = (proof::lifetime(app), app.session_limits);
     app.write(grant, move |tx, grant| {
@@ -167,7 +167,7 @@ pub async fn set(
                 Event::new(Kind::SignInPolicyUpdated, Some(organization.id), organization.id, &organization.name)
                     .before(snapshot(&before))
                     .after(snapshot(&after));
-            Ok((Dated { policy: after, updated_at }, vec![event]))
+            Ok((VersionedSignInPolicy { policy: after, updated_at }, vec![event]))
         })
     })
     .await

@@ -31,7 +31,7 @@ use crate::limits::{Limits, MEMBERS, SIGN_IN_RULE_VALUE, SIGN_IN_RULES};
 
 /// Rules, and since when the organization's row is as it is.
 #[derive(Clone, Debug)]
-pub struct Dated {
+pub struct VersionedSignInRules {
     /// The rules, in their order.
     pub rules: Vec<RuleRow>,
     /// The version for `If-Match`: that of the organization.
@@ -45,11 +45,11 @@ pub fn plain(row: &RuleRow) -> SignInRule {
 }
 
 /// The rules.
-pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<Dated> {
+pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<VersionedSignInRules> {
     let mut reader = app.read_for(grant).await?;
     let rules = sign_in_rules::list(reader.conn(), grant.organization()).await?;
     let updated_at = organizations::get(reader.conn(), grant).await?.updated_at;
-    Ok(Dated { rules, updated_at })
+    Ok(VersionedSignInRules { rules, updated_at })
 }
 
 /// Why an organization writes no rule for a provider.
@@ -78,7 +78,12 @@ pub async fn open_to(app: &App, grant: &Grant) -> Result<HashSet<String>> {
 
 /// Writes the rules in the place of those before. None may give more than the caller has, and the caller must have proved a moment
 /// ago to sit there. They count from the next sign-in of each person on.
-pub async fn set(app: &Arc<App>, grant: Grant, rules: Vec<SignInRule>, if_match: IfMatch) -> Result<Written<Dated>> {
+pub async fn set(
+    app: &Arc<App>,
+    grant: Grant,
+    rules: Vec<SignInRule>,
+    if_match: IfMatch,
+) -> Result<Written<VersionedSignInRules>> {
     check(app, &rules)?;
     let within = proof::lifetime(app);
     let rules_for: HashMap<String, Vec<Uuid>> =
@@ -116,7 +121,7 @@ pub async fn set(app: &Arc<App>, grant: Grant, rules: Vec<SignInRule>, if_match:
             sign_in_rules::touch(tx, grant, updated_at).await?;
             let after = sign_in_rules::list(tx.conn(), grant.organization()).await?;
             let event = changed(grant, &organization.name, &before, &after);
-            Ok((Dated { rules: after, updated_at }, vec![event]))
+            Ok((VersionedSignInRules { rules: after, updated_at }, vec![event]))
         })
     })
     .await

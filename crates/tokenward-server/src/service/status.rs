@@ -18,7 +18,7 @@ const SPANS: Spans = Spans { soon: 14 * DAY, unused: 90 * DAY, in_use: 7 * DAY }
 
 /// How the service stands.
 #[derive(Clone, Debug)]
-pub struct Status {
+pub struct OrganizationStatus {
     /// Where the log ends.
     pub position: Position,
     /// How many nodes have told of themselves.
@@ -30,7 +30,7 @@ pub struct Status {
 }
 
 /// Asks memory and database.
-pub async fn read(app: &Arc<App>, grant: &Grant) -> Result<Status> {
+pub async fn read(app: &Arc<App>, grant: &Grant) -> Result<OrganizationStatus> {
     let nodes = nodes::list(app, grant).await?;
     let mut warnings = Vec::new();
     if app.live().clients_hidden {
@@ -74,5 +74,5 @@ pub async fn read(app: &Arc<App>, grant: &Grant) -> Result<Status> {
         let near = limit_warnings::sentences(app, grant).await?;
         warnings.extend(near.into_iter().map(|text| ("limit_near", text)));
     }
-    Ok(Status { position: nodes.end, nodes: nodes.nodes.len(), tokens, warnings })
+    Ok(OrganizationStatus { position: nodes.end, nodes: nodes.nodes.len(), tokens, warnings })
 }

@@ -18,24 +18,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is, or was, taken back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Reach {
+pub struct CutPreview {
     /// How many tokens, of all kinds.
     pub count: u64,
     /// Is the token that asks one of them?
     pub own: bool,
 }
 
-impl Reach {
-    fn of(found: &cuts::Reach, grant: &Grant) -> Self {
+impl CutPreview {
+    fn of(found: &cuts::CutCount, grant: &Grant) -> Self {
         Self { count: found.count, own: grant.token().is_some_and(|(id, _)| id <= found.through) }
     }
 }
 
 /// What would be taken back now.
-pub async fn preview(app: &Arc<App>, grant: &Grant, created_before: Option<Time>) -> Result<Reach> {
+pub async fn preview(app: &Arc<App>, grant: &Grant, created_before: Option<Time>) -> Result<CutPreview> {
     check(app, created_before)?;
     let found = cuts::reach(app.read_for(grant).await?.conn(), grant, created_before).await?;
-    Ok(found.map_or(Reach { count: 0, own: false }, |found| Reach::of(&found, grant)))
+    Ok(found.map_or(CutPreview { count: 0, own: false }, |found| CutPreview::of(&found, grant)))
 }
 
 fn check(app: &App, created_before: Option<Time>) -> Result<()> {
@@ -50,7 +50,12 @@ fn check(app: &App, created_before: Option<Time>) -> Result<()> {
 /// Takes them back, of both kinds, whoever made them. It cannot be undone. Needs a fresh proof of a person, and the right to
 /// manage policies where there are policy tokens among them. Answers how many they were when the rows have followed, which goes
 /// on when whoever asked goes away.
-pub async fn apply(app: &Arc<App>, grant: Grant, created_before: Option<Time>, why: Why) -> Result<Written<Reach>> {
+pub async fn apply(
+    app: &Arc<App>,
+    grant: Grant,
+    created_before: Option<Time>,
+    why: Why,
+) -> Result<Written<CutPreview>> {
     check(app, created_before)?;
     why.check()?;
     let (proof, organization) = (proof::lifetime(app), grant.organization());
@@ -74,7 +79,7 @@ pub async fn apply(app: &Arc<App>, grant: Grant, created_before: Option<Time>, w
                 };
                 let event = Event::new(Kind::TokensRevoked, Some(organization.id), organization.id, &organization.name)
                     .before(told);
-                Ok((Reach::of(&found, grant), vec![event]))
+                Ok((CutPreview::of(&found, grant), vec![event]))
             })
         })
         .await?;

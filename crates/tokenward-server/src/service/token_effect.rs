@@ -11,7 +11,7 @@ use tokenward_core::token::Token;
 use tokenward_core::{Error, Result, Time, Uuid};
 
 use super::decisions::{DecisionQuestion, KeptDecision, wanted};
-use super::policy_tokens::Tried;
+use super::policy_tokens::TrialPolicy;
 use super::tokens::{TokenChange, check_begin};
 use super::{App, token_allowance, token_labels, token_places, usage};
 use crate::heavy;
@@ -48,7 +48,7 @@ pub async fn of_change(
     grant: &Grant,
     token: &Token,
     change: &TokenChange,
-    policy: Option<Tried>,
+    policy: Option<TrialPolicy>,
     with_decisions: bool,
 ) -> Result<TokenEffect> {
     let now = app.now();
@@ -121,7 +121,7 @@ struct After {
     /// To which networks it is bound, where these are other ones.
     networks: Option<Networks>,
     /// Its policy, where that is another one, and its name, which a policy may look at.
-    policy: Option<(Tried, String)>,
+    policy: Option<(TrialPolicy, String)>,
 }
 
 impl After {

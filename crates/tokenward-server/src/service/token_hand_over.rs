@@ -45,7 +45,7 @@ pub(super) async fn hand_over(tx: &mut Tx, grant: &Grant, all: &[Token], to: Opt
 
 /// What becomes of one token of a member who leaves, or gets another role.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fate {
+pub enum TokenFate {
     /// It is not handed over with the others: where the member leaves, it goes to its successor, if that one is a member.
     Keep,
     /// This member is accountable for it.
@@ -63,9 +63,9 @@ pub struct Owned {
     /// their successors, where these are members; the others are marked.
     pub to: Option<Uuid>,
     /// What is said of single ones that the member owns or has made.
-    pub each: Vec<(Uuid, Fate)>,
+    pub each: Vec<(Uuid, TokenFate)>,
     /// What becomes of all others that the member owns or has made: an end, or that they are deleted.
-    pub rest: Option<Fate>,
+    pub rest: Option<TokenFate>,
 }
 
 impl Owned {
@@ -131,13 +131,13 @@ impl Owned {
             )));
         }
         let named = fates.values().filter_map(|(_, fate)| match fate {
-            Fate::HandOver(to) => Some(*to),
+            TokenFate::HandOver(to) => Some(*to),
             _ => None,
         });
         let people: Vec<Uuid> = successors.into_iter().chain(named).collect();
         let people = if people.is_empty() { HashMap::new() } else { members::emails(tx.conn(), &people).await? };
         let with_policy = |token: &&Token| token.kind == Kind::PolicyToken;
-        let is_gone = |token: &&Token| matches!(fates.get(&token.id), Some((_, Fate::Delete)));
+        let is_gone = |token: &&Token| matches!(fates.get(&token.id), Some((_, TokenFate::Delete)));
         let policies = all.iter().filter(with_policy).filter(is_gone).count();
         let most = limits.size(&MEMBER_POLICY_TOKENS);
         if policies > most {
@@ -147,7 +147,7 @@ impl Owned {
                  …/policyApiToken/bulk."
             )));
         }
-        let policy = match fates.values().any(|(_, fate)| matches!(fate, Fate::End(_))) {
+        let policy = match fates.values().any(|(_, fate)| matches!(fate, TokenFate::End(_))) {
             true => token_policies::get(tx.conn(), grant).await?.0,
             false => TokenPolicy::default(),
         };
@@ -156,7 +156,7 @@ impl Owned {
         let (mut changed, mut gone): (Vec<(Token, &Token)>, Vec<&Token>) = (Vec::new(), Vec::new());
         for old in &all {
             let fate = fates.get(&old.id).copied();
-            if let Some((_, Fate::Delete)) = fate {
+            if let Some((_, TokenFate::Delete)) = fate {
                 gone.push(old);
                 continue;
             }
@@ -170,7 +170,7 @@ impl Owned {
     }
 
     /// What is said of each of them, with the field in which it stands. What is said of any other token, or twice, is refused.
-    fn fates(&self, all: &[Token]) -> Result<HashMap<Uuid, (FateSource, Fate)>> {
+    fn fates(&self, all: &[Token]) -> Result<HashMap<Uuid, (FateSource, TokenFate)>> {
         let known: HashSet<Uuid> = all.iter().map(|token| token.id).collect();
         let mut faults = Faults::default();
         let mut fates = HashMap::with_capacity(self.each.len());
@@ -224,19 +224,19 @@ struct Around<'a> {
 
 impl Around<'_> {
     /// A token as it is then; the same where nothing becomes of it.
-    fn settled(&self, old: &Token, fate: Option<(FateSource, Fate)>, now: Time, faults: &mut Faults) -> Token {
+    fn settled(&self, old: &Token, fate: Option<(FateSource, TokenFate)>, now: Time, faults: &mut Faults) -> Token {
         let is_owned = old.owner_id == Some(self.member.account_id);
         let planned = || old.successor_id.filter(|_| self.leaves).and_then(|id| self.person(id));
         let owner = match fate {
-            Some((at, Fate::HandOver(to))) => {
+            Some((at, TokenFate::HandOver(to))) => {
                 let found = self.person(to);
                 if found.is_none() {
                     faults.push(at.field("to"), NO_MEMBER);
                 }
                 found
             }
-            Some((_, Fate::Keep)) if is_owned => planned(),
-            None | Some((_, Fate::End(_))) if is_owned => {
+            Some((_, TokenFate::Keep)) if is_owned => planned(),
+            None | Some((_, TokenFate::End(_))) if is_owned => {
                 self.heir.map(|heir| (heir.account_id, heir.email.clone())).or_else(planned)
             }
             _ => None,
@@ -247,7 +247,7 @@ impl Around<'_> {
             new.owner_name = Some(email);
             new.successor_id = old.successor_id.filter(|successor| *successor != id);
         }
-        if let Some((at, Fate::End(overlap))) = fate {
+        if let Some((at, TokenFate::End(overlap))) = fate {
             match self.end(old, overlap, now) {
                 Ok(end) => new.expires_at = end,
                 Err(problem) => faults.push(at.field("overlap"), problem),

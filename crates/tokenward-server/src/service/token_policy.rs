@@ -25,7 +25,7 @@ const AT_ONCE: usize = 100;
 
 /// A policy, and since when the organization's row is as it is.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Dated {
+pub struct VersionedTokenPolicy {
     /// The policy.
     pub policy: TokenPolicy,
     /// The version for `If-Match`: that of the organization.
@@ -119,17 +119,22 @@ pub fn read(all: &RulesInput, of_roles: &[(Uuid, RulesInput)], beside: &SentBesi
 }
 
 /// The policy. Roles that were deleted are left out.
-pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<Dated> {
+pub async fn get(app: &Arc<App>, grant: &Grant) -> Result<VersionedTokenPolicy> {
     let mut reader = app.read_for(grant).await?;
     let (mut policy, updated_at) = token_policies::get(reader.conn(), grant).await?;
     let directory = app.verifier.directory();
     let organization = directory.organization(grant.organization());
     policy.roles.retain(|(role, _)| organization.is_some_and(|it| it.role(*role).is_some()));
-    Ok(Dated { policy, updated_at })
+    Ok(VersionedTokenPolicy { policy, updated_at })
 }
 
 /// Writes the policy. It counts for every end that is set from then on, and ends no token.
-pub async fn set(app: &Arc<App>, grant: Grant, policy: TokenPolicy, if_match: IfMatch) -> Result<Written<Dated>> {
+pub async fn set(
+    app: &Arc<App>,
+    grant: Grant,
+    policy: TokenPolicy,
+    if_match: IfMatch,
+) -> Result<Written<VersionedTokenPolicy>> {
     app.write(grant, move |tx, grant| {
         Box::pin(async move {
             let mut faults = Faults::default();
@@ -152,7 +157,7 @@ pub async fn set(app: &Arc<App>, grant: Grant, policy: TokenPolicy, if_match: If
                 Event::new(Kind::TokenPolicyUpdated, Some(organization.id), organization.id, &organization.name)
                     .before(TokenPolicySnapshot::from(&before))
                     .after(TokenPolicySnapshot::from(&policy));
-            Ok((Dated { policy, updated_at }, vec![event]))
+            Ok((VersionedTokenPolicy { policy, updated_at }, vec![event]))
         })
     })
     .await
@@ -186,14 +191,14 @@ pub async fn exceeding(
 /// Gives API tokens that go beyond the policy the latest end that it allows; some of them, where they are many: whether there
 /// are more is in the answer. Tokens that only lack an end, where the policy has no longest life, get the usual one.
 pub async fn shorten(app: &Arc<App>, grant: Grant) -> Result<Written<(usize, bool)>> {
-    let Dated { policy, .. } = get(app, &grant).await?;
+    let VersionedTokenPolicy { policy, .. } = get(app, &grant).await?;
     let chosen = exceeding(app, &grant, secret::Kind::Token, &policy, AT_ONCE).await?;
     shorten_these(app, grant, chosen).await
 }
 
 /// The same of policy tokens.
 pub async fn shorten_policy_tokens(app: &Arc<App>, grant: Grant) -> Result<Written<(usize, bool)>> {
-    let Dated { policy, .. } = get(app, &grant).await?;
+    let VersionedTokenPolicy { policy, .. } = get(app, &grant).await?;
     let chosen = exceeding(app, &grant, secret::Kind::PolicyToken, &policy, AT_ONCE).await?;
     shorten_these(app, grant, chosen).await
 }

@@ -10,7 +10,7 @@ use tokenward_core::permission::{Pattern, Permission};
 use tokenward_core::role::{Role, Scope};
 use tokenward_core::time::DAY;
 use tokenward_core::{Error, Result, Time, Uuid};
-pub use tokenward_store::usage_days::{Group, Sought, Sum, Used, day};
+pub use tokenward_store::usage_days::{Group, Sum, UsageFilter, Used, day};
 use tokenward_store::{denials, tokens, usage_days};
 use tokenward_verify::server::DenialTerms;
 
@@ -49,11 +49,12 @@ pub struct Sums {
 }
 
 /// The use of the organization's tokens.
-pub async fn sums(app: &Arc<App>, grant: &Grant, sought: Sought) -> Result<Sums> {
+pub async fn sums(app: &Arc<App>, grant: &Grant, sought: UsageFilter) -> Result<Sums> {
     let mut reader = app.read_for(grant).await?;
     let wanted = usize::try_from(sought.limit).unwrap_or(usize::MAX);
     let mut rows =
-        usage_days::sums(reader.conn(), grant, &Sought { limit: sought.limit.saturating_add(1), ..sought }).await?;
+        usage_days::sums(reader.conn(), grant, &UsageFilter { limit: sought.limit.saturating_add(1), ..sought })
+            .await?;
     let more = rows.len() > wanted;
     rows.truncate(wanted);
     let mut ids: Vec<Uuid> = rows.iter().filter_map(|row| row.token_id).collect();

@@ -53,7 +53,7 @@ const STREAMED: u64 = 256 * 1024;
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// What a listener serves its connections by.
-pub struct Terms {
+pub struct ListenerTerms {
     /// The limits in force.
     pub limits: Limits,
     /// Where connections are counted.
@@ -105,7 +105,7 @@ impl Listening {
 /// Listens. `peer` makes the service of each connection.
 pub fn listen<S>(
     listener: Listener,
-    terms: Terms,
+    terms: ListenerTerms,
     mut peer: impl FnMut(SocketAddr) -> S + Send + 'static,
 ) -> Result<Listening>
 where
@@ -161,7 +161,7 @@ struct Http {
 }
 
 impl Http {
-    fn new(terms: &Terms) -> Self {
+    fn new(terms: &ListenerTerms) -> Self {
         let limits = &terms.limits;
         let size = |limit| u32::try_from(limits.get(limit)).unwrap_or(u32::MAX);
         let times = Times::of(limits);
@@ -191,7 +191,7 @@ impl Http {
 
 /// One connection.
 struct Connection {
-    terms: Arc<Terms>,
+    terms: Arc<ListenerTerms>,
     http: Arc<Http>,
     meter: Arc<Meter>,
     pass: Arc<Pass>,
@@ -271,7 +271,7 @@ async fn drive<C: Future>(mut connection: Pin<&mut C>, patience: &mut Patience) 
 /// The service of a connection, behind what every request has to have.
 struct RequestService<S> {
     service: S,
-    terms: Arc<Terms>,
+    terms: Arc<ListenerTerms>,
     meter: Arc<Meter>,
     pass: Arc<Pass>,
 }
@@ -375,7 +375,7 @@ struct Answering<F> {
     /// Does the request change nothing, so that it can be refused still?
     reads: bool,
     pass: Arc<Pass>,
-    terms: Arc<Terms>,
+    terms: Arc<ListenerTerms>,
 }
 
 impl<F> Future for Answering<F>
@@ -442,7 +442,7 @@ mod tests {
         let door = Arc::new(Door::new(&limits, Vec::new()));
         let refuse = |_| axum::response::Response::new(axum::body::Body::empty());
         let pass = Arc::new(door.admit("192.0.2.1".parse().unwrap()).unwrap());
-        let terms = Arc::new(Terms { limits, door, tls, streams: 1, refuse });
+        let terms = Arc::new(ListenerTerms { limits, door, tls, streams: 1, refuse });
         let refusal = refuse(no_budget(&terms.limits));
         let answering = Answering {
             answer: Next::<std::future::Ready<_>>::Refused(Some(refusal)),

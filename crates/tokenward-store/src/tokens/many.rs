@@ -432,7 +432,7 @@ pub async fn owners_of(conn: Conn<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, (Uu
 
 /// A digest that is looked for.
 #[derive(Serialize)]
-struct Sought {
+struct DigestRow {
     digest: String,
 }
 
@@ -440,7 +440,7 @@ const USED: Many = many!("SELECT s.digest FROM token_secret s JOIN", [digest byt
 
 /// Those of these digests that are, or were, those of secrets, of whichever tokens.
 pub async fn used(conn: Conn<'_>, digests: &[Digest]) -> Result<HashSet<Digest>> {
-    let rows: Vec<Sought> = digests.iter().map(|digest| Sought { digest: hex_bytes(&digest.0) }).collect();
+    let rows: Vec<DigestRow> = digests.iter().map(|digest| DigestRow { digest: hex_bytes(&digest.0) }).collect();
     let found: Vec<(Vec<u8>,)> = USED.returning(conn, &rows).await?;
     Ok(found.into_iter().filter_map(|(bytes,)| bytes.try_into().ok().map(Digest)).collect())
 }
@@ -449,7 +449,7 @@ const WAS_USED: Many = many!("SELECT u.digest FROM used_digest u JOIN", [digest 
 
 /// Those of these that are kept of secrets whose rows are gone.
 pub async fn were_used(conn: Conn<'_>, kept: &[[u8; 16]]) -> Result<HashSet<[u8; 16]>> {
-    let rows: Vec<Sought> = kept.iter().map(|digest| Sought { digest: hex_bytes(digest) }).collect();
+    let rows: Vec<DigestRow> = kept.iter().map(|digest| DigestRow { digest: hex_bytes(digest) }).collect();
     let found: Vec<(Vec<u8>,)> = WAS_USED.returning(conn, &rows).await?;
     Ok(found.into_iter().filter_map(|(bytes,)| bytes.try_into().ok()).collect())
 }

@@ -77,7 +77,7 @@ pub enum MemberCommand {
 }
 
 /// What becomes of what a member leaves behind.
-struct Fate {
+struct MemberFate {
     keep_invitations: bool,
     /// Who takes over the tokens.
     hand_over_to: Option<String>,
@@ -92,12 +92,12 @@ pub async fn run(command: MemberCommand, context: &Context<'_>) -> Result {
         MemberCommand::List => list(context, &organization).await,
         MemberCommand::Invite { email, role } => invite(&email, &role, context, &organization).await,
         MemberCommand::Role { member, role, keep_invitations, hand_over_to, fates } => {
-            let fate = Fate { keep_invitations, hand_over_to, each: fates, delete_tokens: false };
+            let fate = MemberFate { keep_invitations, hand_over_to, each: fates, delete_tokens: false };
             change(&member, &role, fate, context, &organization).await
         }
         MemberCommand::Detach { member } => detach(&member, context, &organization).await,
         MemberCommand::Remove { member, keep_invitations, hand_over_to, fates, delete_tokens, yes } => {
-            let fate = Fate { keep_invitations, hand_over_to, each: fates, delete_tokens };
+            let fate = MemberFate { keep_invitations, hand_over_to, each: fates, delete_tokens };
             remove(&member, fate, yes, context, &organization).await
         }
     }
@@ -230,7 +230,7 @@ async fn invite(email: &str, wanted: &str, context: &Context<'_>, organization: 
 async fn change(
     wanted: &str,
     wanted_role: &str,
-    fate: Fate,
+    fate: MemberFate,
     context: &Context<'_>,
     organization: &ChosenOrganization,
 ) -> Result {
@@ -238,7 +238,7 @@ async fn change(
     let member = find(&members, wanted, "member")?;
     let roles = role::available(context, organization).await?;
     let role = find(&roles, wanted_role, "role")?;
-    let Fate { keep_invitations, hand_over_to, each, .. } = fate;
+    let MemberFate { keep_invitations, hand_over_to, each, .. } = fate;
     let heir = hand_over_to.as_deref().map(|wanted| find(&members, wanted, "member")).transpose()?;
     let all = member_fates::of_member(member.id, context, organization).await?;
     member_fates::show_owned(&member.email, &all);
@@ -274,7 +274,7 @@ fn of_invitations(sent: &[&ApiAnswer<InviteMember>], keep: bool) -> String {
 
 async fn remove(
     wanted: &str,
-    fate: Fate,
+    fate: MemberFate,
     yes: bool,
     context: &Context<'_>,
     organization: &ChosenOrganization,
@@ -292,7 +292,7 @@ async fn remove(
     let email = &member.email;
     let pending = invitations.iter().filter(|it| it.invitation_status != "EXPIRED");
     let sent: Vec<_> = pending.filter(|it| it.inviter_id == Some(member.id)).collect();
-    let Fate { keep_invitations, hand_over_to, each, delete_tokens } = fate;
+    let MemberFate { keep_invitations, hand_over_to, each, delete_tokens } = fate;
     let rest = each.rest()?;
     let heir = hand_over_to.as_deref().map(|wanted| find(&members, wanted, "member")).transpose()?;
     let made = member_tokens::made_by(member.id, context, organization).await?;

@@ -115,14 +115,14 @@ pub fn show_owned(email: &str, all: &[OfMember]) {
 
 /// What becomes of one.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Fate {
+enum TokenFate {
     Keep,
     HandOver(String),
     End(Micros),
     Delete,
 }
 
-impl Fate {
+impl TokenFate {
     /// As the API takes it.
     fn sent(self, token: Uuid, members: &[ApiAnswer<Member>]) -> Result<MemberToken> {
         let plain = |action: &str| MemberToken { token_id: token, action: action.to_owned(), to: None, overlap: None };
@@ -153,17 +153,17 @@ impl FateArgs {
 
     /// What is said of these tokens, as the API takes it.
     pub fn of(&self, all: &[OfMember], members: &[ApiAnswer<Member>]) -> Result<Vec<MemberToken>> {
-        let mut said: Vec<(&str, Fate)> = Vec::new();
+        let mut said: Vec<(&str, TokenFate)> = Vec::new();
         for text in &self.hand_over {
             let Some((token, to)) = text.rsplit_once('=') else {
                 return Err(Failure::usage(format!("`{}` names no member: write TOKEN=EMAIL.", clean(text))));
             };
-            said.push((token, Fate::HandOver(to.to_owned())));
+            said.push((token, TokenFate::HandOver(to.to_owned())));
         }
         let overlap = self.overlap.unwrap_or(OVERLAP);
-        said.extend(self.end.iter().map(|token| (token.as_str(), Fate::End(overlap))));
-        said.extend(self.delete.iter().map(|token| (token.as_str(), Fate::Delete)));
-        said.extend(self.keep.iter().map(|token| (token.as_str(), Fate::Keep)));
+        said.extend(self.end.iter().map(|token| (token.as_str(), TokenFate::End(overlap))));
+        said.extend(self.delete.iter().map(|token| (token.as_str(), TokenFate::Delete)));
+        said.extend(self.keep.iter().map(|token| (token.as_str(), TokenFate::Keep)));
         let mut sent: Vec<MemberToken> = Vec::with_capacity(said.len());
         for (wanted, fate) in said {
             let token = find(all, wanted, "token of this member")?;
@@ -199,15 +199,15 @@ pub fn ask(all: &[OfMember], members: &[ApiAnswer<Member>], context: &Context<'_
 }
 
 /// What was typed; nothing where it was left so.
-fn read(typed: &str) -> Result<Option<Fate>> {
+fn read(typed: &str) -> Result<Option<TokenFate>> {
     let mut words = typed.split_whitespace();
     let (verb, what, more) = (words.next(), words.next(), words.next());
     let fate = match (verb, what, more) {
         (None, ..) => return Ok(None),
-        (Some("d"), None, None) => Some(Fate::Delete),
-        (Some("e"), None, None) => Some(Fate::End(OVERLAP)),
-        (Some("e"), Some(text), None) => length(text).map(Fate::End),
-        (Some("h"), Some(to), None) => Some(Fate::HandOver(to.to_owned())),
+        (Some("d"), None, None) => Some(TokenFate::Delete),
+        (Some("e"), None, None) => Some(TokenFate::End(OVERLAP)),
+        (Some("e"), Some(text), None) => length(text).map(TokenFate::End),
+        (Some("h"), Some(to), None) => Some(TokenFate::HandOver(to.to_owned())),
         _ => None,
     };
     let unread = || Failure::usage(format!("`{}` was not understood. Nothing was changed.", clean(typed)));
@@ -241,10 +241,10 @@ mod tests {
     #[test]
     fn what_is_typed_of_a_token_is_one_of_four_or_refused() {
         assert_eq!(read("").unwrap(), None);
-        assert_eq!(read(" d ").unwrap(), Some(Fate::Delete));
-        assert_eq!(read("e").unwrap(), Some(Fate::End(DAY)));
-        assert_eq!(read("e 7d").unwrap(), Some(Fate::End(7 * DAY)));
-        assert_eq!(read("h ada@acme.example").unwrap(), Some(Fate::HandOver("ada@acme.example".to_owned())));
+        assert_eq!(read(" d ").unwrap(), Some(TokenFate::Delete));
+        assert_eq!(read("e").unwrap(), Some(TokenFate::End(DAY)));
+        assert_eq!(read("e 7d").unwrap(), Some(TokenFate::End(7 * DAY)));
+        assert_eq!(read("h ada@acme.example").unwrap(), Some(TokenFate::HandOver("ada@acme.example".to_owned())));
         for wrong in ["x", "d now", "h", "e soon", "e 7d 8d", "y"] {
             assert_eq!(read(wrong).unwrap_err().exit, Exit::Usage, "{wrong}");
         }

@@ -470,7 +470,7 @@ impl RoleFile {
         }
         if let Some(entries) = self.clusters {
             let all: Vec<_> =
-                now.cluster_permissions.iter().map(|it| Listed(it.cluster_id, &it.cluster_name)).collect();
+                now.cluster_permissions.iter().map(|it| MatrixEntry(it.cluster_id, &it.cluster_name)).collect();
             let entry = |(cluster_id, permission)| ClusterPermissionEdit { cluster_id, cluster_name: None, permission };
             body.cluster_permissions = known(&all, "cluster", entries)?.into_iter().map(entry).collect();
         } else if let Some(entries) = self.cluster_permissions {
@@ -478,7 +478,7 @@ impl RoleFile {
         }
         if let Some(entries) = self.projects {
             let all: Vec<_> =
-                now.project_permissions.iter().map(|it| Listed(it.project_id, &it.project_name)).collect();
+                now.project_permissions.iter().map(|it| MatrixEntry(it.project_id, &it.project_name)).collect();
             let entry = |(project_id, project): (Uuid, ProjectEntry)| ProjectPermissionEdit {
                 project_id,
                 project_name: None,
@@ -494,9 +494,9 @@ impl RoleFile {
 }
 
 /// A cluster or a project in the role itself, which lists all of them (contract §1.2).
-struct Listed<'a>(Uuid, &'a str);
+struct MatrixEntry<'a>(Uuid, &'a str);
 
-impl Named for Listed<'_> {
+impl Named for MatrixEntry<'_> {
     fn id(&self) -> Uuid {
         self.0
     }
@@ -507,7 +507,7 @@ impl Named for Listed<'_> {
 }
 
 /// Names or ids become ids.
-fn known<T>(all: &[Listed<'_>], what: &str, entries: BTreeMap<String, T>) -> Result<Vec<(Uuid, T)>> {
+fn known<T>(all: &[MatrixEntry<'_>], what: &str, entries: BTreeMap<String, T>) -> Result<Vec<(Uuid, T)>> {
     entries.into_iter().map(|(wanted, entry)| Ok((find(all, &wanted, what)?.id(), entry))).collect()
 }
 

@@ -11,7 +11,7 @@ use tokenward_store::apis::KeptRoute;
 
 /// What becomes different.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Effect {
+pub struct DocumentEffect {
     /// The routes that are new, gone, or need something else, by path.
     pub routes: Vec<RouteChange>,
     /// The roles that reach more or less than before, by name.
@@ -106,7 +106,7 @@ impl<'a> Open<'a> {
 type RouteWays<'a> = Option<&'a Vec<Vec<String>>>;
 
 /// Compares the routes before and after, and what these roles reach by them.
-pub(super) fn of<'a>(before: Side<'_>, after: Side<'_>, roles: impl Iterator<Item = &'a Role>) -> Effect {
+pub(super) fn of<'a>(before: Side<'_>, after: Side<'_>, roles: impl Iterator<Item = &'a Role>) -> DocumentEffect {
     let mut all: BTreeMap<(&str, &str), [RouteWays<'_>; 2]> = BTreeMap::new();
     for (at, side) in [before, after].into_iter().enumerate() {
         for route in side.kept {
@@ -132,7 +132,7 @@ pub(super) fn of<'a>(before: Side<'_>, after: Side<'_>, roles: impl Iterator<Ite
     changes.sort_by(|a, b| a.1.cmp(&b.1));
     let mut roles: Vec<RoleChange> = roles.filter_map(|role| of_role(role, &changes)).collect();
     roles.sort_by(|a, b| a.name.cmp(&b.name));
-    Effect { routes, roles }
+    DocumentEffect { routes, roles }
 }
 
 /// A request and the routes that it concerns, by to whom it was open and will be.

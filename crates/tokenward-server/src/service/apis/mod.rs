@@ -31,7 +31,7 @@ use crate::heavy;
 use crate::limits::{API_NAME, APIS, DOCUMENT_BYTES, Limits, ORGANIZATION_ROUTES};
 pub use document::Format;
 use effect::Side;
-pub use effect::{Effect, Reached, RoleChange, RouteChange};
+pub use effect::{DocumentEffect, Reached, RoleChange, RouteChange};
 use found::Document;
 pub use sense::Note;
 pub use text::{Piece, Text};
@@ -150,7 +150,7 @@ pub async fn preview(
     format: Format,
     document: Text,
     said: DocumentOptions,
-) -> Result<(ApiWithRoutes, Effect)> {
+) -> Result<(ApiWithRoutes, DocumentEffect)> {
     let (document, _) = read(grant.organization(), &name, format, document, said).await?;
     let unknown_route = unknown_of(&document, said.unknown)?;
     let old = match get(app, grant, &name).await {
@@ -179,7 +179,12 @@ pub async fn preview(
     .await?
 }
 
-fn effect_of(app: &App, organization: Uuid, old: Option<&ApiWithRoutes>, new: &ApiWithRoutes) -> Result<Effect> {
+fn effect_of(
+    app: &App,
+    organization: Uuid,
+    old: Option<&ApiWithRoutes>,
+    new: &ApiWithRoutes,
+) -> Result<DocumentEffect> {
     let compiled = |it: &ApiWithRoutes| {
         let routes = it.routes.iter().map(KeptRoute::route).collect::<Result<Vec<_>, _>>().map_err(Error::internal)?;
         let rules = Rules { unknown: it.api.unknown_route, readings: it.api.allow_paths };

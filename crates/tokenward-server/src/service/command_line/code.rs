@@ -19,7 +19,7 @@ use super::super::handed::{Handed, unknown_code};
 use super::super::links::link_digest;
 use super::super::sessions::{self, Begun, Proof};
 use super::super::{App, Written, seal};
-use super::Terms;
+use super::CommandLineTerms;
 use crate::limits::COMMAND_LINE_CODE_TIME;
 
 /// What its key is derived for.
@@ -50,7 +50,7 @@ fn lifetime() -> Micros {
 }
 
 /// A code for whoever holds the verifier of this challenge.
-pub async fn give(app: &Arc<App>, caller: &Caller, challenge: &str, terms: Terms) -> Result<String> {
+pub async fn give(app: &Arc<App>, caller: &Caller, challenge: &str, terms: CommandLineTerms) -> Result<String> {
     terms.check(app, caller).await?;
     let sealed = Sealed {
         account: caller.require_user()?,

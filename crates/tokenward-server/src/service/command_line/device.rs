@@ -17,7 +17,7 @@ use super::super::handed::{Handed, unknown_code};
 use super::super::links::link_digest;
 use super::super::sessions::{self, Begun, Proof};
 use super::super::{App, Written, proof};
-use super::Terms;
+use super::CommandLineTerms;
 use crate::limits::{
     DEVICE_GUESSES, DEVICE_POLL, DEVICE_SIGN_IN_TIME, DEVICE_SIGN_INS, DEVICE_SIGN_INS_PER_ADDRESS, HOST_NAME,
 };
@@ -216,7 +216,7 @@ pub async fn find(app: &Arc<App>, caller: &Caller, typed: &str) -> Result<Device
 }
 
 /// Signs the machine in.
-pub async fn approve(app: &Arc<App>, caller: &Caller, typed: &str, terms: Terms) -> Result<DeviceSignIn> {
+pub async fn approve(app: &Arc<App>, caller: &Caller, typed: &str, terms: CommandLineTerms) -> Result<DeviceSignIn> {
     let found = find(app, caller, typed).await?;
     terms.check(app, caller).await?;
     let directory = app.verifier.directory();

@@ -17,14 +17,14 @@ pub const HOURS: [i64; 3] = [1, 4, 12];
 
 /// What a command line shall get.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Terms {
+pub struct CommandLineTerms {
     /// The one organization that it reaches; none for all of the person's.
     pub organization: Option<Uuid>,
     /// For how many hours, one of [`HOURS`].
     pub hours: i64,
 }
 
-impl Terms {
+impl CommandLineTerms {
     fn life(self) -> Micros {
         self.hours * HOUR
     }

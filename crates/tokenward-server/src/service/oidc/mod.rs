@@ -34,10 +34,10 @@ use super::sessions::Proof;
 use super::sign_in_rules as rules;
 use super::takeover::end_what_it_made;
 use super::{App, Written, accounts as people};
-use crate::issuer::{Proven, Question};
+use crate::issuer::{ProvenIdentity, Question};
 use sealed::{Attempt, close, lifetime};
 pub use sealed::{Pending, Purpose, short};
-pub use trial::Trial;
+pub use trial::SignInTrial;
 
 /// How long ago somebody may have proved at the provider who they are, where that is asked anew.
 const ANEW: i64 = 5 * MINUTE;
@@ -75,7 +75,7 @@ pub enum Came {
     /// Nobody's account: what the browser carries to the page that says what can be done.
     Unknown(String),
     /// What the provider says, for somebody who only looks.
-    Tried(Box<Trial>),
+    Tried(Box<SignInTrial>),
     /// To be linked to the account that is signed in: what the browser carries to the page that asks.
     ToLink(String),
 }
@@ -191,7 +191,7 @@ async fn finished(
     let proven = app.providers.ask(provider, proven).await?;
     spend(app, &attempt).await?;
     let groups = provider.groups(&proven.claims);
-    let Proven { subject, email, email_proven, name, session, auth_time, two_factors, claims } = proven;
+    let ProvenIdentity { subject, email, email_proven, name, session, auth_time, two_factors, claims } = proven;
     let issuer = provider.issuer().to_owned();
     let key = key.to_owned();
     let begun = now.0;

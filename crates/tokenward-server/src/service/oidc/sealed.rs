@@ -92,20 +92,20 @@ impl Pending {
 }
 
 /// What both have: a time from which on they are good, for as long.
-pub(super) trait Dated: Serialize + DeserializeOwned {
+pub(super) trait Expiring: Serialize + DeserializeOwned {
     /// What its key is derived for.
     const USE: &'static str;
     fn begun(&self) -> Time;
 }
 
-impl Dated for Attempt {
+impl Expiring for Attempt {
     const USE: &'static str = "oidc-attempt";
     fn begun(&self) -> Time {
         Time(self.begun)
     }
 }
 
-impl Dated for Pending {
+impl Expiring for Pending {
     const USE: &'static str = "oidc-identity";
     fn begun(&self) -> Time {
         Time(self.begun)
@@ -118,18 +118,18 @@ pub(super) fn lifetime() -> Micros {
 }
 
 /// Seals it, as a cookie can hold it.
-pub(super) fn close(app: &App, what: &impl Dated) -> Result<String> {
+pub(super) fn close(app: &App, what: &impl Expiring) -> Result<String> {
     let plain = serde_json::to_vec(what).map_err(Error::internal)?;
     let sealed = seal::seal(&key_of(app, what), &plain, app.store.random())?;
     Ok(URL_SAFE_NO_PAD.encode(sealed))
 }
 
-fn key_of<T: Dated>(app: &App, _: &T) -> [u8; 32] {
+fn key_of<T: Expiring>(app: &App, _: &T) -> [u8; 32] {
     app.verifier.pepper().derive(T::USE)
 }
 
 /// Opens it, while it is good.
-pub(super) fn open<T: Dated>(app: &App, cookie: &str) -> Option<T> {
+pub(super) fn open<T: Expiring>(app: &App, cookie: &str) -> Option<T> {
     let sealed = URL_SAFE_NO_PAD.decode(cookie).ok()?;
     // Begun under the pepper until now where another one came meanwhile.
     let plain = app.verifier.peppers().iter().find_map(|pepper| seal::open(&pepper.derive(T::USE), &sealed))?;

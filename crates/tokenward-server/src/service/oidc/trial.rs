@@ -7,12 +7,12 @@ use tokenward_core::{Result, Uuid};
 
 use super::{Pending, account_of, not_begun};
 use crate::issuer::claims::Claims;
-use crate::issuer::{Groups, Tried};
+use crate::issuer::{Groups, ProviderCheck};
 use crate::service::App;
 use crate::service::sign_in_rules::{self, Gives};
 
 /// What came of it.
-pub struct Trial {
+pub struct SignInTrial {
     /// For which organization.
     pub organization: Uuid,
     /// At which provider, by its key.
@@ -24,7 +24,7 @@ pub struct Trial {
     /// The address of the account that the identity opens, if it opens one.
     pub account: Option<String>,
     /// What it says without a person.
-    pub tried: Tried,
+    pub tried: ProviderCheck,
     /// What it says of groups.
     pub groups: Groups,
     /// What the organization's rules would give; `None` where it has none for this provider, or nothing is said of groups.
@@ -40,7 +40,7 @@ pub(super) async fn look(
     (groups, claims): (Groups, Claims),
     (organization, session): (Uuid, Uuid),
     caller: Option<&Caller>,
-) -> Result<Trial> {
+) -> Result<SignInTrial> {
     let caller = caller.filter(|caller| caller.credential_id() == session).ok_or_else(not_begun)?;
     let directory = app.verifier.directory();
     caller.require(&directory, organization, Management::MemberManage, Resource::default(), app.now())?;
@@ -48,7 +48,7 @@ pub(super) async fn look(
     let tried = app.providers.ask(provider, provider.tried(app.now())).await?;
     let gives = sign_in_rules::would_give(app, &pending.key, &groups, &[organization]).await?.pop();
     let account = account_of(app, pending).await?.map(|account| account.email);
-    Ok(Trial {
+    Ok(SignInTrial {
         organization,
         key: pending.key.clone(),
         subject: pending.subject.clone(),

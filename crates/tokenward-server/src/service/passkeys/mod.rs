@@ -35,7 +35,7 @@ use super::passkey_use::{
 use super::proof::{self, ProvenAt, Renewed};
 pub use super::relying_party::{RelyingParty, relying_party, works};
 use super::sessions::{self, Begun, Proof};
-use super::ways::{self, SignInOffer};
+use super::sign_in_methods::{self, SignInOffer};
 use super::{App, Written, person_mail};
 use crate::heavy;
 use crate::limits::PASSKEYS;
@@ -348,11 +348,11 @@ pub async fn remove(app: &Arc<App>, caller: &Caller, id: Uuid) -> Result<Written
         .write(caller.person()?, move |tx, person| {
             Box::pin(async move {
                 proof::require(tx, person, within).await?;
-                let before = ways::of(tx.conn(), &doors, person.account()).await?;
+                let before = sign_in_methods::of(tx.conn(), &doors, person.account()).await?;
                 let passkey = passkeys::delete(tx, person.account(), id).await?.ok_or_else(no_such_passkey)?;
                 // One that opens nothing any more is no way in.
                 if before.passkey {
-                    ways::require_left(tx, &doors, person.account(), &before).await?;
+                    sign_in_methods::require_left(tx, &doors, person.account(), &before).await?;
                 }
                 let mut events = sessions::end_other(tx, person, |_| true).await?;
                 events.push(removed_event(&passkey));

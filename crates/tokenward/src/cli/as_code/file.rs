@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 #[derive(Deserialize, Default, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub struct File {
-    pub organization: Option<Settings>,
+    pub organization: Option<OrganizationSettings>,
     pub roles: Option<Vec<Role>>,
     pub projects: Option<Vec<Project>>,
     pub members: Option<Vec<Member>>,
@@ -156,7 +156,7 @@ impl std::fmt::Debug for Variable {
 /// Settings of the organization.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct OrganizationSettings {
     pub description: Option<String>,
     pub website_url: Option<String>,
     pub repository: Option<String>,

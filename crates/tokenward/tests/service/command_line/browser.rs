@@ -129,7 +129,7 @@ async fn where_providers_alone_are_let_a_command_line_signs_in_by_one() {
     let Server { running, directory, .. } = server;
     running.stop().await.unwrap();
     let mut config = crate::oidc::config(directory.path(), &issuer.url, &[("EMAIL_DOMAINS", "acme.example")]);
-    config.sign_in = tokenward_server::service::ways::SignIn::Providers;
+    config.sign_in = tokenward_server::service::sign_in_methods::SignIn::Providers;
     let server = Server::start_with(directory, config).await;
     let mut owner = Person::at(&server);
     let mut with_session = claims("owner", crate::support::OWNER, true);

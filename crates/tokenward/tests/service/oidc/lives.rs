@@ -5,7 +5,7 @@ use serde_json::json;
 use tokenward_core::right::Operator;
 use tokenward_core::time::{HOUR, SECOND};
 use tokenward_server::service::set_up;
-use tokenward_server::service::ways::SignIn;
+use tokenward_server::service::sign_in_methods::SignIn;
 
 use super::rules::{in_groups, members, ruled, signed_in};
 use super::{Issuer, claims, config, served};

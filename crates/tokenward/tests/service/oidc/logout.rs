@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use tokenward_server::issuer::settings::Settings;
+use tokenward_server::issuer::settings::ProviderSettings;
 
 use super::{Issuer, claims, config, served};
 use crate::console::Person;
@@ -75,7 +75,7 @@ async fn a_logout_at_the_provider_ends_what_it_proved_here() {
 async fn a_session_ends_by_the_word_of_any_provider_that_proved_it() {
     let (corp, other, directory) = (Issuer::start(), Issuer::start(), tempfile::tempdir().unwrap());
     let mut settings = config(directory.path(), &corp.url, &[("EMAIL_DOMAINS", "acme.example")]);
-    let second = Settings { issuer: other.url.clone(), ..settings.oidc["corp"].clone() };
+    let second = ProviderSettings { issuer: other.url.clone(), ..settings.oidc["corp"].clone() };
     settings.oidc.insert("other".into(), second);
     let (server, _) = Server::with_owner_and(directory, settings).await;
     linked(&server, &corp).await;

@@ -1,7 +1,7 @@
 //! Two providers of one server: neither answers for the other.
 
 use serde_json::json;
-use tokenward_server::issuer::settings::Settings;
+use tokenward_server::issuer::settings::ProviderSettings;
 
 use super::{Issuer, claims, config};
 use crate::console::Person;
@@ -27,7 +27,7 @@ fn parameter(address: &str, name: &str) -> String {
 async fn an_answer_of_one_provider_counts_at_no_other() {
     let (corp, other, directory) = (Issuer::start(), Issuer::start(), tempfile::tempdir().unwrap());
     let mut settings = config(directory.path(), &corp.url, &[("EMAIL_DOMAINS", "acme.example")]);
-    let second = Settings { issuer: other.url.clone(), ..settings.oidc["corp"].clone() };
+    let second = ProviderSettings { issuer: other.url.clone(), ..settings.oidc["corp"].clone() };
     settings.oidc.insert("other".into(), second);
     let (server, _) = Server::with_owner_and(directory, settings).await;
     for (issuer, key) in [(&corp, "corp"), (&other, "other")] {

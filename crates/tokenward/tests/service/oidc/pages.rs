@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tokenward_server::config::{Config, Flags};
-use tokenward_server::issuer::settings::Settings;
+use tokenward_server::issuer::settings::ProviderSettings;
 
 use super::provider::signed_in_there;
 use super::rules::members;
@@ -87,8 +87,8 @@ async fn what_each_provider_documents_gives_the_role_that_its_page_promises() {
         let directory = tempfile::tempdir().unwrap();
         let mut config = config(directory.path(), &issuer.url, &[]);
         let ours = config.oidc.remove("corp").unwrap();
-        let Settings { issuer: url, client_id, client_secret, .. } = ours;
-        config.oidc.insert(key.clone(), Settings { issuer: url, client_id, client_secret, ..found });
+        let ProviderSettings { issuer: url, client_id, client_secret, .. } = ours;
+        config.oidc.insert(key.clone(), ProviderSettings { issuer: url, client_id, client_secret, ..found });
         config.public_url = Some(PUBLIC.to_owned());
         let (server, acme) = Server::with_owner_and(directory, config).await;
         let mut all = Vec::new();

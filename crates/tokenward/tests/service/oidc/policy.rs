@@ -4,7 +4,7 @@ use serde_json::json;
 use tokenward_core::right::Operator;
 use tokenward_core::time::HOUR;
 use tokenward_server::service::set_up;
-use tokenward_server::service::ways::SignIn;
+use tokenward_server::service::sign_in_methods::SignIn;
 
 use super::{claims, config, served};
 use crate::console::Person;

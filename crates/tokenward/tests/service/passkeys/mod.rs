@@ -11,7 +11,7 @@ use tokenward_core::Time;
 use tokenward_core::time::{MINUTE, SECOND};
 use tokenward_server::config::Config;
 use tokenward_server::service::passkeys::stopped;
-use tokenward_server::service::ways::SignIn;
+use tokenward_server::service::sign_in_methods::SignIn;
 
 use crate::console::Person;
 use crate::mailbox::Mailbox;
