@@ -26,7 +26,7 @@ use super::json;
 use super::right::PathResource;
 use super::understood::{NO_MOMENT, QueryKind};
 use crate::limits::PROOF_PAGE;
-use crate::service::events::{self, ProvenEvent};
+use crate::service::events::{self, EventWithProof};
 use crate::service::retention::{self, Retention, VersionedRetention};
 use crate::service::{App, log};
 
@@ -262,8 +262,8 @@ fn proven_event(material: Material) -> ProvenEvent {
     }
 }
 
-fn event_proof(app: &App, proven: ProvenEvent) -> EventProof {
-    let ProvenEvent { material, path, checkpoint } = proven;
+fn event_proof(app: &App, proven: EventWithProof) -> EventProof {
+    let EventWithProof { material, path, checkpoint } = proven;
     EventProof {
         event: proven_event(material),
         path: path.iter().map(hex::encode).collect(),

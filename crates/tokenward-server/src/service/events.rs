@@ -88,7 +88,7 @@ pub async fn targets(
 }
 
 /// An event as it was hashed, and the way from it to what was signed.
-pub struct ProvenEvent {
+pub struct EventWithProof {
     /// The event.
     pub material: Material,
     /// The hashes beside the way.
@@ -98,7 +98,7 @@ pub struct ProvenEvent {
 }
 
 /// The proof of one event of the organization. What no checkpoint covers yet gets one, though not more than one a minute.
-pub async fn proof(app: &Arc<App>, grant: &Grant, event: Uuid) -> Result<ProvenEvent> {
+pub async fn proof(app: &Arc<App>, grant: &Grant, event: Uuid) -> Result<EventWithProof> {
     let mut reader = app.read_for(grant).await?;
     let material = proofs::of_event(reader.conn(), grant, event).await?.ok_or_else(|| Error::not_found("event"))?;
     let position = material.skeleton.position;
@@ -121,7 +121,12 @@ pub async fn proof(app: &Arc<App>, grant: &Grant, event: Uuid) -> Result<ProvenE
 /// The proofs of the organization's events behind a position, the oldest first, at most `limit`. Those that no checkpoint
 /// covers yet are not among them; and whether there may be more. Fewer come where their proofs would have more hashes read than one page may: events that
 /// are few and far between have a tree each.
-pub async fn proofs_after(app: &Arc<App>, grant: &Grant, after: i64, limit: i64) -> Result<(Vec<ProvenEvent>, bool)> {
+pub async fn proofs_after(
+    app: &Arc<App>,
+    grant: &Grant,
+    after: i64,
+    limit: i64,
+) -> Result<(Vec<EventWithProof>, bool)> {
     let mut reader = app.read_for(grant).await?;
     let through = kept::last(reader.conn()).await?.map_or(0, |last| last.statement.position);
     let found = proofs::between(reader.conn(), grant, after, through, limit).await?;
@@ -206,7 +211,7 @@ async fn tree(grant: &Grant, reader: &mut Read, checkpoint: &Checkpoint) -> Resu
     heavy::run(grant.organization(), move || Tree::new(hashes)).await
 }
 
-fn proven(material: Material, tree: &Tree, checkpoint: &Checkpoint) -> ProvenEvent {
+fn proven(material: Material, tree: &Tree, checkpoint: &Checkpoint) -> EventWithProof {
     let index = usize::try_from(material.skeleton.position - checkpoint.statement.first).unwrap_or(usize::MAX);
-    ProvenEvent { material, path: tree.path(index), checkpoint: checkpoint.clone() }
+    EventWithProof { material, path: tree.path(index), checkpoint: checkpoint.clone() }
 }
