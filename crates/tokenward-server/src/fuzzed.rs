@@ -1,4 +1,4 @@
-//! The readers of strangers' bytes, as `fuzz/` reaches them. Not there but with the feature `fuzzing`.
+//! The readers of strangers' bytes, as `fuzz/` reaches them. Not there but with `--cfg fuzzing`.
 
 use serde_json::Value;
 use tokenward_core::Result;

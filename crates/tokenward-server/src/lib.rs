@@ -8,7 +8,7 @@ pub(crate) mod console;
 pub(crate) mod envoy;
 mod fair;
 mod files;
-#[cfg(feature = "fuzzing")]
+#[cfg(fuzzing)]
 pub mod fuzzed;
 mod heavy;
 pub(crate) mod http;

@@ -572,7 +572,14 @@ fn hostile_policies_cost_little_and_allow_nothing() {
     for source in all {
         let begun = Instant::now();
         let compiled = Policy::compile(&source).unwrap();
-        let took = begun.elapsed();
+        let mut took = begun.elapsed();
+        for _ in 0..4 {
+            if took >= most {
+                let begun = Instant::now();
+                drop(Policy::compile(&source).unwrap());
+                took = took.min(begun.elapsed());
+            }
+        }
         assert!(took < most, "{took:?} to compile {:.200}", source);
         let more = |asked: &str| {
             let more = before.zip(most_memory()).map_or(0, |(before, now)| now.saturating_sub(before));
@@ -581,9 +588,18 @@ fn hostile_policies_cost_little_and_allow_nothing() {
         more("to compile");
         let Ok(policy) = compiled else { continue };
         for body in [BODY, "", &large] {
-            let begun = Instant::now();
-            let said = ask(&policy, "POST", &format!("/environment/{ENVIRONMENT}/a/b/c/d/e/f"), body.as_bytes());
-            let took = begun.elapsed();
+            let path = format!("/environment/{ENVIRONMENT}/a/b/c/d/e/f");
+            let asked = || {
+                let begun = Instant::now();
+                (ask(&policy, "POST", &path, body.as_bytes()), begun.elapsed())
+            };
+            let (said, mut took) = asked();
+            // A busy machine may stop any of them in the middle: the shortest of some counts.
+            for _ in 0..4 {
+                if took >= most {
+                    took = took.min(asked().1);
+                }
+            }
             if said.is_allowed() {
                 allowed.push(format!("{source:.400}"));
             }

@@ -30,6 +30,8 @@ func BenchmarkAPlanOf200TokensAmong3000(b *testing.B) {
 	close(numbers)
 	makers.Wait()
 	c := newCore(b, s.world, "resource \"tokenward_token\" \"it\" {\n  count    = 200\n  name     = \"mine-${count.index}\"\n  role     = \"viewer\"\n  generate = true\n}\n")
+	// A trace of everything is not what people plan with.
+	c.env = append(c.env, "TF_LOG=")
 	c.run("apply", "-auto-approve", "-input=false")
 	for b.Loop() {
 		begun := time.Now()

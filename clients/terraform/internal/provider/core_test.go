@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -23,39 +22,21 @@ type core struct {
 	env    []string
 }
 
-const program = "terraform-provider-tokenward"
-
-// built is the provider as a program, which is the same for all tests.
-var built = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(programs, program)
-	build := exec.Command("go", "build", "-o", path, "github.com/tokenward/tokenward/clients/terraform")
-	if said, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, said)
-	}
-	return path, nil
-})
-
 func newCore(t testing.TB, it world, config string) core {
 	t.Helper()
 	folder := t.TempDir()
 	plugins := filepath.Join(folder, "plugins")
 	must(t, os.MkdirAll(plugins, 0o755))
-	path, err := built()
-	must(t, err)
-	// Another name of the same file: each test knows its own provider by where it lies.
-	must(t, os.Link(path, filepath.Join(plugins, program)))
+	build := exec.Command("go", "build", "-o", filepath.Join(plugins, "terraform-provider-tokenward"), "github.com/tokenward/tokenward/clients/terraform")
+	if said, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
 	settings := filepath.Join(folder, "rc")
 	must(t, os.WriteFile(settings, fmt.Appendf(nil, "provider_installation {\n dev_overrides {\n  \"tokenward/tokenward\" = %q\n }\n direct {}\n}\n", plugins), 0o600))
-	env := append(os.Environ(), "TF_CLI_CONFIG_FILE="+settings, "TF_LOG=", "TF_LOG_PATH=", "TF_IN_AUTOMATION=1",
+	env := append(os.Environ(), "TF_CLI_CONFIG_FILE="+settings, "TF_LOG=TRACE", "TF_LOG_PATH="+filepath.Join(folder, "trace"), "TF_IN_AUTOMATION=1",
 		"TOKENWARD_URL="+it.URL, "TOKENWARD_TOKEN="+it.Admin)
 	c := core{t, folder, env}
 	c.write(config)
-	return c
-}
-
-// traced is for a test that reads what the trace says: it is of everything, and slow to write.
-func (c core) traced() core {
-	c.env = append(slices.Clone(c.env), "TF_LOG=TRACE", "TF_LOG_PATH="+filepath.Join(c.folder, "trace"))
 	return c
 }
 
@@ -232,7 +213,7 @@ resource "tokenward_token" "generated" {
 ephemeral "tokenward_token" "run" {
   role = "viewer"
 }
-`, digestOf(made()))).traced()
+`, digestOf(made())))
 	c.env = append(c.env, "TF_VAR_secret="+secret, "TF_VAR_policy_secret="+policySecret, "TOKENWARD_TOKEN=", "TF_VAR_own="+it.Admin)
 	c.run("plan", "-out=plan", "-input=false")
 	c.run("apply", "-input=false", "plan")

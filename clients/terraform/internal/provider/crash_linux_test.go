@@ -20,7 +20,7 @@ import (
 // process is the provider of a core that runs.
 func (c core) process() int {
 	c.t.Helper()
-	binary := filepath.Join(c.folder, "plugins", program)
+	binary := filepath.Join(c.folder, "plugins", "terraform-provider-tokenward")
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		all, err := filepath.Glob("/proc/[0-9]*/exe")
 		must(c.t, err)
@@ -47,8 +47,8 @@ func TestAProviderEndsSoonAfterItsCore(t *testing.T) {
 	defer way.Close()
 	defer close(release)
 	c := newCore(t, it, "data \"tokenward_roles\" \"it\" {}\n")
-	// Without a trace: who writes one ends as soon as nobody reads it.
-	c.env = append(c.env, "TOKENWARD_URL="+way.URL)
+	// Who writes a trace ends as soon as nobody reads it.
+	c.env = append(c.env, "TOKENWARD_URL="+way.URL, "TF_LOG=")
 	plan := c.command("plan", "-input=false")
 	must(t, plan.Start())
 	<-held
@@ -121,7 +121,7 @@ resource "tokenward_token" "generated" {
   role     = "viewer"
   generate = true
 }
-`)).traced()
+`))
 	of := organization(t, it)
 	project, err := of.CreateProject(t.Context(), map[string]any{"name": "tf-crash"})
 	must(t, err)

@@ -44,18 +44,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "run this by scripts/clients, which sets TF_ACC")
 		os.Exit(1)
 	}
-	var err error
-	if programs, err = os.MkdirTemp("", "tokenward-provider-"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	status := m.Run()
-	_ = os.RemoveAll(programs)
-	os.Exit(status)
+	os.Exit(m.Run())
 }
-
-// programs is a folder for what is built for the tests.
-var programs string
 
 func theWorld(t testing.TB) world {
 	t.Helper()

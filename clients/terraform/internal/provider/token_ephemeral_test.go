@@ -178,7 +178,7 @@ data "tokenward_project" "it" {
   provider = tokenward.run
   name     = "no-such-project"
 }
-`).traced()
+`)
 	if said, err := c.command("plan", "-input=false").CombinedOutput(); err == nil || !strings.Contains(string(said), "no-such-project") {
 		t.Errorf("it says: %s", said)
 	}

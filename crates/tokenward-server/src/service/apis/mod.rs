@@ -335,7 +335,7 @@ fn prepare(format: Format, document: impl Read, api: &str, readings: Option<Read
 }
 
 /// What `fuzz/` asks of a document.
-#[cfg(feature = "fuzzing")]
+#[cfg(fuzzing)]
 pub(crate) fn routes_of(format: Format, document: &[u8]) -> Result<(Vec<Route>, String)> {
     let (read, content) = prepare(format, document, "api", None)?;
     let routes = read.routes.iter().map(|kept| kept.route().map_err(Error::internal)).collect::<Result<_>>()?;
