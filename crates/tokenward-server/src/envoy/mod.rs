@@ -175,16 +175,11 @@ fn held<'a>(
 
 /// What `fuzz/` asks: reads a question off the wire, and answers which headers an allowed one would take away, if it can
 /// be allowed at all.
-<<<<<<< HEAD
-#[cfg(feature = "fuzzing")]
+#[cfg(fuzzing)]
 pub(crate) fn headers_removed(
     settings: &gateway::GatewaySettings,
     question: &[u8],
 ) -> Option<(HttpRequest, Vec<String>)> {
-=======
-#[cfg(fuzzing)]
-pub(crate) fn headers_removed(settings: &gateway::Settings, question: &[u8]) -> Option<(HttpRequest, Vec<String>)> {
->>>>>>> parent of d73833f1 (Merge branch 'ci')
     let attributes = <CheckRequest as prost::Message>::decode(question).ok()?.attributes?;
     let http = attributes.request.clone()?.http?;
     held(settings, None, &attributes, &http).ok()?;
