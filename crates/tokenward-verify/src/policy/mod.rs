@@ -17,6 +17,8 @@ pub(crate) mod denials;
 mod dialect;
 #[cfg(feature = "policies")]
 mod engine;
+#[cfg(feature = "policies")]
+mod explain;
 pub(crate) mod held;
 #[cfg(feature = "policies")]
 mod input;

@@ -652,8 +652,18 @@ mod tests {
                 "input.request.body.a",
                 "input.request.body.b.c",
             ]);
-            let texts =
-                ["\"POST\"", "\"api\"", "\"x\"", "\"\"", "\"ci\"", "named", "\"00000000-0000-0000-0000-000000000003\""];
+            let texts = [
+                "\"POST\"",
+                "\"PO\"",
+                "\"ST\"",
+                "\"OS\"",
+                "\"api\"",
+                "\"x\"",
+                "\"\"",
+                "\"ci\"",
+                "named",
+                "\"00000000-0000-0000-0000-000000000003\"",
+            ];
             let (text, other) =
                 (if each && self.one(&[true, false]) { "v" } else { self.one(&texts) }, self.one(&texts));
             let test = match self.one(&[0, 1, 2, 3, 4, 5, 6, 7, 8]) {

@@ -11,6 +11,7 @@ use tokenward_server::limits::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::support::{Server, config};
@@ -36,6 +37,17 @@ async fn connect(to: SocketAddr, say: &str) -> TcpStream {
     // What closes at once may have closed by now.
     let _ = stream.write_all(say.as_bytes()).await;
     stream
+}
+
+/// A connection of HTTP/2 that lets no byte of an answer's body come, and what drives it.
+async fn without_a_window(
+    to: SocketAddr,
+) -> (h2::client::SendRequest<axum::body::Bytes>, JoinHandle<Result<(), h2::Error>>) {
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(0);
+    let (requests, connection) = builder.handshake(connect(to, "").await).await.unwrap();
+    let driven = tokio::spawn(connection);
+    (requests.ready().await.unwrap(), driven)
 }
 
 /// What comes until the server ends the connection.
@@ -148,12 +160,7 @@ async fn an_idle_connection_ends() {
 #[tokio::test]
 async fn an_answer_that_nobody_takes_ends_and_its_connection_goes_on() {
     let server = server(&[(&ANSWER_STALL, 300)], |_| {}).await;
-    let socket = connect(server.running.address, "").await;
-    let mut builder = h2::client::Builder::new();
-    builder.initial_window_size(0);
-    let (requests, connection) = builder.handshake::<_, axum::body::Bytes>(socket).await.unwrap();
-    let driven = tokio::spawn(connection);
-    let mut requests = requests.ready().await.unwrap();
+    let (mut requests, driven) = without_a_window(server.running.address).await;
     let get = |path: &str| Request::get(format!("http://x{path}")).body(()).unwrap();
     let (docs, _) = requests.send_request(get("/docs"), true).unwrap();
     let mut docs = docs.await.unwrap().into_body();
@@ -248,12 +255,7 @@ async fn answers_that_nobody_takes_have_a_budget_and_give_it_back() {
         let large = serde_json::json!({ "key": key, "value": "x".repeat(60_000) });
         server.post(&list, &acme.owner, large).await.expect(201);
     }
-    let socket = connect(server.running.address, "").await;
-    let mut builder = h2::client::Builder::new();
-    builder.initial_window_size(0);
-    let (requests, connection) = builder.handshake::<_, axum::body::Bytes>(socket).await.unwrap();
-    let driven = tokio::spawn(connection);
-    let mut requests = requests.ready().await.unwrap();
+    let (mut requests, driven) = without_a_window(server.running.address).await;
     let request = Request::get(format!("http://x{list}")).header("authorization", format!("Bearer {}", acme.owner));
     let (held, _) = requests.send_request(request.body(()).unwrap(), true).unwrap();
     let held = timeout(LONG, held).await.unwrap().unwrap();
